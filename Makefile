@@ -1,0 +1,36 @@
+# Routed Hypervisor. The two commands to know: make lab, make test.
+INVENTORY ?= inventories/l3_hypervisor
+LAB := $(notdir $(patsubst %/,%,$(INVENTORY)))
+NODE ?=
+# Given to ansible-playbook as they are: make lab ARGS="--check --diff"
+ARGS ?=
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Namespaces need root; the environment is kept for proxies, the cache and Ansible's own settings.
+ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
+ON_LAB_KERNEL := $(ROOT) bin/lab-kernel
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lab shell verify down test
+
+help: ## what can be typed
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## what the lab needs, in .venv and the cache directory; nothing is installed
+	@$(ROOT) bin/setup $(INVENTORY)
+
+lab: setup ## bring up the lab and verify it [INVENTORY=inventories/NAME]
+	@$(ON_LAB_KERNEL) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
+
+shell: setup ## a prompt in the lab [NODE=hv1: in that node]
+	@$(ON_LAB_KERNEL) bin/lab-shell $(INVENTORY) $(NODE)
+
+verify: ## verify the lab that is up
+	@$(ON_LAB_KERNEL) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
+
+down: ## take the lab down, whatever state it is in
+	@$(ROOT) ansible-playbook -i lab_host, -c local -e lab_name=$(LAB) playbooks/down.yml $(ARGS)
+
+test: ## set-up and all tests
+	@$(ROOT) bin/setup --dev $(INVENTORY)
+	@$(ROOT) tests/run

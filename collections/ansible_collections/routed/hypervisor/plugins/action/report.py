@@ -1,0 +1,73 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    """Runs wholly on the controller; its documentation is that of the module of the same name."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        _result, given = self.validate_argument_spec(
+            argument_spec={
+                "fabric": {"type": "str", "required": True},
+                "results": {"type": "dict", "required": True},
+                "path": {"type": "path", "required": True},
+            }
+        )
+        results = given["results"]
+        answer = summarise(results)
+        answer.update(changed=False, fabric=given["fabric"], path=given["path"])
+        if not self._task.check_mode:
+            _write(Path(given["path"]), given["fabric"], results, answer)
+        if answer["passed"] < answer["total"]:
+            answer.update(failed=True, msg=complaint(results, answer))
+        return answer
+
+
+def summarise(results):
+    """Counts the checks of all nodes; a node without results counts as one check that did not pass."""
+    checks = [check for node in results.values() for check in node or [{"kind": "node", "passed": False}]]
+    return {
+        "total": len(checks),
+        "passed": sum(check["passed"] for check in checks),
+        "kinds": dict(Counter(check["kind"] for check in checks if check["passed"])),
+        "nodes": len(results),
+    }
+
+
+def complaint(results, answer):
+    lines = [f"{answer['total'] - answer['passed']} of {answer['total']} checks did not pass:"]
+    for node, checks in results.items():
+        if not checks:
+            lines.append(f"  {node}: no results, the node failed before")
+        lines += [f"  {node}: {check['title']}: {check['seen']}" for check in checks or [] if not check["passed"]]
+    return "\n".join(lines)
+
+
+def _write(path, fabric, results, answer):
+    report = {
+        "fabric": fabric,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "total": answer["total"],
+        "passed": answer["passed"],
+        "failed": answer["total"] - answer["passed"],
+        "nodes": results,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    draft.replace(path)

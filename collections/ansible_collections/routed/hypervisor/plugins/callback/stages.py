@@ -1,0 +1,63 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: stages
+type: aggregate
+short_description: Ends a run with what it made, what was verified, and how long each stage took
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Prints a summary for a person after the recap of a playbook, with the time of each play.
+  - Prints nothing for a playbook that has only one play and verified nothing.
+"""
+
+import os
+import time
+
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.summary import summary
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "routed.hypervisor.stages"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self):
+        super().__init__()
+        self._stages = []
+        self._report = None
+        self._playbook = ""
+
+    def v2_playbook_on_start(self, playbook):
+        self._playbook = os.path.basename(playbook._file_name)
+
+    def v2_playbook_on_play_start(self, play):
+        self._stages.append((play.get_name(), time.monotonic()))
+
+    def v2_runner_on_ok(self, result):
+        if result.task.action == "routed.hypervisor.report":
+            self._report = result.result
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        if result.task.action == "routed.hypervisor.report":
+            self._report = result.result
+
+    def v2_playbook_on_stats(self, stats):
+        ends = [start for _name, start in self._stages[1:]] + [time.monotonic()]
+        times = [(name, end - start) for (name, start), end in zip(self._stages, ends, strict=True)]
+        if len(times) < 2 and not self._report:
+            return
+        failed = any(stats.summarize(host)["failures"] or stats.summarize(host)["unreachable"]
+                     for host in stats.processed)
+        changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
+        kernel = os.environ.get("ROUTED_HYPERVISOR_KERNEL_KIND", "host")
+        for line in summary(self._playbook, times, report=self._report, changed=changed, failed=failed, kernel=kernel):
+            self._display.display(line)

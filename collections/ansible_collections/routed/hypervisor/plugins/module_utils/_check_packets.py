@@ -1,0 +1,59 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What packets do: ping, traceroute, ARP and neighbour discovery. This module_util is private to this collection."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._check_command import run
+
+MAC = re.compile(r"\b([0-9a-f]{2}(?::[0-9a-f]{2}){5})\b", re.IGNORECASE)
+HOP = re.compile(r"^\s*(\d+)\s+(\S+)")
+
+
+def check_ping(check):
+    """One echo request; the kernel's source address unless one is given."""
+    argv = ["ping", "-6" if check["family"] == "ipv6" else "-4", "-n", "-c", "1", "-W", "1"]
+    if check.get("source"):
+        argv += ["-I", check["source"]]
+    code, output, errors = run([*argv, check["to"]])
+    if code > 2:
+        return False, errors.strip() or f"ping ended with {code}"
+    answered = code == 0
+    wanted = check.get("expect", "reply") == "reply"
+    reason = (errors.strip() or output.strip()).splitlines()
+    detail = next((line for line in reason if "nreachable" in line or "prohibited" in line), "no reply within 1 s")
+    return answered == wanted, "reply" if answered else detail
+
+
+def check_trace(check):
+    """Every hop must be one of those that the intent allows at this distance, and the last one the destination."""
+    family = "-6" if check["family"] == "ipv6" else "-4"
+    argv = ["traceroute", family, "-n", "-q", "1", "-w", "1", "-m", str(len(check["hops"])), check["to"]]
+    code, output, errors = run(argv)
+    if code:
+        return False, errors.strip() or f"traceroute ended with {code}"
+    seen = parse_trace(output)
+    allowed = check["hops"]
+    passed = len(seen) == len(allowed) and all(hop in hops for hop, hops in zip(seen, allowed, strict=True))
+    return passed, " > ".join(seen) or "no hop answered"
+
+
+def parse_trace(text):
+    """Returns the address of each hop, "*" where none answered."""
+    found = (HOP.match(line) for line in text.splitlines()[1:])
+    return [line.group(2) for line in found if line]
+
+
+def check_neighbor(check):
+    """Who answers ARP or a neighbour solicitation for an address, as seen on the wire."""
+    if check["family"] == "ipv4":
+        argv = ["arping", "-c", "1", "-w", "2", "-I", check["interface"], check["to"]]
+    else:
+        argv = ["ndisc6", "-1", "-q", "-r", "2", "-w", "1000", check["to"], check["interface"]]
+    _code, output, errors = run(argv)
+    answer = "\n".join(line for line in output.splitlines() if not line.startswith("ARPING"))
+    macs = sorted({mac.lower() for mac in MAC.findall(answer)})
+    return macs == [check["mac"].lower()], ", ".join(macs) or errors.strip() or "no answer"

@@ -1,0 +1,99 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the checks of a node until all pass or the time is over. This module_util is private to this collection."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_bird as bird
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_kernel as kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_packets as packets
+
+# Commands of checks wait for answers most of their time, so more of them than cores run at once.
+AT_ONCE = 8
+PAUSE_S = 0.3
+
+
+class Snapshot:
+    """What is the same for all checks of one round is asked for once."""
+
+    def __init__(self):
+        self._kept = {}
+
+    def _once(self, key, ask):
+        if key not in self._kept:
+            self._kept[key] = ask()
+        return self._kept[key]
+
+    def bgp(self):
+        return self._once("bgp", bird.bgp_sessions)
+
+    def bfd(self):
+        return self._once("bfd", bird.bfd_sessions)
+
+    def routes(self, family, table):
+        return self._once((family, table), lambda: kernel.routes(family, table))
+
+
+# What is read from a snapshot: (check, snapshot) -> (passed, what was seen).
+STATE_CHECKS = {
+    "bgp": lambda check, now: bird.check_bgp(check, now.bgp()),
+    "bfd": lambda check, now: bird.check_bfd(check, now.bfd()),
+    "route": lambda check, now: kernel.check_route(check, now.routes(check["family"], check["table"])),
+    "rules": lambda check, now: kernel.check_rules(check),
+    "route_source": lambda check, now: kernel.check_route_source(check),
+    "lease": lambda check, now: kernel.check_address(check, dynamic=True),
+    "slaac": lambda check, now: kernel.check_address(check, dynamic=True),
+}
+# What sends packets: check -> (passed, what was seen).
+PACKET_CHECKS = {
+    "ping": packets.check_ping,
+    "trace": packets.check_trace,
+    "neighbor": packets.check_neighbor,
+}
+KINDS = sorted([*STATE_CHECKS, *PACKET_CHECKS])
+
+
+def expects_silence(check):
+    return check.get("expect") == "silence"
+
+
+def run_checks(checks, deadline_s):
+    """Returns a result a check, in the order given: {title, kind, passed, seen, seconds}.
+
+    What must be true is tried again until it is, or until the time is over. What must *not* be reachable is tried
+    after that, once: before the network is up everything is unreachable, which would prove nothing.
+    """
+    start = time.monotonic()
+    results = [None] * len(checks)
+    pending = [index for index, check in enumerate(checks) if not expects_silence(check)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while pending:
+            pending = _round(checks, pending, results, pool, start)
+            if time.monotonic() - start > deadline_s:
+                break
+            if pending:
+                time.sleep(PAUSE_S)
+        _round(checks, [i for i, check in enumerate(checks) if expects_silence(check)], results, pool, start)
+    return results
+
+
+def _round(checks, pending, results, pool, start):
+    """Tries the pending checks once and returns those that did not pass."""
+    now = Snapshot()
+    waiting = {i: pool.submit(PACKET_CHECKS[checks[i]["kind"]], checks[i])
+               for i in pending if checks[i]["kind"] in PACKET_CHECKS}
+    for index in pending:
+        check = checks[index]
+        passed, seen = waiting[index].result() if index in waiting else STATE_CHECKS[check["kind"]](check, now)
+        results[index] = {
+            "title": check["title"],
+            "kind": check["kind"],
+            "passed": passed,
+            "seen": seen,
+            "seconds": round(time.monotonic() - start, 2),
+        }
+    return [index for index in pending if not results[index]["passed"]]

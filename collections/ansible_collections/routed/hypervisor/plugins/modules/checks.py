@@ -1,0 +1,98 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: checks
+short_description: Check what must be true on a node, from the outside
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Runs the checks of one node, tries again until O(deadline) those that do not hold yet, and returns
+    a result for each.
+  - It looks through the tools of an administrator (C(birdc), C(ip), C(ping), C(traceroute), C(arping), C(ndisc6)),
+    not through the modules that made the state.
+  - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing, in check mode and without.
+  diff_mode:
+    support: none
+    description: There is nothing to show, as nothing is changed.
+  idempotent:
+    support: full
+    description: Changes nothing.
+options:
+  config:
+    description:
+      - The checks, as the inventory plugin P(routed.hypervisor.fabric#inventory) derives them from the intent.
+      - Each has a C(title), a C(kind) and the facts of that kind.
+      - The kinds are C(bgp) (session, neighbor, vrf), C(bfd) (neighbor, interface), C(route) (family, table, prefix,
+        nexthops), C(rules) (family, count), C(route_source) (to, source), C(ping) (family, to, source, expect),
+        C(trace) (family, to, hops), C(neighbor) (family, to, interface, mac), C(lease) and C(slaac) (interface,
+        address).
+    type: list
+    elements: dict
+    required: true
+  deadline:
+    description: For how many seconds checks that do not hold yet are tried again.
+    type: int
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Check that this hypervisor reaches another one
+  routed.hypervisor.checks:
+    deadline: 5
+    config:
+      - title: the loopback interface answers
+        kind: ping
+        family: ipv4
+        to: 127.0.0.1
+"""
+
+RETURN = r"""
+results:
+  description: A result for each check, in the order given.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - title: vm1 reaches vm3 (IPv4)
+      kind: ping
+      passed: true
+      seen: reply
+      seconds: 0.31
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._checks import KINDS, run_checks
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "config": {"type": "list", "elements": "dict", "required": True},
+            "deadline": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    config = module.params["config"]
+    mistakes = [
+        f"config[{index}]: kind is {check.get('kind')!r}; it must be one of {', '.join(KINDS)}, and have a title"
+        for index, check in enumerate(config)
+        if check.get("kind") not in KINDS or not check.get("title")
+    ]
+    if mistakes:
+        module.fail_json(msg="\n".join(mistakes))
+    module.exit_json(changed=False, results=run_checks(config, module.params["deadline"]))
+
+
+if __name__ == "__main__":
+    main()

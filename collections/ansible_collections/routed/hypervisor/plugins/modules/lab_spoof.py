@@ -1,0 +1,148 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lab_spoof
+short_description: Check that packets with forged sources do not get through a lab
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Sends IPv4 packets from one lab node to another, with a source address that is not the sender's own, and looks
+    whether they arrive. Honest packets before and after them must arrive, or the check does not pass.
+  - Runs on the machine that carries the lab, as root.
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing, in check mode and without.
+  diff_mode:
+    support: none
+    description: There is nothing to show, as nothing is changed.
+  idempotent:
+    support: full
+    description: Changes nothing.
+options:
+  lab:
+    description: The name of the lab.
+    type: str
+    required: true
+  config:
+    description: The checks.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      title:
+        description: What should be true, in a short sentence.
+        type: str
+        required: true
+      kind:
+        description: The kind of check.
+        type: str
+        choices: [spoof]
+        default: spoof
+      node:
+        description: The node that sends.
+        type: str
+        required: true
+      from:
+        description: The forged source address.
+        type: str
+        required: true
+      to:
+        description: The address that it sends to.
+        type: str
+        required: true
+      to_name:
+        description: The node that has this address.
+        type: str
+        required: true
+      family:
+        description: The address family.
+        type: str
+        choices: [ipv4]
+        default: ipv4
+"""
+
+EXAMPLES = r"""
+- name: See that a guest cannot send from the address of another
+  routed.hypervisor.lab_spoof:
+    lab: l3_hypervisor
+    config:
+      - title: vm1 cannot send from the address of vm3
+        node: vm1
+        from: 203.0.113.3
+        to: 192.0.2.1
+        to_name: internet
+"""
+
+RETURN = r"""
+results:
+  description: A result for each check, in the order given.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - title: vm1 cannot send from the address of vm3
+      kind: spoof
+      passed: true
+      seen: 3 packets from 203.0.113.3 were stopped
+      seconds: 0.4
+"""
+
+import socket
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _lab_node, _namespaces
+from ansible_collections.routed.hypervisor.plugins.module_utils._spoof import check_spoof
+
+
+def main():
+    text = {"type": "str", "required": True}
+    module = AnsibleModule(
+        argument_spec={
+            "lab": text,
+            "config": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "title": text,
+                    "kind": {"type": "str", "choices": ["spoof"], "default": "spoof"},
+                    "node": text,
+                    "from": text,
+                    "to": text,
+                    "to_name": text,
+                    "family": {"type": "str", "choices": ["ipv4"], "default": "ipv4"},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    pids = {node.name: node.pid for node in _lab_node.gather(module.params["lab"])}
+    config = module.params["config"]
+    missing = sorted({name for check in config for name in (check["node"], check["to_name"])} - set(pids))
+    if missing:
+        module.fail_json(msg=f"lab {module.params['lab']}: not up: {', '.join(missing)}")
+
+    def socket_in(node, family, kind, protocol):
+        with _namespaces.net_namespace(pids[node]):
+            return socket.socket(family, kind, protocol)
+
+    results = []
+    for check in config:
+        start = time.monotonic()
+        passed, seen = check_spoof(check, socket_in)
+        seconds = round(time.monotonic() - start, 2)
+        results.append({"title": check["title"], "kind": "spoof", "passed": passed, "seen": seen, "seconds": seconds})
+    module.exit_json(changed=False, results=results)
+
+
+if __name__ == "__main__":
+    main()

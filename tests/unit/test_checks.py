@@ -1,0 +1,104 @@
+"""How the checks read what the tools of an administrator print."""
+
+from __future__ import annotations
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_bird as bird
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_packets as packets
+from ansible_collections.routed.hypervisor.plugins.module_utils import _checks as checks
+
+PROTOCOLS = """\
+BIRD 2.0.12 ready.
+Access restricted
+Name       Proto      Table      State  Since         Info
+device1    Device     ---        up     10:00:00.000
+
+A_public_ipv4 BGP        ---        up     10:00:02.000  Established
+  VRF:            public
+  BGP state:          Established
+    Neighbor address: 198.51.100.126
+    Neighbor AS:      65000
+  Channel ipv4
+    State:          UP
+    Table:          vrf_public_ipv4
+    Routes:         3 imported, 2 exported, 3 preferred
+
+B_public_ipv4 BGP        ---        start  10:00:01.000  Active        Socket: Connection refused
+  VRF:            public
+  BGP state:          Active
+    Neighbor address: 198.51.100.226
+    Neighbor AS:      65000
+    Last error:       Socket: Connection refused
+"""
+
+BFD = """\
+BIRD 2.0.12 ready.
+bfd_public:
+IP address                Interface  State      Since         Interval  Timeout
+198.51.100.126            fabric-A.90 Up         10:00:02.000    0.100    0.300
+2001:db8:c633:6400::26    fabric-A.90 Down       10:00:02.000    0.100    0.000
+"""
+
+
+def test_a_session_is_right_only_in_its_vrf_with_its_neighbour():
+    sessions = bird.parse_protocols(PROTOCOLS)
+    check = {"session": "A_public_ipv4", "vrf": "public", "neighbor": "198.51.100.126"}
+    assert bird.check_bgp(check, sessions) == (True, "Established, neighbor 198.51.100.126, VRF public")
+    assert not bird.check_bgp({**check, "vrf": "private"}, sessions)[0]
+    assert not bird.check_bgp({**check, "vrf": None}, sessions)[0]
+    assert not bird.check_bgp({**check, "neighbor": "198.51.100.1"}, sessions)[0]
+
+
+def test_a_session_that_is_down_says_its_last_error():
+    check = {"session": "B_public_ipv4", "vrf": "public", "neighbor": "198.51.100.226"}
+    passed, seen = bird.check_bgp(check, bird.parse_protocols(PROTOCOLS))
+    assert not passed
+    assert seen.endswith("last error Socket: Connection refused")
+
+
+def test_a_session_that_bird_does_not_have_is_named():
+    assert bird.check_bgp({"session": "C"}, bird.parse_protocols(PROTOCOLS)) == (False, "BIRD has no protocol C")
+
+
+def test_imported_routes_are_counted():
+    assert bird.parse_protocols(PROTOCOLS)["A_public_ipv4"]["imported"] == 3
+
+
+def test_bfd_sessions_are_told_apart_by_neighbour_and_interface():
+    sessions = bird.parse_bfd(BFD)
+    assert bird.check_bfd({"neighbor": "198.51.100.126", "interface": "fabric-A.90"}, sessions) == (True, "Up")
+    assert bird.check_bfd({"neighbor": "2001:db8:c633:6400::26", "interface": "fabric-A.90"}, sessions)[1] == "Down"
+    assert not bird.check_bfd({"neighbor": "198.51.100.126", "interface": "fabric-B.90"}, sessions)[0]
+
+
+def test_hops_that_do_not_answer_stay_in_their_place():
+    text = (
+        "traceroute to 203.0.113.3 (203.0.113.3), 3 hops max, 60 byte packets\n"
+        " 1  203.0.113.254  0.1 ms\n 2  *\n 3  203.0.113.3  0.2 ms\n"
+    )
+    assert packets.parse_trace(text) == ["203.0.113.254", "*", "203.0.113.3"]
+
+
+def test_silence_is_tried_after_what_must_answer_and_only_once(monkeypatch):
+    order = []
+
+    def ping(check):
+        order.append(check["title"])
+        return (len(order) > 2) if check.get("expect") != "silence" else True, ""
+
+    monkeypatch.setitem(checks.PACKET_CHECKS, "ping", ping)
+    monkeypatch.setattr(checks, "PAUSE_S", 0)
+    config = [
+        {"title": "silence", "kind": "ping", "expect": "silence"},
+        {"title": "reply", "kind": "ping"},
+    ]
+    results = checks.run_checks(config, deadline_s=5)
+    assert order == ["reply", "reply", "reply", "silence"]
+    assert [result["passed"] for result in results] == [True, True]
+
+
+def test_a_check_that_never_holds_ends_at_the_deadline_with_what_was_seen(monkeypatch):
+    monkeypatch.setitem(checks.PACKET_CHECKS, "ping", lambda check: (False, "no reply"))
+    monkeypatch.setattr(checks, "PAUSE_S", 0)
+    results = checks.run_checks([{"title": "x", "kind": "ping"}], deadline_s=0)
+    assert results[0]["passed"] is False
+    assert results[0]["seen"] == "no reply"
