@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: lab_cables
+short_description: Plug and unplug cables between the nodes of a lab
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - A cable is a pair of virtual Ethernet interfaces, one in each of two nodes made by M(routed.hypervisor.lab_nodes).
+    Plugging it sets both ends up.
+  - Any number of cables is plugged in one call.
+  - What is set on an interface after that is not looked at, except for its MAC address and MTU where given here. An end
+    that was set down stays down.
+  - A cable of which an end is missing, renamed or plugged elsewhere is made anew. Ends bear a mark (their group, and an
+    alias that names the lab and the other end), and only interfaces with it are ever removed.
+requirements:
+  - root
+attributes:
+  check_mode:
+    support: full
+    description:
+      - Returns exactly what a run would do, and changes nothing.
+      - Nodes that are not up do not count as mistakes, since a run would have made them before.
+  diff_mode:
+    support: full
+    description: Shows the cables before and after.
+  idempotent:
+    support: full
+    description: A second run with the same options changes nothing.
+options:
+  lab:
+    description:
+      - The name of the lab.
+    type: str
+    required: true
+  config:
+    description:
+      - The cables.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      a:
+        description:
+          - One end.
+        type: dict
+        required: true
+        suboptions: &end
+          node:
+            description:
+              - The node.
+            type: str
+            required: true
+          interface:
+            description:
+              - The name of the interface in it.
+            type: str
+            required: true
+          mac:
+            description:
+              - Its MAC address. If missing, the kernel chooses one.
+            type: str
+      b:
+        description:
+          - The other end.
+        type: dict
+        required: true
+        suboptions: *end
+      mtu:
+        description:
+          - The MTU of both ends. If missing, a new cable has 1500, and that of an old one is left alone.
+        type: int
+  state:
+    description:
+      - V(merged) plugs the cables in O(config) that are missing.
+      - V(overridden) also removes the cables of the lab that are not in O(config).
+      - V(deleted) removes the cables in O(config), or all of the lab if O(config) is empty.
+      - V(gathered) only tells what is there.
+    type: str
+    choices: [merged, overridden, deleted, gathered]
+    default: merged
+"""
+
+EXAMPLES = r"""
+- name: A guest on a hypervisor
+  routed.hypervisor.lab_cables:
+    lab: example
+    config:
+      - a: {node: hv1, interface: vm1}
+        b: {node: vm1, interface: eth0, mac: "02:00:00:00:00:01"}
+        mtu: 9000
+"""
+
+RETURN = r"""
+before:
+  description:
+    - The cables of the lab before. An end that hangs on nothing is a cable without C(b).
+    - MAC addresses are shown where O(config) gives one.
+  returned: if O(state) is not V(gathered)
+  type: list
+  elements: dict
+  sample: [{a: {node: hv1, interface: vm1}, b: {node: vm1, interface: eth0}, mtu: 1500}]
+after:
+  description: The cables of the lab after; in check mode, as they would be.
+  returned: if O(state) is not V(gathered)
+  type: list
+  elements: dict
+  sample: [{a: {node: hv1, interface: vm1}, b: {node: vm1, interface: eth0}, mtu: 1500}]
+changes:
+  description: What was done, or in check mode would be done, a sentence for each change.
+  returned: if O(state) is not V(gathered)
+  type: list
+  elements: str
+  sample: ["plug cable hv1:vm1 - vm1:eth0"]
+gathered:
+  description: The cables of the lab, with all MAC addresses.
+  returned: if O(state) is V(gathered)
+  type: list
+  elements: dict
+  sample: [{a: {node: hv1, interface: vm1, mac: "02:00:00:00:00:02"}, b: null}]
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _lab_exchange as exchange
+from ..module_utils._lab_cable import Cable, after, as_seen, cable_from, cable_mistakes, plan_cables
+from ..module_utils._lab_node import gather_nodes, name_mistakes
+from ..module_utils._lab_plug import Networks
+
+
+def nodes_not_up(want: list[Cable], running: set[str], lab: str) -> list[str]:
+    missing = {end.node: cable for cable in reversed(want) for end in cable.ends if end.node not in running}
+    return [f"node {name} of lab {lab} is not up (cable {missing[name]})" for name in sorted(missing)]
+
+
+def run(module: AnsibleModule) -> dict:
+    lab, state = module.params["lab"], module.params["state"]
+    want = [cable_from(item) for item in module.params["config"]]
+    mistakes = name_mistakes(lab, []) + cable_mistakes(want)
+    if os.geteuid() != 0:
+        mistakes.append("cables end in the namespaces of nodes, which only root may enter: run this as root")
+    if mistakes:
+        module.fail_json(msg="\n".join(mistakes))
+
+    with exchange.locked(60), Networks(lab, gather_nodes(lab)) as networks:
+        observed = networks.observe()
+        if state == "gathered":
+            loose = [{"a": end.as_dict(), "b": None} for end in observed.loose]
+            return {"changed": False, "gathered": sorted((c.as_dict() for c in observed.cables), key=str) + loose}
+        plan, mistakes = plan_cables(state, observed, want)
+        if state != "deleted" and not module.check_mode:
+            mistakes = nodes_not_up(want, set(networks.fds), lab) + mistakes
+        if mistakes:
+            module.fail_json(msg="\n".join(mistakes))
+        changes = plan.changes()
+        result = {
+            "before": as_seen(observed, want),
+            "after": after(observed, plan, want),
+            "changes": changes,
+            "changed": bool(changes),
+        }
+        if changes and not module.check_mode:
+            failures = networks.carry_out(plan)
+            if failures:
+                result["after"] = as_seen(networks.observe(), want)
+                result["changed"] = result["after"] != result["before"]
+                module.fail_json(msg="\n".join(failures), **result)
+        result["diff"] = {"before": {"cables": result["before"]}, "after": {"cables": result["after"]}}
+        return result
+
+
+def main():
+    end = {
+        "type": "dict",
+        "required": True,
+        "options": {
+            "node": {"type": "str", "required": True},
+            "interface": {"type": "str", "required": True},
+            "mac": {"type": "str"},
+        },
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "lab": {"type": "str", "required": True},
+            "config": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"a": end, "b": end, "mtu": {"type": "int"}},
+            },
+            "state": {"type": "str", "choices": ["merged", "overridden", "deleted", "gathered"], "default": "merged"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module)
+    except OSError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

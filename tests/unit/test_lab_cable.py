@@ -1,0 +1,104 @@
+"""Cables without a kernel: mistakes, and what a run would do."""
+
+from __future__ import annotations
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab_cable import (
+    Cable,
+    End,
+    Observed,
+    after,
+    cable_from,
+    cable_mistakes,
+    plan_cables,
+)
+from ansible_collections.routed.hypervisor.plugins.module_utils._link_messages import Link
+
+
+def cable(a, b, mtu=None, mac=None):
+    return Cable(End(*a.split(":"), mac), End(*b.split(":")), mtu)
+
+
+def link(name, mac="02:00:00:00:00:09", mtu=1500):
+    return Link(2, name, "veth", "", 0, mac, mtu, True, 2, 0)
+
+
+def observed(*cables, loose=(), foreign=()):
+    links = {}
+    for end in [end for item in cables for end in item.ends] + list(loose) + list(foreign):
+        links.setdefault(end.node, {})[end.interface] = link(end.interface)
+    return Observed(links, list(cables), list(loose))
+
+
+def changes(state, seen, *want):
+    plan, mistakes = plan_cables(state, seen, want)
+    assert mistakes == []
+    return plan.changes()
+
+
+def test_what_is_plugged_is_left_alone_whichever_end_is_named_first():
+    assert changes("overridden", observed(cable("a:x", "b:y", 1500)), cable("b:y", "a:x")) == []
+
+
+def test_a_missing_cable_is_plugged():
+    assert changes("merged", observed(), cable("a:x", "b:y")) == ["plug cable a:x - b:y"]
+
+
+def test_merged_leaves_other_cables_and_overridden_removes_them():
+    seen = observed(cable("a:x", "b:y", 1500), loose=[End("c", "z")])
+    assert changes("merged", seen) == []
+    assert changes("overridden", seen) == ["remove cable a:x - b:y", "remove loose end c:z"]
+
+
+def test_a_cable_replugged_elsewhere_is_removed_first():
+    seen = observed(cable("a:x", "b:y", 1500))
+    assert changes("merged", seen, cable("a:x", "c:z")) == ["remove cable a:x - b:y", "plug cable a:x - c:z"]
+
+
+def test_a_half_cable_is_made_anew():
+    seen = observed(loose=[End("b", "y")])
+    assert changes("merged", seen, cable("a:x", "b:y")) == ["remove loose end b:y", "plug cable a:x - b:y"]
+
+
+def test_an_interface_of_someone_else_is_refused():
+    _plan, mistakes = plan_cables("merged", observed(foreign=[End("b", "y")]), [cable("a:x", "b:y")])
+    assert mistakes == ["b:y exists already and is no cable of this lab: remove or rename it"]
+
+
+def test_drift_of_mac_and_mtu_is_repaired_and_only_where_they_matter():
+    seen = observed(cable("a:x", "b:y", 1500))
+    want = cable("a:x", "b:y", 9000, "02:00:00:00:00:01")
+    (said,) = changes("merged", seen, want)
+    assert said == (
+        "repair cable a:x - b:y: MAC of a:x 02:00:00:00:00:09 → 02:00:00:00:00:01, MTU of a:x 1500 → 9000, "
+        "MTU of b:y 1500 → 9000"
+    )
+    plan, _mistakes = plan_cables("merged", seen, [want])
+    assert after(seen, plan, [want]) == [
+        {
+            "a": {"node": "a", "interface": "x", "mac": "02:00:00:00:00:01"},
+            "b": {"node": "b", "interface": "y"},
+            "mtu": 9000,
+        }
+    ]
+
+
+def test_deleted_means_all_if_nothing_is_listed():
+    seen = observed(cable("a:x", "b:y", 1500), cable("a:v", "b:w", 1500), loose=[End("c", "z")])
+    assert len(changes("deleted", seen)) == 3
+    assert changes("deleted", seen, cable("b:w", "a:v"), cable("a:no", "b:no")) == ["remove cable a:v - b:w"]
+
+
+def test_all_mistakes_come_at_once_each_with_its_place():
+    items = [
+        {"a": {"node": "a", "interface": "x" * 16}, "b": {"node": "b", "interface": "lo"}},
+        {"a": {"node": "a", "interface": "x", "mac": "01:00:00:00:00:01"}, "b": {"node": "a", "interface": "x"}},
+        {"a": {"node": "c", "interface": "x"}, "b": {"node": "c", "interface": "y"}, "mtu": 60},
+    ]
+    places = [text.split(": ")[0] for text in cable_mistakes([cable_from(item) for item in items])]
+    assert places == [
+        "config[0].a.interface",
+        "config[0].b.interface",
+        "config[1].a.mac",
+        "config[1].b",
+        "config[2].mtu",
+    ]
