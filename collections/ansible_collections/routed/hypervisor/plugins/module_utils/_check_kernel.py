@@ -16,15 +16,15 @@ IP = {"ipv4": ["ip", "-4", "-json"], "ipv6": ["ip", "-6", "-json"]}
 
 
 def routes(family, table):
-    """Returns the next hops of every unicast route of a table: {prefix: {gateway, …}}."""
+    """Returns what every unicast route of a table leads to: {prefix: {gateway, or interface without one}}."""
     found = {}
-    for route in run_json(IP[family] + ["route", "show", "table", str(table)]):
+    for route in run_json([*IP[family], "route", "show", "table", str(table)]):
         if route.get("type", "unicast") != "unicast":
             continue
-        prefix = prefix_of(route["dst"], family)
-        hops = route.get("nexthops") or [route]
-        gateways = (hop.get("gateway") or hop.get("via", {}).get("host") for hop in hops)
-        found.setdefault(prefix, set()).update(gateway for gateway in gateways if gateway)
+        for hop in route.get("nexthops") or [route]:
+            gateway = hop.get("gateway") or hop.get("via", {}).get("host")
+            leads_to = str(ip_address(gateway)) if gateway else hop["dev"]
+            found.setdefault(prefix_of(route["dst"], family), set()).add(leads_to)
     return found
 
 
@@ -35,39 +35,37 @@ def prefix_of(text, family):
 
 
 def check_route(check, table):
-    """A route is right when its next hops are exactly the intended ones."""
+    """A route is right when its next hops are exactly the intended ones, or it leads to the intended interface."""
     seen = table.get(str(ip_network(check["prefix"])))
-    wanted = {str(ip_address(hop)) for hop in check["nexthops"]}
+    wanted = {str(ip_address(hop)) for hop in check["nexthops"]} or {check["interface"]}
     if seen is None:
         return False, "no such route"
-    seen = {str(ip_address(hop)) for hop in seen}
-    return seen == wanted, "next hops " + (", ".join(sorted(seen)) or "none")
+    return seen == wanted, ", ".join(sorted(seen))
 
 
 def check_rules(check):
-    count = len(run_json(IP[check["family"]] + ["rule", "show"]))
+    count = len(run_json([*IP[check["family"]], "rule", "show"]))
     return count == check["count"], f"{count} rules"
 
 
 def check_route_source(check):
     """The source address that a process outside any VRF gets for a destination."""
     family = "ipv6" if ":" in check["to"] else "ipv4"
-    answer = run_json(IP[family] + ["route", "get", check["to"]])
+    answer = run_json([*IP[family], "route", "get", check["to"]])
     source = answer[0].get("prefsrc") if answer else None
     return source == check["source"], f"source {source}" if source else "no route"
 
 
-def check_address(check, dynamic):
-    """An address that the node was given by the network, not by us: a lease, or one from a router advertisement."""
-    wanted = ip_interface(check["address"])
+def check_assigned(check):
+    """What the network gave a guest: exactly one dynamic address, the intended one, and the way out."""
+    family = "ipv6" if ":" in check["address"] else "ipv4"
     seen = []
-    for link in run_json(["ip", "-json", "address", "show", "dev", check["interface"]]):
+    for link in run_json([*IP[family], "address", "show", "dev", check["interface"], "scope", "global"]):
         for address in link.get("addr_info", []):
-            if address.get("scope") != "global" or address["family"] != f"inet{'6' if wanted.version == 6 else ''}":
-                continue
-            text = f"{address['local']}/{address['prefixlen']}"
-            seen.append(text + ("" if address.get("dynamic") else " (not dynamic)"))
-            if address.get("tentative") or address.get("dadfailed"):
-                seen[-1] += " (duplicate address detection not passed)"
-    # One address and no other: a stale or second lease is a mistake too.
-    return seen == [str(wanted) + ("" if dynamic else " (not dynamic)")], ", ".join(seen) or "no address"
+            flaws = [flaw for flaw in ("tentative", "dadfailed", "deprecated") if address.get(flaw)]
+            flaws += [] if address.get("dynamic") else ["not dynamic"]
+            seen.append(" ".join([address["local"], *flaws]))
+    ways = run_json([*IP[family], "route", "show", "default", "dev", check["interface"]])
+    gateways = sorted({way["gateway"] for way in ways if "gateway" in way})
+    passed = seen == [str(ip_interface(check["address"]).ip)] and gateways == [check["gateway"]]
+    return passed, f"{', '.join(seen) or 'no address'}, gateway {', '.join(gateways) or 'none'}"

@@ -45,8 +45,8 @@ STATE_CHECKS = {
     "route": lambda check, now: kernel.check_route(check, now.routes(check["family"], check["table"])),
     "rules": lambda check, now: kernel.check_rules(check),
     "route_source": lambda check, now: kernel.check_route_source(check),
-    "lease": lambda check, now: kernel.check_address(check, dynamic=True),
-    "slaac": lambda check, now: kernel.check_address(check, dynamic=True),
+    "lease": lambda check, now: kernel.check_assigned(check),
+    "slaac": lambda check, now: kernel.check_assigned(check),
 }
 # What sends packets: check -> (passed, what was seen).
 PACKET_CHECKS = {

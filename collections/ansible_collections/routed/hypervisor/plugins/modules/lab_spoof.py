@@ -125,14 +125,14 @@ def main():
         },
         supports_check_mode=True,
     )
-    pids = {node.name: node.pid for node in _lab_node.gather(module.params["lab"])}
+    pids = {node.name: node.pid for node in _lab_node.gather_nodes(module.params["lab"])}
     config = module.params["config"]
     missing = sorted({name for check in config for name in (check["node"], check["to_name"])} - set(pids))
     if missing:
         module.fail_json(msg=f"lab {module.params['lab']}: not up: {', '.join(missing)}")
 
     def socket_in(node, family, kind, protocol):
-        with _namespaces.net_namespace(pids[node]):
+        with open(f"/proc/{pids[node]}/ns/net", "rb") as namespace, _namespaces.inside_network(namespace.fileno()):
             return socket.socket(family, kind, protocol)
 
     results = []

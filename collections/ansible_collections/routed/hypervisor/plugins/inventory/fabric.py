@@ -1,0 +1,119 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory plugin: reads the intent, hands its mistakes or its resolved nodes to Ansible."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: fabric
+short_description: Hosts, groups and variables of a routed fabric, from its intent
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Reads an intent file (what a person decides about a fabric of routed hypervisors), checks it and resolves it into
+    everything that each node needs, so that modules and templates have nothing left to compute.
+  - All mistakes are reported at once, each with its line, its path in the file, and what would be right.
+  - The keys of the file are described in C(plugins/plugin_utils/intent_schema.json).
+requirements:
+  - jsonschema
+  - netaddr
+options:
+  plugin:
+    description: Marks the file as one for this plugin.
+    required: true
+    type: str
+    choices: [routed.hypervisor.fabric]
+notes:
+  - Ansible itself only warns about an inventory that cannot be used, and tries every other enabled plugin on it. Set
+    C(any_unparsed_is_failed = true) and C(enable_plugins = host_list, routed.hypervisor.source) in the section
+    C([inventory]) of C(ansible.cfg).
+seealso:
+  - plugin: routed.hypervisor.source
+    plugin_type: inventory
+"""
+
+EXAMPLES = r"""
+# inventories/small/fabric.yml
+plugin: routed.hypervisor.fabric
+name: small
+lab: {}
+bgp: {as: 65000}
+vrfs:
+  public: {table: 90, vlan: 90}
+fabrics:
+  A:
+    networks:
+      public: {ipv4: 198.51.100.0/25}
+segments:
+  guests: {vrf: public, ipv4: 203.0.113.0/24, gateway4: 203.0.113.254, dhcp: {}}
+reflectors:
+  rr1: {fabric: A, addresses: {public: {ipv4: 198.51.100.126}}}
+hypervisors:
+  hv1: {id: 1, guests: {vm1: {ipv4: 203.0.113.1}}}
+  hv2: {id: 2, guests: {vm2: {ipv4: 203.0.113.2}}}
+"""
+
+import gc
+import os
+
+from ansible.errors import AnsibleParserError
+from ansible.module_utils.basic import missing_required_lib
+from ansible.plugins.inventory import BaseInventoryPlugin
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.load import is_intent
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import IntentError
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.libraries import IMPORT_ERRORS
+
+
+class IntentRefused(AnsibleParserError):
+    """All mistakes of an intent, with their places; with a context of Ansible's own, all would be printed twice."""
+
+    _formatted_source_context = None
+
+
+class InventoryModule(BaseInventoryPlugin):
+    NAME = "routed.hypervisor.fabric"
+
+    # No text of an intent can hold a template, since each has one of the forms in formats.py: what is one is ours.
+    trusted_by_default = True
+
+    def verify_file(self, path):
+        """Whether the file is an intent: YAML by its name, and for this plugin by its own words or by its name."""
+        is_ours = os.path.basename(path) in ("fabric.yml", "fabric.yaml") or (
+            path.endswith((".yml", ".yaml")) and is_intent(path, self.NAME)
+        )
+        return super().verify_file(path) and is_ours
+
+    def parse(self, inventory, loader, path, cache=True):
+        super().parse(inventory, loader, path, cache)
+        for library in IMPORT_ERRORS:
+            raise AnsibleParserError(missing_required_lib(library))
+        # Only now: these files need the libraries.
+        from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read  # noqa: PLC0415
+        from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve  # noqa: PLC0415
+
+        # Everything made here stays: looking for garbage in it again and again would cost more than making it.
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            self._populate(resolve(read(path), owner=os.path.dirname(os.path.abspath(str(path)))))
+        except IntentError as error:
+            raise IntentRefused(str(error)) from None
+        finally:
+            if was_enabled:
+                gc.enable()
+
+    def _populate(self, made) -> None:
+        for group, hosts in made.groups.items():
+            self.inventory.add_group(group)
+            for host in hosts:
+                self.inventory.add_host(host, group=group)
+        for group, children in made.children.items():
+            self.inventory.add_group(group)
+            for child in children:
+                self.inventory.add_child(group, child)
+        for entity, variables in (*made.group_vars.items(), *made.host_vars.items()):
+            for name, value in variables.items():
+                self.inventory.set_variable(entity, name, value)

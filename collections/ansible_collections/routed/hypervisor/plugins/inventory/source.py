@@ -1,0 +1,70 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory plugin that hands each file of an inventory directory to the one plugin that it is for."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: source
+short_description: Hands an inventory file to the plugin that it is for
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Ansible tries all enabled inventory plugins on a file, in order, and when all have failed it shows what each of them
+    had against it. A mistake in an intent file is then followed by what the plugins for YAML and INI think of intents.
+  - This plugin, enabled instead of them, decides by the file itself. An intent goes to
+    P(routed.hypervisor.fabric#inventory), other files for an inventory plugin to that plugin, other YAML files to
+    P(ansible.builtin.yaml#inventory), all others to P(ansible.builtin.ini#inventory).
+options: {}
+seealso:
+  - plugin: routed.hypervisor.fabric
+    plugin_type: inventory
+"""
+
+EXAMPLES = r"""
+# ansible.cfg
+# [inventory]
+# enable_plugins = host_list, routed.hypervisor.source
+# any_unparsed_is_failed = true
+"""
+
+import os
+import re
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.plugins.loader import inventory_loader
+
+FABRIC = "routed.hypervisor.fabric"
+
+
+def plugin_for(path: str) -> str:
+    """The name of the plugin that the file is for."""
+    if not path.endswith((".yml", ".yaml")):
+        return "ansible.builtin.ini"
+    if os.path.basename(path) in ("fabric.yml", "fabric.yaml"):
+        return FABRIC
+    with open(path, "rb") as file:
+        named = re.search(rb"(?m)^[\"']?plugin[\"']?\s*:\s*[\"']?([\w.]+)", file.read())
+    return named.group(1).decode() if named else "ansible.builtin.yaml"
+
+
+class InventoryModule(BaseInventoryPlugin):
+    NAME = "routed.hypervisor.source"
+
+    def verify_file(self, path):
+        return super().verify_file(path) and os.path.isfile(path)
+
+    def parse(self, inventory, loader, path, cache=True):
+        super().parse(inventory, loader, path, cache)
+        name = plugin_for(path)
+        plugin = inventory_loader.get(name)
+        if plugin is None or not plugin.verify_file(path):
+            raise AnsibleParserError(
+                f"{path} is for the inventory plugin {name}, which is not there or does not want it", obj=path
+            )
+        # As the plugin "auto" does: how far a file's templates are trusted is for its own plugin to say.
+        inventory._target_plugin = plugin
+        plugin.parse(inventory, loader, path, cache=cache)

@@ -1,0 +1,22 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true on a border router."""
+
+from __future__ import annotations
+
+from ..intent.model import Border, Intent
+from ..resolve.index import Index
+from ..resolve.links import MAIN_TABLE
+from . import sessions
+from .routes import to_guest
+from .sample import ROUTES, others
+
+
+def checks(intent: Intent, found: Index, node: Border, resolved: dict) -> list[dict]:
+    places = found.places.get(node.vrf, [])
+    sample = places if len(places) <= ROUTES else others(places, 0, ROUTES, ROUTES)
+    return [
+        *sessions.checks(resolved),
+        *(check for place in sample for check in to_guest(node, place, node.vrf, MAIN_TABLE)),
+    ]

@@ -1,0 +1,142 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true on a hypervisor."""
+
+from __future__ import annotations
+
+from ..intent.model import FAMILIES, Hypervisor, Intent
+from ..resolve.hypervisor import vrfs_on
+from ..resolve.index import Index
+from ..resolve.links import DEFAULT, MAIN_TABLE
+from . import sessions
+from .routes import LENGTH, next_hops, route, to_guest
+from .sample import ROUTES, others
+from .sessions import LABEL
+
+# The kernel's own rules: local, main, default (IPv6 has no "default"), and l3mdev once there is a VRF.
+KERNEL_RULES = {"ipv4": 4, "ipv6": 3}
+
+
+def checks(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> list[dict]:
+    return [
+        *sessions.checks(resolved),
+        *_rules(resolved),
+        *_own_guests(intent, node),
+        *_remote_guests(intent, found, node),
+        *_default_routes(intent, found, node),
+        *_loopbacks(intent, found, node),
+        *_no_way_out(intent, found, node),
+    ]
+
+
+def _rules(resolved: dict) -> list[dict]:
+    ours = resolved["network"]["rules"]
+    counts = {family: count + sum(rule["family"] == family for rule in ours) for family, count in KERNEL_RULES.items()}
+    return [
+        {"kind": "rules", "title": f"there are {count} {LABEL[family]} rules", "family": family, "count": count}
+        for family, count in counts.items()
+    ]
+
+
+def ping(family: str, target, to_name: str, title: str, expect: str = "reply") -> dict:
+    return {
+        "kind": "ping",
+        "title": f"{title} ({LABEL[family]})",
+        "family": family,
+        "to": str(target),
+        "to_name": to_name,
+        "source": None,  # the one that the kernel chooses
+        "expect": expect,
+    }
+
+
+def _own_guests(intent: Intent, node: Hypervisor) -> list[dict]:
+    """Routes in both tables, and that the host itself reaches them."""
+    found = []
+    for guest in node.guests:
+        table = intent.vrfs[intent.segments[guest.segment].vrf].table
+        for family, address in guest.address.items():
+            for where in (table, MAIN_TABLE):
+                title = f"the route to {guest.name} is its port in table {where} ({LABEL[family]})"
+                prefix = f"{address}/{LENGTH[family]}"
+                found.append(
+                    {
+                        "kind": "route",
+                        "title": title,
+                        "family": family,
+                        "table": where,
+                        "prefix": prefix,
+                        "nexthops": [],
+                        "interface": guest.port,
+                    }
+                )
+            found.append(ping(family, address, guest.name, f"{node.name} itself reaches its guest {guest.name}"))
+    return found
+
+
+def _remote_guests(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
+    wanted = []
+    for vrf in vrfs_on(node, intent):
+        places = found.places.get(vrf, [])
+        start = next(
+            (found.place[guest.name].position for guest in node.guests if intent.segments[guest.segment].vrf == vrf),
+            None,
+        )
+        sample = others(places, start, ROUTES, ROUTES) if start is not None else places[:ROUTES]
+        for place in sample:
+            if place.hypervisor is not node:
+                wanted += to_guest(node, place, vrf, intent.vrfs[vrf].table)
+    return wanted
+
+
+def _default_routes(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
+    wanted = []
+    for vrf in vrfs_on(node, intent):
+        for family in FAMILIES:
+            ways = [way for border in found.borders.get(vrf, ()) for way in next_hops(node, border, vrf, family)]
+            if ways:
+                wanted.append(
+                    route(family, intent.vrfs[vrf].table, DEFAULT[family], ways, f"everywhere else from {vrf}")
+                )
+    return wanted
+
+
+def _loopbacks(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
+    """Of other hypervisors: routes by every shared fabric; and from the host itself, where rules lead there."""
+    wanted = []
+    for other in others(found.hypervisors, found.position[node.name]):
+        for vrf, families in other.loopbacks.items():
+            for family, given in families.items():
+                own = node.loopbacks.get(vrf, {}).get(family)
+                ways = next_hops(node, other, vrf, family)
+                if not ways or own is None:
+                    continue
+                prefix = f"{given.address}/{LENGTH[family]}"
+                wanted.append(route(family, intent.vrfs[vrf].table, prefix, ways, f"{other.name}'s loopback"))
+                if any(given.address in host for host in intent.vrfs[vrf].host):
+                    title = f"{node.name} itself uses its loopback towards {other.name} ({LABEL[family]})"
+                    wanted.append(
+                        {"kind": "route_source", "title": title, "to": str(given.address), "source": str(own.address)}
+                    )
+                    wanted.append(
+                        ping(family, given.address, other.name, f"{node.name} itself reaches {other.name}'s loopback")
+                    )
+    return wanted
+
+
+def _no_way_out(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
+    """The host itself has no way to the world through a VRF of guests."""
+    return [
+        ping(
+            "ipv4" if address.version == 4 else "ipv6",
+            address,
+            border.name,
+            f"{node.name} itself does not reach {border.name}",
+            "silence",
+        )
+        for vrf in vrfs_on(node, intent)
+        for border in found.borders.get(vrf, ())
+        for address in border.world
+        if not any(address in host for other in intent.vrfs.values() for host in other.host)
+    ]

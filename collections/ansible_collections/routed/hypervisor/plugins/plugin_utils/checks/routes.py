@@ -1,0 +1,38 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes that BGP must have brought: which next hops a prefix has in whose table."""
+
+from __future__ import annotations
+
+from ..intent.model import FAMILIES
+from .sessions import LABEL
+
+LENGTH = {"ipv4": 32, "ipv6": 128}
+
+
+def next_hops(node, other, vrf: str, family: str) -> list[str]:
+    """OTHER's addresses in a VRF on the fabrics that NODE is on too: one way per fabric."""
+    shared = [
+        other.uplinks[fabric]
+        for fabric, uplink in node.uplinks.items()
+        if fabric in other.uplinks and uplink.address(vrf, family)
+    ]
+    return [str(uplink.address(vrf, family)) for uplink in shared if uplink.address(vrf, family)]
+
+
+def route(family: str, table: int, prefix: str, nexthops: list[str], whose: str) -> dict:
+    ways = f"{len(nexthops)} next hops" if len(nexthops) > 1 else "its next hop"
+    title = f"the route to {whose} has {ways} in table {table} ({LABEL[family]})"
+    return {"kind": "route", "title": title, "family": family, "table": table, "prefix": prefix, "nexthops": nexthops}
+
+
+def to_guest(node, place, vrf: str, table: int) -> list[dict]:
+    """The routes of NODE to a guest elsewhere, in each family in which the two hypervisors meet."""
+    found = []
+    for family in FAMILIES:
+        address = place.guest.address.get(family)
+        ways = next_hops(node, place.hypervisor, vrf, family)
+        if address is not None and ways:
+            found.append(route(family, table, f"{address}/{LENGTH[family]}", ways, place.guest.name))
+    return found

@@ -1,0 +1,31 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true of a router's BGP and BFD sessions."""
+
+from __future__ import annotations
+
+LABEL = {"ipv4": "IPv4", "ipv6": "IPv6"}
+
+
+def checks(resolved: dict) -> list[dict]:
+    """A check per BGP session, and one per BFD session, of a router's resolved variables."""
+    found = []
+    for session in resolved["bird"]["sessions"]:
+        where = f"in {session['vrf']}" if session["vrf"] else "in the main table"
+        found.append(
+            {
+                "kind": "bgp",
+                "title": f"BGP session {session['name']} is up {where}",
+                "session": session["name"],
+                "vrf": session["vrf"],
+                "neighbor": session["neighbor"],
+                "family": session["family"],
+            }
+        )
+        if session["bfd"]:
+            title = f"BFD session with {session['neighbor']} on {session['interface']} is up"
+            found.append(
+                {"kind": "bfd", "title": title, "neighbor": session["neighbor"], "interface": session["interface"]}
+            )
+    return found

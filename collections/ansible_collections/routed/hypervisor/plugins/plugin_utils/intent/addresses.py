@@ -1,0 +1,63 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses that follow from others."""
+
+from __future__ import annotations
+
+from ..libraries import netaddr
+
+
+def family_of(address_or_prefix) -> str:
+    return f"ipv{address_or_prefix.version}"
+
+
+def plus(base, number: int):
+    """BASE + NUMBER, or None beyond the last address of the family."""
+    try:
+        return base + number
+    except (IndexError, netaddr.AddrFormatError):
+        return None
+
+
+def mac_from_ipv4(address) -> str:
+    """02:00 (locally administered) and the four bytes of the address: unique as long as the address is."""
+    return ":".join(f"{byte:02x}" for byte in (2, 0, *address.packed))
+
+
+def port_mac(guest_mac: str) -> str:
+    """The MAC of the hypervisor's end of a guest's cable: 02:01 and the last four bytes of the guest's MAC.
+
+    It does not depend on the hypervisor or on other guests, so that what a guest has learned about its gateway stays
+    true when guests are added, removed or moved.
+    """
+    start = "02:03" if guest_mac.startswith("02:01") else "02:01"
+    return f"{start}:{guest_mac[6:]}"
+
+
+def slaac(prefix, mac: str):
+    """The address that a host with this MAC gives itself in PREFIX (RFC 4291, appendix A)."""
+    return netaddr.EUI(mac).ipv6(prefix.first)
+
+
+def is_host(address, network) -> bool:
+    """Whether a host in NETWORK can have ADDRESS: inside, and neither its network nor its broadcast address.
+
+    IPv6 has no broadcast, but the first address is every router's (RFC 4291, 2.6.1). Both ends of a /31 and of a /127,
+    and a whole /32 or /128, are hosts (RFC 3021, RFC 6164).
+    """
+    if address not in network:
+        return False
+    if network.size <= 2:
+        return True
+    return int(address) != network.first and (network.version == 6 or int(address) != network.last)
+
+
+def hosts_of(network) -> str:
+    """The addresses that hosts can have, in words."""
+    if network.size <= 2:
+        return (
+            f"{netaddr.IPAddress(network.first, network.version)} to {netaddr.IPAddress(network.last, network.version)}"
+        )
+    last = network.last - (network.version == 4)
+    return f"{netaddr.IPAddress(network.first + 1, network.version)} to {netaddr.IPAddress(last, network.version)}"

@@ -1,0 +1,165 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the model of an intent from the data of its file. Derives addresses; judges nothing."""
+
+from __future__ import annotations
+
+from ..libraries import netaddr
+from .addresses import mac_from_ipv4, plus, slaac
+from .model import (
+    FAMILIES,
+    Border,
+    Fabric,
+    Given,
+    Guest,
+    Hypervisor,
+    Intent,
+    Lab,
+    Loopback,
+    Network,
+    Reflector,
+    Segment,
+    Uplink,
+    Vrf,
+)
+
+
+def build(data: dict) -> Intent:
+    """The model of DATA, which check_shape has been over."""
+    bgp = data.get("bgp", {})
+    intent = Intent(
+        name=data.get("name", ""),
+        asn=bgp.get("as"),
+        bfd=bgp.get("bfd"),
+        ttl_security=bgp.get("ttl_security", True),
+        add_path=bgp.get("add_path", True),
+        lab=Lab(data["lab"].get("packages", [])) if "lab" in data else None,
+        vrfs={name: _vrf(name, vrf) for name, vrf in data.get("vrfs", {}).items()},
+        fabrics={name: _fabric(name, fabric) for name, fabric in data.get("fabrics", {}).items()},
+        loopbacks={
+            vrf: Loopback(vrf, loopback.get("interface", "loopback"), _prefixes(loopback))
+            for vrf, loopback in data.get("loopbacks", {}).items()
+        },
+        segments={name: _segment(name, segment) for name, segment in data.get("segments", {}).items()},
+        reflectors={},
+        borders={},
+        hypervisors={},
+    )
+    for name, node in data.get("reflectors", {}).items():
+        intent.reflectors[name] = _reflector(intent, name, node)
+    for name, node in data.get("borders", {}).items():
+        intent.borders[name] = _border(intent, name, node)
+    for name, node in data.get("hypervisors", {}).items():
+        intent.hypervisors[name] = _hypervisor(intent, name, node)
+    return intent
+
+
+def _vrf(name: str, data: dict) -> Vrf:
+    host = [netaddr.IPNetwork(prefix) if prefix else None for prefix in data.get("host", [])]
+    return Vrf(name, data.get("table"), data.get("vlan"), data.get("password", False), host)
+
+
+def _prefixes(data: dict) -> dict:
+    return {family: netaddr.IPNetwork(data[family]) for family in FAMILIES if family in data}
+
+
+def _addresses(data: dict) -> dict:
+    return {family: netaddr.IPAddress(data[family]) for family in FAMILIES if family in data}
+
+
+def _fabric(name: str, data: dict) -> Fabric:
+    networks = {}
+    for vrf, network in data.get("networks", {}).items():
+        prefix = _prefixes(network)
+        first = {family: netaddr.IPAddress(value.first, value.version) for family, value in prefix.items()}
+        base = {**first, **_addresses(network.get("hypervisors", {}))}
+        networks[vrf] = Network(name, vrf, prefix, base)
+    return Fabric(name, data.get("interface", f"fabric-{name}"), data.get("mtu"), networks)
+
+
+def _segment(name: str, data: dict) -> Segment:
+    prefix = _prefixes(data)
+    gateway = {}
+    if "ipv4" in prefix and "gateway4" in data:
+        gateway["ipv4"] = netaddr.IPAddress(data["gateway4"])
+    if "ipv6" in prefix:
+        gateway["ipv6"] = netaddr.IPAddress(data.get("gateway6", "fe80::1"))
+    lease = data["dhcp"].get("lease_s", 3600) if "dhcp" in data else None
+    dns = [netaddr.IPAddress(address) for address in data.get("dns", []) if address]
+    return Segment(name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"))
+
+
+def _given(data: dict, path: tuple) -> dict:
+    return {family: Given(address, (*path, family)) for family, address in _addresses(data).items()}
+
+
+def _uplink(intent: Intent, fabric: str, data: dict) -> Uplink:
+    default = intent.fabrics[fabric].interface if fabric in intent.fabrics else f"fabric-{fabric}"
+    return Uplink(fabric, data.get("interface", default))
+
+
+def _reflector(intent: Intent, name: str, data: dict) -> Reflector:
+    path = ("reflectors", name)
+    node = Reflector(name, path, data.get("router_id"), fabric=data.get("fabric"))
+    if node.fabric:
+        uplink = _uplink(intent, node.fabric, data)
+        uplink.given = {
+            vrf: _given(addresses, (*path, "addresses", vrf)) for vrf, addresses in data.get("addresses", {}).items()
+        }
+        node.uplinks[node.fabric] = uplink
+    return node
+
+
+def _border(intent: Intent, name: str, data: dict) -> Border:
+    path = ("borders", name)
+    world = [netaddr.IPAddress(address) for address in data.get("world", []) if address]
+    node = Border(name, path, data.get("router_id"), vrf=data.get("vrf"), world=world)
+    for fabric, place in data.get("fabrics", {}).items():
+        uplink = _uplink(intent, fabric, place)
+        uplink.given = {node.vrf: _given(place, (*path, "fabrics", fabric))}
+        node.uplinks[fabric] = uplink
+    return node
+
+
+def _derived(base: dict, number: int | None, path: tuple) -> dict:
+    """One address per family: BASE + NUMBER, which comes from PATH."""
+    derived = {family: plus(address, number) for family, address in base.items()} if number else {}
+    return {family: Given(address, path, derived=True) for family, address in derived.items() if address is not None}
+
+
+def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
+    path = ("hypervisors", name)
+    node = Hypervisor(name, path, data.get("router_id"), id=data.get("id"))
+    for fabric, place in data.get("fabrics", {fabric: {} for fabric in intent.fabrics}).items():
+        uplink = _uplink(intent, fabric, place)
+        networks = intent.fabrics[fabric].networks if fabric in intent.fabrics else {}
+        for vrf, network in networks.items():
+            uplink.given[vrf] = _derived(
+                {family: network.base[family] for family in network.prefix}, node.id, (*path, "id")
+            )
+        for vrf, addresses in place.get("addresses", {}).items():
+            uplink.given.setdefault(vrf, {}).update(_given(addresses, (*path, "fabrics", fabric, "addresses", vrf)))
+        node.uplinks[fabric] = uplink
+    for vrf, loopback in intent.loopbacks.items():
+        first = {family: netaddr.IPAddress(prefix.first, prefix.version) for family, prefix in loopback.prefix.items()}
+        node.loopbacks[vrf] = _derived(first, node.id, (*path, "id"))
+    for vrf, addresses in data.get("loopbacks", {}).items():
+        node.loopbacks.setdefault(vrf, {}).update(_given(addresses, (*path, "loopbacks", vrf)))
+    node.guests = [_guest(intent, node, guest, facts) for guest, facts in data.get("guests", {}).items()]
+    return node
+
+
+def _guest(intent: Intent, hypervisor: Hypervisor, name: str, data: dict) -> Guest:
+    only = next(iter(intent.segments)) if len(intent.segments) == 1 else None
+    segment = data.get("segment", only)
+    prefix = intent.segments[segment].prefix if segment in intent.segments else {}
+    address = {"ipv4": netaddr.IPAddress(data["ipv4"])} if "ipv4" in data else {}
+    mac = data["mac"].lower() if "mac" in data else mac_from_ipv4(address["ipv4"]) if address else None
+    ipv6 = data.get("ipv6", "slaac")
+    if ipv6 not in ("slaac", "none"):
+        address["ipv6"] = netaddr.IPAddress(ipv6)
+    elif ipv6 == "slaac" and mac and "ipv6" in prefix and prefix["ipv6"].prefixlen == 64:
+        address["ipv6"] = slaac(prefix["ipv6"], mac)
+    path = (*hypervisor.path, "guests", name)
+    return Guest(name, path, hypervisor.name, segment, address, ipv6 == "slaac", mac, data.get("port", name))

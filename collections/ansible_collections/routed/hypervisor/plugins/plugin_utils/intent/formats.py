@@ -1,0 +1,120 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The forms that a text in an intent can be asked to have; each with what to say when it has another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..libraries import netaddr
+
+# Interface names that mean something else to the kernel (/proc/sys/net/*/conf/all, default), or that are
+# keywords where `ip` and dhcpcd expect a name.
+RESERVED_INTERFACES = frozenset(("lo", "all", "default", "up", "down", "dev", "type", "none", "bonding_masters"))
+# Names that Ansible or the inventory plugin itself gives to hosts and groups.
+RESERVED_NODES = frozenset(
+    (
+        "all",
+        "ungrouped",
+        "localhost",
+        "lab",
+        "lab_host",
+        "lab_nodes",
+        "hypervisors",
+        "reflectors",
+        "borders",
+        "guests",
+        "switches",
+        "routers",
+    )
+)
+INTERFACE_LENGTH = 15  # IFNAMSIZ without its final zero
+
+
+def _prefix(family: int | None) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        try:
+            network = netaddr.IPNetwork(text)
+        except (netaddr.AddrFormatError, ValueError):
+            return False
+        return "/" in text and network.ip == network.network and family in (None, network.version)
+
+    return check
+
+
+def _address(family: int | None) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        try:
+            return family in (None, netaddr.IPAddress(text, flags=netaddr.INET_PTON).version)
+        except (netaddr.AddrFormatError, ValueError):
+            return False
+
+    return check
+
+
+def _name(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,31}", text) is not None
+
+
+def _interface(text: str) -> bool:
+    return (
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text) is not None
+        and len(text) <= INTERFACE_LENGTH
+        and text not in RESERVED_INTERFACES
+    )
+
+
+def _mac(text: str) -> bool:
+    return (
+        re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) is not None
+        and not int(text[:2], 16) & 1
+        and int(text.replace(":", ""), 16) > 0
+    )
+
+
+@dataclass(frozen=True)
+class Format:
+    """`is_valid` tests a text; `wanted` ends the sentence "X is not …"."""
+
+    is_valid: Callable[[str], bool]
+    wanted: str
+
+
+_IN_A_NAME = "letters, digits and hyphens, beginning with a letter"
+
+FORMATS = {
+    "name": Format(_name, f"a name; {_IN_A_NAME}"),
+    "lab-name": Format(
+        lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,31}", text) is not None,
+        "a name; up to 32 letters, digits, _ and -, beginning with a letter",
+    ),
+    "node-name": Format(
+        lambda text: _name(text) and len(text) <= INTERFACE_LENGTH and text not in RESERVED_NODES | RESERVED_INTERFACES,
+        f"a name for a node, whose cable's other end is called so; up to {INTERFACE_LENGTH} {_IN_A_NAME}, "
+        "not reserved (all, default, lo, hypervisors, …)",
+    ),
+    "vrf-name": Format(
+        # No hyphens: VRFs' names are parts of names in BIRD, where nothing else can be mistaken for them.
+        lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text) is not None and _interface(text),
+        f"a name for a VRF, which is an interface; up to {INTERFACE_LENGTH} letters, digits and _, "
+        "beginning with a letter, not reserved (all, default, lo, …)",
+    ),
+    "interface": Format(
+        _interface,
+        f"an interface name; up to {INTERFACE_LENGTH} letters, digits, _, . and -, not reserved (all, default, lo, …)",
+    ),
+    "package": Format(
+        lambda text: re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text) is not None, "the name of a Debian package"
+    ),
+    "ipv4": Format(_address(4), "an IPv4 address; for instance 192.0.2.1"),
+    "ipv6": Format(_address(6), "an IPv6 address; for instance 2001:db8::1"),
+    "address": Format(_address(None), "an address; for instance 192.0.2.1 or 2001:db8::1"),
+    "ipv4-prefix": Format(_prefix(4), "an IPv4 prefix; for instance 192.0.2.0/24, with no bits set after the length"),
+    "ipv6-prefix": Format(_prefix(6), "an IPv6 prefix; for instance 2001:db8::/64, with no bits set after the length"),
+    "prefix": Format(_prefix(None), "a prefix; for instance 192.0.2.0/24, with no bits set after the length"),
+    "guest-ipv6": Format(lambda text: text in ("slaac", "none") or _address(6)(text), "slaac, none or an IPv6 address"),
+    "mac": Format(_mac, "the MAC address of one interface; for instance 02:00:cb:00:71:01"),
+}

@@ -1,0 +1,228 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks that addresses are where they belong, that none is given twice, and that values fit each other."""
+
+from __future__ import annotations
+
+from .addresses import family_of, hosts_of, is_host
+from .mistakes import Mistakes, render
+from .model import Given, Intent, Router
+from .uniqueness import Once
+
+IPV6_MTU = 1280  # RFC 8200, section 5
+
+
+class Placement:
+    def __init__(self, intent: Intent, mistakes: Mistakes):
+        self.intent, self.mistakes = intent, mistakes
+        self.addresses = Once(mistakes, "", "each address can be given once")
+        self.macs = Once(mistakes, "the MAC ", "each guest needs its own")
+
+    def check(self) -> None:
+        for fabric in self.intent.fabrics.values():
+            self._fabric(fabric)
+        for segment in self.intent.segments.values():
+            self._segment(segment)
+        # Explicit addresses before derived ones, so that a clash is reported where a derived one comes from.
+        routers = [*self.intent.reflectors.values(), *self.intent.borders.values(), *self.intent.hypervisors.values()]
+        for border in self.intent.borders.values():
+            self._world(border)
+        for is_derived in (False, True):
+            for router in routers:
+                self._router(router, is_derived)
+        for hypervisor in self.intent.hypervisors.values():
+            for guest in hypervisor.guests:
+                self._guest(guest)
+        for router in routers:
+            self._router_id(router)
+
+    def _fabric(self, fabric) -> None:
+        has_ipv6 = any("ipv6" in network.prefix for network in fabric.networks.values())
+        self._mtu(fabric.mtu, ("fabrics", fabric.name, "mtu"), has_ipv6)
+        for network in fabric.networks.values():
+            path = ("fabrics", fabric.name, "networks", network.vrf)
+            is_consequence = path in self.mistakes.touched
+            for family, base in network.base.items():
+                base_path = (*path, "hypervisors", family)
+                if family in network.prefix and base not in network.prefix[family]:
+                    wrong = f"{base} is not in {network.prefix[family]}"
+                    self.mistakes.add(base_path, wrong, "hypervisor N has this address + N")
+                elif family not in network.prefix and not is_consequence:
+                    wrong = f"{network.vrf} has no {family} prefix on {fabric.name}"
+                    self.mistakes.add(base_path, wrong, "add it, or remove this")
+
+    def _mtu(self, mtu, path, has_ipv6: bool) -> None:
+        if mtu is not None and has_ipv6 and mtu < IPV6_MTU:
+            self.mistakes.add(path, f"{mtu} is too small for IPv6", f"{IPV6_MTU} or more")
+
+    def _segment(self, segment) -> None:
+        path = ("segments", segment.name)
+        self._mtu(segment.mtu, (*path, "mtu"), "ipv6" in segment.prefix)
+        if "ipv4" in segment.gateway:
+            prefix, gateway = segment.prefix["ipv4"], segment.gateway["ipv4"]
+            if not is_host(gateway, prefix):
+                self.mistakes.add((*path, "gateway4"), f"{gateway} cannot be a host in {prefix}", f"{hosts_of(prefix)}")
+        elif segment.lease_s is not None and "ipv4" not in segment.prefix and (*path, "ipv4") not in self.mistakes:
+            self.mistakes.add((*path, "dhcp"), "DHCP without an IPv4 prefix", "add ipv4 and gateway4, or remove it")
+        if "ipv6" in segment.gateway:
+            if not segment.gateway["ipv6"].is_link_local():
+                self.mistakes.add(
+                    (*path, "gateway6"),
+                    f"{segment.gateway['ipv6']} is not link-local",
+                    "an address in fe80::/64, for instance fe80::1",
+                )
+            if segment.prefix["ipv6"].prefixlen != 64:
+                self.mistakes.add(
+                    (*path, "ipv6"),
+                    f"{segment.prefix['ipv6']} is not a /64",
+                    "guests derive their addresses in a /64 (RFC 4862)",
+                )
+
+    def _world(self, border) -> None:
+        for position, address in enumerate(border.world):
+            path = (*border.path, "world", position)
+            around = self._prefix_around(address)
+            if around:
+                self.mistakes.add(path, f"{address} is in {around}", "an address outside all networks of the fabric")
+            else:
+                self.addresses.give(address, path)
+
+    def _prefix_around(self, address) -> str | None:
+        family = family_of(address)
+        for segment in self.intent.segments.values():
+            if family in segment.prefix and address in segment.prefix[family]:
+                return f"segments.{segment.name}"
+        return self._network_around(address, family)
+
+    def _network_around(self, address, family: str) -> str | None:
+        for fabric in self.intent.fabrics.values():
+            for network in fabric.networks.values():
+                if family in network.prefix and address in network.prefix[family]:
+                    return f"fabrics.{fabric.name}.networks.{network.vrf}"
+        return None
+
+    def _router(self, router: Router, is_derived: bool) -> None:
+        """Its addresses, given or derived; for derived ones one mistake is enough, since the cause is one number."""
+        for fabric, uplink in router.uplinks.items():
+            networks = self.intent.fabrics[fabric].networks if fabric in self.intent.fabrics else {}
+            for vrf, families in uplink.given.items():
+                for family, given in families.items():
+                    if given.derived == is_derived and vrf in networks:
+                        self._on_fabric(router, given, fabric, networks[vrf], family)
+        for vrf, families in getattr(router, "loopbacks", {}).items():
+            for family, given in families.items():
+                prefix = self.intent.loopbacks[vrf].prefix.get(family) if vrf in self.intent.loopbacks else None
+                if given.derived != is_derived or vrf not in self.intent.loopbacks:
+                    continue
+                if prefix is None:
+                    if ("loopbacks", vrf) not in self.mistakes.touched:
+                        self.mistakes.add(
+                            given.path, f"loopbacks.{vrf} has no {family} prefix", "add it, or remove this"
+                        )
+                elif given.address not in prefix:
+                    self.mistakes.add(
+                        given.path,
+                        self._said(given, f"is not in loopbacks.{vrf}.{family} ({prefix})"),
+                        "choose a larger prefix or another number",
+                    )
+                else:
+                    self._give(given)
+
+    def _said(self, given: Given, wrong: str) -> str:
+        return f"gives {given.address}, which {wrong}" if given.derived else f"{given.address} {wrong}"
+
+    def _on_fabric(self, router: Router, given: Given, fabric: str, network, family: str) -> None:
+        prefix = network.prefix.get(family)
+        base_path = ("fabrics", fabric, "networks", network.vrf, "hypervisors", family)
+        if given.derived and base_path in self.mistakes:
+            return
+        if prefix is None:
+            if ("fabrics", fabric, "networks", network.vrf) not in self.mistakes.touched:
+                self.mistakes.add(
+                    given.path,
+                    f"{network.vrf} has no {family} prefix on fabric {fabric}",
+                    "add it there, or remove this",
+                )
+        elif given.address not in prefix:
+            elsewhere = self._network_around(given.address, family)
+            other = f"it is in {elsewhere}" if elsewhere else f"{hosts_of(prefix)}"
+            self.mistakes.add(
+                given.path,
+                self._said(given, f"is not in {prefix}, so {router.name} is not on fabric {fabric} in {network.vrf}"),
+                other,
+            )
+        elif not is_host(given.address, prefix):
+            self.mistakes.add(
+                given.path, self._said(given, f"is the network or broadcast address of {prefix}"), f"{hosts_of(prefix)}"
+            )
+        else:
+            self._give(given)
+
+    def _give(self, given: Given) -> None:
+        first = self.addresses.first.setdefault(given.address, given.path)
+        if first != given.path:
+            self.mistakes.add(given.path, self._said(given, f"is also given to {render(first)}"), self.addresses.right)
+
+    def _guest(self, guest) -> None:
+        segment = self.intent.segments.get(guest.segment)
+        if segment is None:
+            return
+        is_ok = True
+        for family, gateway in (("ipv4", "gateway4"), ("ipv6", "gateway6")):
+            path, address = (*guest.path, family), guest.address.get(family)
+            section = ("segments", segment.name, family)
+            if address is None:
+                if family == "ipv4" and "ipv4" in segment.prefix and path not in self.mistakes:
+                    self.mistakes.add(
+                        path, "missing", f"an address in {segment.prefix[family]}, the prefix of segment {segment.name}"
+                    )
+                continue
+            if family not in segment.prefix:
+                if section[:-1] not in self.mistakes.touched:
+                    self.mistakes.add(
+                        path, f"segment {segment.name} has no {family} prefix", "add it there, or remove this"
+                    )
+            elif address not in segment.prefix[family]:
+                self.mistakes.add(
+                    path,
+                    f"{address} is not in {segment.prefix[family]}, the prefix of segment {segment.name}",
+                    hosts_of(segment.prefix[family]),
+                )
+            elif address == segment.gateway.get(family):
+                self.mistakes.add(
+                    path, f"{address} is the gateway of segment {segment.name}", f"another address than its {gateway}"
+                )
+            elif not is_host(address, segment.prefix[family]):
+                self.mistakes.add(
+                    path,
+                    f"{address} is the network or broadcast address of {segment.prefix[family]}",
+                    hosts_of(segment.prefix[family]),
+                )
+            elif is_ok:
+                # The IPv6 address follows from the MAC, and that from the IPv4 address: the first mistake is the one.
+                is_ok = self.addresses.give(address, path)
+                continue
+            is_ok = False
+        if (
+            guest.mac is None
+            and "ipv6" in segment.prefix
+            and "ipv4" not in segment.prefix
+            and (*guest.path, "mac") not in self.mistakes
+        ):
+            self.mistakes.add(
+                (*guest.path, "mac"), "missing", "without an IPv4 address there is nothing to derive it from"
+            )
+        if is_ok:
+            self.macs.give(guest.mac, (*guest.path, "mac"))
+
+    def _router_id(self, router: Router) -> None:
+        has_ipv4 = any("ipv4" in given for uplink in router.uplinks.values() for given in uplink.given.values())
+        has_ipv4 = has_ipv4 or any("ipv4" in given for given in getattr(router, "loopbacks", {}).values())
+        is_consequence = router.path in self.mistakes.touched or ("fabrics",) in self.mistakes.touched
+        if router.router_id is None and not has_ipv4 and not is_consequence:
+            self.mistakes.add(
+                (*router.path, "router_id"),
+                "missing, and there is no IPv4 address to take it from",
+                "for instance 192.0.2.1",
+            )

@@ -1,0 +1,54 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an intent file to its model, or to all its mistakes."""
+
+from __future__ import annotations
+
+from . import placement, references, uniqueness
+from .build import build
+from .load import Source
+from .mistakes import IntentError, Mistakes
+from .model import Intent
+from .schema import check_shape
+
+
+def read(path: str) -> Intent:
+    """The intent in the file PATH. Raises IntentError with one line for every mistake in it."""
+    source = Source(path)
+    data = source.data()
+    if not isinstance(data, dict):
+        kind = "is empty" if data is None else f"is a {type(data).__name__}, not a map"
+        raise IntentError(path, [f"the file {kind}; begin with plugin: routed.hypervisor.fabric"])
+    mistakes = Mistakes()
+    intent = check(data, mistakes)
+    if mistakes:
+        raise IntentError(path, mistakes.lines(source.line_of))
+    return intent
+
+
+def check(data: dict, mistakes: Mistakes) -> Intent:
+    """The model of DATA (which is changed: what is wrong is taken out); adds to MISTAKES."""
+    declared = {
+        section: list(map(str, data[section]))
+        if isinstance(data.get(section), dict)
+        else []
+        if section in ("segments", "loopbacks")
+        else None
+        for section in ("vrfs", "fabrics", "segments", "loopbacks", "reflectors")
+    }
+    check_shape(data, mistakes)
+    for section in ("segments", "loopbacks"):
+        misspelled = [
+            path for path, message in mistakes.found.items() if len(path) == 1 and f"did you mean {section}?" in message
+        ]
+        if misspelled or (section,) in mistakes:
+            declared[section] = None
+    intent = build(data)
+    references.References(intent, declared, mistakes).check()
+    uniqueness.check_numbers(intent, mistakes)
+    uniqueness.check_nodes(intent, mistakes)
+    uniqueness.check_interfaces(intent, mistakes)
+    uniqueness.check_prefixes(intent, mistakes)
+    placement.Placement(intent, mistakes).check()
+    return intent

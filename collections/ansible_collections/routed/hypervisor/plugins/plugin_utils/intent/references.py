@@ -1,0 +1,122 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks that everything an intent names is defined in it, and that every fabric has what BGP needs there."""
+
+from __future__ import annotations
+
+from .mistakes import Mistakes, Path, did_you_mean, listed
+from .model import Intent
+
+SINGULAR = {"vrfs": "VRF", "fabrics": "fabric", "segments": "segment"}
+
+
+class References:
+    """`declared` has the names as written, by section: a definition with a mistake of its own is still a definition.
+
+    A section that is missing is one mistake; what refers to it is none.
+    """
+
+    def __init__(self, intent: Intent, declared: dict[str, list[str] | None], mistakes: Mistakes):
+        self.intent, self.declared, self.mistakes = intent, declared, mistakes
+
+    def _known(self, section: str, name: str | None, path: Path) -> bool:
+        known = self.declared[section]
+        if name is None or known is None:
+            return False
+        if name in known:
+            return True
+        close = did_you_mean(name, known)
+        right = f"did you mean {close}?" if close else f"define it under {section}, or use one of: {listed(known)}"
+        self.mistakes.add(path, f"no {SINGULAR[section]} is called {name}", right)
+        return False
+
+    def check(self) -> None:
+        for fabric in self.intent.fabrics.values():
+            for vrf in fabric.networks:
+                self._known("vrfs", vrf, ("fabrics", fabric.name, "networks", vrf))
+        for vrf in self.intent.loopbacks:
+            self._known("vrfs", vrf, ("loopbacks", vrf))
+        for segment in self.intent.segments.values():
+            self._known("vrfs", segment.vrf, ("segments", segment.name, "vrf"))
+        for reflector in self.intent.reflectors.values():
+            self._known("fabrics", reflector.fabric, (*reflector.path, "fabric"))
+            for uplink in reflector.uplinks.values():
+                for vrf in uplink.given:
+                    self._network(reflector.fabric, vrf, (*reflector.path, "addresses", vrf))
+        for border in self.intent.borders.values():
+            is_known = self._known("vrfs", border.vrf, (*border.path, "vrf"))
+            for fabric in border.uplinks:
+                if self._known("fabrics", fabric, (*border.path, "fabrics", fabric)) and is_known:
+                    self._network(fabric, border.vrf, (*border.path, "fabrics", fabric))
+        for hypervisor in self.intent.hypervisors.values():
+            self._hypervisor(hypervisor)
+        self._reflectors_everywhere()
+
+    def _network(self, fabric: str | None, vrf: str, path: Path) -> None:
+        """VRF is defined, and has a network on FABRIC."""
+        known = self.intent.fabrics.get(fabric)
+        if known and known.networks and vrf not in known.networks and self._known("vrfs", vrf, path):
+            self.mistakes.add(
+                path, f"{vrf} has no network on fabric {fabric}", f"add fabrics.{fabric}.networks.{vrf}, or remove this"
+            )
+
+    def _hypervisor(self, hypervisor) -> None:
+        for fabric, uplink in hypervisor.uplinks.items():
+            if self._known("fabrics", fabric, (*hypervisor.path, "fabrics", fabric)):
+                for vrf in uplink.given:
+                    self._network(fabric, vrf, (*hypervisor.path, "fabrics", fabric, "addresses", vrf))
+        for vrf in hypervisor.loopbacks:
+            if (
+                vrf not in self.intent.loopbacks
+                and self.declared["loopbacks"] is not None
+                and vrf not in self.declared["loopbacks"]
+            ):
+                right = f"define it there, or use one of: {listed(self.intent.loopbacks)}"
+                self.mistakes.add((*hypervisor.path, "loopbacks", vrf), f"loopbacks has no {vrf}", right)
+        for guest in hypervisor.guests:
+            if guest.segment is None and len(self.declared["segments"] or []) > 1:
+                right = f"say which: {listed(self.declared['segments'])}"
+                self.mistakes.add((*guest.path, "segment"), "missing, and there are several segments", right)
+            elif guest.segment is None and self.declared["segments"] == []:
+                self.mistakes.add(("segments",), "there are guests, but no segment", "define one")
+            self._known("segments", guest.segment, (*guest.path, "segment"))
+
+    def _reflectors_everywhere(self) -> None:
+        """Every network of a fabric that hypervisors are on has a reflector to speak to."""
+        if self.declared["reflectors"] is None or len(self.intent.reflectors) < len(self.declared["reflectors"]):
+            return
+        served: dict[str, set] = {}
+        for reflector in self.intent.reflectors.values():
+            if reflector.fabric is None or reflector.fabric not in (self.declared["fabrics"] or ()):
+                return  # a mistake already, of which an unserved fabric is the consequence
+            here = served.setdefault(reflector.fabric, set())
+            for uplink in reflector.uplinks.values():
+                here |= {(vrf, family) for vrf, given in uplink.given.items() for family in given}
+        for fabric in self.intent.fabrics.values():
+            if fabric.name not in served:
+                self.mistakes.add(
+                    ("fabrics", fabric.name),
+                    "no reflector is on this fabric",
+                    f"add one under reflectors with fabric: {fabric.name}",
+                )
+                continue
+            for network in fabric.networks.values():
+                for family in network.prefix:
+                    path = ("fabrics", fabric.name, "networks", network.vrf, family)
+                    is_served = (network.vrf, family) in served[fabric.name]
+                    if (
+                        not is_served
+                        and path[:-1] not in self.mistakes.touched
+                        and not self._has_mistake_in_reflectors(fabric.name)
+                    ):
+                        right = f"give a reflector of {fabric.name} addresses.{network.vrf}.{family}"
+                        wrong = f"no reflector on {fabric.name} has an {family.replace('ip', 'IP')} address"
+                        self.mistakes.add(path, f"{wrong} in {network.vrf}", right)
+
+    def _has_mistake_in_reflectors(self, fabric: str) -> bool:
+        return any(
+            reflector.path in self.mistakes.touched
+            for reflector in self.intent.reflectors.values()
+            if reflector.fabric == fabric
+        )

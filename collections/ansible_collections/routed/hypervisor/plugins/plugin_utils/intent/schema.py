@@ -1,0 +1,159 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks an intent's shape against intent_schema.json, and says in a person's words what is wrong."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+
+from ..libraries import jsonschema
+from .formats import FORMATS, INTERFACE_LENGTH
+from .mistakes import Mistakes, Path, did_you_mean, listed
+
+SCHEMA_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "intent_schema.json")
+_KINDS = {
+    "object": "a map",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "boolean": "true or false",
+}
+
+
+@functools.cache
+def schema() -> dict:
+    """The schema, with its references put in place: looking them up at every node costs more than all other checks."""
+    with open(SCHEMA_FILE, encoding="utf-8") as file:
+        content = json.load(file)
+
+    def inline(part):
+        if isinstance(part, dict):
+            if "$ref" in part:
+                return inline(content["$defs"][part["$ref"].rsplit("/", 1)[1]])
+            return {key: inline(value) for key, value in part.items()}
+        return [inline(item) for item in part] if isinstance(part, list) else part
+
+    return inline({key: value for key, value in content.items() if key != "$defs"})
+
+
+@functools.cache
+def _validator():
+    checker = jsonschema.FormatChecker(formats=())
+    for name, form in FORMATS.items():
+        checker.checks(name)(lambda value, is_valid=form.is_valid: not isinstance(value, str) or is_valid(value))
+    return jsonschema.Draft202012Validator(schema(), format_checker=checker)
+
+
+def check_shape(data: dict, mistakes: Mistakes) -> None:
+    """Adds what does not fit the schema to MISTAKES, and takes it out of DATA, so that later checks do not see it."""
+    _fill_empty(data, schema(), (), mistakes)
+    errors = sorted(_validator().iter_errors(data), key=lambda error: error.validator == "required")
+    bad: list[Path] = []
+    for error in errors:
+        bad += _explain(error, mistakes)
+    for path in sorted(set(bad), key=len, reverse=True):
+        _remove(data, path)
+
+
+def _fill_empty(value, part: dict, path: Path, mistakes: Mistakes) -> None:
+    """Makes maps of keys with nothing behind them (`guests:`), and refuses keys that are not text."""
+    if not isinstance(value, dict):
+        return
+    for key in [key for key in value if not isinstance(key, str)]:
+        if f"{key}" not in value:
+            mistakes.add((*path, f"{key}"), f"the key {key!r} is not text", "put it in quotes")
+        del value[key]
+    for key in value:
+        below = part.get("properties", {}).get(key, part.get("additionalProperties"))
+        if isinstance(below, dict):
+            if value[key] is None and below.get("type") == "object":
+                value[key] = {}
+            _fill_empty(value[key], below, (*path, key), mistakes)
+
+
+def _explain(error, mistakes: Mistakes) -> list[Path]:
+    """Adds the mistake(s) that a jsonschema error stands for; returns the paths that later checks must not see."""
+    path, value = tuple(error.absolute_path), error.instance
+    rule, wanted = error.validator, error.validator_value
+    about = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
+    if rule == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = [key for key in value if key not in known]
+        for key in unknown:
+            close = did_you_mean(key, known)
+            mistakes.add(
+                (*path, key), "unknown key", f"did you mean {close}?" if close else f"known here: {listed(known, 20)}"
+            )
+        return [(*path, key) for key in unknown]
+    if rule == "propertyNames" or (error.parent is None and "propertyNames" in error.absolute_schema_path):
+        mistakes.add((*path, value), _not_the_format(value, error.schema.get("format", "name")))
+        return [(*path, value)]
+    if rule in ("required", "dependentRequired"):
+        for key in wanted if rule == "required" else [key for keys in wanted.values() for key in keys]:
+            misspelled = any(
+                did_you_mean(other, error.schema["properties"]) == key
+                for other in value
+                if other not in error.schema["properties"]
+            )
+            if key not in value and not misspelled:
+                mistakes.add((*path, key), "missing", error.schema["properties"][key]["description"])
+        return []
+    if rule == "anyOf":
+        choices = [choice["required"][0] for choice in wanted]
+        if not any(did_you_mean(key, choices) for key in value if key not in error.schema["properties"]):
+            mistakes.add(path, f"has neither {' nor '.join(choices)}", f"give it one of them: {about}")
+        return []
+    if rule == "type":
+        mistakes.add(path, f"{_kind(value)} where {_KINDS[wanted]} is wanted", about)
+    elif rule in ("minimum", "maximum"):
+        mistakes.add(
+            path, f"{value} is out of range", f"{error.schema['minimum']} to {error.schema['maximum']}: {about}"
+        )
+    elif rule == "format":
+        mistakes.add(path, _not_the_format(value, wanted))
+    elif rule == "minProperties":
+        mistakes.add(path, "empty", f"name one or more: {about}")
+    elif rule == "const":
+        mistakes.add(path, f"{value!r} is not {wanted}", f"write {wanted}")
+    elif rule == "not":
+        mistakes.add(path, f"{value} is reserved", about)
+    else:
+        mistakes.add(path, error.message, about)
+    return [path]
+
+
+def _not_the_format(value: str, name: str) -> str:
+    length = (
+        f" ({len(value)} characters)"
+        if len(value) > INTERFACE_LENGTH and str(INTERFACE_LENGTH) in FORMATS[name].wanted
+        else ""
+    )
+    return f"{value!r}{length} is not {FORMATS[name].wanted}"
+
+
+def _kind(value) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "true or false"
+    names = {dict: "a map", list: "a list", str: "text", int: "a whole number", float: "a number"}
+    return (
+        f"{names.get(type(value), 'something else')}{f' ({value!r})' if isinstance(value, (str, int, float)) else ''}"
+    )
+
+
+def _remove(data, path: Path) -> None:
+    if not path:
+        return
+    for part in path[:-1]:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(data, dict):
+        data.pop(path[-1], None)
+    elif isinstance(data, list) and isinstance(path[-1], int) and path[-1] < len(data):
+        data[path[-1]] = None

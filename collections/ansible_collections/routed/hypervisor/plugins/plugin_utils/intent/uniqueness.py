@@ -1,0 +1,177 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks that what must be given once is given once: tables, VLANs, ids, node and interface names, prefixes, addresses.
+
+Everything goes through dictionaries or one sorted pass, so that the cost grows with the intent, not with its square.
+"""
+
+from __future__ import annotations
+
+from .formats import INTERFACE_LENGTH
+from .mistakes import Mistakes, Path, render
+from .model import Intent, Router
+
+
+class Once:
+    """Values that may be given once; a second one is a mistake that names the first."""
+
+    def __init__(self, mistakes: Mistakes, what: str, right: str = ""):
+        self.mistakes, self.what, self.right = mistakes, what, right
+        self.first: dict = {}
+
+    def give(self, value, path: Path) -> bool:
+        """Whether VALUE is new (None always is)."""
+        if value is None or self.first.setdefault(value, path) == path:
+            return True
+        self.mistakes.add(path, f"{self.what}{value} is also given to {render(self.first[value])}", self.right)
+        return False
+
+
+def check_numbers(intent: Intent, mistakes: Mistakes) -> None:
+    tables = Once(mistakes, "table ", "each VRF needs a table of its own")
+    vlans = Once(mistakes, "VLAN ", "each VRF needs a VLAN of its own")
+    for vrf in intent.vrfs.values():
+        tables.give(vrf.table, ("vrfs", vrf.name, "table"))
+        vlans.give(vrf.vlan, ("vrfs", vrf.name, "vlan"))
+    ids = Once(mistakes, "id ", "addresses follow from it: each hypervisor needs its own")
+    for hypervisor in intent.hypervisors.values():
+        if not ids.give(hypervisor.id, (*hypervisor.path, "id")):
+            _forget_derived(hypervisor)
+
+
+def _forget_derived(hypervisor) -> None:
+    """Its addresses would all be duplicates too: consequences, not mistakes."""
+    for places in (hypervisor.loopbacks, *(uplink.given for uplink in hypervisor.uplinks.values())):
+        for given in places.values():
+            for family in [family for family, item in given.items() if item.derived]:
+                del given[family]
+
+
+def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
+    """Node names across kinds: all are hosts of one inventory, and ports are called after them."""
+    nodes = Once(mistakes, "the name ", "each node needs a name of its own")
+    routers: list[Router] = [*intent.reflectors.values(), *intent.borders.values(), *intent.hypervisors.values()]
+    if intent.lab:
+        for fabric in intent.fabrics:
+            nodes.first[f"switch-{fabric}"] = ("fabrics", fabric)
+    for node in routers:
+        nodes.give(node.name, node.path)
+    for hypervisor in intent.hypervisors.values():
+        for guest in hypervisor.guests:
+            nodes.give(guest.name, guest.path)
+    router_ids = Once(mistakes, "router id ", "each router needs its own")
+    for node in routers:
+        router_ids.give(node.router_id, (*node.path, "router_id"))
+
+
+def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
+    """Names of interfaces on each router: none twice, none too long for the kernel."""
+    for fabric in intent.fabrics.values():
+        uplink_path = ("fabrics", fabric.name, "interface")
+        if uplink_path in mistakes:
+            continue
+        for vrf in fabric.networks:
+            if vrf in intent.vrfs and not _fits(
+                intent, mistakes, fabric.interface, vrf, uplink_path, f"fabric {fabric.name}"
+            ):
+                break
+    for border in intent.borders.values():
+        names = Once(mistakes, "the interface name ")
+        names.first["world"] = (*border.path, "world")
+        _uplinks(intent, mistakes, border, names, [border.vrf])
+    for node in (*intent.reflectors.values(), *intent.hypervisors.values()):
+        names = Once(mistakes, "the interface name ", "each interface of a node needs its own")
+        names.first.update({vrf: ("vrfs", vrf) for vrf in intent.vrfs})
+        for loopback in intent.loopbacks.values() if node.path[0] == "hypervisors" else ():
+            names.give(loopback.interface, ("loopbacks", loopback.vrf, "interface"))
+        _uplinks(intent, mistakes, node, names, list(intent.vrfs))
+        for guest in getattr(node, "guests", ()):
+            path = (*guest.path, "port") if guest.port != guest.name else guest.path
+            names.give(guest.port, path)
+
+
+def _uplinks(intent: Intent, mistakes: Mistakes, node: Router, names: Once, vrfs: list[str]) -> None:
+    for fabric, uplink in node.uplinks.items():
+        default = intent.fabrics.get(fabric)
+        own = default is None or uplink.interface != default.interface
+        path = (
+            (*node.path, "interface") if node.path[0] == "reflectors" else (*node.path, "fabrics", fabric, "interface")
+        )
+        path = path if own else ("fabrics", fabric, "interface")
+        names.give(uplink.interface, path)
+        for vrf in vrfs:
+            if vrf in intent.vrfs and intent.vrfs[vrf].vlan and default and vrf in default.networks:
+                if own and not _fits(intent, mistakes, uplink.interface, vrf, path, node.name):
+                    break
+                names.first.setdefault(f"{uplink.interface}.{intent.vrfs[vrf].vlan}", path)
+
+
+def _fits(intent: Intent, mistakes: Mistakes, interface: str, vrf: str, path: Path, whose: str) -> bool:
+    derived = f"{interface}.{intent.vrfs[vrf].vlan}" if intent.vrfs[vrf].vlan else interface
+    if len(derived) <= INTERFACE_LENGTH:
+        return True
+    shorter = INTERFACE_LENGTH - len(derived) + len(interface)
+    mistakes.add(
+        path,
+        f"{derived}, the VLAN interface of {vrf} on {whose}, has {len(derived)} characters",
+        f"interfaces have up to {INTERFACE_LENGTH}: choose an interface name of up to {shorter}",
+    )
+    return False
+
+
+def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
+    """No two prefixes overlap: guests' routes are in the main table too, where there is one space of addresses."""
+    prefixes: list[tuple] = []
+    for fabric in intent.fabrics.values():
+        for network in fabric.networks.values():
+            prefixes += [
+                (prefix, ("fabrics", fabric.name, "networks", network.vrf, family), network.vrf)
+                for family, prefix in network.prefix.items()
+            ]
+    for loopback in intent.loopbacks.values():
+        prefixes += [
+            (prefix, ("loopbacks", loopback.vrf, family), loopback.vrf) for family, prefix in loopback.prefix.items()
+        ]
+    for segment in intent.segments.values():
+        prefixes += [
+            (prefix, ("segments", segment.name, family), segment.vrf) for family, prefix in segment.prefix.items()
+        ]
+    order = {path: position for position, (_prefix, path, _vrf) in enumerate(prefixes)}
+
+    def report(one: tuple, other: tuple) -> None:
+        (first, later) = sorted((one, other), key=lambda item: order[item[1]])
+        mistakes.add(
+            later[1], f"{later[0]} overlaps {render(first[1])} ({first[0]})", "choose a prefix that nothing else uses"
+        )
+
+    _each_overlap(prefixes, report)
+    hosts = [
+        (prefix, ("vrfs", vrf.name, "host", position), vrf.name)
+        for vrf in intent.vrfs.values()
+        for position, prefix in enumerate(vrf.host)
+        if prefix is not None
+    ]
+    order.update({path: len(order) + position for position, (_prefix, path, _vrf) in enumerate(hosts)})
+    _each_overlap(hosts, report)
+
+    def report_foreign(one: tuple, other: tuple) -> None:
+        host, prefix = (one, other) if one[1][0] == "vrfs" else (other, one)
+        if host[1][0] == "vrfs" and prefix[1][0] != "vrfs" and host[2] != prefix[2] and prefix[2] is not None:
+            right = f"only prefixes of {host[2]} can be reached through it"
+            mistakes.add(
+                host[1], f"{host[0]} overlaps {render(prefix[1])} ({prefix[0]}), which is in {prefix[2]}", right
+            )
+
+    _each_overlap([*prefixes, *hosts], report_foreign)
+
+
+def _each_overlap(prefixes: list[tuple], report) -> None:
+    """Calls REPORT with each prefix and those around it: once sorted, only these need be looked at."""
+    enclosing: list[tuple] = []
+    for item in sorted(prefixes, key=lambda item: (item[0].version, item[0].first, -item[0].last)):
+        while enclosing and (enclosing[-1][0].version != item[0].version or enclosing[-1][0].last < item[0].first):
+            enclosing.pop()
+        for outer in enclosing:
+            report(outer, item)
+        enclosing.append(item)

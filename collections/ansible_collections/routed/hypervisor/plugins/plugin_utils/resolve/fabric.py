@@ -1,0 +1,87 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a checked intent to the groups and variables of an inventory. Each kind of node has its own file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..checks import border as border_checks
+from ..checks import guest as guest_checks
+from ..checks import hypervisor as hypervisor_checks
+from ..checks import sessions as session_checks
+from ..intent.model import Intent
+from .border import border
+from .guest import guest
+from .hypervisor import hypervisor
+from .index import index
+from .lab import LAB_HOST, lab
+from .reflector import reflector
+from .switch import switch, switch_name
+
+
+@dataclass
+class Inventory:
+    """`groups` has hosts by group, `children` groups by group; variables by group and by host."""
+
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    children: dict[str, list[str]] = field(default_factory=dict)
+    group_vars: dict[str, dict] = field(default_factory=dict)
+    host_vars: dict[str, dict] = field(default_factory=dict)
+
+
+def resolve(intent: Intent, owner: str) -> Inventory:
+    """Everything that every node needs. OWNER is the inventory's directory: two inventories cannot own one lab."""
+    found = index(intent)
+    made = Inventory()
+    made.groups = {
+        "hypervisors": list(intent.hypervisors),
+        "reflectors": list(intent.reflectors),
+        "borders": list(intent.borders),
+    }
+    made.children["routers"] = list(made.groups)
+    made.group_vars["all"] = {
+        "fabric_name": intent.name,
+        "bgp_password_keys": [vrf.name for vrf in intent.vrfs.values() if vrf.password],
+    }
+    for node in intent.hypervisors.values():
+        resolved = hypervisor(intent, found, node)
+        made.host_vars[node.name] = {**resolved, "checks": hypervisor_checks.checks(intent, found, node, resolved)}
+    for node in intent.reflectors.values():
+        resolved = reflector(intent, found, node)
+        made.host_vars[node.name] = {**resolved, "checks": session_checks.checks(resolved)}
+    for node in intent.borders.values():
+        resolved = border(intent, found, node)
+        made.host_vars[node.name] = {**resolved, "checks": border_checks.checks(intent, found, node, resolved)}
+    if intent.lab:
+        _add_lab(intent, found, owner, made)
+    return made
+
+
+def _add_lab(intent: Intent, found, owner: str, made: Inventory) -> None:
+    """Guests, switches, the lab host, and how Ansible enters the nodes."""
+    made.groups["guests"] = [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
+    made.groups["switches"] = [switch_name(fabric) for fabric in intent.fabrics]
+    made.groups["lab"] = [LAB_HOST]
+    made.children["lab_nodes"] = ["routers", "guests", "switches"]
+    made.group_vars["lab_nodes"] = {
+        "ansible_connection": "local",
+        "ansible_become": True,
+        "ansible_become_method": "routed.hypervisor.node",
+        "ansible_node_lab": intent.name,
+        "ansible_remote_tmp": f"/run/routed-hypervisor/{intent.name}/tmp",
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    made.host_vars[LAB_HOST] = {
+        "ansible_connection": "local",
+        # This machine; the libraries that its modules need are beside Ansible's own.
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "lab": lab(intent, found, owner),
+        "checks": [],
+    }
+    for hypervisor_node in intent.hypervisors.values():
+        for node in hypervisor_node.guests:
+            made.host_vars[node.name] = {**guest(intent, node), "checks": guest_checks.checks(intent, found, node)}
+    for fabric in intent.fabrics.values():
+        made.host_vars[switch_name(fabric.name)] = {**switch(intent, found, fabric), "checks": []}

@@ -1,0 +1,48 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is where: made once and looked up by every node, whose cost so does not depend on how many others there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..intent.model import Border, Guest, Hypervisor, Intent, Reflector
+
+
+@dataclass
+class Place:
+    """A guest, where it runs, and its position among the guests of its VRF."""
+
+    guest: Guest
+    hypervisor: Hypervisor
+    position: int
+
+
+@dataclass
+class Index:
+    reflectors: dict[str, list[Reflector]] = field(default_factory=dict)  # by fabric
+    clients: dict[str, list] = field(default_factory=dict)  # by fabric: hypervisors and borders
+    borders: dict[str, list[Border]] = field(default_factory=dict)  # by VRF
+    places: dict[str, list[Place]] = field(default_factory=dict)  # by VRF
+    place: dict[str, Place] = field(default_factory=dict)  # by guest's name
+    hypervisors: list[Hypervisor] = field(default_factory=list)
+    position: dict[str, int] = field(default_factory=dict)  # of a hypervisor, by name
+
+
+def index(intent: Intent) -> Index:
+    made = Index(hypervisors=list(intent.hypervisors.values()))
+    for reflector in intent.reflectors.values():
+        made.reflectors.setdefault(reflector.fabric, []).append(reflector)
+    for node in (*intent.hypervisors.values(), *intent.borders.values()):
+        for fabric in node.uplinks:
+            made.clients.setdefault(fabric, []).append(node)
+    for border in intent.borders.values():
+        made.borders.setdefault(border.vrf, []).append(border)
+    for position, hypervisor in enumerate(made.hypervisors):
+        made.position[hypervisor.name] = position
+        for guest in hypervisor.guests:
+            places = made.places.setdefault(intent.segments[guest.segment].vrf, [])
+            made.place[guest.name] = Place(guest, hypervisor, len(places))
+            places.append(made.place[guest.name])
+    return made

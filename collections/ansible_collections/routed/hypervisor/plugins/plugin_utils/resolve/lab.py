@@ -1,0 +1,57 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's nodes and cables, for the host that they are on."""
+
+from __future__ import annotations
+
+from ..intent.addresses import port_mac
+from ..intent.model import Intent
+from . import guest as guests
+from .index import Index
+from .links import without_nones
+from .switch import attached, switch_name
+
+LAB_HOST = "lab_host"  # the machine that the nodes are on
+
+# What the nodes' image needs: routing, services of the segments, and tools to look at all of it.
+PACKAGES = (
+    "bird2", "catatonit", "dhcpcd", "dnsmasq", "iproute2", "iputils-arping", "iputils-ping", "ndisc6", "ndppd",
+    "procps", "python3", "python3-pyroute2", "radvd", "tcpdump", "traceroute",
+)  # fmt: skip
+
+
+def lab(intent: Intent, found: Index, owner: str) -> dict:
+    names = [
+        *(switch_name(fabric) for fabric in intent.fabrics),
+        *intent.reflectors,
+        *intent.borders,
+        *intent.hypervisors,
+    ]
+    names += [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
+    return {
+        "name": intent.name,
+        "owner": owner,
+        "packages": sorted({*PACKAGES, *intent.lab.packages}),
+        "nodes": [{"name": name} for name in names],
+        "cables": _cables(intent, found),
+    }
+
+
+def _cables(intent: Intent, found: Index) -> list[dict]:
+    cables = []
+    for fabric in intent.fabrics.values():
+        for node in attached(found, fabric.name):
+            ends = {
+                "a": {"node": node.name, "interface": node.uplinks[fabric.name].interface},
+                "b": {"node": switch_name(fabric.name), "interface": node.name},
+            }
+            cables.append(without_nones({**ends, "mtu": fabric.mtu}))
+    for hypervisor in intent.hypervisors.values():
+        for guest in hypervisor.guests:
+            ends = {
+                "a": {"node": hypervisor.name, "interface": guest.port, "mac": port_mac(guest.mac)},
+                "b": {"node": guest.name, "interface": guests.INTERFACE, "mac": guest.mac},
+            }
+            cables.append(without_nones({**ends, "mtu": intent.segments[guest.segment].mtu}))
+    return cables

@@ -1,0 +1,79 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Interfaces and routes that several kinds of nodes have alike."""
+
+from __future__ import annotations
+
+from ..intent.model import FAMILIES, Fabric, Intent, Uplink
+
+DEFAULT = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
+MAIN_TABLE = 254
+# "all" overrides what a distribution's sysctl.d sets per interface; see the kernel's ip-sysctl, conf/all.
+ROUTER_SYSCTLS = {
+    "net.ipv4.conf.all.rp_filter": "0",  # two fabrics: the way back can be the other one
+    "net.ipv4.conf.all.send_redirects": "0",
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv6.conf.all.accept_redirects": "0",
+}
+
+
+def without_nones(item: dict) -> dict:
+    """The item without keys that have nothing to say."""
+    return {key: value for key, value in item.items() if value is not None}
+
+
+def sysctls(values: dict) -> list[dict]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def vlan_interface(intent: Intent, uplink: Uplink, vrf: str) -> str:
+    return f"{uplink.interface}.{intent.vrfs[vrf].vlan}"
+
+
+def uplink_interfaces(intent: Intent, fabric: Fabric, uplink: Uplink, vrf_device, forwards) -> list[dict]:
+    """The uplink and its VLANs. `vrf_device(vrf)` is the VRF device or None; `forwards(vrf)`: is IPv4 forwarded?"""
+    interfaces = [without_nones({"name": uplink.interface, "mtu": fabric.mtu, "sysctls": {"ipv6": {"accept_ra": 0}}})]
+    for vrf, families in uplink.given.items():
+        network = fabric.networks[vrf]
+        addresses = []
+        for family in FAMILIES:
+            if family in families:
+                address = {"address": f"{families[family].address}/{network.prefix[family].prefixlen}"}
+                # Checked for duplicates already; detection would delay every session after a link comes up.
+                addresses.append({**address, "nodad": True} if family == "ipv6" else address)
+        if not addresses:
+            continue
+        ipv4 = {"forwarding": int(forwards(vrf)), "rp_filter": 0, "send_redirects": 0, "accept_redirects": 0}
+        ipv6 = {"accept_ra": 0, "accept_redirects": 0, "keep_addr_on_down": 1}
+        interfaces.append(
+            without_nones(
+                {
+                    "name": vlan_interface(intent, uplink, vrf),
+                    "type": "vlan",
+                    "parent": uplink.interface,
+                    "vlan_id": intent.vrfs[vrf].vlan,
+                    "vrf": vrf_device(vrf),
+                    "mtu": fabric.mtu,
+                    "addresses": addresses,
+                    "sysctls": {"ipv4": ipv4, "ipv6": ipv6},
+                }
+            )
+        )
+    return interfaces
+
+
+def vrf_devices(intent: Intent, vrfs: list[str]) -> list[dict]:
+    return [{"name": vrf, "table": intent.vrfs[vrf].table} for vrf in vrfs]
+
+
+def vrfs_of(node) -> list[str]:
+    """The VRFs that a router has an address in, in the order of the intent's networks."""
+    found = dict.fromkeys(vrf for uplink in node.uplinks.values() for vrf, families in uplink.given.items() if families)
+    return list(found)
+
+
+def families_of(node, vrf: str) -> list[str]:
+    """The families that a router speaks in a VRF."""
+    given = [uplink.given.get(vrf, {}) for uplink in node.uplinks.values()]
+    return [family for family in FAMILIES if any(family in families for families in given)]

@@ -1,0 +1,59 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What guests are offered on their ports: DHCP, router advertisements, answers to neighbour solicitations."""
+
+from __future__ import annotations
+
+from ..intent.model import Hypervisor, Intent
+
+NDP_TIMEOUT_MS = 500
+NDP_TTL_MS = 30000
+
+
+def all_of(intent: Intent, node: Hypervisor) -> dict:
+    pairs = [(guest, intent.segments[guest.segment]) for guest in node.guests]
+    return {
+        "dnsmasq": _dnsmasq([pair for pair in pairs if "ipv4" in pair[0].address and pair[1].lease_s is not None]),
+        "radvd": {"interfaces": [_radvd(*pair) for pair in pairs if "ipv6" in pair[0].address]},
+        "ndppd": {"proxies": [_ndppd(*pair) for pair in pairs if "ipv6" in pair[0].address]},
+    }
+
+
+def _dnsmasq(pairs: list[tuple]) -> dict:
+    segments = {segment.name: segment for _guest, segment in pairs}
+    return {
+        "ports": [guest.port for guest, _segment in pairs],
+        "networks": [
+            {
+                "tag": segment.name,
+                "prefix": str(segment.prefix["ipv4"]),
+                "start": str(segment.prefix["ipv4"].network),
+                "netmask": str(segment.prefix["ipv4"].netmask),
+                "gateway": str(segment.gateway["ipv4"]),
+                "lease_s": segment.lease_s,
+                "dns": [str(address) for address in segment.dns if address.version == 4],
+                "mtu": segment.mtu,
+            }
+            for segment in segments.values()
+        ],
+        "hosts": [
+            {"name": guest.name, "mac": guest.mac, "address": str(guest.address["ipv4"]), "tag": segment.name}
+            for guest, segment in pairs
+        ],
+    }
+
+
+def _radvd(guest, segment) -> dict:
+    return {
+        "name": guest.port,
+        "prefix": str(segment.prefix["ipv6"]),
+        "source": str(segment.gateway["ipv6"]),
+        "mtu": segment.mtu,
+        "rdnss": [str(address) for address in segment.dns if address.version == 6],
+    }
+
+
+def _ndppd(guest, segment) -> dict:
+    rule = {"prefix": str(segment.prefix["ipv6"]), "method": "static", "interface": None}
+    return {"interface": guest.port, "router": True, "timeout": NDP_TIMEOUT_MS, "ttl": NDP_TTL_MS, "rules": [rule]}
