@@ -38,7 +38,7 @@ def parse_protocols(text):
         sessions[words[0]] = {
             "state": fields.get("BGP state", words[3]),
             "neighbor": fields.get("Neighbor address", "").partition("%")[0],
-            "vrf": fields.get("VRF"),
+            "vrf": None if fields.get("VRF") == "default" else fields.get("VRF"),
             "since": words[4],
             "error": fields.get("Last error"),
             "imported": int(routes.group(1)) if routes else 0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._check_command import run
+from ansible_collections.routed.hypervisor.plugins.module_utils._neighbor_solicitation import solicit
 
 MAC = re.compile(r"\b([0-9a-f]{2}(?::[0-9a-f]{2}){5})\b", re.IGNORECASE)
 HOP = re.compile(r"^\s*(\d+)\s+(\S+)")
@@ -49,11 +50,19 @@ def parse_trace(text):
 
 def check_neighbor(check):
     """Who answers ARP or a neighbour solicitation for an address, as seen on the wire."""
-    if check["family"] == "ipv4":
-        argv = ["arping", "-c", "1", "-w", "2", "-I", check["interface"], check["to"]]
-    else:
-        argv = ["ndisc6", "-1", "-q", "-r", "2", "-w", "1000", check["to"], check["interface"]]
-    _code, output, errors = run(argv)
-    answer = "\n".join(line for line in output.splitlines() if not line.startswith("ARPING"))
-    macs = sorted({mac.lower() for mac in MAC.findall(answer)})
-    return macs == [check["mac"].lower()], ", ".join(macs) or errors.strip() or "no answer"
+    ask = _ask_arp if check["family"] == "ipv4" else _ask_ndp
+    try:
+        macs = ask(check["interface"], check["to"])
+    except OSError as error:
+        return False, str(error)
+    return macs == [check["mac"].lower()], ", ".join(macs) or "no answer"
+
+
+def _ask_arp(interface, target):
+    _code, output, _errors = run(["arping", "-c", "1", "-w", "2", "-I", interface, target])
+    answers = (line for line in output.splitlines() if not line.startswith("ARPING"))
+    return sorted({mac.lower() for line in answers for mac in MAC.findall(line)})
+
+
+def _ask_ndp(interface, target):
+    return solicit(interface, target, seconds=2)

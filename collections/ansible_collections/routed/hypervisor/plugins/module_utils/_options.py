@@ -1,0 +1,137 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of what the user gave: every mistake, each with its place. Private to this collection.
+
+Ansible's own argument check stops at the first mistake and does not say which list element it is in. So the same
+argument specification is walked here, and Ansible's words are used only where this finds nothing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class Mistakes(list):
+    def at(self, place: str, text: str) -> None:
+        self.append(f"{place}: {text}")
+
+
+def check_options(spec: dict[str, dict], given: t.Any, place: str, mistakes: Mistakes) -> dict[str, t.Any] | None:
+    """`given` with every value in its type and without what is null; None if it is not a dictionary."""
+    if not isinstance(given, dict):
+        mistakes.at(place, f"must be a dictionary, not {given!r}")
+        return None
+    clean: dict[str, t.Any] = {}
+    for name in sorted(set(map(str, given)) - set(spec)):
+        mistakes.at(f"{place}.{name}", f"no such option; there are {', '.join(sorted(spec))}")
+    for name, option in spec.items():
+        value = given.get(name)
+        if value is None:
+            if option.get("required"):
+                mistakes.at(place, f"{name} is missing")
+            continue
+        value = _typed(option, value, f"{place}.{name}", mistakes)
+        if value is not None:
+            clean[name] = value
+    return clean
+
+
+def _typed(option: dict, value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
+    """The value in its type, or None, with a mistake noted."""
+    kind = option.get("type", "str")
+    if kind == "list" and isinstance(value, (list, tuple)):
+        inner = {"type": option.get("elements", "str"), "options": option.get("options")}
+        typed = [_typed(inner, entry, f"{place}[{number}]", mistakes) for number, entry in enumerate(value)]
+        return [entry for entry in typed if entry is not None]
+    if kind == "dict" and option.get("options"):
+        return check_options(option["options"], value, place, mistakes)
+    if kind == "dict" and isinstance(value, dict):
+        return value
+    if kind in ("list", "dict"):
+        mistakes.at(place, f"must be a {'list' if kind == 'list' else 'dictionary'}, not {value!r}")
+    elif isinstance(value, (dict, list, tuple)):
+        mistakes.at(place, f"must be a single value, not {value!r}")
+    else:
+        return _single(option, kind, value, place, mistakes)
+    return None
+
+
+def _single(option: dict, kind: str, value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
+    word = str(value)
+    if kind == "int":
+        if word.lstrip("-").isascii() and word.lstrip("-").isdigit():
+            return int(word)
+        mistakes.at(place, f"must be a whole number, not {value!r}")
+    elif kind == "bool":
+        if word.lower() in TRUE + FALSE:
+            return word.lower() in TRUE
+        mistakes.at(place, f"must be true or false, not {value!r}")
+    elif option.get("choices") and word not in option["choices"]:
+        mistakes.at(place, f"{word!r} is none of {', '.join(option['choices'])}")
+    else:
+        return word
+    return None
+
+
+def sysctl_value(value: t.Any) -> str:
+    """One spelling for what the kernel prints and what YAML makes of it."""
+    return str(int(value)) if isinstance(value, bool) else " ".join(str(value).split())
+
+
+def in_range(entry: dict, name: str, limits: tuple[int, int], place: str, mistakes: Mistakes) -> None:
+    if name in entry and not limits[0] <= entry[name] <= limits[1]:
+        mistakes.at(f"{place}.{name}", f"{entry[name]} is out of range {limits[0]}..{limits[1]}")
+
+
+def interface_name(name: str, place: str, mistakes: Mistakes) -> bool:
+    """The kernel's own rule (dev_valid_name)."""
+    if not name or len(name.encode()) > 15:
+        mistakes.at(place, f"{name!r} has {len(name.encode())} characters; an interface name has 1 to 15")
+    elif name in (".", "..") or any(character in "/:" or character.isspace() for character in name):
+        mistakes.at(place, f"{name!r} is no interface name (no '/', no ':', no blanks)")
+    else:
+        return True
+    return False
+
+
+def address(text: str, place: str, mistakes: Mistakes) -> t.Any:
+    try:
+        return ipaddress.ip_address(text.strip())
+    except ValueError:
+        mistakes.at(place, f"{text!r} is not an IPv4 or IPv6 address")
+        return None
+
+
+def interface_address(text: str, place: str, mistakes: Mistakes) -> t.Any:
+    """An address with its prefix length; without one it is a host's."""
+    try:
+        return ipaddress.ip_interface(text.strip())
+    except ValueError:
+        mistakes.at(place, f"{text!r} is not an IPv4 or IPv6 address with a prefix length")
+        return None
+
+
+def network(text: str, place: str, mistakes: Mistakes) -> t.Any:
+    try:
+        return ipaddress.ip_network(text.strip())
+    except ValueError:
+        pass
+    try:
+        right = ipaddress.ip_network(text.strip(), strict=False)
+        mistakes.at(place, f"{text!r} has bits set after the prefix length; the prefix is {right}")
+    except ValueError:
+        mistakes.at(place, f"{text!r} is not an IPv4 or IPv6 prefix")
+    return None
+
+
+def duplicates(items: list, mistakes: Mistakes) -> None:
+    """Two wanted objects with one key."""
+    first: dict[t.Hashable, str] = {}
+    for item in items:
+        if item.key in first:
+            mistakes.at(item.place, f"{item.label} is also given at {first[item.key]}")
+        first.setdefault(item.key, item.place)

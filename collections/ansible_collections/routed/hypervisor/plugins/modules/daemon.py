@@ -1,0 +1,285 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: daemon
+short_description: Configuration files of a daemon and the daemon that has loaded them
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Writes all files of one daemon and makes sure that it runs with exactly these.
+  - The daemon's own parser checks the new files together before any of them replaces an old one. What it refuses is
+    not written, and the running daemon is not touched.
+  - The daemon is reloaded or restarted only if what it has loaded differs. What it has loaded is written down under
+    C(/run/routed-hypervisor-daemon), so that a run that was killed between writing and reloading is completed by the
+    next one. A daemon that somebody else has restarted since is recognised.
+attributes:
+  check_mode:
+    support: full
+    description: Tells exactly what a run would do. The parser is asked in check mode, too.
+  diff_mode:
+    support: full
+    description: Shows the files that change, but never the content of secret ones.
+  idempotent:
+    support: full
+    description: A second run changes nothing.
+options:
+  name:
+    description: What messages and the record of what is loaded call this daemon.
+    type: str
+    required: true
+  files:
+    description:
+      - Files that everybody may know.
+      - The base names of all files of a daemon must differ, because the parser sees them in one directory.
+      - The first line of each must contain C(Managed by Routed Hypervisor). A file that does not have it is somebody
+        else's, and is kept as C(PATH.before-routed-hypervisor).
+    type: list
+    elements: dict
+    default: []
+    suboptions: &file
+      path:
+        description: Absolute path. Its directory must exist.
+        type: path
+        required: true
+      content:
+        description: The whole content. Not needed if O(state=absent).
+        type: str
+      mode:
+        description: Permissions, in octal digits. Default V(0644) in O(files), V(0640) in O(secret_files).
+        type: str
+      owner:
+        description: Name or number.
+        type: str
+        default: root
+      group:
+        description: Name or number.
+        type: str
+        default: root
+  secret_files:
+    description: Files whose content is neither shown nor returned, and taken out of messages of the daemon.
+    type: list
+    elements: dict
+    default: []
+    suboptions: *file
+  check:
+    description:
+      - The command of the daemon's parser; it ends with 0 if the files are good.
+      - C({BASENAME}) is replaced by the path of the candidate for the file of this base name.
+      - Relative includes between the files work, as candidates lie side by side under their base names.
+    type: list
+    elements: str
+  service:
+    description: Name of the service. Default is O(name).
+    type: str
+  executable:
+    description: The program of the service's main process. Default is the name of the service.
+    type: str
+  pid_file:
+    description:
+      - Where the service writes its pid. Needed without systemd if other instances of the same program may run on
+        the same host, and for a daemon that does not tell otherwise that it has really started.
+    type: path
+  reload:
+    description:
+      - The command that makes the running daemon load its files; C({pid}) is replaced by the pid of the main process.
+      - Without it the daemon is restarted.
+    type: list
+    elements: str
+  reload_expect:
+    description: Regular expression that must be found in the output of O(reload). For clients that end with 0 anyway.
+    type: str
+  restart_on:
+    description: Paths of files that a reload does not load, so that their change restarts the daemon.
+    type: list
+    elements: path
+    default: []
+  depends_on_interfaces:
+    description:
+      - Interfaces that the daemon binds to when it starts. They must exist. A daemon that is bound to an interface
+        that was replaced is restarted.
+    type: list
+    elements: str
+    default: []
+  ready:
+    description: A command that succeeds as soon as the started daemon does its work.
+    type: list
+    elements: str
+  state:
+    description:
+      - V(started) is as described above.
+      - V(stopped) writes the files, and the daemon does not run.
+      - V(absent) stops the daemon, removes those of the files that bear our mark, and brings back what was kept.
+    type: str
+    choices: [started, stopped, absent]
+    default: started
+  enabled:
+    description: Whether the service starts when the host boots. Left alone if not given.
+    type: bool
+  timeout:
+    description: For how many seconds a start, a stop or the parser is waited for.
+    type: int
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Run BIRD with its configuration
+  routed.hypervisor.daemon:
+    name: bird
+    files:
+      - path: /etc/bird/bird.conf
+        owner: bird
+        group: bird
+        mode: "0640"
+        content: |
+          # Managed by Routed Hypervisor
+          include "secrets.conf";
+          protocol device { }
+    secret_files:
+      - path: /etc/bird/secrets.conf
+        owner: bird
+        group: bird
+        content: |
+          # Managed by Routed Hypervisor
+          define bgp_password_public = "{{ bgp_passwords.public }}";
+    check: [bird, -p, -c, "{bird.conf}"]
+    reload: [birdc, configure]
+    reload_expect: "Reconfigured|Reconfiguration in progress"
+    ready: [birdc, show, status]
+"""
+
+RETURN = r"""
+changes:
+  description: What was done, or would be in check mode, in order.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    what: {description: V(file) or V(service)., type: str}
+    name: {description: Path or name., type: str}
+    action:
+      description: V(create), V(update), V(permissions), V(remove), V(restore), V(start), V(stop), V(restart),
+        V(reload), V(enable) or V(disable).
+      type: str
+    why: {description: The reason., type: str}
+  sample: [{what: service, name: bird, action: reload, why: bird.conf changes}]
+"""
+
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import Wanted, WantedFile
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_files import FileError, group_id, user_id
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_run import Daemon, DaemonError, converge
+from ansible_collections.routed.hypervisor.plugins.module_utils._service import Service
+
+
+def file_options(secret: bool) -> dict:
+    return {
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str", "no_log": secret},
+        "mode": {"type": "str"},
+        "owner": {"type": "str", "default": "root"},
+        "group": {"type": "str", "default": "root"},
+    }
+
+
+ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "files": {"type": "list", "elements": "dict", "default": [], "options": file_options(False)},
+    # Only the contents are secret: with no_log on the list, "root" and "bird" would be masked everywhere.
+    "secret_files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": file_options(True),
+        "no_log": False,
+    },
+    "check": {"type": "list", "elements": "str"},
+    "service": {"type": "str"},
+    "executable": {"type": "str"},
+    "pid_file": {"type": "path"},
+    "reload": {"type": "list", "elements": "str"},
+    "reload_expect": {"type": "str"},
+    "restart_on": {"type": "list", "elements": "path", "default": []},
+    "depends_on_interfaces": {"type": "list", "elements": "str", "default": []},
+    "ready": {"type": "list", "elements": "str"},
+    "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
+    "enabled": {"type": "bool"},
+    "timeout": {"type": "int", "default": 30},
+}
+
+
+def wanted_files(params: dict) -> list[WantedFile]:
+    """The files of both lists. Raises DaemonError with everything that is wrong with them."""
+    mistakes, files, names = [], [], set()
+    for option, mode in (("files", "0644"), ("secret_files", "0640")):
+        for number, given in enumerate(params[option]):
+            place, path = f"{option}[{number}]", given["path"]
+            digits = given["mode"] or mode
+            if not os.path.isabs(path):
+                mistakes.append(f"{place}.path: {path} is not an absolute path")
+            if os.path.basename(path) in names:
+                mistakes.append(f"{place}.path: there are two files called {os.path.basename(path)}")
+            names.add(os.path.basename(path))
+            if given["content"] is None and params["state"] != "absent":
+                mistakes.append(f"{place}: content is missing")
+            if not re.fullmatch("0?[0-7]{3}", digits):
+                mistakes.append(f"{place}.mode: {digits} is not a mode such as '0644' (quote it)")
+                continue
+            ids = [0, 0]
+            for which, (name, number_of) in enumerate(((given["owner"], user_id), (given["group"], group_id))):
+                try:
+                    ids[which] = number_of(name) if params["state"] != "absent" else 0
+                except FileError as error:
+                    mistakes.append(f"{place}: {error}")
+            content = (given["content"] or "").encode()
+            files.append(WantedFile(path, content, int(digits, 8), *ids, secret=option == "secret_files"))
+    mistakes += [
+        f"restart_on: {path} is none of the files" for path in set(params["restart_on"]) - {file.path for file in files}
+    ]
+    if mistakes:
+        raise DaemonError("\n".join(f"{params['name']}: {mistake}" for mistake in mistakes))
+    return files
+
+
+def daemon(params: dict) -> Daemon:
+    service = params["service"] or params["name"]
+    wanted = Wanted(
+        service=service,
+        state=params["state"],
+        files=wanted_files(params),
+        can_reload=bool(params["reload"]),
+        restart_on=frozenset(params["restart_on"]),
+        interfaces=tuple(params["depends_on_interfaces"]),
+        enabled=params["enabled"],
+    )
+    return Daemon(
+        name=params["name"],
+        wanted=wanted,
+        service=Service(service, params["executable"], params["pid_file"], params["timeout"]),
+        check=params["check"],
+        reload=params["reload"],
+        reload_expect=params["reload_expect"],
+        ready=params["ready"],
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = converge(daemon(module.params), module.check_mode, module.tmpdir)
+    except DaemonError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ndppd
+short_description: The NDP proxy daemon, its proxies and its rules
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Manages the configuration of ndppd 0.2 (Debian 12) and the running service.
+  - ndppd itself checks next to nothing. This module reads its language strictly and refuses what ndppd would misread
+    or ignore, with all mistakes at once.
+  - ndppd binds to its interfaces when it starts. It is restarted if its configuration changes, or if an interface was
+    replaced by another one of the same name.
+attributes:
+  check_mode:
+    support: full
+    description: Tells exactly what a run would do.
+  diff_mode:
+    support: full
+    description: Shows how the file changes.
+  idempotent:
+    support: full
+    description: A second run changes nothing.
+options:
+  config:
+    description: The proxies, one per interface.
+    type: list
+    elements: dict
+    suboptions:
+      interface:
+        description: Interface whose neighbour solicitations are answered. It must exist.
+        type: str
+        required: true
+      router:
+        description: Whether the router flag is set in answers. ndppd's default is V(true).
+        type: bool
+      timeout:
+        description: For how many milliseconds the answer to a forwarded solicitation is waited for. Default V(500).
+        type: int
+      ttl:
+        description: For how many milliseconds an answer is remembered. Default V(30000).
+        type: int
+      rules:
+        description: What is answered for. Rules of one proxy must not overlap.
+        type: list
+        elements: dict
+        suboptions:
+          prefix:
+            description: IPv6 prefix, or an address.
+            type: str
+            required: true
+          method:
+            description:
+              - V(static) answers at once for every address of the prefix. A host that probes its own address for
+                duplicates on the proxy's interface is not disturbed, as the answer to the unspecified address goes
+                nowhere.
+              - V(iface) asks on O(config[].rules[].interface) first.
+              - V(auto) asks on the interface of the first route that fits in C(/proc/net/ipv6_route), which is not
+                the longest, and in no particular routing table. Not for use with VRFs.
+            type: str
+            choices: [static, auto, iface]
+            required: true
+          interface:
+            description: Where V(iface) asks.
+            type: str
+  text:
+    description:
+      - The whole file, instead of O(config). It is read strictly and written as it is, and implies
+        O(state=overridden). Its first line must contain C(Managed by Routed Hypervisor).
+    type: str
+  state:
+    description:
+      - V(merged) adds the proxies in O(config), or changes them in what is given; rules are added by prefix.
+      - V(replaced) makes the proxies in O(config) what is given, and leaves others alone.
+      - V(overridden) makes them the only ones.
+      - V(deleted) removes them, or all if O(config) is not given. With the last proxy the service is stopped, the file
+        removed, and a file that was there before us brought back.
+      - V(gathered) only tells what is in the file.
+    type: str
+    choices: [merged, replaced, overridden, deleted, gathered]
+    default: merged
+  path:
+    description: The file that the service reads.
+    type: path
+    default: /etc/ndppd.conf
+  enabled:
+    description: Whether the service starts when the host boots. Left alone if not given.
+    type: bool
+  timeout:
+    description: For how many seconds a start or a stop is waited for.
+    type: int
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Answer on a guest's port for all its neighbours on other hypervisors
+  routed.hypervisor.ndppd:
+    config:
+      - interface: vm1
+        rules:
+          - prefix: 2001:db8:cb00:7100::/64
+            method: static
+
+- name: Run ndppd with a file from a template
+  routed.hypervisor.ndppd:
+    text: "{{ lookup('ansible.builtin.template', 'ndppd.conf.j2') }}"
+"""
+
+RETURN = r"""
+before:
+  description: The proxies in the file.
+  type: list
+  elements: dict
+  returned: always
+after:
+  description: The proxies that are in the file now, or would be in check mode.
+  type: list
+  elements: dict
+  returned: O(state) is not V(gathered)
+changes:
+  description: As of M(routed.hypervisor.daemon).
+  type: list
+  elements: dict
+  returned: O(state) is not V(gathered)
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _ndppd as ndppd
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import MARK, Wanted, WantedFile, is_ours
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_files import FileError, read
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_run import Daemon, DaemonError, converge
+from ansible_collections.routed.hypervisor.plugins.module_utils._options import Mistakes, in_range, interface_name
+from ansible_collections.routed.hypervisor.plugins.module_utils._service import Service
+
+PID_FILE = "/run/ndppd.pid"  # written by ndppd when it has bound its interfaces
+
+ARGUMENTS = {
+    "config": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "interface": {"type": "str", "required": True},
+            "router": {"type": "bool"},
+            "timeout": {"type": "int"},
+            "ttl": {"type": "int"},
+            "rules": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "prefix": {"type": "str", "required": True},
+                    "method": {"type": "str", "choices": ["static", "auto", "iface"], "required": True},
+                    "interface": {"type": "str"},
+                },
+            },
+        },
+    },
+    "text": {"type": "str"},
+    "state": {
+        "type": "str",
+        "choices": ["merged", "replaced", "overridden", "deleted", "gathered"],
+        "default": "merged",
+    },
+    "path": {"type": "path", "default": "/etc/ndppd.conf"},
+    "enabled": {"type": "bool"},
+    "timeout": {"type": "int", "default": 30},
+}
+
+
+def refuse(mistakes: list[str]) -> None:
+    if mistakes:
+        raise DaemonError("\n".join(f"ndppd: {mistake}" for mistake in mistakes))
+
+
+def check_config(config: list[dict], deleting: bool) -> None:
+    """Every mistake in what was given; completes the rules' prefixes."""
+    mistakes = Mistakes()
+    seen: dict[str, str] = {}
+    for number, proxy in enumerate(config):
+        place = f"config[{number}]"
+        interface_name(proxy["interface"], f"{place}.interface", mistakes)
+        if proxy["interface"] in seen:
+            mistakes.at(place, f"there is a proxy for {proxy['interface']} at {seen[proxy['interface']]} already")
+        seen.setdefault(proxy["interface"], place)
+        given = {key: value for key, value in proxy.items() if value is not None}
+        for name in ("timeout", "ttl"):
+            in_range(given, name, 0, 2**31 - 1, place, mistakes)
+        if proxy["rules"] is not None and not deleting:
+            places = [f"{place}.rules[{index}]" for index in range(len(proxy["rules"]))]
+            ndppd.check_rules(proxy, place, places, mistakes)
+    refuse(mistakes)
+
+
+def desired(params: dict, have: ndppd.Config) -> ndppd.Config:
+    if params["text"] is not None:
+        config, mistakes = ndppd.parse(params["text"])
+        if not is_ours(params["text"].encode()):
+            mistakes.insert(0, f"line 1: does not say `{MARK}`")
+        refuse([f"text, {mistake}" for mistake in mistakes])
+        return config
+    want = params["config"] or []
+    check_config(want, params["state"] == "deleted")
+    proxies = ndppd.combine(have.proxies, want, params["state"])
+    mistakes = Mistakes()
+    for name, proxy in proxies.items():
+        # Two lists of rules that are good each may overlap when they are merged.
+        ndppd.check_rules(proxy, f"proxy {name}", [f"proxy {name}"] * len(proxy["rules"]), mistakes)
+    refuse(mistakes)
+    return ndppd.Config(proxies, have.route_ttl)
+
+
+def daemon(params: dict, config: ndppd.Config) -> Daemon:
+    text = params["text"] if params["text"] is not None else ndppd.render(config)
+    wanted = Wanted(
+        service="ndppd",
+        state="started" if config.proxies else "absent",
+        files=[WantedFile(params["path"], text.encode())],
+        can_reload=False,
+        interfaces=tuple(ndppd.interfaces(config.proxies.values())),
+        enabled=params["enabled"],
+    )
+    return Daemon("ndppd", wanted, Service("ndppd", pid_file=PID_FILE, timeout=params["timeout"]))
+
+
+def manage(params: dict, check_mode: bool, scratch: str) -> dict:
+    old = read(params["path"])
+    have, mistakes = ndppd.parse(old.content.decode(errors="replace")) if old else (ndppd.Config({}), [])
+    state = params["state"]
+    exact = params["text"] is not None or state == "overridden" or (state == "deleted" and not params["config"])
+    if not exact:
+        refuse([f"{params['path']}, {mistake}" for mistake in mistakes])
+    before = list(have.proxies.values())
+    if state == "gathered":
+        return {"changed": False, "before": before}
+    config = desired(params, have)
+    result = converge(daemon(params, config), check_mode, scratch)
+    return {**result, "before": before, "after": list(config.proxies.values())}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS,
+        supports_check_mode=True,
+        mutually_exclusive=[("config", "text")],
+        required_if=[
+            ("state", "merged", ("config", "text"), True),
+            ("state", "replaced", ("config", "text"), True),
+            ("state", "overridden", ("config", "text"), True),
+        ],
+    )
+    try:
+        result = manage(module.params, module.check_mode, module.tmpdir)
+    except (DaemonError, FileError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The text that the templates make, byte for byte, and what the daemons' own parsers say to it.
+
+After a wanted change of a template: UPDATE_GOLDEN=1 pytest tests/golden, then look at the difference in git.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _ndppd
+
+HERE = Path(__file__).parent
+TEMPLATES = HERE.parents[1] / "templates"
+FILES = {
+    "hypervisor": [
+        "bird/bird.conf",
+        "bird/secrets.conf",
+        "ndppd/ndppd.conf",
+        "dnsmasq/dnsmasq.conf",
+        "dnsmasq/dnsmasq.hosts",
+        "radvd/radvd.conf",
+    ],
+    "reflector": ["bird/bird.conf", "bird/secrets.conf"],
+    "border": ["bird/bird.conf", "bird/secrets.conf"],
+    "guest": ["dhcpcd/dhcpcd.conf"],
+}
+ALL = [(node, file) for node, files in FILES.items() for file in files]
+
+
+def variables(node: str) -> dict:
+    return yaml.safe_load((HERE / "data" / f"{node}.yml").read_text())
+
+
+def render(file: str, values: dict) -> str:
+    """As Ansible's template lookup renders it."""
+    template = TEMPLATES / f"{file}.j2"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(template.parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template.name).render(values)
+
+
+@pytest.mark.parametrize(("node", "file"), ALL)
+def test_the_text_is_the_same_as_ever(node, file):
+    golden = HERE / "templates" / node / Path(file).name
+    text = render(file, variables(node))
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+@pytest.mark.parametrize(("node", "file"), ALL)
+def test_every_file_says_on_its_first_line_who_manages_it(node, file):
+    first = render(file, variables(node)).splitlines()[0]
+    assert first == f"# Managed by Routed Hypervisor (templates/{file}.j2): changes made here are overwritten."
+
+
+def test_a_variable_that_is_missing_is_an_error():
+    values = variables("hypervisor")
+    del values["bird"]["sessions"][0]["neighbor"]
+    with pytest.raises(jinja2.UndefinedError):
+        render("bird/bird.conf", values)
+
+
+def test_passwords_are_in_the_secrets_file_only():
+    values = variables("hypervisor")
+    for file in FILES["hypervisor"]:
+        assert ("first secret" in render(file, values)) == (file == "bird/secrets.conf")
+
+
+def parser_says(image: Path, files: dict[str, str], *argv: str) -> tuple[int, str]:
+    """Runs a parser of the image on files in a directory that only it sees: nothing is written to the image."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, for the parsers of the image")
+    place = image / "mnt"
+    put = [f"printf %s {shlex.quote(text)} > {shlex.quote(str(place / name))}" for name, text in files.items()]
+    # The parser must not be able to touch anything else: the rest of the image is read-only for it.
+    script = [f"mount --bind -o ro {shlex.quote(str(image))} {shlex.quote(str(image))}"]
+    script += [f"mount -t tmpfs tmpfs {shlex.quote(str(place))}", *put]
+    script += [f"exec chroot {shlex.quote(str(image))} {shlex.join(argv)}"]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-e", "-c", "\n".join(script)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+PARSERS = [
+    ("hypervisor", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
+    ("reflector", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
+    ("border", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
+    ("hypervisor", "dnsmasq/dnsmasq.conf", ["dnsmasq", "--test", "-C", "/mnt/dnsmasq.conf"]),
+    ("hypervisor", "radvd/radvd.conf", ["radvd", "-c", "-C", "/mnt/radvd.conf"]),
+]
+
+
+@pytest.mark.parametrize(("node", "file", "argv"), PARSERS, ids=lambda value: value if isinstance(value, str) else None)
+def test_the_daemon_accepts_the_text_and_refuses_a_planted_mistake(lab_image, node, file, argv):
+    files = {Path(name).name: render(name, variables(node)) for name in FILES[node]}
+    code, output = parser_says(lab_image, files, *argv)
+    assert code == 0, output
+    files[Path(file).name] += "\nplanted mistake\n"
+    code, output = parser_says(lab_image, files, *argv)
+    assert code not in (0, 127), output
+
+
+def test_our_own_parser_accepts_the_text_for_ndppd_and_reads_the_same_back():
+    values = variables("hypervisor")
+    config, mistakes = _ndppd.parse(render("ndppd/ndppd.conf", values))
+    assert mistakes == []
+    assert list(config.proxies.values()) == values["ndppd"]["proxies"]
+    assert _ndppd.parse(render("ndppd/ndppd.conf", values) + "planted mistake\n")[1]
+
+
+@pytest.mark.parametrize("host", sorted((HERE / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
+def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image, host):
+    values = json.loads(host.read_text())
+    keys = {session["password_key"] for session in values.get("bird", {}).get("sessions", [])}
+    values["bgp_passwords"] = {key: "a password" for key in keys if key}
+    texts = {}
+    for name in ("ndppd", "dnsmasq", "radvd", "bird"):
+        if name in values:
+            files = [file for file in FILES["hypervisor"] if file.startswith(f"{name}/")]
+            texts.update({Path(file).name: render(file, values) for file in files})
+    if "guest" in values:
+        render("dhcpcd/dhcpcd.conf", values)
+    for node, file, argv in PARSERS:
+        if node == "hypervisor" and Path(file).name in texts:
+            code, output = parser_says(lab_image, texts, *argv)
+            assert code == 0, output
+    assert _ndppd.parse(texts.get("ndppd.conf", ""))[1] == []

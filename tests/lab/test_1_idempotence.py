@@ -1,0 +1,61 @@
+"""A second run changes nothing; drift is predicted and repaired exactly."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_the_first_run_verifies_everything(lab):
+    passed, total = lab.verified()
+    assert passed == total > 0
+
+
+def test_a_second_run_changes_nothing(lab):
+    run = lab.play()
+    assert run.code == 0, run.output
+    assert run.changed == set()
+
+
+def test_check_mode_on_a_lab_that_is_right_reports_nothing(lab):
+    run = lab.play("--check", "--diff")
+    assert run.code == 0, run.output
+    assert run.changed == set()
+
+
+@pytest.fixture
+def five_drifts(lab):
+    lab.run("hv1", "ip", "route", "del", "203.0.113.1/32", "vrf", "public")
+    lab.run("hv2", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/vm3/proxy_arp")
+    lab.run("hv3", "ip", "address", "del", "198.51.100.103/25", "dev", "fabric-A.90")
+    lab.run("rr1", "sh", "-c", "echo '# edited by hand' >>/etc/bird/bird.conf")
+    lab.run("hv2", "service", "ndppd", "stop")
+
+
+def what_drifted(run):
+    """(host, module, what) of every change."""
+    return {
+        (task["host"], task["action"].rpartition(".")[2], change.get("kind", change.get("what", "")))
+        for task in run.tasks
+        for change in task["changes"]
+    }
+
+
+FIVE = {
+    ("hv1", "network", "routes"),
+    ("hv2", "network", "proxy_arp"),
+    ("hv3", "network", "interfaces"),
+    ("rr1", "daemon", "file"),
+    ("hv2", "ndppd", "service"),
+}
+
+
+def test_five_drifts_are_predicted_and_repaired_exactly(lab, five_drifts):
+    predicted = lab.play("--check", "--diff")
+    assert predicted.code == 0, predicted.output
+    assert what_drifted(predicted) - {("rr1", "daemon", "service")} == FIVE
+    repaired = lab.play()
+    assert repaired.code == 0, repaired.output
+    assert repaired.changed == predicted.changed
+    assert what_drifted(repaired) == what_drifted(predicted)
+    assert lab.json("hv1", "route", "show", "vrf", "public", "203.0.113.1/32")
+    assert lab.play("--check").changed == set()

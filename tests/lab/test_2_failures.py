@@ -1,0 +1,75 @@
+"""What guests notice when something breaks."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+from conftest import until
+
+FAMILIES = [("4", "203.0.113.3", "198.51.100.102 198.51.100.202"),
+            ("6", None, "2001:db8:c633:6400::2 2001:db8:c633:6401::2")]
+
+
+def address_of(lab, guest):
+    """The autoconfigured address of a guest."""
+    found = lab.json(guest, "-6", "address", "show", "dev", "eth0", "scope", "global")
+    return found[0]["addr_info"][0]["local"]
+
+
+def prefix(lab, family, address):
+    return f"{address or address_of(lab, 'vm3')}/{'32' if family == '4' else '128'}"
+
+
+def has_both(lab, family, address, hops):
+    return lab.nexthops("hv1", family, "public", prefix(lab, family, address)) == set(hops.split())
+
+
+def test_a_cut_fabric_costs_few_packets_and_ecmp_comes_back(lab):
+    """Fabric A is cut at hv1 under a ping every 50 ms from vm1 to vm3, which is behind hv2."""
+    pings = {}
+    for family, address, _hops in FAMILIES:
+        target = address or address_of(lab, "vm3")
+        pings[family] = lab.spawn("vm1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "200", "-W", "1", target)
+    subprocess.run(["sleep", "3"], check=True)
+    lab.run("hv1", "ip", "link", "set", "fabric-A", "down")
+    lost = {}
+    for family, process in pings.items():
+        output, _ = process.communicate(timeout=60)
+        sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", output).groups())
+        lost[family] = sent - received
+    print(f"fabric A cut at hv1: packets lost of 200, one every 50 ms: IPv4 {lost['4']}, IPv6 {lost['6']}")
+    assert all(count < 60 for count in lost.values()), lost
+    lab.run("hv1", "ip", "link", "set", "fabric-A", "up")
+    for family, address, hops in FAMILIES:
+        took = until(lambda f=family, a=address, h=hops: has_both(lab, f, a, h), 60, f"ECMP in IPv{family}")
+        print(f"fabric A back at hv1: ECMP in IPv{family} after {took:.1f} s")
+
+
+@pytest.fixture
+def bird_of_hv1_stopped(lab):
+    lab.run("hv1", "service", "bird", "stop")
+    yield
+    lab.run("hv1", "service", "bird", "start")
+    until(lambda: len(lab.bird_uptimes("hv1")) > 0, 30, "a BGP session of hv1")
+
+
+def test_a_hypervisor_without_bird_disappears_and_leaks_nothing(lab, bird_of_hv1_stopped):
+    until(lambda: not lab.json("hv2", "-4", "route", "show", "vrf", "public", "203.0.113.1/32"), 30,
+          "the route to vm1 on hv2 going away")
+    # Its own guests stay reachable from it, the rest is unreachable in the VRF, and nothing goes by the main table.
+    answer = lab.run("hv1", "ip", "-json", "route", "get", "192.0.2.1", "vrf", "public", check=False)
+    assert "gateway" not in answer
+    main = lab.json("hv1", "-4", "route", "show", "table", "main")
+    assert {route["dst"] for route in main} == {"203.0.113.1", "203.0.113.2"}
+    assert lab.run("vm1", "ping", "-c", "1", "-W", "2", "203.0.113.2")
+
+
+def test_verification_finds_a_port_without_source_validation(lab):
+    lab.run("hv1", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/vm1/rp_filter")
+    run = lab.play(playbook="playbooks/verify.yml")
+    assert run.code != 0
+    assert "got through" in run.output
+    assert lab.play("--tags", "network").changed == {("hv1", "network")}
+    assert lab.play(playbook="playbooks/verify.yml").code == 0

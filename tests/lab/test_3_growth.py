@@ -1,0 +1,29 @@
+"""A fifth guest and a fourth hypervisor: a few lines of intent and one run."""
+
+from __future__ import annotations
+
+ADDED_GUEST = "      vm5: {ipv4: 203.0.113.5}\n"
+ADDED_HYPERVISOR = "  hv4: {id: 4, guests: {vm6: {ipv4: 203.0.113.6}}}\n"
+
+
+def test_existing_sessions_stay_up_when_the_lab_grows(lab):
+    before = {node: lab.bird_uptimes(node) for node in ("hv1", "hv2", "hv3", "rr1", "rr2", "internet")}
+    text = lab.intent.read_text()
+    # The file ends with the guests of hv3.
+    lab.intent.write_text(text.rstrip("\n") + "\n" + ADDED_GUEST + ADDED_HYPERVISOR)
+    run = lab.play()
+    assert run.code == 0, run.output
+    after = {node: lab.bird_uptimes(node) for node in before}
+    for node, sessions in before.items():
+        assert sessions.items() <= after[node].items(), f"a session of {node} was restarted"
+    assert len(after["rr1"]) > len(before["rr1"])
+    assert lab.play("--check").changed == set()
+
+
+def test_a_smaller_intent_takes_away_what_it_no_longer_has(lab):
+    text = lab.intent.read_text()
+    lab.intent.write_text(text.replace(ADDED_HYPERVISOR, ""))
+    run = lab.play()
+    assert run.code == 0, run.output
+    assert not any("hv4" in line for line in lab.run("rr1", "birdc", "show", "protocols").splitlines())
+    assert not lab.json("hv1", "-4", "route", "show", "vrf", "public", "203.0.113.6/32")

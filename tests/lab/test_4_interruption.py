@@ -1,0 +1,45 @@
+"""A run that is killed half way is completed by the next; taking the lab down leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from conftest import make_lab
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    made = make_lab(tmp_path_factory.mktemp("inventories"), "lab_cut")
+    yield made
+    made.play(playbook="playbooks/down.yml")
+
+
+@pytest.mark.parametrize("task", ["Plug the cables", "Bring VRFs", "BIRD"])
+def test_a_run_killed_in_a_stage_is_completed_by_the_next(cut, task):
+    process = cut.start()
+    for line in process.stdout:
+        if line.startswith("TASK") and task in line:
+            break
+    else:
+        pytest.fail(f"no task with {task!r} was seen")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run = cut.play()
+    assert run.code == 0, run.output
+    passed, total = cut.verified()
+    assert passed == total
+    assert cut.play(playbook="playbooks/down.yml").code == 0
+    assert cut.remains() == []
+
+
+def test_down_works_twice_and_after_a_node_left_the_intent(cut):
+    assert cut.play("--tags", "nodes").code == 0
+    cut.intent.write_text(cut.intent.read_text().replace("      vm2: {ipv4: 203.0.113.2}\n", ""))
+    down = cut.play(playbook="playbooks/down.yml")
+    assert down.code == 0, down.output
+    assert cut.remains() == []
+    again = cut.play(playbook="playbooks/down.yml")
+    assert again.code == 0
+    assert again.changed == set()

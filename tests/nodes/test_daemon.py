@@ -1,0 +1,182 @@
+"""Modules daemon and ndppd against the real daemons of the image, in a node of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+from daemon_node import Node
+
+HEADER = "# Managed by Routed Hypervisor, for a test\n"
+BIRD = HEADER + 'include "secrets.conf";\nrouter id 192.0.2.1;\nprotocol device { }\nipv4 table t4;\n'
+SECRET = "correct horse battery"
+
+
+@pytest.fixture
+def node(run_module, lab_image):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a node")
+    with Node(run_module, lab_image) as made:
+        yield made
+
+
+def bird(conf: str = BIRD, secret: str = f'define password_a = "{SECRET}";\n', **more) -> dict:
+    owner = {"owner": "bird", "group": "bird"}
+    return {
+        "name": "bird",
+        "files": [{"path": "/etc/bird/bird.conf", "content": conf, "mode": "0640", **owner}],
+        "secret_files": [{"path": "/etc/bird/secrets.conf", "content": HEADER + secret, **owner}],
+        "check": ["bird", "-p", "-c", "{bird.conf}"],
+        "reload": ["birdc", "configure"],
+        "reload_expect": "Reconfigured|Reconfiguration in progress",
+        "ready": ["birdc", "show", "status"],
+        **more,
+    }
+
+
+def actions(result: dict) -> list[str]:
+    assert not result.get("failed"), result
+    assert result["changed"] == bool(result["changes"])
+    return [f"{change['action']} {change['name']}" for change in result["changes"]]
+
+
+def test_bird_through_its_whole_life(node):
+    default = node.read("/etc/bird/bird.conf")
+    first = ["update /etc/bird/bird.conf", "create /etc/bird/secrets.conf", "start bird"]
+
+    # Check mode says what a run does, and does nothing.
+    assert actions(node.module("daemon", _check=True, **bird())) == first
+    assert node.pid("bird") == "" and node.read("/etc/bird/bird.conf") == default
+    result = node.module("daemon", **bird())
+    assert actions(result) == first
+    pid = node.pid("bird")
+    assert pid and node.read("/etc/bird/bird.conf") == BIRD
+    assert SECRET not in result["raw"]
+    assert node.run("stat", "-c", "%a %U %G", "/etc/bird/secrets.conf").strip() == "640 bird bird"
+    assert node.run("stat", "-c", "%a", "/run/routed-hypervisor-daemon/bird.json").strip() == "600"
+    assert actions(node.module("daemon", **bird())) == []
+
+    # A change, and a file edited by hand, are reloaded: the process stays.
+    changed = BIRD + "ipv6 table t6;\n"
+    assert actions(node.module("daemon", **bird(changed))) == ["update /etc/bird/bird.conf", "reload bird"]
+    assert "t6" in node.run("birdc", "show", "symbols")
+    node.write("/etc/bird/bird.conf", "protocol device { }\n")
+    assert actions(node.module("daemon", **bird(changed))) == ["update /etc/bird/bird.conf", "reload bird"]
+
+    # Killed between writing and reloading: the next run completes it.
+    node.write("/etc/bird/bird.conf", BIRD)
+    assert actions(node.module("daemon", **bird())) == ["reload bird"]
+    assert "t6" not in node.run("birdc", "show", "symbols")
+    assert node.pid("bird") == pid
+
+    # A daemon that somebody restarted has read the files; one that somebody stopped is started.
+    node.run("service", "bird", "restart")
+    assert actions(node.module("daemon", **bird())) == []
+    node.run("service", "bird", "stop")
+    assert actions(node.module("daemon", **bird())) == ["start bird"]
+
+    # Absent leaves the host as it was.
+    gone = ["stop bird", "restore /etc/bird/bird.conf", "remove /etc/bird/secrets.conf"]
+    assert actions(node.module("daemon", **bird(state="absent"))) == gone
+    assert node.read("/etc/bird/bird.conf") == default and node.pid("bird") == ""
+    assert node.run("find", "/etc/bird", "-name", "*routed*") == ""
+    assert actions(node.module("daemon", **bird(state="absent"))) == []
+
+
+def test_a_bad_configuration_is_refused_and_the_running_daemon_is_not_touched(node):
+    node.module("daemon", **bird())
+    pid = node.pid("bird")
+    for check in (True, False):
+        result = node.module("daemon", _check=check, **bird(BIRD + "protocol nonsense { }\n"))
+        assert result["failed"]
+        assert "/etc/bird/bird.conf:6:10 syntax error" in result["msg"] and "nothing was changed" in result["msg"]
+    result = node.module("daemon", **bird(secret=f'define password_a = "{SECRET}" "{SECRET}";\n'))
+    assert result["failed"] and SECRET not in result["raw"]
+    assert node.pid("bird") == pid and node.read("/etc/bird/bird.conf") == BIRD
+    assert actions(node.module("daemon", **bird())) == []
+
+
+def test_what_is_missing_is_said_before_anything_is_done(node):
+    files = [{"path": "/etc/nowhere/x.conf", "content": "no mark\n"}]
+    result = node.module("daemon", name="nosuch", files=files, depends_on_interfaces=["vm9"])
+    assert result["failed"]
+    for part in ("nosuch is not installed", "there is no directory /etc/nowhere", "Managed by", "no interface vm9"):
+        assert part in result["msg"]
+
+
+def dnsmasq(hosts: str) -> dict:
+    conf = HEADER + "port=0\nbind-dynamic\ninterface=lo\ndhcp-range=203.0.113.0,static,255.255.255.0,3600\n"
+    return {
+        "name": "dnsmasq",
+        "files": [
+            {"path": "/etc/dnsmasq.conf", "content": conf + "dhcp-hostsfile=/etc/dnsmasq.hosts\n"},
+            {"path": "/etc/dnsmasq.hosts", "content": HEADER + hosts},
+        ],
+        "check": ["dnsmasq", "--test", "-C", "{dnsmasq.conf}"],
+        "pid_file": "/run/dnsmasq/dnsmasq.pid",
+        "reload": ["kill", "-HUP", "{pid}"],
+        "restart_on": ["/etc/dnsmasq.conf"],
+    }
+
+
+def test_a_new_guest_does_not_restart_dnsmasq(node):
+    assert actions(node.module("daemon", **dnsmasq("02:00:00:00:00:01,203.0.113.1\n")))[-1] == "start dnsmasq"
+    pid = node.pid("dnsmasq")
+    result = node.module("daemon", **dnsmasq("02:00:00:00:00:01,203.0.113.1\n02:00:00:00:00:02,203.0.113.2\n"))
+    assert actions(result) == ["update /etc/dnsmasq.hosts", "reload dnsmasq"]
+    assert node.pid("dnsmasq") == pid
+
+
+def radvd() -> dict:
+    text = HEADER + "interface lo { AdvSendAdvert on; prefix 2001:db8::/64 { }; };\n"
+    return {
+        "name": "radvd",
+        "files": [{"path": "/etc/radvd.conf", "content": text}],
+        "check": ["radvd", "-c", "-C", "{radvd.conf}"],
+        "reload": ["kill", "-HUP", "{pid}"],
+        "timeout": 3,
+    }
+
+
+def test_a_daemon_that_does_not_start_gives_its_reason(node):
+    # Debian's script of radvd ends with 0 when it refuses to start it.
+    node.run("sysctl", "-w", "net.ipv6.conf.all.forwarding=0")
+    result = node.module("daemon", **radvd())
+    assert result["failed"] and "IPv6 forwarding seems to be disabled" in result["msg"]
+    node.run("sysctl", "-w", "net.ipv6.conf.all.forwarding=1")
+    assert actions(node.module("daemon", **radvd())) == ["start radvd"]
+    assert actions(node.module("daemon", **radvd())) == []
+
+
+NDPPD = (
+    HEADER + "proxy vm1 {\n  router no\n  rule 2001:db8::/64 {\n    static\n  }\n  rule 2001:db8:1::7 { iface p1 }\n}\n"
+)
+
+
+def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
+    result = node.module("ndppd", text=NDPPD)
+    assert result["failed"] and "there is no interface vm1" in result["msg"] and "interface p1" in result["msg"]
+    node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
+    assert actions(node.module("ndppd", text=NDPPD)) == ["create /etc/ndppd.conf", "start ndppd"]
+    assert actions(node.module("ndppd", text=NDPPD)) == []
+    node.run("ip", "link", "del", "vm1")
+    node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
+    assert actions(node.module("ndppd", _check=True, text=NDPPD)) == ["restart ndppd"]
+    assert actions(node.module("ndppd", text=NDPPD)) == ["restart ndppd"]
+    assert actions(node.module("ndppd", text=NDPPD)) == []
+    result = node.module("ndppd", state="gathered")
+    assert [proxy["interface"] for proxy in result["before"]] == ["vm1"]
+    assert actions(node.module("ndppd", state="deleted")) == ["stop ndppd", "remove /etc/ndppd.conf"]
+
+
+def test_ndppd_understands_the_same_rules_as_we_do(node):
+    node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
+    node.module("ndppd", text=NDPPD)
+    ours = [
+        rule["prefix"].removesuffix("/128")
+        for proxy in node.module("ndppd", state="gathered")["before"]
+        for rule in proxy["rules"]
+    ]
+    said = node.run("timeout", "1", "ndppd", "-vvv", "-c", "/etc/ndppd.conf", fails=True)
+    assert re.findall(r"rule::create\(\) if=vm1, addr=([0-9a-f:/]+)", said) == ours

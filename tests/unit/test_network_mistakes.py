@@ -1,0 +1,112 @@
+"""Bad input to the kernel modules: every mistake is told, each with its place. No kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._network import parse
+
+VLAN = {"name": "v", "type": "vlan", "parent": "p", "vlan_id": 5}
+HOST = {"prefix": "10.0.0.0/8", "gateway": "192.0.2.1"}
+MISTAKES = [
+    ("vrfs", {"name": "x", "tabel": 5, "table": 5}, "vrfs[0].tabel: no such option; there are name, table, unreach"),
+    ("vrfs", {"name": "x" * 16, "table": 5}, "vrfs[0].name: 'xxxxxxxxxxxxxxxx' has 16 characters"),
+    ("vrfs", {"name": "x", "table": 254}, "vrfs[0].table: 254 is the kernel's table 'main'"),
+    ("vrfs", {"name": "x", "table": 0}, "vrfs[0].table: 0 is out of range 1..4294967295"),
+    ("vrfs", {"name": "x"}, "vrfs[0]: table is missing"),
+    ("vrfs", "x", "vrfs[0]: must be a dictionary, not 'x'"),
+    ("interfaces", {"name": "a/b"}, "interfaces[0].name: 'a/b' is no interface name"),
+    ("interfaces", {}, "interfaces[0]: name is missing"),
+    ("interfaces", {**VLAN, "vlan_id": 5000}, "interfaces[0].vlan_id: 5000 is out of range 1..4094"),
+    ("interfaces", {**VLAN, "parent": "v"}, "interfaces[0].parent: v cannot be its own parent"),
+    ("interfaces", {"name": "v", "type": "vlan", "vlan_id": 5}, "interfaces[0]: parent is missing (type is vlan)"),
+    ("interfaces", {"name": "v", "vlan_id": 5}, "interfaces[0].vlan_id: is only for type vlan"),
+    ("interfaces", {"name": "v", "type": "ipvlan"}, "interfaces[0].type: 'ipvlan' is none of bridge, dummy, veth"),
+    ("interfaces", {"name": "v", "vrf": "a", "bridge": "b"}, "interfaces[0]: vrf and bridge exclude each other"),
+    ("interfaces", {"name": "v", "mtu": "big"}, "interfaces[0].mtu: must be a whole number, not 'big'"),
+    ("interfaces", {"name": "v", "mtu": 66000}, "interfaces[0].mtu: 66000 is out of range 68..65535"),
+    ("interfaces", {"name": "v", "mac": "01:00:5e:00:00:01"}, "interfaces[0].mac: '01:00:5e:00:00:01' is a group"),
+    ("interfaces", {"name": "v", "addresses": [{"address": "10.0.0.1/33"}]}, "interfaces[0].addresses[0].address: "),
+    ("interfaces", {"name": "v", "mtu": 1000, "addresses": [{"address": "fe80::1/64"}]}, "needs an MTU of 1280"),
+    ("interfaces", {"name": "v", "addresses": [{"address": "ff02::1/64"}]}, "cannot be an interface's address"),
+    ("interfaces", {"name": "v", "sysctls": {"ipv4": {"../x": 1}}}, "'../x' is no name of a sysctl"),
+    (
+        "routes",
+        {**HOST, "prefix": "10.0.0.1/8"},
+        "routes[0].prefix: '10.0.0.1/8' has bits set after the prefix length;",
+    ),
+    ("routes", {**HOST, "prefix": "10.0.0.1/8"}, "the prefix is 10.0.0.0/8"),
+    ("routes", {**HOST, "prefix": "default"}, "routes[0]: a default route needs a family"),
+    ("routes", {**HOST, "gateway": "fe80::1"}, "routes[0].gateway: fe80::1 is not an IPv4 address"),
+    ("routes", {**HOST, "metric": 2**32}, "routes[0].metric: 4294967296 is out of range 0..4294967295"),
+    ("routes", {**HOST, "type": "blackhole"}, "a route of type blackhole has no gateway"),
+    ("routes", {**HOST, "vrf": "a", "table": 7}, "routes[0]: vrf and table exclude each other"),
+    ("routes", {**HOST, "nexthops": [{"gateway": "192.0.2.2"}]}, "nexthops and gateway exclude each other"),
+    ("routes", {"prefix": "10.0.0.0/8"}, "routes[0]: needs a gateway, an interface or nexthops"),
+    ("routes", {"prefix": "2001:db8::/64", "gateway": "fe80::1"}, "is a link-local address and needs an interface"),
+    ("rules", {"priority": 5, "table": 7}, "rules[0]: needs a family, or a from or to that shows it"),
+    ("rules", {"priority": 5, "from": "10.0.0.0/8", "to": "::/0", "table": 7}, "rules[0]: mixes IPv4 and IPv6"),
+    ("rules", {"priority": 5, "family": "ipv4"}, "rules[0]: needs one of table, vrf and l3mdev"),
+    ("rules", {"priority": 5, "family": "ipv4", "table": 7, "fwmark": "x"}, "rules[0].fwmark: 'x' is not a mark"),
+    ("proxy_arp", {"interface": "p", "delay": -1}, "proxy_arp[0].delay: -1 is out of range"),
+    ("proxy_arp", {"interface": "p", "entries": ["10.0.0.0/8"]}, "proxy_arp[0].entries[0]: '10.0.0.0/8' is not an"),
+    ("sysctls", {"name": "kernel.panic", "value": 1}, "sysctls[0].name: 'kernel.panic' is not a sysctl below net"),
+    ("sysctls", {"name": "net.ipv4.ip_forward"}, "sysctls[0]: value is missing"),
+]
+
+
+@pytest.mark.parametrize(("kind", "entry", "expected"), MISTAKES)
+def test_a_mistake_is_told_with_its_place(kind, entry, expected):
+    _wanted, mistakes = parse({kind: [entry]}, "merged")
+    assert any(expected in text for text in mistakes), mistakes
+
+
+def test_all_mistakes_come_at_once():
+    config = {}
+    for kind, entry, _expected in MISTAKES:
+        config.setdefault(kind, []).append(entry)
+    _wanted, mistakes = parse(config, "merged")
+    assert len(mistakes) >= len(MISTAKES) - 1
+
+
+def test_the_same_object_twice_is_a_mistake_however_it_is_spelled():
+    routes = [
+        {"prefix": "2001:DB8::/64", "interface": "p"},
+        {"prefix": "2001:db8:0::/64", "interface": "q", "metric": 0},
+    ]
+    _wanted, [mistake] = parse({"routes": routes}, "merged")
+    assert mistake == "routes[1]: 2001:db8::/64 in table 254 is also given at routes[0]"
+
+
+def test_a_sysctl_cannot_be_deleted():
+    _wanted, [mistake] = parse({"sysctls": [{"name": "net.ipv4.ip_forward"}]}, "deleted")
+    assert "cannot be deleted" in mistake
+
+
+def test_an_unknown_kind_is_a_mistake():
+    assert parse({"routs": []}, "merged")[1] == [
+        "routs: no such kind; there are sysctls, vrfs, interfaces, proxy_arp, routes, rules"
+    ]
+
+
+def test_values_are_brought_into_one_spelling():
+    wanted, mistakes = parse(
+        {
+            "interfaces": [
+                {
+                    "name": "v",
+                    "mac": "02-00-AB-00-00-01",
+                    "addresses": [{"address": "2001:DB8::0001/64"}, {"address": "10.0.0.1"}],
+                    "sysctls": {"ipv4": {"forwarding": True, "rp_filter": " 1 "}},
+                }
+            ],
+            "sysctls": [{"name": "net/ipv4/conf/a.5/forwarding", "value": "1  2"}],
+        },
+        "merged",
+    )
+    assert not mistakes
+    given = wanted["interfaces"][0].attributes
+    assert given["mac"] == "02:00:ab:00:00:01"
+    assert list(given["addresses"]) == ["2001:db8::1/64", "10.0.0.1/32"]
+    assert given["sysctls"] == {"ipv4.forwarding": "1", "ipv4.rp_filter": "1"}
+    assert (wanted["sysctls"][0].key, wanted["sysctls"][0].attributes) == ("ipv4/conf/a.5/forwarding", {"value": "1 2"})
