@@ -1,0 +1,244 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Interfaces, as wanted and as observed. How they are written is in _interface_steps.py. Private to this collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _interface_checks, _interface_steps
+from ansible_collections.routed.hypervisor.plugins.module_utils import _options as options
+from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Step
+from ansible_collections.routed.hypervisor.plugins.module_utils._interface_checks import sysctl_path
+from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
+    PROTOCOL,
+    has_address_protocol,
+    read_sysctl,
+)
+from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Link, Snapshot
+
+TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
+SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
+PERMANENT = 0x80  # IFA_F_PERMANENT; without it the address was learned (DHCP, router advertisement) and will expire
+
+
+class Interfaces(Kind):
+    name = "interfaces"
+    noun = "interface"
+    lists = ("addresses", "sysctls")
+    immutable = ("type", "parent", "vlan_id", "peer")
+    spec: t.ClassVar[dict] = {
+        "name": {"type": "str", "required": True},
+        "type": {"type": "str", "choices": sorted(TYPES)},
+        "parent": {"type": "str"},
+        "vlan_id": {"type": "int"},
+        "peer": {"type": "str"},
+        "vlan_filtering": {"type": "bool"},
+        "vrf": {"type": "str"},
+        "bridge": {"type": "str"},
+        "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
+        "mtu": {"type": "int"},
+        "mac": {"type": "str"},
+        "addresses": {
+            "type": "list",
+            "elements": "dict",
+            "options": {
+                "address": {"type": "str", "required": True},
+                "scope": {"type": "str", "choices": ["global", "link", "host"]},
+                "nodad": {"type": "bool"},
+            },
+        },
+        "sysctls": {"type": "dict", "options": {"ipv4": {"type": "dict"}, "ipv6": {"type": "dict"}}},
+    }
+
+    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+        name = entry.get("name")
+        if name is None or not options.interface_name(name, f"{place}.name", mistakes):
+            return None
+        given = {key: value for key, value in entry.items() if key not in ("name", "addresses", "sysctls")}
+        if state != "deleted":
+            given.setdefault("state", "up")
+            self._check_type(given, place, mistakes)
+        options.in_range(given, "vlan_id", (1, 4094), place, mistakes)
+        options.in_range(given, "mtu", (68, 65535), place, mistakes)
+        for key in ("parent", "peer", "vrf", "bridge"):
+            if given.get(key):
+                options.interface_name(given[key], f"{place}.{key}", mistakes)
+                if given[key] == name:
+                    mistakes.at(f"{place}.{key}", f"{name} cannot be its own {key}")
+        if given.get("vrf") and given.get("bridge"):
+            mistakes.at(place, "vrf and bridge exclude each other")
+        for key in ("vrf", "bridge"):
+            if key in given:  # one master only: joining one is leaving the other; an empty name is none
+                given[key] = given[key] or None
+                if given[key]:
+                    given["bridge" if key == "vrf" else "vrf"] = None
+        if "mac" in given:
+            given["mac"] = _mac(given["mac"], f"{place}.mac", mistakes)
+        item = Item(name, name, given, creates="type" in given, place=place)
+        self._addresses(item, entry.get("addresses"), mistakes)
+        self._sysctls(item, entry.get("sysctls"), mistakes)
+        return item
+
+    def _check_type(self, given: dict, place: str, mistakes: options.Mistakes) -> None:
+        kind = given.get("type")
+        for key in TYPES.get(kind, ()):
+            if not given.get(key):
+                mistakes.at(place, f"{key} is missing (type is {kind})")
+        for other, keys in TYPES.items():
+            for key in keys:
+                if other != kind and given.get(key) is not None:
+                    mistakes.at(f"{place}.{key}", f"is only for type {other}")
+        if kind != "bridge" and "vlan_filtering" in given:
+            mistakes.at(f"{place}.vlan_filtering", "is only for type bridge")
+
+    def _addresses(self, item: Item, entries: list | None, mistakes: options.Mistakes) -> None:
+        if entries is None:
+            return
+        members: dict[str, dict] = {}
+        for number, entry in enumerate(entries):
+            place = f"{item.place}.addresses[{number}]"
+            parsed = (
+                options.interface_address(entry["address"], f"{place}.address", mistakes)
+                if "address" in entry
+                else None
+            )
+            if parsed is None:
+                continue
+            if parsed.ip.is_multicast or parsed.ip.is_unspecified:
+                mistakes.at(f"{place}.address", f"{parsed} cannot be an interface's address")
+            if parsed.version == 6 and item.attributes.get("mtu", 1280) < 1280:
+                mistakes.at(f"{place}.address", f"IPv6 needs an MTU of 1280 or more, not {item.attributes['mtu']}")
+            if parsed.version == 6 and "scope" in entry:
+                mistakes.at(f"{place}.scope", "is for IPv4 addresses; the kernel derives that of an IPv6 address")
+            if str(parsed) in members:
+                mistakes.at(f"{place}.address", f"{parsed} is given twice")
+            members[str(parsed)] = {"scope": entry["scope"]} if "scope" in entry else {}
+            if entry.get("nodad"):
+                item.hints.setdefault("nodad", set()).add(str(parsed))
+        item.attributes["addresses"] = members
+
+    def _sysctls(self, item: Item, families: dict | None, mistakes: options.Mistakes) -> None:
+        if families is None:
+            return
+        members = {}
+        for family, values in families.items():
+            for key, value in values.items():
+                place = f"{item.place}.sysctls.{family}.{key}"
+                if not str(key).replace("_", "").isalnum():
+                    mistakes.at(place, f"{key!r} is no name of a sysctl")
+                elif isinstance(value, (dict, list)) or value is None:
+                    mistakes.at(place, f"must be a single value, not {value!r}")
+                else:
+                    members[f"{family}.{key}"] = options.sysctl_value(value)
+        item.attributes["sysctls"] = members
+
+    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+        defaults: dict[str, t.Any] = {"vrf": None, "bridge": None}
+        if have.hints.get("default_mtu"):
+            defaults["mtu"] = have.hints["default_mtu"]
+        if have.attributes.get("type") == "bridge":
+            defaults["vlan_filtering"] = False
+        return defaults
+
+    def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
+        # the peer of a veth is not visible once it is in another namespace
+        return have == want or (attribute == "peer" and have is None)
+
+    def complete(self, item: Item) -> dict[str, t.Any]:
+        return {name: value for name, value in item.attributes.items() if value is not None}
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: t.Any = None) -> dict[t.Hashable, Item]:
+        found: dict[t.Hashable, Item] = {}
+        for link in snapshot.links.values():
+            found[link.name] = Item(
+                link.name,
+                link.name,
+                _attributes(link, snapshot),
+                # a VRF belongs to the kind vrfs; here it is a link like any other that may have addresses
+                owned=link.owned and link.kind != "vrf",
+                marked={"addresses": set()},
+                hints={"default_mtu": _default_mtu(link, snapshot), "protocols": {}},
+            )
+        for message, attributes in snapshot.addresses:
+            name = snapshot.names.get(message["index"])
+            if name and (attributes.get("IFA_FLAGS") or message["flags"]) & PERMANENT:
+                _add_address(found[name], message, attributes)
+        for item in want:
+            if item.key in found:
+                values = {key: read_sysctl(sysctl_path(item.key, key)) for key in item.attributes.get("sysctls", {})}
+                found[item.key].attributes["sysctls"] = values
+        return found
+
+    def check(
+        self, want: list[Item], have: dict, snapshot: Snapshot, planned: t.Any, mistakes: options.Mistakes
+    ) -> None:
+        _interface_checks.check(want, snapshot, planned, mistakes)
+
+    def steps(self, change: Change, planned: t.Any) -> list[Step]:
+        return _interface_steps.steps(change)
+
+    def show(self, item: Item) -> dict[str, t.Any]:
+        shown = {"name": item.key, **{key: value for key, value in item.attributes.items() if value is not None}}
+        if "addresses" in shown:
+            shown["addresses"] = [{"address": address, **value} for address, value in shown["addresses"].items()]
+        if "sysctls" in shown:
+            families: dict[str, dict] = {}
+            for key, value in shown.pop("sysctls").items():
+                families.setdefault(key.split(".", 1)[0], {})[key.split(".", 1)[1]] = value
+            if families:
+                shown["sysctls"] = families
+        return shown
+
+
+def _mac(text: str, place: str, mistakes: options.Mistakes) -> str:
+    digits = text.lower().replace("-", ":").split(":")
+    if len(digits) != 6 or any(len(pair) != 2 or set(pair) - set("0123456789abcdef") for pair in digits):
+        mistakes.at(place, f"{text!r} is not a MAC address")
+    elif int(digits[0], 16) & 1:
+        mistakes.at(place, f"{text!r} is a group address; an interface needs an individual one")
+    return ":".join(digits)
+
+
+def _default_mtu(link: Link, snapshot: Snapshot) -> int | None:
+    if link.kind == "vlan" and link.parent in snapshot.links:
+        return snapshot.links[link.parent].mtu
+    return 1500 if link.kind in ("dummy", "veth") else None
+
+
+def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
+    master = snapshot.links.get(link.master) if link.master else None
+    attributes: dict[str, t.Any] = {
+        "type": None if link.half_made else link.kind,
+        "vrf": link.master if master and master.kind == "vrf" else None,
+        "bridge": link.master if master and master.kind == "bridge" else None,
+        "state": "up" if link.up else "down",
+        "mtu": link.mtu,
+        "mac": link.mac,
+        "addresses": {},
+    }
+    if link.kind == "vlan":
+        attributes.update(parent=link.parent, vlan_id=link.data.get("IFLA_VLAN_ID"))
+    elif link.kind == "veth":
+        attributes["peer"] = link.parent
+    elif link.kind == "bridge":
+        attributes["vlan_filtering"] = bool(link.data.get("IFLA_BR_VLAN_FILTERING"))
+    return attributes
+
+
+def _add_address(item: Item, message: t.Any, attributes: dict) -> None:
+    version = VERSIONS[message["family"]]
+    text = attributes.get("IFA_LOCAL") or attributes["IFA_ADDRESS"]
+    key = f"{options.address(text, '', options.Mistakes())}/{message['prefixlen']}"
+    item.attributes["addresses"][key] = {"scope": SCOPES.get(message["scope"], str(message["scope"]))}
+    item.hints["protocols"][key] = attributes.get("IFA_PROTO") or 0
+    # before Linux 5.18 an address cannot bear a mark: those of our links count as ours, but not the kernel's own
+    ours = (
+        item.owned and not (version == 6 and text.startswith("fe80:"))
+        if not has_address_protocol()
+        else (attributes.get("IFA_PROTO") == PROTOCOL)
+    )
+    if ours:
+        item.marked["addresses"].add(key)
