@@ -19,6 +19,7 @@ import json
 import os
 import re
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -68,6 +69,22 @@ def same_file(one: int, other: int) -> bool:
 def window_size() -> tuple[int, int]:
     rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
     return rows, columns
+
+
+def own_processor() -> socket.socket | None:
+    """Keeps to one processor, one that no other lab kernel has; returns what claims it, for as long as it is kept.
+
+    A system call or page fault in user-mode Linux hands over between processes of this machine. Between processors
+    that takes twice as long as on one: starting a program 85 ms instead of 55 ms, Python 380 ms instead of 200 ms.
+    """
+    for processor in sorted(os.sched_getaffinity(0)):
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            claim.bind(f"\0routed-hypervisor:processor:{processor}")
+            os.sched_setaffinity(0, {processor})
+            return claim
+        claim.close()
+    return None
 
 
 def command_environment() -> dict[str, str]:
@@ -258,6 +275,7 @@ class Machine:
 def main() -> int:
     tools, memory, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     machine = Machine(tools, memory, command)
+    claim = own_processor()
     settings = termios.tcgetattr(0) if machine.terminal else None
     try:
         if settings:
@@ -267,6 +285,8 @@ def main() -> int:
         if settings:
             signal.signal(signal.SIGTTOU, signal.SIG_IGN)
             termios.tcsetattr(0, termios.TCSADRAIN, settings)
+        if claim:
+            claim.close()
 
 
 if __name__ == "__main__":

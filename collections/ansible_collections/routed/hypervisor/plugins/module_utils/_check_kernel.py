@@ -61,7 +61,8 @@ def check_assigned(check):
     family = "ipv6" if ":" in check["address"] else "ipv4"
     seen = []
     for link in run_json([*IP[family], "address", "show", "dev", check["interface"], "scope", "global"]):
-        for address in link.get("addr_info", []):
+        # iproute2 leaves an empty object where it filters one out.
+        for address in filter(None, link.get("addr_info", [])):
             flaws = [flaw for flaw in ("tentative", "dadfailed", "deprecated") if address.get(flaw)]
             flaws += [] if address.get("dynamic") else ["not dynamic"]
             seen.append(" ".join([address["local"], *flaws]))
