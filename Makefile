@@ -29,7 +29,8 @@ verify: ## verify the lab that is up
 	@$(ON_LAB_KERNEL) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
 
 down: ## take the lab down, whatever state it is in
-	@$(ROOT) ansible-playbook -i lab_host, -c local -e lab_name=$(LAB) playbooks/down.yml $(ARGS)
+	@$(ROOT) ansible-playbook -i lab_host, -c local -e ansible_python_interpreter=$(CURDIR)/.venv/bin/python \
+	  -e lab_name=$(LAB) playbooks/down.yml $(ARGS)
 
 test: ## set-up and all tests
 	@$(ROOT) bin/setup --dev $(INVENTORY)

@@ -1,4 +1,4 @@
-"""A lab brought up by site.yml, and the questions that tests ask it. Needs a kernel that can: bin/lab-kernel pytest tests/lab."""
+"""A lab that site.yml brought up, and the questions that tests ask it. bin/lab-kernel has the kernel for it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,14 @@ class Lab:
         }
         command = ["ansible-playbook", "-i", str(self.inventory), playbook, *args]
         return subprocess.Popen(
-            command, cwd=PROJECT, env=environment, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            command,
+            cwd=PROJECT,
+            env=environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def play(self, *args, playbook="site.yml") -> Run:
@@ -130,7 +136,7 @@ def lab(tmp_path_factory):
     """The default lab, up and verified, for the whole session."""
     made = make_lab(tmp_path_factory.mktemp("inventories"), "lab_test")
     run = made.play()
-    print(run.output[run.output.find("PLAY RECAP"):])
+    print(run.output[run.output.find("PLAY RECAP") :])
     assert run.code == 0, run.output
     yield made
     made.play(playbook="playbooks/down.yml")

@@ -16,9 +16,8 @@ def cut(tmp_path_factory):
     made.play(playbook="playbooks/down.yml")
 
 
-@pytest.mark.parametrize("task", ["Plug the cables", "Bring VRFs", "BIRD"])
-def test_a_run_killed_in_a_stage_is_completed_by_the_next(cut, task):
-    process = cut.start()
+def kill_when(process, task):
+    """Kills a run and all its processes as soon as it says that it is in a task."""
     for line in process.stdout:
         if line.startswith("TASK") and task in line:
             break
@@ -26,11 +25,23 @@ def test_a_run_killed_in_a_stage_is_completed_by_the_next(cut, task):
         pytest.fail(f"no task with {task!r} was seen")
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def test_runs_killed_in_three_stages_are_completed_by_the_next(cut):
+    for task in ("Plug the cables", "Bring VRFs", "Run BIRD"):
+        kill_when(cut.start(), task)
     run = cut.play()
     assert run.code == 0, run.output
     passed, total = cut.verified()
     assert passed == total
+
+
+def test_check_mode_without_a_lab_predicts_the_nodes_and_makes_none(cut):
     assert cut.play(playbook="playbooks/down.yml").code == 0
+    assert cut.remains() == []
+    run = cut.play("--check")
+    assert run.code == 0, run.output
+    assert run.changed == {("lab_host", "lab_nodes"), ("lab_host", "lab_cables")}
     assert cut.remains() == []
 
 

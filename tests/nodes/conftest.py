@@ -62,7 +62,7 @@ def lab(run_module, lab_image):
         pytest.skip("lab nodes need root")
     lab = Lab(run_module, lab_image)
     yield lab
-    result = run_module("lab_nodes", lab=lab.name, state="deleted", force=True)
+    result = run_module("lab_nodes", lab=lab.name, state="deleted")
     assert not result.get("failed"), result
     assert lab.processes() == {}
     assert not lab.directory.exists()

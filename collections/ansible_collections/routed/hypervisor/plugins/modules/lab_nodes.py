@@ -41,6 +41,7 @@ options:
     description:
       - What this lab is made from, usually the absolute path of the inventory.
       - A lab of the same name that has another owner is refused, whatever the O(state), except V(gathered).
+      - Without it, whose lab it is is not asked; a lab can be taken down when its inventory is gone.
     type: str
   image:
     description:
@@ -70,11 +71,6 @@ options:
     type: str
     choices: [merged, overridden, deleted, gathered]
     default: merged
-  force:
-    description:
-      - Take down a lab that another O(owner) has made. Only used if O(state) is V(deleted).
-    type: bool
-    default: false
   timeout:
     description:
       - How many seconds a node may take to be ready, or to be gone.
@@ -165,8 +161,8 @@ def mistakes_in(params: dict, names: list[str]) -> list[str]:
 
 
 def owner_mistake(params: dict, have: list) -> str | None:
-    others = sorted({node.owner for node in have} - {params["owner"] or ""})
-    if not others or (params["state"] == "deleted" and params["force"]):
+    others = sorted({node.owner for node in have} - {params["owner"]})
+    if not others or params["owner"] is None:
         return None
     return (
         f"lab {params['lab']} is already up and belongs to another inventory, {others[0] or '(no owner)'}: take it "
@@ -243,7 +239,6 @@ def main():
                 "options": {"name": {"type": "str", "required": True}},
             },
             "state": {"type": "str", "choices": ["merged", "overridden", "deleted", "gathered"], "default": "merged"},
-            "force": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 60},
         },
         required_if=[("state", "merged", ["image"]), ("state", "overridden", ["image"])],
