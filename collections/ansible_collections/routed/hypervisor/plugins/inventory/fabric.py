@@ -61,6 +61,7 @@ import os
 from ansible.errors import AnsibleParserError
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.template import trust_as_template
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.load import is_intent
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import IntentError
@@ -68,7 +69,7 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.libraries import
 
 
 class IntentRefused(AnsibleParserError):
-    """All mistakes of an intent, with their places; with a context of Ansible's own, all would be printed twice."""
+    """Why an intent cannot be used, in full; with a context of Ansible's own, all would be printed twice."""
 
     _formatted_source_context = None
 
@@ -76,7 +77,7 @@ class IntentRefused(AnsibleParserError):
 class InventoryModule(BaseInventoryPlugin):
     NAME = "routed.hypervisor.fabric"
 
-    # No text of an intent can hold a template, since each has one of the forms in formats.py: what is one is ours.
+    # No text of an intent can hold a template, as each has one of the forms in formats.py: what is one is ours.
     trusted_by_default = True
 
     def verify_file(self, path):
@@ -89,7 +90,7 @@ class InventoryModule(BaseInventoryPlugin):
     def parse(self, inventory, loader, path, cache=True):
         super().parse(inventory, loader, path, cache)
         for library in IMPORT_ERRORS:
-            raise AnsibleParserError(missing_required_lib(library))
+            raise IntentRefused(missing_required_lib(library))
         # Only now: these files need the libraries.
         from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read  # noqa: PLC0415
         from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve  # noqa: PLC0415
@@ -116,4 +117,5 @@ class InventoryModule(BaseInventoryPlugin):
                 self.inventory.add_child(group, child)
         for entity, variables in (*made.group_vars.items(), *made.host_vars.items()):
             for name, value in variables.items():
-                self.inventory.set_variable(entity, name, value)
+                # Said again here, as trust in this plugin does not count when another one (auto) delegates to it.
+                self.inventory.set_variable(entity, name, trust_as_template(value) if isinstance(value, str) else value)

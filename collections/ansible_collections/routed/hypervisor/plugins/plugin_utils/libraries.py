@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import traceback
 
+__all__ = ["IMPORT_ERRORS", "jsonschema", "netaddr"]
+
 IMPORT_ERRORS: dict[str, str] = {}
 
 try:

@@ -76,53 +76,74 @@ def _fill_empty(value, part: dict, path: Path, mistakes: Mistakes) -> None:
 
 def _explain(error, mistakes: Mistakes) -> list[Path]:
     """Adds the mistake(s) that a jsonschema error stands for; returns the paths that later checks must not see."""
-    path, value = tuple(error.absolute_path), error.instance
-    rule, wanted = error.validator, error.validator_value
-    about = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
-    if rule == "additionalProperties":
-        known = error.schema.get("properties", {})
-        unknown = [key for key in value if key not in known]
-        for key in unknown:
-            close = did_you_mean(key, known)
-            mistakes.add(
-                (*path, key), "unknown key", f"did you mean {close}?" if close else f"known here: {listed(known, 20)}"
-            )
-        return [(*path, key) for key in unknown]
+    path, value, rule = tuple(error.absolute_path), error.instance, error.validator
     if rule == "propertyNames" or (error.parent is None and "propertyNames" in error.absolute_schema_path):
         mistakes.add((*path, value), _not_the_format(value, error.schema.get("format", "name")))
         return [(*path, value)]
-    if rule in ("required", "dependentRequired"):
-        for key in wanted if rule == "required" else [key for keys in wanted.values() for key in keys]:
-            misspelled = any(
-                did_you_mean(other, error.schema["properties"]) == key
-                for other in value
-                if other not in error.schema["properties"]
-            )
-            if key not in value and not misspelled:
-                mistakes.add((*path, key), "missing", error.schema["properties"][key]["description"])
-        return []
-    if rule == "anyOf":
-        choices = [choice["required"][0] for choice in wanted]
-        if not any(did_you_mean(key, choices) for key in value if key not in error.schema["properties"]):
-            mistakes.add(path, f"has neither {' nor '.join(choices)}", f"give it one of them: {about}")
-        return []
-    if rule == "type":
-        mistakes.add(path, f"{_kind(value)} where {_KINDS[wanted]} is wanted", about)
-    elif rule in ("minimum", "maximum"):
-        mistakes.add(
-            path, f"{value} is out of range", f"{error.schema['minimum']} to {error.schema['maximum']}: {about}"
-        )
-    elif rule == "format":
-        mistakes.add(path, _not_the_format(value, wanted))
-    elif rule == "minProperties":
-        mistakes.add(path, "empty", f"name one or more: {about}")
-    elif rule == "const":
-        mistakes.add(path, f"{value!r} is not {wanted}", f"write {wanted}")
-    elif rule == "not":
-        mistakes.add(path, f"{value} is reserved", about)
-    else:
-        mistakes.add(path, error.message, about)
+    if rule in _OF_KEYS:
+        return _OF_KEYS[rule](error, path, mistakes)
+    mistakes.add(path, *_of_value(error))
     return [path]
+
+
+def _unknown_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
+    known = error.schema.get("properties", {})
+    unknown = [key for key in error.instance if key not in known]
+    for key in unknown:
+        close = did_you_mean(key, known)
+        right = f"did you mean {close}?" if close else f"known here: {listed(known, 20)}"
+        mistakes.add((*path, key), "unknown key", right)
+    return [(*path, key) for key in unknown]
+
+
+def _missing_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
+    known, wanted = error.schema["properties"], error.validator_value
+    meant = {did_you_mean(key, known) for key in error.instance if key not in known}
+    for key in wanted if error.validator == "required" else [key for keys in wanted.values() for key in keys]:
+        if key not in error.instance and key not in meant:
+            mistakes.add((*path, key), "missing", known[key]["description"])
+    return []
+
+
+def _none_of_the_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
+    choices = [choice["required"][0] for choice in error.validator_value]
+    known = error.schema["properties"]
+    if not any(did_you_mean(key, choices) for key in error.instance if key not in known):
+        mistakes.add(path, f"has neither {' nor '.join(choices)}", f"give it one of them: {_about(error)}")
+    return []
+
+
+_OF_KEYS = {
+    "additionalProperties": _unknown_keys,
+    "required": _missing_keys,
+    "dependentRequired": _missing_keys,
+    "anyOf": _none_of_the_keys,
+}
+
+
+def _of_value(error) -> tuple[str, str]:
+    """What is wrong with a value, and what would be right."""
+    value, wanted, about = error.instance, error.validator_value, _about(error)
+    wrong, right = error.message, about
+    match error.validator:
+        case "type":
+            wrong = f"{_kind(value)} where {_KINDS[wanted]} is wanted"
+        case "minimum" | "maximum":
+            wrong = f"{value} is out of range"
+            right = f"{error.schema['minimum']} to {error.schema['maximum']}: {about}"
+        case "format":
+            wrong, right = _not_the_format(value, wanted), ""
+        case "minProperties":
+            wrong, right = "empty", f"name one or more: {about}"
+        case "const":
+            wrong, right = f"{value!r} is not {wanted}", f"write {wanted}"
+        case "not":
+            wrong = f"{value} is reserved"
+    return wrong, right
+
+
+def _about(error) -> str:
+    return error.schema.get("description", "") if isinstance(error.schema, dict) else ""
 
 
 def _not_the_format(value: str, name: str) -> str:
