@@ -5,7 +5,8 @@
 
 A ring: as many cables as nodes, both ends up. `ip -batch` makes bare network namespaces and the same cables; a lab node
 has mount, UTS, IPC and PID namespaces, an overlay of a Debian image and a first process besides. Times are of whole
-processes: a module call includes the start of Python, one `ip -batch` a namespace is what iproute2 needs to set links up.
+processes: a module call includes the start of Python, and one `ip -batch` a namespace is what iproute2 needs to set
+links up.
 """
 
 from __future__ import annotations
@@ -65,9 +66,7 @@ def ring(names: list[str]) -> list[tuple[str, str]]:
 
 def with_modules(names: list[str]) -> dict[str, float]:
     nodes = [{"name": name} for name in names]
-    cables = [
-        {"a": {"node": a, "interface": "right"}, "b": {"node": b, "interface": "left"}} for a, b in ring(names)
-    ]
+    cables = [{"a": {"node": a, "interface": "right"}, "b": {"node": b, "interface": "left"}} for a, b in ring(names)]
     common = {"lab": LAB, "owner": str(PROJECT), "image": image()}
     return {
         "nodes": timed(lambda: module("lab_nodes", **common, config=nodes)),

@@ -86,5 +86,5 @@ def lab_image() -> Path:
     cache = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache" / "routed-hypervisor"))
     found = [path for path in [*cache.glob("images/*"), cache / "image-dev"] if (path / "usr/bin/catatonit").exists()]
     if not found:
-        pytest.skip("no lab-node image: run `make image`, or set ROUTED_HYPERVISOR_TEST_IMAGE")
+        pytest.skip("no lab-node image: run `make setup`, or set ROUTED_HYPERVISOR_TEST_IMAGE")
     return max(found, key=lambda path: path.stat().st_mtime)

@@ -35,7 +35,7 @@ def open_line(path: str) -> int:
 def write_all(target: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(target, view):]
+        view = view[os.write(target, view) :]
 
 
 def read_exactly(source: int, count: int) -> bytes:

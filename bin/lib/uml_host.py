@@ -33,8 +33,17 @@ POWER_OFF_SECONDS = 5
 CHUNK = 32768
 HERE = os.path.dirname(os.path.realpath(__file__))
 # They name sockets and descriptors of the machine, which a command in another kernel cannot use.
-MEANINGLESS = {"SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "DISPLAY", "WAYLAND_DISPLAY",
-               "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "BASH_ENV"}
+MEANINGLESS = {
+    "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "BASH_ENV",
+}
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 # The shell stays: user-mode Linux ends itself by SIGABRT after a panic, which the first process of a namespace ignores.
 # /dev/shm is where user-mode Linux keeps its memory, and a path without spaces, as a kernel parameter must be.
@@ -56,7 +65,7 @@ def say(sentence: str) -> None:
 def write_all(target: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(target, view):]
+        view = view[os.write(target, view) :]
 
 
 def same_file(one: int, other: int) -> bool:
@@ -140,25 +149,60 @@ class Machine:
         output, kernel_output = self.from_kernel()
         errors, kernel_errors = self.from_kernel()
         lines = [
-            "con=null", "ssl=null", "console=ttyS0", f"ssl0=null,fd:{kernel_messages}",
-            f"ssl1=fd:{kernel_control_in},fd:{kernel_control_out}", f"ssl4=null,fd:{kernel_errors}",
+            "con=null",
+            "ssl=null",
+            "console=ttyS0",
+            f"ssl0=null,fd:{kernel_messages}",
+            f"ssl1=fd:{kernel_control_in},fd:{kernel_control_out}",
+            f"ssl4=null,fd:{kernel_errors}",
         ]
         if self.terminal:
             lines.append(f"con0=fd:{kernel_input},fd:{kernel_output}")
         else:
             lines += [f"ssl2=fd:{kernel_input},null", f"ssl3=null,fd:{kernel_output}"]
         names = {
-            "memory": str(self.memory), "linux": f"{self.tools}/usr/bin/linux.uml", "init": f"{HERE}/uml_init",
-            "guest": f"{HERE}/uml_guest.py", "python": os.path.realpath(sys.executable),
+            "memory": str(self.memory),
+            "linux": f"{self.tools}/usr/bin/linux.uml",
+            "init": f"{HERE}/uml_init",
+            "guest": f"{HERE}/uml_guest.py",
+            "python": os.path.realpath(sys.executable),
             "uml": f"{self.tools}/uml",
         }
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private", "--pid", "--fork",
-             "--kill-child=KILL", "/bin/sh", "-c", BOOT_SCRIPT, "lab-kernel",
-             f"mem={self.memory}M", "umid=lab-kernel", "uml_dir=/dev/shm", "quiet", "panic=-1", "devtmpfs.mount=0",
-             "rootfstype=hostfs", "rootflags=/", "rw", "init=/dev/shm/init", *lines],
-            stdin=subprocess.PIPE, stdout=kernel_messages, stderr=kernel_messages, cwd="/",
-            pass_fds=self.kernel_ends, start_new_session=True, env={**os.environ, **names},
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "--pid",
+                "--fork",
+                "--kill-child=KILL",
+                "/bin/sh",
+                "-c",
+                BOOT_SCRIPT,
+                "lab-kernel",
+                f"mem={self.memory}M",
+                "umid=lab-kernel",
+                "uml_dir=/dev/shm",
+                "quiet",
+                "panic=-1",
+                "devtmpfs.mount=0",
+                "rootfstype=hostfs",
+                "rootflags=/",
+                "rw",
+                "init=/dev/shm/init",
+                *lines,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=kernel_messages,
+            stderr=kernel_messages,
+            cwd="/",
+            pass_fds=self.kernel_ends,
+            start_new_session=True,
+            env={**os.environ, **names},
         )
         for end in self.kernel_ends:
             os.close(end)
@@ -261,8 +305,10 @@ class Machine:
         text = "\n".join(self.messages)
         victims = re.findall(r"Out of memory: Killed process \d+ \(([^)]*)\)", text)
         if victims:
-            say(f"the lab kernel ran out of memory ({self.memory} MB) and killed {', '.join(dict.fromkeys(victims))}: "
-                "set ROUTED_HYPERVISOR_KERNEL_MEMORY to more megabytes")
+            say(
+                f"the lab kernel ran out of memory ({self.memory} MB) and killed {', '.join(dict.fromkeys(victims))}: "
+                "set ROUTED_HYPERVISOR_KERNEL_MEMORY to more megabytes"
+            )
             return self.exit_code or FAILURE
         if self.exit_code is None:
             panic = re.search(r"Kernel panic[^\n]*", text)

@@ -35,7 +35,11 @@ def lab_kernel(*command: str, environment: dict[str, str] | None = None, **optio
     if options["stdin"] is None:
         del options["stdin"]
     return subprocess.run(
-        [LAB_KERNEL, *command], env={**UML, **(environment or {})}, capture_output=True, timeout=DEADLINE, check=False,
+        [LAB_KERNEL, *command],
+        env={**UML, **(environment or {})},
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
         **options,
     )
 
@@ -44,7 +48,11 @@ def lab_kernel(*command: str, environment: dict[str, str] | None = None, **optio
 def running(*command: str, **options):
     """A lab kernel whose command has said `started`; killed at the end, whatever happened."""
     process = subprocess.Popen(
-        [LAB_KERNEL, *command], env=UML, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [LAB_KERNEL, *command],
+        env=UML,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         **options,
     )
     try:
@@ -108,8 +116,13 @@ def test_a_reader_that_goes_away_ends_the_command():
 def test_joined_output_keeps_its_order():
     script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; echo $i >&2; done"
     result = subprocess.run(
-        [LAB_KERNEL, "bash", "-c", script], env=UML, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, timeout=DEADLINE, check=False,
+        [LAB_KERNEL, "bash", "-c", script],
+        env=UML,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=DEADLINE,
+        check=False,
     )
     assert result.stdout.decode().split()[-18:] == [str(i) for i in range(1, 10) for _ in "oe"]
 
@@ -118,8 +131,11 @@ def test_directory_and_environment_are_the_callers(tmp_path):
     directory = tmp_path / "with space"
     directory.mkdir()
     result = lab_kernel(
-        "bash", "-c", 'pwd; printf "%s\n" "$VALUE" "${SSH_AUTH_SOCK-none}" "$ROUTED_HYPERVISOR_KERNEL_KIND"; hostname',
-        cwd=directory, environment={"VALUE": "two\nlines", "SSH_AUTH_SOCK": "/nowhere"},
+        "bash",
+        "-c",
+        'pwd; printf "%s\n" "$VALUE" "${SSH_AUTH_SOCK-none}" "$ROUTED_HYPERVISOR_KERNEL_KIND"; hostname',
+        cwd=directory,
+        environment={"VALUE": "two\nlines", "SSH_AUTH_SOCK": "/nowhere"},
     )
     assert result.stdout.decode().splitlines() == [str(directory), "two", "lines", "none", "uml", "lab-kernel"]
 
@@ -302,25 +318,36 @@ def test_a_terminal_is_a_terminal_inside_with_the_same_size():
 
 
 def test_a_shell_has_line_editing_and_job_control():
-    code, shown = in_terminal("bash", "--norc", "-i", keys=[
-        ("# ", b"echo wromg\x7f\x7fng | tr a-z A-Z\r"),
-        ("WRONG", b"sh -c 'echo run''ning; exec sleep 1000'\r"),
-        ("running", b"\x1a"),
-        ("Stopped", b"kill -9 %1; wait %1; exit 6\r"),
-    ])
+    code, shown = in_terminal(
+        "bash",
+        "--norc",
+        "-i",
+        keys=[
+            ("# ", b"echo wromg\x7f\x7fng | tr a-z A-Z\r"),
+            ("WRONG", b"sh -c 'echo run''ning; exec sleep 1000'\r"),
+            ("running", b"\x1a"),
+            ("Stopped", b"kill -9 %1; wait %1; exit 6\r"),
+        ],
+    )
     assert code == 6, shown
     assert "job control" not in shown
 
 
 def test_ctrl_c_typed_at_a_terminal_ends_the_command_in_front():
-    code, shown = in_terminal("bash", "-c", "trap 'echo caught; exit 4' INT; echo started; while :; do sleep 0.1; done",
-                              keys=[("started", b"\x03")])
+    code, shown = in_terminal(
+        "bash",
+        "-c",
+        "trap 'echo caught; exit 4' INT; echo started; while :; do sleep 0.1; done",
+        keys=[("started", b"\x03")],
+    )
     assert (code, "caught" in shown) == (4, True)
 
 
 def test_a_resized_window_is_seen_inside():
     code, shown = in_terminal(
-        "bash", "-c", "trap 'stty size; exit 0' WINCH; echo started; while :; do sleep 0.1; done",
+        "bash",
+        "-c",
+        "trap 'stty size; exit 0' WINCH; echo started; while :; do sleep 0.1; done",
         keys=[("started", b"size 50 70")],
     )
     assert (code, "50 70" in shown) == (0, True)
@@ -332,25 +359,33 @@ def test_a_resized_window_is_seen_inside():
 def test_probe_says_what_it_would_take_and_why():
     free = {name: value for name, value in UML.items() if name != "ROUTED_HYPERVISOR_KERNEL"}
     result = subprocess.run([LAB_KERNEL, "--probe"], env=free, capture_output=True, text=True, check=True)
-    assert re.fullmatch(r"(host: this kernel \(\S+\) has all|uml: this kernel \(\S+\) lacks [\w., ]+: running in).*\n",
-                        result.stdout)
+    assert re.fullmatch(
+        r"(host: this kernel \(\S+\) has all|uml: this kernel \(\S+\) lacks [\w., ]+: running in).*\n", result.stdout
+    )
     assert result.stderr == ""
 
 
 def test_a_forced_choice_of_the_machines_kernel_is_obeyed_and_said():
-    result = lab_kernel("bash", "-c", "uname -r; echo $ROUTED_HYPERVISOR_KERNEL_KIND; exit 8",
-                        environment={"ROUTED_HYPERVISOR_KERNEL": "host"})
+    result = lab_kernel(
+        "bash",
+        "-c",
+        "uname -r; echo $ROUTED_HYPERVISOR_KERNEL_KIND; exit 8",
+        environment={"ROUTED_HYPERVISOR_KERNEL": "host"},
+    )
     assert (result.returncode, result.stdout.decode()) == (8, f"{os.uname().release}\nhost\n")
     assert b"lab-kernel: ROUTED_HYPERVISOR_KERNEL=host" in result.stderr
 
 
-@pytest.mark.parametrize(("environment", "arguments", "sentence"), [
-    ({"ROUTED_HYPERVISOR_KERNEL": "windows"}, ["true"], "is 'windows': it must be host or uml"),
-    ({"ROUTED_HYPERVISOR_KERNEL_MEMORY": "lots"}, ["true"], "is 'lots': it must be a number of megabytes"),
-    ({"ROUTED_HYPERVISOR_CACHE": "/nonexistent"}, ["true"], "not in /nonexistent/tools: run 'make setup'"),
-    ({}, [], "no command given"),
-    ({}, ["--porbe"], "unknown option --porbe"),
-])
+@pytest.mark.parametrize(
+    ("environment", "arguments", "sentence"),
+    [
+        ({"ROUTED_HYPERVISOR_KERNEL": "windows"}, ["true"], "is 'windows': it must be host or uml"),
+        ({"ROUTED_HYPERVISOR_KERNEL_MEMORY": "lots"}, ["true"], "is 'lots': it must be a number of megabytes"),
+        ({"ROUTED_HYPERVISOR_CACHE": "/nonexistent"}, ["true"], "not in /nonexistent/tools: run 'make setup'"),
+        ({}, [], "no command given"),
+        ({}, ["--porbe"], "unknown option --porbe"),
+    ],
+)
 def test_what_cannot_work_is_refused_with_125_and_one_sentence(environment, arguments, sentence):
     result = lab_kernel(*arguments, environment=environment)
     assert result.returncode == 125
@@ -360,7 +395,10 @@ def test_what_cannot_work_is_refused_with_125_and_one_sentence(environment, argu
 def test_without_root_it_says_so():
     result = subprocess.run(
         ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", LAB_KERNEL, "true"],
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}, capture_output=True, check=False, cwd="/",
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        capture_output=True,
+        check=False,
+        cwd="/",
     )
     assert result.returncode == 125
     assert result.stderr == b"lab-kernel: must be root, to make network namespaces: try again with sudo.\n"

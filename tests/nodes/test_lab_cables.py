@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import time
+from pathlib import Path
 
 import pytest
 
@@ -166,15 +166,25 @@ def test_killed_runs_are_completed(pair):
     names = [f"m{number}" for number in range(20)]
     pair.nodes(*names)
     wanted = [cable(f"{a}:right", f"{b}:left") for a, b in zip(names, names[1:] + names[:1], strict=True)]
-    for delay in (0.20, 0.22, 0.24, 0.26, 0.28):
+    processes = [pid for pids in pair.processes().values() for pid in pids]
+
+    def lines(table):
+        """How many lines about other interfaces than `lo` the nodes have in /proc/net/TABLE."""
+        texts = [Path(f"/proc/{pid}/net/{table}").read_text() for pid in processes]
+        return sum(("left" in line) + ("right" in line) for text in texts for line in text.splitlines())
+
+    # dev lists all interfaces, if_inet6 those that are up on both sides: ends are made, then marked and set up.
+    for table, moment in (("dev", 0), ("dev", 1), ("if_inet6", 1), ("if_inet6", 20), ("if_inet6", 39)):
         process = pair.run_module.start("lab_cables", lab=pair.name, config=wanted, state="merged")
-        time.sleep(delay)  # not a wait for anything: a moment to be killed at
+        while process.poll() is None and lines(table) < moment:
+            pass
         process.kill()
         process.communicate()
         result = pair.cables(*wanted)
         assert not result.get("failed"), result["msg"]
         assert not pair.cables(*wanted, state="overridden")["changed"]
         pair.cables(state="deleted")
+        assert lines("dev") == 0
 
 
 def test_an_interface_of_someone_else_is_refused_and_nothing_is_done(pair):

@@ -43,7 +43,7 @@ def test_the_cost_of_a_node_is_constant(warm):
         assert not mistakes, mistakes.lines()
         return calls / hypervisors
 
-    small, large = cost(30), cost(240)
+    small, large = cost(20), cost(100)
     assert large < 1.1 * small
 
 

@@ -36,8 +36,9 @@ def build(tmp_path, run_module):
     def run(program: str = BUILDER, packages=("bird2", "iproute2"), **options) -> dict:
         script = tmp_path / "mmdebstrap.py"
         script.write_text(program)
-        return run_module("lab_image", path=str(tmp_path), packages=list(packages),
-                          command=[sys.executable, str(script)], **options)
+        return run_module(
+            "lab_image", path=str(tmp_path), packages=list(packages), command=[sys.executable, str(script)], **options
+        )
 
     return run
 
@@ -49,15 +50,18 @@ def test_the_fingerprint_is_that_of_suite_and_packages_in_any_order(tmp_path):
     assert one.fingerprint != image(tmp_path, "bird2", "frr", suite="trixie").fingerprint
 
 
-@pytest.mark.parametrize(("output", "sentence"), [
-    ("E: write error: No space left on device\nE: Failed to fetch x", "is full"),
-    ("E: Unable to locate package brid2\nE: setup failed", "Debian bookworm has no package brid2"),
-    ("E: Package 'ndppd' has no installation candidate", "Debian bookworm has no package ndppd"),
-    ("Err:1 Temporary failure resolving 'mirror'", "could not be reached"),
-    ("W: GPG error: NO_PUBKEY 123\nE: Failed to fetch", "signature could not be checked"),
-    ("I: start\nE: something else\nE: more", "mmdebstrap failed: something else"),
-    ("", "mmdebstrap failed: it said nothing"),
-])
+@pytest.mark.parametrize(
+    ("output", "sentence"),
+    [
+        ("E: write error: No space left on device\nE: Failed to fetch x", "is full"),
+        ("E: Unable to locate package brid2\nE: setup failed", "Debian bookworm has no package brid2"),
+        ("E: Package 'ndppd' has no installation candidate", "Debian bookworm has no package ndppd"),
+        ("Err:1 Temporary failure resolving 'mirror'", "could not be reached"),
+        ("W: GPG error: NO_PUBKEY 123\nE: Failed to fetch", "signature could not be checked"),
+        ("I: start\nE: something else\nE: more", "mmdebstrap failed: something else"),
+        ("", "mmdebstrap failed: it said nothing"),
+    ],
+)
 def test_a_failed_build_is_explained_in_one_sentence(tmp_path, output, sentence):
     text = lab_image.explain(image(tmp_path), output)
     assert sentence in text and "\n" not in text

@@ -55,8 +55,9 @@ class CallbackModule(CallbackBase):
         times = [(name, end - start) for (name, start), end in zip(self._stages, ends, strict=True)]
         if len(times) < 2 and not self._report:
             return
-        failed = any(stats.summarize(host)["failures"] or stats.summarize(host)["unreachable"]
-                     for host in stats.processed)
+        failed = any(
+            stats.summarize(host)["failures"] or stats.summarize(host)["unreachable"] for host in stats.processed
+        )
         changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
         kernel = os.environ.get("ROUTED_HYPERVISOR_KERNEL_KIND", "host")
         for line in summary(self._playbook, times, report=self._report, changed=changed, failed=failed, kernel=kernel):

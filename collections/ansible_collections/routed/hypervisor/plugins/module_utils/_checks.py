@@ -84,8 +84,11 @@ def run_checks(checks, deadline_s):
 def _round(checks, pending, results, pool, start):
     """Tries the pending checks once and returns those that did not pass."""
     now = Snapshot()
-    waiting = {i: pool.submit(PACKET_CHECKS[checks[i]["kind"]], checks[i])
-               for i in pending if checks[i]["kind"] in PACKET_CHECKS}
+    waiting = {
+        i: pool.submit(PACKET_CHECKS[checks[i]["kind"]], checks[i])
+        for i in pending
+        if checks[i]["kind"] in PACKET_CHECKS
+    }
     for index in pending:
         check = checks[index]
         passed, seen = waiting[index].result() if index in waiting else STATE_CHECKS[check["kind"]](check, now)

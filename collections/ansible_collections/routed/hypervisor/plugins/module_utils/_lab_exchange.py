@@ -12,13 +12,12 @@ It holds `enter` (runs a command in a node), `nodes/NODE.pid` (a hint, checked a
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shlex
 import shutil
-import time
 
 from ._lab_node import INIT_ARGUMENT, mark
+from ._lock import taken
 
 BASE = "/run/routed-hypervisor"
 
@@ -118,17 +117,8 @@ def locked(timeout: float):
     """One run at a time changes labs on this machine. The lock is on /run itself, so nothing is left of it."""
     fd = os.open("/run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise TimeoutError(
-                        f"another run has been changing a lab on this machine for {timeout:g} s"
-                    ) from None
-                time.sleep(0.05)
+        if not taken(fd, timeout, 0.05):
+            raise TimeoutError(f"another run has been changing a lab on this machine for {timeout:g} s")
         yield
     finally:
         os.close(fd)

@@ -14,7 +14,6 @@ IMAGES/.building-…, which the next run removes.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,9 +21,10 @@ import re
 import shutil
 import stat
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from ._lock import taken
 
 # Raised when the recipe below makes another tree from the same packages.
 RECIPE = 1
@@ -107,17 +107,8 @@ def locked(images: Path, seconds: float = LOCK_SECONDS):
     except OSError as error:
         raise ImageError(f"{images} cannot be written: {error.strerror}") from error
     try:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise ImageError(
-                        f"another run has been building an image in {images} for {seconds:.0f} s"
-                    ) from None
-                time.sleep(0.5)
+        if not taken(lock, seconds, 0.5):
+            raise ImageError(f"another run has been building an image in {images} for {seconds:.0f} s")
         yield
     finally:
         os.close(lock)

@@ -33,7 +33,7 @@ def check_spoof(check, socket_in):
         if not _honest_packet_arrives(honest, listener, target):
             return False, "a packet with the honest source did not arrive, so nothing is proved"
         token = secrets.token_bytes(8)
-        for _ in range(FORGED_PACKETS):
+        for _number in range(FORGED_PACKETS):
             forger.sendto(ipv4_udp(check["from"], target, token), target)
         if not _honest_packet_arrives(honest, listener, target, forged=token):
             return False, f"a packet from {check['from']} got through, or honest ones are lost"

@@ -8,66 +8,15 @@ DOCUMENTATION = r"""
 module: proxy_arp
 short_description: Proxy ARP and proxy NDP on ports
 version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Lets the kernel answer ARP requests and neighbor solicitations on behalf of others, on single ports.
   - Entries of ours bear the protocol number 82; only these are removed. The switches themselves bear no mark -
     with O(state=deleted) a port that is given gets the kernel's defaults.
-options:
-  config:
-    description: Ports with proxy ARP or NDP.
-    type: list
-    elements: dict
-    suboptions:
-      interface:
-        description: The port.
-        type: str
-        required: true
-      proxy_arp:
-        description: Whether ARP requests are answered for every destination with a route by another interface.
-        type: bool
-      proxy_ndp:
-        description: Whether the kernel answers neighbor solicitations for the IPv6 addresses in O(ignore:entries).
-        type: bool
-      delay:
-        description:
-          - How long an answer is held back at most, in hundredths of a second (C(neigh.PORT.proxy_delay)).
-            The kernel's default is 80; a router that stands for the addresses alone wants 0.
-        type: int
-      entries:
-        description: Single addresses, of both families, to answer for.
-        type: list
-        elements: str
-  state:
-    description:
-      - V(merged) sets what is given and leaves the rest; addresses, proxy entries and sysctls are added.
-      - V(replaced) makes the given objects exactly as given; of addresses and proxy entries those of ours that are not
-        given are removed.
-      - V(overridden) is V(replaced), and objects of ours that are not given are removed.
-      - V(deleted) removes the given objects, or all of ours if none is given.
-      - V(gathered) changes nothing and returns what there is.
-    type: str
-    choices: [merged, replaced, overridden, deleted, gathered]
-    default: merged
-attributes:
-  check_mode:
-    support: full
-    description: Returns exactly what a run would do; the same plan is made, and not carried out.
-  diff_mode:
-    support: full
-    description: Shows the objects that change, before and after.
-  idempotent:
-    support: full
-    description: A second run changes nothing, however addresses, prefixes and values are spelled.
-requirements:
-  - Linux 4.20 or later
-  - pyroute2 0.7.2 or later (Debian C(python3-pyroute2))
-notes:
-  - Changes are for the running kernel; nothing is written to disk.
-  - Mistakes in O(config) are all reported at once, each with its place, before anything is changed.
-  - After a change the kernel is read again; what it accepted and did not do is a failure.
-  - Needs root, except with O(state=gathered).
-author:
-  - Routed Hypervisor maintainers
+extends_documentation_fragment:
+  - routed.hypervisor.config.proxy_arp
+  - routed.hypervisor.state
 """
 
 EXAMPLES = r"""
@@ -101,29 +50,10 @@ gathered:
   type: list
   elements: dict
 changes:
-  description: What was changed, or would be in check mode.
+  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
-  contains:
-    kind:
-      description: Kind of the object.
-      type: str
-    op:
-      description: V(create), V(change), V(replace) (deleted and created) or V(delete).
-      type: str
-    name:
-      description: The object.
-      type: str
-    before:
-      description: What differs, as it was.
-      type: dict
-    after:
-      description: What differs, as it is.
-      type: dict
-    why:
-      description: The reason.
-      type: str
   sample:
     - kind: proxy_arp
       op: change

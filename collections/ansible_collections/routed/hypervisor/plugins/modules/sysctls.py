@@ -8,53 +8,14 @@ DOCUMENTATION = r"""
 module: sysctls
 short_description: Host-wide network sysctls
 version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Sets run-time values below C(net). Nothing is written to C(/etc/sysctl.d).
   - A sysctl always has a value, so O(state=deleted) is refused, and O(state=overridden) is O(state=replaced).
-options:
-  config:
-    description: Host-wide sysctls.
-    type: list
-    elements: dict
-    suboptions:
-      name:
-        description: Name below C(net), with dots, such as C(net.ipv4.ip_forward).
-        type: str
-        required: true
-      value:
-        description: The value it shall have. Required except with O(state=gathered).
-        type: str
-  state:
-    description:
-      - V(merged) sets what is given and leaves the rest; addresses, proxy entries and sysctls are added.
-      - V(replaced) makes the given objects exactly as given; of addresses and proxy entries those of ours that are not
-        given are removed.
-      - V(overridden) is V(replaced), and objects of ours that are not given are removed.
-      - V(deleted) removes the given objects, or all of ours if none is given.
-      - V(gathered) changes nothing and returns what there is.
-    type: str
-    choices: [merged, replaced, overridden, deleted, gathered]
-    default: merged
-attributes:
-  check_mode:
-    support: full
-    description: Returns exactly what a run would do; the same plan is made, and not carried out.
-  diff_mode:
-    support: full
-    description: Shows the objects that change, before and after.
-  idempotent:
-    support: full
-    description: A second run changes nothing, however addresses, prefixes and values are spelled.
-requirements:
-  - Linux 4.20 or later
-  - pyroute2 0.7.2 or later (Debian C(python3-pyroute2))
-notes:
-  - Changes are for the running kernel; nothing is written to disk.
-  - Mistakes in O(config) are all reported at once, each with its place, before anything is changed.
-  - After a change the kernel is read again; what it accepted and did not do is a failure.
-  - Needs root, except with O(state=gathered).
-author:
-  - Routed Hypervisor maintainers
+extends_documentation_fragment:
+  - routed.hypervisor.config.sysctls
+  - routed.hypervisor.state
 """
 
 EXAMPLES = r"""
@@ -87,29 +48,10 @@ gathered:
   type: list
   elements: dict
 changes:
-  description: What was changed, or would be in check mode.
+  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
-  contains:
-    kind:
-      description: Kind of the object.
-      type: str
-    op:
-      description: V(create), V(change), V(replace) (deleted and created) or V(delete).
-      type: str
-    name:
-      description: The object.
-      type: str
-    before:
-      description: What differs, as it was.
-      type: dict
-    after:
-      description: What differs, as it is.
-      type: dict
-    why:
-      description: The reason.
-      type: str
   sample:
     - kind: sysctls
       op: change

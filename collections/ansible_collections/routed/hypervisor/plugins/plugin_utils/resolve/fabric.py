@@ -41,9 +41,9 @@ def resolve(intent: Intent, owner: str) -> Inventory:
         "borders": list(intent.borders),
     }
     made.children["routers"] = list(made.groups)
-    # Empty without a lab, but there, so that plays may name them. lab_absent is filled by check mode with the nodes that
-    # do not exist yet.
-    made.groups.update(dict.fromkeys(("guests", "switches", "lab", "lab_absent"), []))
+    # Empty without a lab, but there, so that plays may name them. lab_absent is filled by check mode with the nodes
+    # that do not exist yet.
+    made.groups.update({group: [] for group in ("guests", "switches", "lab", "lab_absent")})
     made.group_vars["all"] = {
         "fabric_name": intent.name,
         "bgp_password_keys": [vrf.name for vrf in intent.vrfs.values() if vrf.password],

@@ -1,0 +1,277 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of what the kernel modules manage: for the module of one kind, and for that of all."""
+
+from __future__ import annotations
+
+from textwrap import indent
+
+
+def _together(**kinds: str) -> str:
+    """The option C(config) with a suboption for each kind, which is what C(config) is in the module of that kind."""
+    lists = [text.replace("\noptions:\n  config:", f"  {kind}:", 1) for kind, text in kinds.items()]
+    description = "The objects of each kind. A kind that is not given is left alone."
+    head = f"options:\n  config:\n    description: {description}\n    type: dict\n    suboptions:\n"
+    return head + indent("".join(lists), "    ")
+
+
+class ModuleDocFragment:
+    SYSCTLS = r"""
+options:
+  config:
+    description: Host-wide sysctls.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name below C(net), with dots, such as C(net.ipv4.ip_forward).
+        type: str
+        required: true
+      value:
+        description: The value it shall have. Required except with O(state=gathered).
+        type: str
+"""
+
+    VRFS = r"""
+options:
+  config:
+    description: VRFs.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the VRF, at most 15 characters.
+        type: str
+        required: true
+      table:
+        description: Number of its routing table. Required except with O(state=deleted). No two VRFs may share one.
+        type: int
+      unreachable_default:
+        description:
+          - Whether the table ends in an C(unreachable) default route of each family with metric 4278198272.
+            Without it a destination that the table lacks is looked up in the main table.
+          - A new VRF gets it unless this is V(false).
+        type: bool
+"""
+
+    INTERFACES = r"""
+options:
+  config:
+    description: Interfaces.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: Name of the interface, at most 15 characters.
+        type: str
+        required: true
+      type:
+        description:
+          - What to create. Without it the interface must exist, or be made in this run (a VRF, the peer of a veth);
+            it is configured and never deleted.
+        type: str
+        choices: [bridge, dummy, veth, vlan]
+      parent:
+        description: The interface that a VLAN is on. Only for O(ignore:type=vlan).
+        type: str
+      vlan_id:
+        description: 1 to 4094. Only for O(ignore:type=vlan).
+        type: int
+      peer:
+        description: Name of the other end of a veth pair. Only for O(ignore:type=veth).
+        type: str
+      vlan_filtering:
+        description: Whether a bridge tells VLANs apart. Only for O(ignore:type=bridge).
+        type: bool
+      vrf:
+        description: The VRF that the interface is in, an empty string for none. Excludes O(ignore:bridge).
+        type: str
+      bridge:
+        description: The bridge that it is a port of, an empty string for none. Excludes O(ignore:vrf).
+        type: str
+      state:
+        description: Whether the interface is up.
+        type: str
+        choices: [up, down]
+        default: up
+      mtu:
+        description: Largest packet in bytes, 68 to 65535; IPv6 needs 1280.
+        type: int
+      mac:
+        description: Hardware address.
+        type: str
+      addresses:
+        description: Addresses of both families.
+        type: list
+        elements: dict
+        suboptions:
+          address:
+            description: Address with its prefix length; without one it is a host's (/32 or /128).
+            type: str
+            required: true
+          scope:
+            description: Scope of an IPv4 address.
+            type: str
+            choices: [global, link, host]
+          nodad:
+            description: Whether to skip duplicate address detection when the (IPv6) address is added.
+            type: bool
+      sysctls:
+        description: Settings of this interface, as in C(/proc/sys/net/ipv4/conf/NAME).
+        type: dict
+        suboptions:
+          ipv4:
+            description: Name and value of each, such as C(rp_filter) and V(1).
+            type: dict
+          ipv6:
+            description: Name and value of each, such as C(accept_ra) and V(0).
+            type: dict
+"""
+
+    PROXY_ARP = r"""
+options:
+  config:
+    description: Ports with proxy ARP or NDP.
+    type: list
+    elements: dict
+    suboptions:
+      interface:
+        description: The port.
+        type: str
+        required: true
+      proxy_arp:
+        description: Whether ARP requests are answered for every destination with a route by another interface.
+        type: bool
+      proxy_ndp:
+        description: Whether the kernel answers neighbor solicitations for the IPv6 addresses in O(ignore:entries).
+        type: bool
+      delay:
+        description:
+          - How long an answer is held back at most, in hundredths of a second (C(neigh.PORT.proxy_delay)).
+            The kernel's default is 80; a router that stands for the addresses alone wants 0.
+        type: int
+      entries:
+        description: Single addresses, of both families, to answer for.
+        type: list
+        elements: str
+"""
+
+    ROUTES = r"""
+options:
+  config:
+    description: Routes.
+    type: list
+    elements: dict
+    suboptions:
+      prefix:
+        description: Destination, such as C(203.0.113.1/32); or V(default), with O(ignore:family).
+        type: str
+        required: true
+      family:
+        description: Only needed with the prefix V(default).
+        type: str
+        choices: [ipv4, ipv6]
+      vrf:
+        description: The VRF whose table has the route. Excludes O(ignore:table).
+        type: str
+      table:
+        description: Number of the table. The main table (254) unless given.
+        type: int
+      type:
+        description: V(unicast) unless given.
+        type: str
+        choices: [blackhole, prohibit, unicast, unreachable]
+      gateway:
+        description: Address of the next hop.
+        type: str
+      interface:
+        description: Interface to the next hop.
+        type: str
+      onlink:
+        description: Whether the gateway is taken to be on the link, though no prefix of the interface says so.
+        type: bool
+      nexthops:
+        description: Several next hops (ECMP). Excludes O(ignore:gateway), O(ignore:interface) and O(ignore:onlink).
+        type: list
+        elements: dict
+        suboptions:
+          gateway:
+            description: Address of the next hop.
+            type: str
+          interface:
+            description: Interface to the next hop.
+            type: str
+          weight:
+            description: Its share, 1 to 256; 1 unless given.
+            type: int
+          onlink:
+            description: Whether the gateway is taken to be on the link.
+            type: bool
+      metric:
+        description: The lowest is used. 0 for IPv4, 1024 for IPv6 unless given.
+        type: int
+      scope:
+        description: Scope of an IPv4 route. V(link) without a gateway, else V(global), unless given.
+        type: str
+        choices: [global, host, link]
+      source:
+        description: Source address that the host's own packets prefer.
+        type: str
+      mtu:
+        description: Path MTU.
+        type: int
+"""
+
+    RULES = r"""
+options:
+  config:
+    description: Routing policy rules.
+    type: list
+    elements: dict
+    suboptions:
+      priority:
+        description: Place of the rule; lower ones come first.
+        type: int
+        required: true
+      family:
+        description: Only needed if neither O(ignore:from) nor O(ignore:to) shows it.
+        type: str
+        choices: [ipv4, ipv6]
+      from:
+        description: Prefix of the source; V(all) unless given.
+        type: str
+      to:
+        description: Prefix of the destination; V(all) unless given.
+        type: str
+      iif:
+        description: Incoming interface; C(lo) for packets of the host itself.
+        type: str
+      oif:
+        description: Outgoing interface that a socket is bound to.
+        type: str
+      fwmark:
+        description: Firewall mark, or mark/mask.
+        type: str
+      table:
+        description: The table to look in.
+        type: int
+      vrf:
+        description: The VRF whose table to look in. Excludes O(ignore:table).
+        type: str
+      action:
+        description: V(to_table) unless given.
+        type: str
+        choices: [blackhole, prohibit, to_table, unreachable]
+      suppress_prefixlength:
+        description: Ignore routes that the table has with a prefix of at most this length.
+        type: int
+      l3mdev:
+        description: Whether to look in the table of the VRF that the packet belongs to.
+        type: bool
+"""
+
+    # With a type, since ansible-test takes every plain assignment here for literal text.
+    NETWORK: str = _together(
+        sysctls=SYSCTLS, vrfs=VRFS, interfaces=INTERFACES, proxy_arp=PROXY_ARP, routes=ROUTES, rules=RULES
+    )
