@@ -54,7 +54,7 @@ def bird_of_hv1_stopped(lab):
     lab.run("hv1", "service", "bird", "stop")
     yield
     lab.run("hv1", "service", "bird", "start")
-    until(lambda: len(lab.bird_uptimes("hv1")) > 0, 30, "a BGP session of hv1")
+    until(lambda: len(lab.established("hv1")) > 0, 30, "a BGP session of hv1")
 
 
 def test_a_hypervisor_without_bird_disappears_and_leaks_nothing(lab, bird_of_hv1_stopped):
