@@ -48,6 +48,19 @@ class Wanted:
     restart_on: frozenset[str] = frozenset()
     interfaces: tuple[str, ...] = ()
     enabled: bool | None = None
+    service_file: str | None = None  # path of the unit or init script, if it is ours
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """A service that has to go: one that must not run beside the wanted one, or the wanted one itself if absent."""
+
+    name: str
+    runs: bool
+    enabled: bool
+    files: tuple[str, ...] = ()  # that are ours, the one that makes it a service at the end; () if it is not ours
+    backups: frozenset[str] = frozenset()
+    cleanup: tuple[str, ...] = ()  # command that undoes what it leaves behind
 
 
 @dataclasses.dataclass
@@ -59,13 +72,16 @@ class Seen:
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths beside which somebody else's file is kept
+    others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run beside this one
+    own: Other | None = None  # this service as one that goes, if its unit or init script is ours
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
     what: str  # file or service
     name: str  # path of the file, name of the service
-    action: str  # create, update, permissions, remove, restore; start, stop, restart, reload, enable, disable
+    # create, update, permissions, remove, restore; start, stop, restart, reload, enable, disable, clean up
+    action: str
     why: str
 
 
@@ -74,7 +90,9 @@ def digest(content: bytes) -> str:
 
 
 def is_ours(content: bytes) -> bool:
-    return MARK.encode() in content[:200].partition(b"\n")[0]
+    """Whether the first line bears our mark; in a script it is the second."""
+    first, _newline, rest = content[:400].partition(b"\n")
+    return MARK.encode() in (rest.partition(b"\n")[0] if first.startswith(b"#!") else first)
 
 
 def file_changes(wanted: Wanted, seen: Seen) -> list[Change]:
@@ -153,11 +171,33 @@ def service_changes(wanted: Wanted, seen: Seen, files: list[Change]) -> list[Cha
     return changes
 
 
+def removal_of(other: Other, why: str) -> list[Change]:
+    """What makes a service go: one that is ours with all that belongs to it, of another only that it runs."""
+    changes = []
+    if other.runs:
+        changes.append(Change("service", other.name, "stop", why))
+    if other.enabled:
+        changes.append(Change("service", other.name, "disable", why))
+    if other.files and other.cleanup:
+        changes.append(Change("service", other.name, "clean up", why))
+    for path in other.files:
+        changes.append(Change("file", path, "restore" if path in other.backups else "remove", why))
+    return changes
+
+
 def plan(wanted: Wanted, seen: Seen) -> list[Change]:
     """What to do, in this order: a service that is to stop does so before its files go."""
     files = file_changes(wanted, seen)
-    services = service_changes(wanted, seen, files)
-    return services + files if wanted.state == "absent" else files + services
+    if wanted.state == "absent":
+        own = removal_of(seen.own, "it is ours") if seen.own is not None else service_changes(wanted, seen, files)
+        done = {change.name for change in own if change.what == "file"}
+        rest = [change for change in files if change.name not in done]
+        return [change for change in own if change.what == "service"] + rest + [c for c in own if c.what == "file"]
+    others: list[Change] = []
+    if wanted.state == "started":
+        for other in seen.others:
+            others += removal_of(other, f"it must not run beside {wanted.service}")
+    return files + others + service_changes(wanted, seen, files)
 
 
 def stamp(wanted: Wanted, seen: Seen) -> dict[str, t.Any]:

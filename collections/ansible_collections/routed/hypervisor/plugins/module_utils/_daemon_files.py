@@ -70,6 +70,8 @@ def write(file: WantedFile, old: SeenFile | None) -> None:
     try:
         if old is not None and not is_ours(old.content) and not os.path.lexists(file.path + BACKUP):
             os.link(file.path, file.path + BACKUP)
+        # Whether it may be made was decided before the first change.
+        os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
         _put(file.path, file.content, file.mode, file.uid, file.gid)
     except OSError as error:
         raise FileError(f"{file.path} cannot be written: {error.strerror}") from error

@@ -14,6 +14,7 @@ import typing as t
 
 from . import _daemon as pure
 from . import _daemon_files as disk
+from . import _others
 from ._service import Process, Result, Service, ServiceError, run
 
 Check = t.Callable[[list[pure.WantedFile]], None]
@@ -33,6 +34,7 @@ class Daemon:
     reload: list[str] | None = None
     reload_expect: str | None = None
     ready: list[str] | None = None
+    stops: list[str] = dataclasses.field(default_factory=list)
 
     def mask(self, text: str) -> str:
         """Takes out of a parser's words what only a secret file says."""
@@ -79,7 +81,16 @@ def observe(daemon: Daemon) -> pure.Seen:
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
+        others=_others.find(daemon.stops, daemon.service.name, daemon.service.timeout),
+        own=_own(daemon) if wanted.state == "absent" else None,
     )
+
+
+def _own(daemon: Daemon) -> pure.Other | None:
+    """The service as one that goes, if its unit or init script is ours."""
+    service = daemon.service
+    own = _others.observe(service.name, service.systemd, service.timeout)
+    return own if own.files or service.ours else None
 
 
 def refuse_impossible(daemon: Daemon) -> None:
@@ -94,7 +105,7 @@ def refuse_impossible(daemon: Daemon) -> None:
     for file in wanted.files:
         if not pure.is_ours(file.content):
             mistakes.append(f"the first line of the content for {file.path} does not say `{pure.MARK}`")
-        if not os.path.isdir(os.path.dirname(file.path)):
+        if not os.path.isdir(os.path.dirname(file.path)) and wanted.service_file is None:
             mistakes.append(f"there is no directory {os.path.dirname(file.path)} for {os.path.basename(file.path)}")
     if wanted.state == "started":
         mistakes += [f"there is no interface {name}" for name in wanted.interfaces if interface_index(name) is None]
@@ -137,14 +148,30 @@ def _reload(daemon: Daemon, process: Process) -> None:
         )
 
 
-def _apply_service(daemon: Daemon, change: pure.Change, process: Process | None) -> None:
+def _clean_up(other: pure.Other, timeout: float) -> None:
+    result = run(list(other.cleanup), timeout)
+    if result.code != 0:
+        words = " ".join(other.cleanup)
+        raise DaemonError(f"{other.name}: `{words}` failed (exit code {result.code}): {result.short()}")
+
+
+def _apply_service(daemon: Daemon, change: pure.Change, seen: pure.Seen) -> None:
+    going = {other.name: other for other in (*seen.others, *([seen.own] if seen.own else []))}
     service = daemon.service
+    if change.name in going:
+        service = Service(change.name, timeout=service.timeout, ours=bool(going[change.name].files))
+    if change.action in ("start", "restart", "enable") and service.ours:
+        service.read_units()
     if change.action in ("enable", "disable"):
         service.enable(change.action == "enable")
+    elif change.action == "clean up":
+        _clean_up(going[change.name], service.timeout)
     elif change.action == "stop":
         service.stop()
     elif change.action == "reload":
-        _reload(daemon, t.cast(Process, process))
+        _reload(daemon, t.cast(Process, seen.process))
+    elif change.action == "restart" and service.ours:
+        service.start(daemon.ready, "restart")
     else:
         # Init scripts sleep in their `restart` (dnsmasq), or ask policies that say no in a chroot (radvd).
         if change.action == "restart":
@@ -159,10 +186,14 @@ def apply(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> None:
     try:
         for change in changes:
             if change.what == "file":
-                disk.apply(change, files[change.name], seen.files.get(change.name))
+                # A file of another service is only ever removed: of that one its path is enough.
+                file = files.get(change.name, pure.WantedFile(change.name, b""))
+                disk.apply(change, file, seen.files.get(change.name))
             else:
-                _apply_service(daemon, change, seen.process)
+                _apply_service(daemon, change, seen)
             done.append(f"{change.action} {change.name}")
+        if any(change.action in ("remove", "restore") for change in changes):
+            _forget(daemon, seen)
     except (ServiceError, DaemonError, disk.FileError) as error:
         text = daemon.mask(str(error))
         raise DaemonError(f"{text}\ndone before that: {', '.join(done) or 'nothing'}") from error
@@ -174,6 +205,15 @@ def apply(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> None:
         stamp = pure.stamp(daemon.wanted, after)
         if stamp != seen.stamp:
             disk.write_stamp(daemon.name, stamp)
+
+
+def _forget(daemon: Daemon, seen: pure.Seen) -> None:
+    """After the files of services have gone: systemd lets go of the units, we of what the processes had loaded."""
+    for other in seen.others:
+        if other.files:
+            disk.write_stamp(other.name, None)
+    if any(other.files for other in (*seen.others, *([seen.own] if seen.own else []))):
+        daemon.service.read_units()
 
 
 def diff(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> list[dict[str, str]]:
@@ -191,7 +231,9 @@ def diff(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> list[di
                 }
             )
             continue
-        old, new = seen.files.get(change.name), files[change.name]
+        # Files of services that must not run beside this one are not shown: some may be secret.
+        new = files.get(change.name, pure.WantedFile(change.name, b"", secret=change.name not in files))
+        old = seen.files.get(change.name)
         before = old.content.decode(errors="replace") if old else ""
         after = new.content.decode(errors="replace") if change.action in ("create", "update") else before
         if change.action in ("remove", "restore"):

@@ -9,6 +9,7 @@ Whether a service runs is never asked of its init script: bird's has no `status`
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -18,8 +19,11 @@ import tempfile
 import time
 import typing as t
 
+from . import _service_file
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.05
+SETTLE = 0.5  # for so long a program of ours that has nothing to be asked must have run to be called started
 
 
 class ServiceError(Exception):
@@ -119,14 +123,38 @@ def find(executable: str) -> Process | None:
     return min((head for head in heads if head), key=lambda head: head.start, default=None)
 
 
-class Service:
-    """One service. `executable` is the program of its main process; `pid_file` tells instances apart (optional)."""
+def has_systemd() -> bool:
+    return os.path.isdir("/run/systemd/system")
 
-    def __init__(self, name: str, executable: str | None = None, pid_file: str | None = None, timeout: float = 30):
+
+def is_named(pid: int, name: str) -> bool:
+    """Whether a process was started as the service of this name, by an init script of ours."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return f"{_service_file.VARIABLE}={name}".encode() in file.read().split(b"\0")
+    except OSError:
+        return False
+
+
+class Service:
+    """One service. `executable` is the program of its main process; `pid_file` tells instances apart (optional).
+
+    A service that is `ours` is one whose unit or init script we write.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        executable: str | None = None,
+        pid_file: str | None = None,
+        timeout: float = 30,
+        ours: bool = False,
+    ):
         self.name = name
-        self.pid_file = pid_file
+        self.ours = ours
+        self.systemd = has_systemd()
+        self.pid_file = _service_file.pid_path(name) if ours and not self.systemd else pid_file
         self.timeout = timeout
-        self.systemd = os.path.isdir("/run/systemd/system")
         self.program = executable or name
         found = shutil.which(self.program, path=PATH)
         self.executable = os.path.realpath(found) if found else None
@@ -135,6 +163,8 @@ class Service:
         """What is missing, None if nothing is."""
         if self.executable is None:
             return f"{self.program} is not installed: install its package"
+        if self.ours:
+            return None
         if self.systemd:
             if run(["systemctl", "cat", self.name], self.timeout).code == 0:
                 return None
@@ -142,23 +172,33 @@ class Service:
         return None if os.access(f"/etc/init.d/{self.name}", os.X_OK) else f"there is no /etc/init.d/{self.name}"
 
     def main(self) -> Process | None:
-        if self.executable is None:
+        if self.executable is None and not self.ours:
             return None
         if self.systemd:
             shown = run(["systemctl", "show", "--property=MainPID,ActiveState", self.name], self.timeout).output
             values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-            if values.get("MainPID", "0") != "0":
-                return process(int(values["MainPID"]))
-            if values.get("ActiveState") not in ("active", "reloading"):
-                return None
+            pid = int(values.get("MainPID", "0"))
+            if pid or self.ours or values.get("ActiveState") not in ("active", "reloading"):
+                return process(pid) if pid else None
         if self.pid_file is None:
-            return find(self.executable)
+            return find(t.cast(str, self.executable))
+        return self._by_pid_file(self.pid_file)
+
+    def is_on(self) -> bool:
+        """Whether it runs, or systemd is about to start it once more."""
+        if self.main() is not None:
+            return True
+        shown = run(["systemctl", "is-active", self.name], self.timeout).output.strip() if self.systemd else ""
+        return shown in ("activating", "reloading")
+
+    def _by_pid_file(self, path: str) -> Process | None:
         try:
-            with open(self.pid_file, encoding="ascii") as file:
+            with open(path, encoding="ascii") as file:
                 pid = int(file.read().split()[0])
         except (OSError, ValueError, IndexError):
             return None
-        return process(pid) if _runs(pid, self.executable) else None
+        right = is_named(pid, self.name) if self.ours else _runs(pid, t.cast(str, self.executable))
+        return process(pid) if right else None
 
     def _command(self, action: str) -> list[str]:
         return ["systemctl", action, self.name] if self.systemd else ["service", self.name, action]
@@ -171,9 +211,12 @@ class Service:
             time.sleep(POLL)
         return True
 
-    def start(self, ready: list[str] | None = None) -> Process:
-        """Starts the service and waits until its main process is there and `ready`, a command, succeeds."""
-        result = run(self._command("start"), self.timeout + 30)
+    def start(self, ready: list[str] | None = None, action: str = "start") -> Process:
+        """Starts the service and waits until its main process is there and `ready`, a command, succeeds.
+
+        `action` is what the service is told: start, or restart for one of ours, which has its own way to end then.
+        """
+        result = run(self._command(action), self.timeout + 30)
         if result.code != 0:
             raise ServiceError(f"service {self.name} does not start: {self.reason(result)}")
         if not self._wait(lambda: self.main() is not None):
@@ -188,8 +231,11 @@ class Service:
 
             if not self._wait(answers):
                 raise ServiceError(f"service {self.name} runs but `{' '.join(ready)}` fails: {last.short()}")
+        first = self.main()
+        if self.ours and not ready:
+            time.sleep(SETTLE)
         running = self.main()
-        if running is None:
+        if first is None or running is None or (first.pid, first.start) != (running.pid, running.start):
             raise ServiceError(f"service {self.name} was started and has ended again: {self.reason(result)}")
         return running
 
@@ -198,11 +244,22 @@ class Service:
         if result.code != 0 or not self._wait(lambda: self.main() is None):
             raise ServiceError(f"service {self.name} does not stop: {self.reason(result)}")
 
+    def read_units(self) -> None:
+        """Makes systemd see the units as they are now on disk."""
+        if self.systemd:
+            result = run(["systemctl", "daemon-reload"], self.timeout)
+            if result.code != 0:
+                raise ServiceError(f"systemd does not read its units: {result.short()}")
+
     def reason(self, result: Result) -> str:
         if self.systemd and shutil.which("journalctl", path=PATH):
             journal = run(["journalctl", "--unit", self.name, "--lines=8", "--output=cat", "--no-pager"], self.timeout)
             if journal.code == 0 and journal.short():
                 return f"{result.short()}\n{journal.short()}"
+        if self.ours and not self.systemd:
+            with contextlib.suppress(OSError), open(_service_file.log_path(self.name), "rb") as log:
+                log.seek(max(0, os.path.getsize(log.name) - 4000))
+                return f"{result.short()}\n{Result(0, log.read().decode(errors='replace')).short()}".strip()
         return result.short() or f"`{' '.join(self._command('start'))}` said nothing (exit code {result.code})"
 
     def enabled(self) -> bool:
@@ -220,6 +277,8 @@ class Service:
         commands = [["systemctl", action, self.name]]
         if not self.systemd:
             commands = [["update-rc.d", self.name, "defaults"], ["update-rc.d", self.name, action]]
+            if self.ours and not wanted:
+                commands = [["update-rc.d", "-f", self.name, "remove"]]
         for command in commands:
             result = run(command, self.timeout)
             if result.code != 0:

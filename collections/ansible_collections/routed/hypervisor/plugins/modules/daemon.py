@@ -18,6 +18,7 @@ description:
   - The daemon is reloaded or restarted only if what it has loaded differs. What it has loaded is written down under
     C(/run/routed-hypervisor-daemon), so that a run that was killed between writing and reloading is completed by the
     next one. A daemon that somebody else has restarted since is recognised.
+  - With O(command) it also makes the service itself, for programs whose package has none, or several instances of one.
 attributes:
   check_mode:
     support: full
@@ -44,7 +45,7 @@ options:
     default: []
     suboptions: &file
       path:
-        description: Absolute path. Its directory must exist.
+        description: Absolute path. Its directory must exist, unless there is a O(command), with which it is made.
         type: path
         required: true
       content:
@@ -74,6 +75,65 @@ options:
       - Relative includes between the files work, as candidates lie side by side under their base names.
     type: list
     elements: str
+  command:
+    description:
+      - The program of the service and its arguments. It must stay in the foreground.
+      - The module writes the unit C(/etc/systemd/system/SERVICE.service), which starts the program again whenever it
+        ends, or on a host without systemd the script C(/etc/init.d/SERVICE), which knows C(start), C(stop),
+        C(restart), C(status), and C(reload) if O(reload) is given. A change of either restarts the service.
+      - Without systemd the output of the program goes to C(/var/log/SERVICE.log), the pid is in C(/run/SERVICE.pid),
+        and nothing starts a program again that has ended. O(pid_file) and O(executable) are not used.
+    type: list
+    elements: str
+  description:
+    description:
+      - One line for the unit. Only with O(command).
+      - As its change restarts the service, it is the place to name what a reload does not load.
+    type: str
+  environment:
+    description: Variables of the program's environment. Only with O(command).
+    type: dict
+    default: {}
+  runtime_directory:
+    description:
+      - Directory under C(/run) that is there before the program starts, for root only. It is kept when the service
+        stops, so several services may have the same. Only with O(command).
+    type: str
+  vrf:
+    description:
+      - Name of the VRF that all sockets of the program are bound to, with C(ip vrf exec), those that it listens on,
+        too. It must exist; if it is replaced by another of this name, the program is restarted. Only with
+        O(command).
+    type: str
+  restart_signal:
+    description:
+      - What ends the program when it is restarted; when it is stopped it is always V(TERM). With V(KILL) a routing
+        daemon cannot take leave of its neighbours, which keep its routes if they know graceful restart. Only with
+        O(command).
+    type: str
+    choices: [TERM, KILL]
+    default: TERM
+  prepare:
+    description:
+      - A command that is run before every start of the program, also when systemd starts it again. Only with
+        O(command).
+    type: list
+    elements: str
+  cleanup:
+    description:
+      - A command that undoes what the program leaves behind when it ends. It is run after the service was stopped to be
+        removed, by O(state=absent) or by O(stops) of another service. Only with O(command).
+    type: list
+    elements: str
+  stops:
+    description:
+      - Patterns of the names of services that must not run beside this one. Those that match are stopped and no longer
+        started at boot, before this one starts. Those that were made with O(command) are removed with all that
+        belongs to them.
+      - A pattern that begins with V(!) names those that may. This service itself is never meant.
+    type: list
+    elements: str
+    default: []
   service:
     description: Name of the service. Default is O(name).
     type: str
@@ -114,7 +174,8 @@ options:
     description:
       - V(started) is as described above.
       - V(stopped) writes the files, and the daemon does not run.
-      - V(absent) stops the daemon, removes those of the files that bear our mark, and brings back what was kept.
+      - V(absent) stops the daemon, removes those of the files that bear our mark, and brings back what was kept. Of a
+        service that was made with O(command) the name is enough.
     type: str
     choices: [started, stopped, absent]
     default: started
@@ -151,6 +212,31 @@ EXAMPLES = r"""
     reload: [birdc, configure]
     reload_expect: "Reconfigured|Reconfiguration in progress"
     ready: [birdc, show, status]
+    stops: ["gobgpd-*"]
+
+- name: Run an instance of GoBGP as a service of its own
+  routed.hypervisor.daemon:
+    name: gobgpd-main
+    command: [gobgpd, -f, /etc/gobgp/main.toml, --pprof-disable, "--api-hosts=unix:///run/gobgp/main.sock"]
+    description: GoBGP of the main table
+    runtime_directory: gobgp
+    # A gobgpd that was killed leaves its socket behind, and the next one cannot listen on it.
+    prepare: [rm, -f, /run/gobgp/main.sock]
+    files:
+      - path: /etc/gobgp/main.toml
+        content: |
+          # Managed by Routed Hypervisor
+          [global.config]
+            as = 64512
+            router-id = "192.0.2.1"
+    reload: [kill, -HUP, "{pid}"]
+    enabled: true
+    stops: [bird]
+
+- name: Remove it again
+  routed.hypervisor.daemon:
+    name: gobgpd-main
+    state: absent
 """
 
 RETURN = r"""
@@ -164,7 +250,7 @@ changes:
     name: {description: Path or name., type: str}
     action:
       description: V(create), V(update), V(permissions), V(remove), V(restore), V(start), V(stop), V(restart),
-        V(reload), V(enable) or V(disable).
+        V(reload), V(enable), V(disable) or V(clean up).
       type: str
     why: {description: The reason., type: str}
   sample: [{what: service, name: bird, action: reload, why: bird.conf changes}]
@@ -172,13 +258,15 @@ changes:
 
 import os
 import re
+import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.routed.hypervisor.plugins.module_utils import _service_file
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import Wanted, WantedFile
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_files import FileError, group_id, user_id
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_run import Daemon, DaemonError, converge
-from ansible_collections.routed.hypervisor.plugins.module_utils._service import Service
+from ansible_collections.routed.hypervisor.plugins.module_utils._service import PATH, Service, has_systemd
 
 
 def file_options(secret: bool) -> dict:
@@ -203,6 +291,15 @@ ARGUMENTS = {
         "no_log": False,
     },
     "check": {"type": "list", "elements": "str"},
+    "command": {"type": "list", "elements": "str"},
+    "description": {"type": "str"},
+    "environment": {"type": "dict", "default": {}},
+    "runtime_directory": {"type": "str"},
+    "vrf": {"type": "str"},
+    "restart_signal": {"type": "str", "choices": ["TERM", "KILL"], "default": "TERM"},
+    "prepare": {"type": "list", "elements": "str"},
+    "cleanup": {"type": "list", "elements": "str"},
+    "stops": {"type": "list", "elements": "str", "default": []},
     "service": {"type": "str"},
     "executable": {"type": "str"},
     "pid_file": {"type": "path"},
@@ -250,25 +347,73 @@ def wanted_files(params: dict) -> list[WantedFile]:
     return files
 
 
+def command(params: dict, service: str, files: list[WantedFile]) -> _service_file.Command | None:
+    """What is to run as a service of ours. Raises DaemonError with everything that is wrong with it."""
+    argv = params["command"] or []
+    options = ("description", "environment", "runtime_directory", "vrf", "prepare", "cleanup")
+    given = [name for name in options if params[name]]
+    mistakes = []
+    if not argv:
+        mistakes += [f"{name} has no meaning without command" for name in given if params["state"] != "absent"]
+    if argv and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", service):
+        mistakes.append(f"{service!r} cannot be the name of a service: letters, digits, `_`, `.` and `-` can")
+    if "\n" in (params["description"] or ""):
+        mistakes.append("description has more than one line")
+    if params["runtime_directory"] and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", params["runtime_directory"]):
+        mistakes.append(f"runtime_directory: {params['runtime_directory']!r} is not a name of a directory under /run")
+    mistakes += [
+        f"environment: {name!r} is not a name of a variable"
+        for name in params["environment"]
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
+    ]
+    if mistakes:
+        raise DaemonError("\n".join(f"{params['name']}: {mistake}" for mistake in mistakes))
+    if not argv:
+        return None
+    return _service_file.Command(
+        service=service,
+        argv=(shutil.which(argv[0], path=PATH) or argv[0], *argv[1:]),
+        description=params["description"] or "",
+        environment=tuple(sorted((name, str(value)) for name, value in params["environment"].items())),
+        runtime_directory=params["runtime_directory"],
+        vrf=params["vrf"],
+        prepare=tuple(params["prepare"] or ()),
+        restart_signal=params["restart_signal"],
+        reload=tuple(params["reload"] or ()),
+        files=tuple(file.path for file in files),
+        cleanup=tuple(params["cleanup"] or ()),
+    )
+
+
 def daemon(params: dict) -> Daemon:
     service = params["service"] or params["name"]
+    files, restart_on = wanted_files(params), frozenset(params["restart_on"])
+    ours = command(params, service, files)
+    path = _service_file.path(service, has_systemd())
+    if ours:
+        mode = 0o644 if has_systemd() else 0o755
+        files.append(WantedFile(path, _service_file.text(ours, has_systemd()).encode(), mode))
+        restart_on |= {path}
     wanted = Wanted(
         service=service,
         state=params["state"],
-        files=wanted_files(params),
+        files=files,
         can_reload=bool(params["reload"]),
-        restart_on=frozenset(params["restart_on"]),
-        interfaces=tuple(params["depends_on_interfaces"]),
+        restart_on=restart_on,
+        interfaces=(*params["depends_on_interfaces"], *([params["vrf"]] if params["vrf"] else [])),
         enabled=params["enabled"],
+        service_file=path if ours else None,
     )
+    program = ours.argv[0] if ours else params["executable"]
     return Daemon(
         name=params["name"],
         wanted=wanted,
-        service=Service(service, params["executable"], params["pid_file"], params["timeout"]),
+        service=Service(service, program, params["pid_file"], params["timeout"], ours=ours is not None),
         check=params["check"],
         reload=params["reload"],
         reload_expect=params["reload_expect"],
         ready=params["ready"],
+        stops=params["stops"],
     )
 
 

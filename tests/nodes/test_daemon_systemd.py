@@ -1,0 +1,195 @@
+"""Module daemon against a real systemd: this machine's own program as the first process of namespaces of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import ansible
+import pytest
+
+COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
+SYSTEMD = "/lib/systemd/systemd"
+HEADER = "# Managed by Routed Hypervisor, for a test\n"
+# A copy of this machine's files that is thrown away, without its services and with nothing of its kernel to write to.
+BOOT = """
+mount -t tmpfs tmpfs "$1" && cd "$1" && mkdir upper work root
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" root
+mount -t proc proc root/proc
+mount --bind root/proc/sys root/proc/sys
+mount -o remount,ro,bind root/proc/sys
+mount -t sysfs sysfs root/sys
+mount -t tmpfs tmpfs root/sys/fs/cgroup
+mount -t cgroup2 cgroup2 root/sys/fs/cgroup
+cp "$2"/usr/bin/gobgp "$2"/usr/bin/gobgpd root/usr/local/bin/
+mkdir root/library && mount --bind "$3" root/library
+for directory in run tmp dev; do mount -t tmpfs tmpfs "root/$directory"; done
+for device in null zero random urandom; do
+  touch "root/dev/$device" && mount --bind "/dev/$device" "root/dev/$device"
+done
+rm -rf root/lib/systemd/system/*.wants/* root/etc/systemd/system/*
+printf '[Unit]\\nWants=systemd-journald.service\\n' >root/etc/systemd/system/test.target
+cd root && mkdir old && pivot_root . old && umount -l old
+# As on a real machine: what is mounted later is seen in the namespaces of services, too.
+mount --make-rshared /
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=test.target
+"""
+
+
+class Machine:
+    def __init__(self, pid: int):
+        self.pid = pid
+
+    def run(self, *argv: str, text: str | None = None) -> str:
+        done = subprocess.run(
+            ["nsenter", "--target", str(self.pid), "--all", *argv],
+            input=text,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return done.stdout + done.stderr
+
+    def module(self, _check: bool = False, **args) -> dict:
+        internal = {"_ansible_check_mode": _check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
+        output = self.run(
+            *("env", "PYTHONPATH=/library", "PYTHONDONTWRITEBYTECODE=1", "/usr/bin/python3"),
+            *("-m", "ansible_collections.routed.hypervisor.plugins.modules.daemon"),
+            text=json.dumps({"ANSIBLE_MODULE_ARGS": {**args, **internal}}),
+        )
+        assert "{" in output, output
+        return json.loads(output[output.index("{") :])
+
+
+@pytest.fixture
+def machine(lab_image, tmp_path):
+    if os.geteuid() != 0 or not Path(SYSTEMD).exists():
+        pytest.skip("needs root and systemd")
+    library = tmp_path / "library"
+    (library / "ansible").mkdir(parents=True)
+    (library / "ansible/__init__.py").touch()
+    for link, target in (("ansible_collections", COLLECTIONS / "ansible_collections"), ("ansible/module_utils", None)):
+        source = target or Path(ansible.__file__).parent / "module_utils"
+        subprocess.run(["cp", "-r", source, library / link], check=True)
+    place = tmp_path / "machine"
+    place.mkdir()
+    names = ["--pid", "--mount", "--net", "--uts", "--ipc", "--cgroup"]
+    script = ["sh", "-e", "-c", BOOT, "sh", place, lab_image, library]
+    with subprocess.Popen(
+        ["unshare", *names, "--fork", "--kill-child", *script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            yield booted(process)
+        finally:
+            process.kill()
+
+
+def booted(process: subprocess.Popen) -> Machine:
+    deadline = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < deadline:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if children and "systemd" in os.readlink(f"/proc/{children[0]}/exe"):
+            machine = Machine(int(children[0]))
+            if machine.run("systemctl", "is-system-running").strip() == "running":
+                return machine
+        time.sleep(0.1)
+    process.kill()
+    pytest.skip(f"systemd cannot run here: {process.stdout.read().decode(errors='replace')[-500:]}")
+
+
+def actions(result: dict) -> list[str]:
+    assert not result.get("failed"), result
+    return [f"{change['action']} {change['name'].rpartition('/')[2]}" for change in result["changes"]]
+
+
+def gobgpd(name: str, text: str = "", **more) -> dict:
+    path, socket = f"/etc/gobgp/{name}.toml", f"unix:///run/test-gobgp/{name}.sock"
+    conf = HEADER + f'[global.config]\n  as = 64512\n  router-id = "192.0.2.1"\n  port = -1\n{text}'
+    return {
+        "name": f"gobgpd-{name}",
+        "command": ["gobgpd", "-f", path, "-p", "--pprof-disable", f"--api-hosts={socket}"],
+        "runtime_directory": "test-gobgp",
+        "prepare": ["rm", "-f", socket.removeprefix("unix://")],
+        "files": [{"path": path, "content": conf}],
+        "reload": ["kill", "-HUP", "{pid}"],
+        "ready": ["gobgp", "--target", socket, "global"],
+        "enabled": True,
+        **more,
+    }
+
+
+def shown(machine: Machine, name: str, what: str) -> str:
+    return machine.run("systemctl", "show", "--value", "--property", what, name).strip()
+
+
+def test_a_unit_through_its_whole_life(machine):
+    first = ["create a.toml", "create gobgpd-a.service", "start gobgpd-a", "enable gobgpd-a"]
+    assert actions(machine.module(_check=True, **gobgpd("a"))) == first
+    assert actions(machine.module(**gobgpd("a"))) == first
+    assert actions(machine.module(**gobgpd("a"))) == []
+    actions(machine.module(**gobgpd("b")))
+    pid = shown(machine, "gobgpd-a", "MainPID")
+    assert machine.run("systemctl", "is-enabled", "gobgpd-a").strip() == "enabled"
+    assert machine.run("stat", "-c", "%a %U", "/run/test-gobgp").strip() == "750 root"
+
+    # Loaded by the running process, by us or by a person.
+    neighbor = '[[neighbors]]\n  [neighbors.config]\n    neighbor-address = "192.0.2.7"\n    peer-as = 64513\n'
+    assert actions(machine.module(**gobgpd("a", neighbor))) == ["update a.toml", "reload gobgpd-a"]
+    assert machine.run("systemctl", "reload", "gobgpd-a") == ""
+    assert "192.0.2.7" in machine.run("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    assert shown(machine, "gobgpd-a", "MainPID") == pid
+    more = {"text": neighbor, "description": "100% of it", "restart_signal": "KILL"}
+    assert actions(machine.module(**gobgpd("a", **more))) == ["update gobgpd-a.service", "restart gobgpd-a"]
+    assert shown(machine, "gobgpd-a", "Description") == "100% of it"
+
+    # Killed, it comes back with its API although its old socket lies there, and nothing is left for us to do.
+    machine.run("systemctl", "kill", "--signal=KILL", "gobgpd-a")
+    time.sleep(2)
+    assert "192.0.2.7" in machine.run("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    assert actions(machine.module(**gobgpd("a", **more))) == []
+
+    # One that has to go takes nothing of the other with it.
+    switch = gobgpd("c", stops=["gobgpd-*", "!gobgpd-b"])
+    assert actions(machine.module(**switch)) == [
+        *("create c.toml", "create gobgpd-c.service"),
+        *("stop gobgpd-a", "disable gobgpd-a", "remove a.toml", "remove gobgpd-a.service"),
+        *("start gobgpd-c", "enable gobgpd-c"),
+    ]
+    assert actions(machine.module(**switch)) == []
+    assert "Router-ID" in machine.run("gobgp", "--target", "unix:///run/test-gobgp/b.sock", "global")
+    for name in ("gobgpd-b", "gobgpd-c"):
+        machine.module(name=name, state="absent")
+        assert actions(machine.module(name=name, state="absent")) == []
+    assert machine.run("sh", "-c", "ls -A /etc/gobgp; ls /etc/systemd/system") == "test.target\n"
+    assert "gobgpd" not in machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend")
+
+
+def test_words_of_a_command_arrive_as_they_are(machine):
+    odd = "two words, 50% of $HOME, 'single', \"double\" and \\"
+    argv = ["/bin/sh", "-c", 'printf "%s\\n%s\\n" "$1" "$ODD"; exec sleep 600', "sh", odd]
+    actions(machine.module(name="echo", command=argv, environment={"ODD": odd}))
+    time.sleep(0.3)
+    assert f"{odd}\n{odd}\n" in machine.run("journalctl", "--unit=echo", "--output=cat", "--quiet")
+
+
+def test_a_command_that_ends_at_once_gives_its_last_words_and_can_be_removed(machine):
+    command = ["sh", "-c", "echo I cannot work like this; exit 3"]
+    result = machine.module(name="moody", command=command, timeout=2)
+    assert result["failed"] and "I cannot work like this" in result["msg"]
+    assert actions(machine.module(name="moody", state="absent"))[-1] == "remove moody.service"
+    assert "moody" not in machine.run("systemctl", "list-units", "--plain", "--no-legend")
+
+
+def test_a_service_sees_namespaces_that_come_and_go_after_its_start(machine):
+    actions(machine.module(name="sleeper", command=["sleep", "600"]))
+    pid = shown(machine, "sleeper", "MainPID")
+    seen = ["nsenter", "--target", pid, "--mount", "stat", "--file-system", "--format=%T", "/run/netns/container"]
+    machine.run("ip", "netns", "add", "container")
+    assert machine.run(*seen).strip() == "nsfs"
+    # Held by nobody else, it is gone with its name.
+    assert machine.run("ip", "netns", "delete", "container") == ""
+    assert "No such file" in machine.run(*seen)
