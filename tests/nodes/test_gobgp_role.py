@@ -1,0 +1,116 @@
+"""The roles gobgp and bird on one node, by turns, as Ansible runs them."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+REFLECTOR = yaml.safe_load((PROJECT / "tests/golden/data/gobgp_reflector.yml").read_text())
+BIRD = {"bird": {"router_id": "198.51.100.226", "vrfs": [], "tables": [], "sessions": []}, "bgp_passwords": {}}
+
+
+class Host:
+    def __init__(self, lab, directory: Path):
+        self.lab, self.directory = lab, directory
+        lab.nodes("n")
+        addresses = [address for instance in REFLECTOR["gobgp"]["instances"] for address in instance["listen"]]
+        for address in addresses:
+            self.run("ip", "addr", "add", address, "dev", "lo", "nodad")
+
+    def run(self, *argv: str) -> str:
+        done = self.lab.enter("n", *argv)
+        return done.stdout + done.stderr
+
+    def pid(self, instance: str) -> str:
+        return self.run("pgrep", "-f", f"gobgpd --config-file=/etc/gobgp/{instance}.toml").strip()
+
+    def role(self, name: str, values: dict) -> str:
+        """Runs a role. Returns what it did, a line a change, or "" for nothing."""
+        where = {
+            "ansible_connection": "local",
+            "ansible_become": True,
+            "ansible_become_method": "routed.hypervisor.node",
+            "ansible_node_lab": self.lab.name,
+            "ansible_remote_tmp": str(self.lab.directory / "tmp"),
+            "ansible_python_interpreter": "/usr/bin/python3",
+        }
+        (self.directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"n": {**where, **values}}}}))
+        play = [{"hosts": "n", "gather_facts": False, "roles": [{"role": name}]}]
+        (self.directory / "play.yml").write_text(yaml.safe_dump(play))
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(self.directory / "none.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
+            "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
+            "ANSIBLE_INJECT_FACT_VARS": "false",
+            "ANSIBLE_PIPELINING": "true",
+            "ANSIBLE_NOCOLOR": "true",
+        }
+        done = subprocess.run(
+            [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts.yml", "-v", "play.yml"],
+            env=environment,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        changes = re.findall(r'"action": "([a-z ]+)", "name": "([^"]+)"', done.stdout)
+        assert ("changed=0" in done.stdout) == (not changes), done.stdout
+        return "\n".join(f"{action} {name}" for action, name in changes)
+
+
+@pytest.fixture
+def host(lab, tmp_path):
+    return Host(lab, tmp_path)
+
+
+def test_a_host_changes_from_bird_to_gobgp_and_back(host):
+    assert "start bird" in host.role("bird", BIRD)
+
+    # Two instances, and BIRD is out of their way.
+    done = host.role("gobgp", REFLECTOR)
+    assert done.index("stop bird") < done.index("start gobgpd-private") < done.index("start gobgpd-public")
+    assert host.run("pidof", "bird") == "" and host.pid("private") and host.pid("public")
+    sockets = host.run("ss", "-Htln", "sport = :179")
+    assert all(f"{address}:179" in sockets for address in ("172.22.15.226", "198.51.100.226")), sockets
+    for instance in ("private", "public"):
+        target = f"unix:///run/routed-hypervisor-gobgp/{instance}.sock"
+        assert "Active" in host.run("gobgp", "--target", target, "neighbor")
+    assert host.role("gobgp", REFLECTOR) == ""
+
+    # One session more is loaded by the running process, and by no other.
+    values = copy.deepcopy(REFLECTOR)
+    public = values["gobgp"]["instances"][1]
+    public["sessions"].append({**public["sessions"][0], "name": "hv2_public_ipv4", "neighbor": "198.51.100.202"})
+    pids = host.pid("private"), host.pid("public")
+    assert host.role("gobgp", values) == "update /etc/gobgp/public.toml\nreload gobgpd-public"
+    assert (host.pid("private"), host.pid("public")) == pids
+    target = "unix:///run/routed-hypervisor-gobgp/public.sock"
+    assert "198.51.100.202" in host.run("gobgp", "--target", target, "neighbor")
+
+    # What a reload does not load restarts.
+    values["gobgp"]["router_id"] = "198.51.100.227"
+    done = host.role("gobgp", values)
+    assert "restart gobgpd-private" in done and "restart gobgpd-public" in done
+    assert "Router-ID: 198.51.100.227" in host.run("gobgp", "--target", target, "global")
+
+    # A VRF that is no longer wanted takes its instance with it.
+    del values["gobgp"]["instances"][0]
+    assert "remove /etc/init.d/gobgpd-private" in host.role("gobgp", values)
+    assert host.pid("private") == "" and host.pid("public") and "private" not in host.run("ls", "/etc/gobgp")
+
+    # And back.
+    done = host.role("bird", BIRD)
+    assert done.index("stop gobgpd-public") < done.index("start bird")
+    assert host.run("pidof", "gobgpd") == "" and host.run("ls", "/etc/gobgp") == ""
+    assert host.role("bird", BIRD) == ""
