@@ -8,6 +8,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._network import 
 
 VLAN = {"name": "v", "type": "vlan", "parent": "p", "vlan_id": 5}
 HOST = {"prefix": "10.0.0.0/8", "gateway": "192.0.2.1"}
+SLAVE = {"name": "s", "master": "m", "mode": "l2"}
 MISTAKES = [
     ("vrfs", {"name": "x", "tabel": 5, "table": 5}, "vrfs[0].tabel: no such option; there are name, table, unreach"),
     ("vrfs", {"name": "x" * 16, "table": 5}, "vrfs[0].name: 'xxxxxxxxxxxxxxxx' has 16 characters"),
@@ -44,6 +45,33 @@ MISTAKES = [
     ("routes", {**HOST, "nexthops": [{"gateway": "192.0.2.2"}]}, "nexthops and gateway exclude each other"),
     ("routes", {"prefix": "10.0.0.0/8"}, "routes[0]: needs a gateway, an interface or nexthops"),
     ("routes", {"prefix": "2001:db8::/64", "gateway": "fe80::1"}, "is a link-local address and needs an interface"),
+    ("namespaces", {"name": "a/b"}, "namespaces[0].name: 'a/b' is no name of a namespace"),
+    ("namespaces", {"name": ".."}, "namespaces[0].name: '..' is no name of a namespace"),
+    ("ipvlan_links", {"name": "s", "mode": "l2"}, "ipvlan_links[0]: master is missing"),
+    ("ipvlan_links", {**SLAVE, "mode": "l4"}, "ipvlan_links[0].mode: 'l4' is none of l2, l3, l3s"),
+    ("ipvlan_links", {**SLAVE, "flag": "public"}, "ipvlan_links[0].flag: 'public' is none of bridge, private, vepa"),
+    ("ipvlan_links", {**SLAVE, "master": "s"}, "ipvlan_links[0].master: s cannot be its own master"),
+    ("ipvlan_links", {**SLAVE, "namespace": "c", "pid": 1}, "ipvlan_links[0]: namespace and pid exclude each other"),
+    ("ipvlan_links", {**SLAVE, "namespace": "a/b"}, "ipvlan_links[0].namespace: 'a/b' is no name of a namespace"),
+    ("ipvlan_links", {**SLAVE, "pid": -1}, "ipvlan_links[0].pid: -1 is no process"),
+    ("ipvlan_links", {**SLAVE, "pid": 1, "vrf": "a"}, "ipvlan_links[0].vrf: is for links that stay in the host's own"),
+    ("ipvlan_links", {**SLAVE, "mtu": 60}, "ipvlan_links[0].mtu: 60 is out of range 68..65535"),
+    ("ipvlan_links", {**SLAVE, "routes": [{"prefix": "::/0"}]}, "ipvlan_links[0].routes: are for links in another"),
+    (
+        "ipvlan_links",
+        {**SLAVE, "namespace": "c", "routes": [{"prefix": "::/0", "gateway": "10.0.0.1"}]},
+        "ipvlan_links[0].routes[0].gateway: 10.0.0.1 is not an IPv6 address",
+    ),
+    (
+        "ipvlan_links",
+        {**SLAVE, "namespace": "c", "routes": [{"prefix": "::/0"}, {"prefix": "0::/0"}]},
+        "ipvlan_links[0].routes[1].prefix: ::/0 is given twice",
+    ),
+    (
+        "ipvlan_links",
+        {**SLAVE, "namespace": "c", "state": "down", "routes": [{"prefix": "::/0"}]},
+        "ipvlan_links[0].routes: the kernel accepts no route through a link that is down",
+    ),
     ("rules", {"priority": 5, "table": 7}, "rules[0]: needs a family, or a from or to that shows it"),
     ("rules", {"priority": 5, "from": "10.0.0.0/8", "to": "::/0", "table": 7}, "rules[0]: mixes IPv4 and IPv6"),
     ("rules", {"priority": 5, "family": "ipv4"}, "rules[0]: needs one of table, vrf and l3mdev"),
@@ -78,6 +106,13 @@ def test_the_same_object_twice_is_a_mistake_however_it_is_spelled():
     assert mistake == "routes[1]: 2001:db8::/64 in table 254 is also given at routes[0]"
 
 
+def test_a_link_is_told_by_its_namespace_and_its_name():
+    links = [{**SLAVE, "namespace": "c1"}, {**SLAVE, "namespace": "c2"}, {**SLAVE, "namespace": "/run/netns/c1"}]
+    _wanted, [mistake] = parse({"ipvlan_links": links}, "merged")
+    assert mistake == "ipvlan_links[2]: s in c1 is also given at ipvlan_links[0]"
+    assert parse({"ipvlan_links": [{"name": "s", "namespace": "c1"}]}, "deleted")[1] == []
+
+
 def test_a_sysctl_cannot_be_deleted():
     _wanted, [mistake] = parse({"sysctls": [{"name": "net.ipv4.ip_forward"}]}, "deleted")
     assert "cannot be deleted" in mistake
@@ -85,7 +120,7 @@ def test_a_sysctl_cannot_be_deleted():
 
 def test_an_unknown_kind_is_a_mistake():
     assert parse({"routs": []}, "merged")[1] == [
-        "routs: no such kind; there are sysctls, vrfs, interfaces, proxy_arp, routes, rules"
+        "routs: no such kind; there are sysctls, vrfs, namespaces, interfaces, ipvlan_links, proxy_arp, routes, rules"
     ]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import itertools
 import typing as t
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import Kernel, KernelError
@@ -19,21 +20,27 @@ class Phase(enum.IntEnum):
     REMOVE_RULES = 1
     REMOVE_ROUTES = 2
     REMOVE_PROXIES = 3
-    REMOVE_LINKS = 4
-    REMOVE_VRFS = 5
+    DOOM_LINKS = 4
+    REMOVE_LINKS = 5
+    REMOVE_VRFS = 6
+    REMOVE_NAMESPACES = 7
     HOST_SYSCTLS = 10  # before those of an interface: all.forwarding overwrites every interface's
-    VRFS = 11
-    LINKS = 12
-    MASTERS = 13  # before addresses: joining a VRF takes the IPv6 addresses away
-    LINK_ATTRIBUTES = 14
-    LINK_SYSCTLS = 15  # before up: accept_dad, accept_ra, addr_gen_mode act at that moment
-    LINK_STATES = 16
-    ADD_ADDRESSES = 17  # before removals: with its last IPv4 address an interface loses its routes
-    REMOVE_ADDRESSES = 18
-    RESTORE_ADDRESSES = 19
-    PROXIES = 20
-    ROUTES = 21
-    RULES = 22
+    NAMESPACES = 11
+    VRFS = 12
+    LINKS = 13
+    MARKS = 14  # only when all links could be created: one of that name could be someone else's
+    MASTERS = 15  # before addresses: joining a VRF takes the IPv6 addresses away
+    LINK_ATTRIBUTES = 16
+    SLAVES = 17  # after those of their masters, whose MTU overwrites theirs
+    LINK_SYSCTLS = 18  # before up: accept_dad, accept_ra, addr_gen_mode act at that moment
+    LINK_STATES = 19
+    ADD_ADDRESSES = 20  # before removals: with its last IPv4 address an interface loses its routes
+    REMOVE_ADDRESSES = 21
+    RESTORE_ADDRESSES = 22
+    PROXIES = 23
+    ROUTES = 24
+    RULES = 25
+    REMOVE_OLD_RULES = 26  # when what replaces them is there
 
 
 @dataclasses.dataclass
@@ -41,6 +48,7 @@ class Step:
     phase: Phase
     text: str
     run: t.Callable[[Kernel], None]
+    where: str = ""  # the network namespace; "" is that of this process
 
 
 class Failed(Exception):
@@ -53,16 +61,31 @@ class Failed(Exception):
 
 
 def apply(kernel: Kernel, work: list[tuple[Change, list[Step]]]) -> None:
+    """All steps of a phase go to the kernel together, and the next phase begins when all of them have succeeded.
+
+    Steps of one phase must not rely on the success of each other: those after one that fails may have been done.
+    """
     steps = sorted(
         ((step, number) for number, (_change, its_steps) in enumerate(work) for step in its_steps),
         key=lambda pair: pair[0].phase,
     )
     left = [len(its_steps) for _change, its_steps in work]
-    for step, number in steps:
-        try:
-            step.run(kernel)
-        except (KernelError, OSError) as error:
-            done = [change for number, (change, _steps) in enumerate(work) if not left[number]]
-            not_done = [change for number, (change, _steps) in enumerate(work) if left[number]]
-            raise Failed(f"cannot {step.text}: {error}", done, not_done) from error
-        left[number] -= 1
+    with kernel.batch() as batch:
+        for _phase, together in itertools.groupby(enumerate(steps), key=lambda entry: entry[1][0].phase):
+            begun = []
+            for position, (step, number) in together:
+                batch.step = position
+                try:
+                    step.run(kernel.at(step.where))
+                except (KernelError, OSError) as error:
+                    batch.failed.setdefault(position, error)
+                    break
+                begun.append((position, number))
+            batch.flush()
+            for position, number in begun:
+                left[number] -= position not in batch.failed
+            if batch.failed:
+                position, error = min(batch.failed.items())
+                done = [change for number, (change, _steps) in enumerate(work) if not left[number]]
+                not_done = [change for number, (change, _steps) in enumerate(work) if left[number]]
+                raise Failed(f"cannot {steps[position][0].text}: {error}", done, not_done) from error

@@ -8,9 +8,10 @@ Everything is asked of iproute2, not of the code that made it.
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_address, ip_interface, ip_network
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._check_command import run_json
+from ansible_collections.routed.hypervisor.plugins.module_utils._check_command import run, run_json
 
 IP = {"ipv4": ["ip", "-4", "-json"], "ipv6": ["ip", "-6", "-json"]}
 
@@ -54,6 +55,51 @@ def check_route_source(check):
     answer = run_json([*IP[family], "route", "get", check["to"]])
     source = answer[0].get("prefsrc") if answer else None
     return source == check["source"], f"source {source}" if source else "no route"
+
+
+def check_container(check):
+    """A container's link: of the intended kind, up, with exactly the intended addresses and ways out.
+
+    A way out without a gateway is None: the host's routes decide.
+    """
+    name, interface = check["namespace"], check["interface"]
+    code, output, errors = run(["ip", "-n", name, "-details", "-json", "address", "show", "dev", interface])
+    if code:
+        return False, errors.strip()
+    (link,) = filter(None, json.loads(output))
+    kind = link.get("linkinfo", {})
+    addresses = [
+        f"{address['local']}/{address['prefixlen']}" for address in link["addr_info"] if address["scope"] == "global"
+    ]
+    data = kind.get("info_data", {})
+    seen = {
+        "kind": kind.get("info_kind"),
+        "mode": data.get("mode"),
+        "flag": next((flag for flag in ("bridge", "private", "vepa") if data.get(flag)), None),
+        "state": "up" if "UP" in link["flags"] else "down",
+        "addresses": sorted(addresses),
+        "gateways": {family: _way_out(name, family, interface) for family in check["gateways"]},
+    }
+    wanted = {
+        "kind": "ipvlan",
+        "mode": check["mode"],
+        "flag": check["flag"],
+        "state": "up",
+        "addresses": sorted(check["addresses"]),
+        "gateways": check["gateways"],
+    }
+    return seen == wanted, ", ".join(f"{key} {value}" for key, value in seen.items())
+
+
+def _way_out(namespace, family, interface):
+    ways = run_json(["ip", "-n", namespace, *IP[family][1:], "route", "show", "default", "dev", interface])
+    return ways[0].get("gateway") if len(ways) == 1 else f"{len(ways)} default routes"
+
+
+def check_in_step(_check):
+    """The routing manager's own answer: what differs between GoBGP and the kernel, if anything does."""
+    code, output, errors = run(["routed-hypervisor-routes", "status"])
+    return code == 0, (output if code in (0, 1) else errors).strip()
 
 
 def check_assigned(check):

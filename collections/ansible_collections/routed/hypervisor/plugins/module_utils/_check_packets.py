@@ -14,12 +14,17 @@ MAC = re.compile(r"\b([0-9a-f]{2}(?::[0-9a-f]{2}){5})\b", re.IGNORECASE)
 HOP = re.compile(r"^\s*(\d+)\s+(\S+)")
 
 
+def inside(check):
+    """The start of a command that runs in a container of this node, where a check is made from inside one."""
+    return ["ip", "netns", "exec", check["namespace"]] if check.get("namespace") else []
+
+
 def check_ping(check):
     """One echo request; the kernel's source address unless one is given."""
     argv = ["ping", "-6" if check["family"] == "ipv6" else "-4", "-n", "-c", "1", "-W", "1"]
     if check.get("source"):
         argv += ["-I", check["source"]]
-    code, output, errors = run([*argv, check["to"]])
+    code, output, errors = run([*inside(check), *argv, check["to"]])
     if code > 2:
         return False, errors.strip() or f"ping ended with {code}"
     answered = code == 0
@@ -49,13 +54,17 @@ def parse_trace(text):
 
 
 def check_neighbor(check):
-    """Who answers ARP or a neighbour solicitation for an address, as seen on the wire."""
+    """Who answers ARP or a neighbour solicitation for an address, as seen on the wire; without `mac`, anyone may."""
     ask = _ask_arp if check["family"] == "ipv4" else _ask_ndp
     try:
         macs = ask(check["interface"], check["to"])
     except OSError as error:
         return False, str(error)
-    return macs == [check["mac"].lower()], ", ".join(macs) or "no answer"
+    if check.get("expect", "reply") == "silence":
+        passed = not macs
+    else:
+        passed = len(macs) == 1 and macs[0] == (check["mac"] or macs[0]).lower()
+    return passed, ", ".join(macs) or "no answer"
 
 
 def _ask_arp(interface, target):

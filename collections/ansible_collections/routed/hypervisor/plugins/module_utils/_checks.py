@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_bird as bird
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_gobgp as gobgp
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_kernel as kernel
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_packets as packets
 
@@ -31,6 +32,9 @@ class Snapshot:
     def bgp(self):
         return self._once("bgp", bird.bgp_sessions)
 
+    def gobgp(self, instance):
+        return self._once(("gobgp", instance), lambda: gobgp.sessions(instance))
+
     def bfd(self):
         return self._once("bfd", bird.bfd_sessions)
 
@@ -38,13 +42,22 @@ class Snapshot:
         return self._once((family, table), lambda: kernel.routes(family, table))
 
 
+def check_bgp(check, now):
+    """A session of the daemon that the check names: bird, unless it says otherwise."""
+    if check.get("daemon", "bird") == "gobgp":
+        return gobgp.check_bgp(check, now.gobgp(check["instance"]))
+    return bird.check_bgp(check, now.bgp())
+
+
 # What is read from a snapshot: (check, snapshot) -> (passed, what was seen).
 STATE_CHECKS = {
-    "bgp": lambda check, now: bird.check_bgp(check, now.bgp()),
+    "bgp": check_bgp,
     "bfd": lambda check, now: bird.check_bfd(check, now.bfd()),
     "route": lambda check, now: kernel.check_route(check, now.routes(check["family"], check["table"])),
     "rules": lambda check, now: kernel.check_rules(check),
     "route_source": lambda check, now: kernel.check_route_source(check),
+    "container": lambda check, now: kernel.check_container(check),
+    "in_step": lambda check, now: kernel.check_in_step(check),
     "lease": lambda check, now: kernel.check_assigned(check),
     "slaac": lambda check, now: kernel.check_assigned(check),
 }

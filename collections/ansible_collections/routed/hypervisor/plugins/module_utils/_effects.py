@@ -33,6 +33,7 @@ class Effects:
         self.without_ipv4: set[str] = set()
         self.lost_sources: set[str] = set()
         self.lost_routes: set[t.Hashable] = set()
+        self.mtus: dict[str, int] = {}  # of interfaces that get a new one: so do their ipvlan links
 
     def foresee(self, kind: str, have: Have, want: list[Item]) -> Have:
         """`have` as it will be when the turn of this kind comes."""
@@ -42,6 +43,9 @@ class Effects:
                 if not item.creates:  # made in this run: the peer of a veth, a VRF
                     seen.setdefault(item.key, self._new_interface(item))
             return seen
+        if kind == "ipvlan_links":
+            seen = {key: self._slave(item) for key, item in have.items()}
+            return {key: item for key, item in seen.items() if item.hints["master"] not in self.remade}
         if kind == "proxy_arp":
             return self._ports(have, want)
         if kind == "routes":
@@ -63,6 +67,9 @@ class Effects:
         elif kind == "interfaces":
             self._replace_children(changes, have, want)
             self._disturb(self.vrf_changes + changes, changes, have)
+            self.mtus = {change.item.key: change.after["mtu"] for change in changes if change.after.get("mtu")}
+        elif kind == "ipvlan_links":
+            self._disturb_host_side(changes, have)
 
     def _interface(self, item: Item) -> Item:
         attributes = dict(item.attributes)
@@ -72,6 +79,32 @@ class Effects:
         if sysctls:
             attributes["sysctls"] = {key: self.spread.get(key, value) for key, value in sysctls.items()}
         return dataclasses.replace(item, attributes=attributes)
+
+    def _slave(self, item: Item) -> Item:
+        where, name = item.key
+        attributes = dict(item.attributes)
+        attributes["mtu"] = self.mtus.get(item.hints["master"], attributes["mtu"])
+        if not where and name in self.freed:
+            attributes["vrf"] = None
+            attributes["addresses"] = {a: value for a, value in attributes["addresses"].items() if ":" not in a}
+        if not where:
+            attributes["sysctls"] = {key: self.spread.get(key, value) for key, value in attributes["sysctls"].items()}
+        return dataclasses.replace(item, attributes=attributes)
+
+    def _disturb_host_side(self, changes: list[Change], have: Have) -> None:
+        """What proxy entries and routes on the host lose with links that are on the host, too."""
+        for change in changes:
+            where, name = change.item.key
+            if where:
+                continue
+            if change.op != "change":
+                self.remade.add(name)
+            elif "vrf" in change.after or change.after.get("state") == "down":
+                self.disturbed.add(name)
+            if _interface_steps.without_ipv4(change):
+                self.without_ipv4.add(name)
+            gone = set(change.before.get("addresses", {})) - set(change.after.get("addresses", {}))
+            self.lost_sources |= {str(ipaddress.ip_interface(address).ip) for address in gone}
 
     @staticmethod
     def _new_interface(item: Item) -> Item:

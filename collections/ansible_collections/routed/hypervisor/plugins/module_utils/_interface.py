@@ -16,6 +16,12 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     has_address_protocol,
     read_sysctl,
 )
+from ansible_collections.routed.hypervisor.plugins.module_utils._link_members import (
+    MEMBERS,
+    parse_addresses,
+    parse_sysctls,
+    show_members,
+)
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
 from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Link, Snapshot
 
@@ -41,16 +47,7 @@ class Interfaces(Kind):
         "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
         "mtu": {"type": "int"},
         "mac": {"type": "str"},
-        "addresses": {
-            "type": "list",
-            "elements": "dict",
-            "options": {
-                "address": {"type": "str", "required": True},
-                "scope": {"type": "str", "choices": ["global", "link", "host"]},
-                "nodad": {"type": "bool"},
-            },
-        },
-        "sysctls": {"type": "dict", "options": {"ipv4": {"type": "dict"}, "ipv6": {"type": "dict"}}},
+        **MEMBERS,
     }
 
     def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
@@ -78,8 +75,8 @@ class Interfaces(Kind):
         if "mac" in given:
             given["mac"] = _mac(given["mac"], f"{place}.mac", mistakes)
         item = Item(name, name, given, creates="type" in given, place=place)
-        self._addresses(item, entry.get("addresses"), mistakes)
-        self._sysctls(item, entry.get("sysctls"), mistakes)
+        parse_addresses(item, entry.get("addresses"), mistakes)
+        parse_sysctls(item, entry.get("sysctls"), mistakes)
         return item
 
     def _check_type(self, given: dict, place: str, mistakes: options.Mistakes) -> None:
@@ -93,47 +90,6 @@ class Interfaces(Kind):
                     mistakes.at(f"{place}.{key}", f"is only for type {other}")
         if kind != "bridge" and "vlan_filtering" in given:
             mistakes.at(f"{place}.vlan_filtering", "is only for type bridge")
-
-    def _addresses(self, item: Item, entries: list | None, mistakes: options.Mistakes) -> None:
-        if entries is None:
-            return
-        members: dict[str, dict] = {}
-        for number, entry in enumerate(entries):
-            place = f"{item.place}.addresses[{number}]"
-            parsed = (
-                options.interface_address(entry["address"], f"{place}.address", mistakes)
-                if "address" in entry
-                else None
-            )
-            if parsed is None:
-                continue
-            if parsed.ip.is_multicast or parsed.ip.is_unspecified:
-                mistakes.at(f"{place}.address", f"{parsed} cannot be an interface's address")
-            if parsed.version == 6 and item.attributes.get("mtu", 1280) < 1280:
-                mistakes.at(f"{place}.address", f"IPv6 needs an MTU of 1280 or more, not {item.attributes['mtu']}")
-            if parsed.version == 6 and "scope" in entry:
-                mistakes.at(f"{place}.scope", "is for IPv4 addresses; the kernel derives that of an IPv6 address")
-            if str(parsed) in members:
-                mistakes.at(f"{place}.address", f"{parsed} is given twice")
-            members[str(parsed)] = {"scope": entry["scope"]} if "scope" in entry else {}
-            if entry.get("nodad"):
-                item.hints.setdefault("nodad", set()).add(str(parsed))
-        item.attributes["addresses"] = members
-
-    def _sysctls(self, item: Item, families: dict | None, mistakes: options.Mistakes) -> None:
-        if families is None:
-            return
-        members = {}
-        for family, values in families.items():
-            for key, value in values.items():
-                place = f"{item.place}.sysctls.{family}.{key}"
-                if not str(key).replace("_", "").isalnum():
-                    mistakes.at(place, f"{key!r} is no name of a sysctl")
-                elif isinstance(value, (dict, list)) or value is None:
-                    mistakes.at(place, f"must be a single value, not {value!r}")
-                else:
-                    members[f"{family}.{key}"] = options.sysctl_value(value)
-        item.attributes["sysctls"] = members
 
     def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
         defaults: dict[str, t.Any] = {"vrf": None, "bridge": None}
@@ -153,6 +109,8 @@ class Interfaces(Kind):
     def gather(self, snapshot: Snapshot, want: list[Item], planned: t.Any = None) -> dict[t.Hashable, Item]:
         found: dict[t.Hashable, Item] = {}
         for link in snapshot.links.values():
+            if link.owned and link.kind == "ipvlan":
+                continue  # of the kind ipvlan_links
             found[link.name] = Item(
                 link.name,
                 link.name,
@@ -164,8 +122,8 @@ class Interfaces(Kind):
             )
         for message, attributes in snapshot.addresses:
             name = snapshot.names.get(message["index"])
-            if name and (attributes.get("IFA_FLAGS") or message["flags"]) & PERMANENT:
-                _add_address(found[name], message, attributes)
+            if name in found:
+                observe_address(found[name], message, attributes)
         for item in want:
             if item.key in found:
                 values = {key: read_sysctl(sysctl_path(item.key, key)) for key in item.attributes.get("sysctls", {})}
@@ -181,16 +139,7 @@ class Interfaces(Kind):
         return _interface_steps.steps(change)
 
     def show(self, item: Item) -> dict[str, t.Any]:
-        shown = {"name": item.key, **{key: value for key, value in item.attributes.items() if value is not None}}
-        if "addresses" in shown:
-            shown["addresses"] = [{"address": address, **value} for address, value in shown["addresses"].items()]
-        if "sysctls" in shown:
-            families: dict[str, dict] = {}
-            for key, value in shown.pop("sysctls").items():
-                families.setdefault(key.split(".", 1)[0], {})[key.split(".", 1)[1]] = value
-            if families:
-                shown["sysctls"] = families
-        return shown
+        return show_members({"name": item.key, **{k: v for k, v in item.attributes.items() if v is not None}})
 
 
 def _mac(text: str, place: str, mistakes: options.Mistakes) -> str:
@@ -228,7 +177,10 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
     return attributes
 
 
-def _add_address(item: Item, message: t.Any, attributes: dict) -> None:
+def observe_address(item: Item, message: t.Any, attributes: dict) -> None:
+    """Adds an address to a link that was observed, unless it was learned."""
+    if not (attributes.get("IFA_FLAGS") or message["flags"]) & PERMANENT:
+        return
     version = VERSIONS[message["family"]]
     text = attributes.get("IFA_LOCAL") or attributes["IFA_ADDRESS"]
     key = f"{options.address(text, '', options.Mistakes())}/{message['prefixlen']}"

@@ -16,6 +16,10 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import
 def check(want: list[Item], snapshot: Snapshot, planned: t.Any, mistakes: Mistakes) -> None:
     _vlans(want, snapshot, planned, mistakes)
     for item in want:
+        link = snapshot.links.get(item.key)
+        if planned.links.get(item.key) == "ipvlan" and link and link.owned:
+            mistakes.at(f"{item.place}.name", f"{item.key} is a link of the kind ipvlan_links; it is configured there")
+            continue
         if item.creates and item.key in planned.tables:
             mistakes.at(f"{item.place}.name", f"{item.key} is a VRF")
         if not item.creates and item.key not in planned.links:

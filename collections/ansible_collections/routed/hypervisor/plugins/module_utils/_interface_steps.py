@@ -11,19 +11,17 @@ import typing as t
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     ADDRESS,
+    BEING_CREATED,
     CREATE,
     FAMILIES,
+    IFF_UP,
     LINK,
-    MARK,
     PROTOCOL,
     REPLACE,
     Kernel,
-    link_index,
-    write_sysctl,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._link import delete_link
+from ansible_collections.routed.hypervisor.plugins.module_utils._link import deletion, mark_link, set_link
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item
-from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import BEING_CREATED, IFF_UP
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 NODAD = 0x02  # IFA_F_NODAD
@@ -35,12 +33,13 @@ def steps(change: Change) -> list[Step]:
     name = change.item.key
     result: list[Step] = []
     if change.op in ("delete", "replace"):
-        result.append(Step(Phase.REMOVE_LINKS, f"delete interface {name}", lambda kernel: delete_link(kernel, name)))
+        result += deletion(f"interface {name}", name)
     if change.want is None:
         return result
     new = change.want.attributes
     if change.op in ("create", "replace"):
         result.append(Step(Phase.LINKS, f"create interface {name}", lambda kernel: _create(kernel, name, new)))
+        result.append(mark_link(f"interface {name}", name))
         todo: dict[str, t.Any] = {key: value for key, value in new.items() if value is not None}
         gone: dict[str, t.Any] = {}
         if change.op == "replace":  # what others had put on it goes with it; ours comes back
@@ -63,7 +62,7 @@ def steps(change: Change) -> list[Step]:
             Step(
                 Phase.LINK_ATTRIBUTES,
                 f"set {' and '.join(k for k in ('mtu', 'mac') if todo.get(k))} of {name}",
-                lambda kernel: _set(kernel, name, settings),
+                lambda kernel: set_link(kernel, name, settings),
             )
         )
     if "vlan_filtering" in todo and change.op == "change":
@@ -73,19 +72,10 @@ def steps(change: Change) -> list[Step]:
             Step(
                 Phase.LINK_ATTRIBUTES,
                 f"set vlan_filtering of {name}",
-                lambda kernel: _set(kernel, name, [("IFLA_LINKINFO", info)]),
+                lambda kernel: set_link(kernel, name, [("IFLA_LINKINFO", info)]),
             )
         )
-    for key, value in todo.get("sysctls", {}).items():
-        family, sysctl = key.split(".", 1)
-        path = f"{family}/conf/{name}/{sysctl}"
-        result.append(
-            Step(
-                Phase.LINK_SYSCTLS,
-                f"set net.{path.replace('/', '.')} to {value}",
-                lambda kernel, path=path, value=value: write_sysctl(path, value),
-            )
-        )
+    result += sysctl_steps(name, todo.get("sysctls", {}))
     if "state" in todo:
         up = todo["state"] == "up"
         if up or change.op == "change":
@@ -93,19 +83,36 @@ def steps(change: Change) -> list[Step]:
                 Step(
                     Phase.LINK_STATES,
                     f"set {name} {todo['state']}",
-                    lambda kernel: _set(kernel, name, [], flags=IFF_UP if up else 0, change=IFF_UP),
+                    lambda kernel: set_link(kernel, name, [], flags=IFF_UP if up else 0, change=IFF_UP),
                 )
             )
-    return result + _address_steps(change, name, todo.get("addresses", {}), gone.get("addresses", {}))
+    return result + address_steps(name, change.want, todo.get("addresses", {}), gone.get("addresses", {}))
 
 
-def _address_steps(change: Change, name: str, come: dict, gone: dict) -> list[Step]:
+def sysctl_steps(name: str, values: dict[str, str], where: str = "") -> list[Step]:
+    result = []
+    for key, value in values.items():
+        family, sysctl = key.split(".", 1)
+        path = f"{family}/conf/{name}/{sysctl}"
+        result.append(
+            Step(
+                Phase.LINK_SYSCTLS,
+                f"set net.{path.replace('/', '.')} to {value}",
+                lambda kernel, path=path, value=value: kernel.write_sysctl(path, value),
+                where,
+            )
+        )
+    return result
+
+
+def address_steps(name: str, item: Item, come: dict, gone: dict, where: str = "") -> list[Step]:
+    """`come` and `gone` are members of the item's addresses; `where` is the namespace that it is in."""
     result = []
     for address in come:
         if address in gone:  # the scope cannot be changed in place
-            result.append(_removal(name, address, Phase.ADD_ADDRESSES))
-        result.append(_addition(t.cast(Item, change.want), address, PROTOCOL, Phase.ADD_ADDRESSES))
-    result += [_removal(name, address, Phase.REMOVE_ADDRESSES) for address in gone if address not in come]
+            result.append(_removal(name, address, Phase.ADD_ADDRESSES, where))
+        result.append(addition(name, item, address, PROTOCOL, Phase.ADD_ADDRESSES, where))
+    result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in gone if address not in come]
     return result
 
 
@@ -116,12 +123,12 @@ def restore(change: Change) -> list[Step]:
         for address in item.attributes.get("addresses", {}):
             protocol = item.hints.get("protocols", {}).get(address, PROTOCOL)
             if protocol not in KERNEL_PROTOCOLS:
-                result.append(_addition(item, address, protocol, Phase.RESTORE_ADDRESSES))
+                result.append(addition(item.key, item, address, protocol, Phase.RESTORE_ADDRESSES))
     return result
 
 
-def _addition(item: Item, address: str, protocol: int, phase: Phase) -> Step:
-    name, value = item.key, item.attributes["addresses"][address]
+def addition(name: str, item: Item, address: str, protocol: int, phase: Phase, where: str = "") -> Step:
+    value = item.attributes["addresses"][address]
     nodad = address in item.hints.get("nodad", ())
     parsed = ipaddress.ip_interface(address)
     default = "host" if parsed.version == 4 and parsed.ip.is_loopback else "global"
@@ -130,7 +137,7 @@ def _addition(item: Item, address: str, protocol: int, phase: Phase) -> Step:
         fields = {
             "family": FAMILIES[parsed.version],
             "prefixlen": parsed.network.prefixlen,
-            "index": link_index(name),
+            "index": kernel.index(name),
             "scope": SCOPE_NUMBERS.get(value.get("scope", default), 0) if parsed.version == 4 else 0,
         }
         text = str(parsed.ip)
@@ -142,18 +149,18 @@ def _addition(item: Item, address: str, protocol: int, phase: Phase) -> Step:
         ]
         kernel.new(ADDRESS, fields, attributes, flags=CREATE | REPLACE)
 
-    return Step(phase, f"add address {address} to {name}", run)
+    return Step(phase, f"add address {address} to {item.label}", run, where)
 
 
-def _removal(name: str, address: str, phase: Phase) -> Step:
+def _removal(name: str, address: str, phase: Phase, where: str = "") -> Step:
     parsed = ipaddress.ip_interface(address)
 
     def run(kernel: Kernel) -> None:
-        fields = {"family": FAMILIES[parsed.version], "prefixlen": parsed.network.prefixlen, "index": link_index(name)}
-        text = str(parsed.ip)
+        index, text = kernel.index(name), str(parsed.ip)
+        fields = {"family": FAMILIES[parsed.version], "prefixlen": parsed.network.prefixlen, "index": index}
         kernel.delete(ADDRESS, fields, [("IFA_LOCAL", text), ("IFA_ADDRESS", text)], missing_ok=True)
 
-    return Step(phase, f"remove address {address} from {name}", run)
+    return Step(phase, f"remove address {address} from {name}", run, where)
 
 
 def _create(kernel: Kernel, name: str, new: dict) -> None:
@@ -161,7 +168,7 @@ def _create(kernel: Kernel, name: str, new: dict) -> None:
     data: list[tuple] = []
     attributes: list[tuple] = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED)]
     if kind == "vlan":
-        attributes.append(("IFLA_LINK", link_index(new["parent"])))
+        attributes.append(("IFLA_LINK", kernel.index(new["parent"])))
         data.append(("IFLA_VLAN_ID", new["vlan_id"]))
     elif kind == "veth":
         data.append((VETH_PEER, {"attrs": [("IFLA_IFNAME", new["peer"])]}))
@@ -169,15 +176,10 @@ def _create(kernel: Kernel, name: str, new: dict) -> None:
         data.append(("IFLA_BR_VLAN_FILTERING", int(new.get("vlan_filtering", False))))
     info = [("IFLA_INFO_KIND", kind), *([("IFLA_INFO_DATA", {"attrs": data})] if data else [])]
     kernel.new(LINK, {}, [*attributes, ("IFLA_LINKINFO", {"attrs": info})])
-    _set(kernel, name, [("IFLA_IFALIAS", MARK), ("IFLA_GROUP", 0)])
-
-
-def _set(kernel: Kernel, name: str, attributes: list[tuple], **fields: int) -> None:
-    kernel.new(LINK, fields, [("IFLA_IFNAME", name), *attributes], flags=0)
 
 
 def _set_master(kernel: Kernel, name: str, master: str | None) -> None:
-    _set(kernel, name, [("IFLA_MASTER", link_index(master) if master else 0)])
+    set_link(kernel, name, [("IFLA_MASTER", kernel.index(master) if master else 0)])
 
 
 def disturbed(changes: list[Change], have: dict[t.Hashable, Item], loose: set[str]) -> set[str]:

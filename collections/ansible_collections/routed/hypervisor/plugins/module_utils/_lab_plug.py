@@ -15,7 +15,8 @@ import typing as t
 
 from ._lab_cable import DOOMED, GROUP, Cable, End, Links, Observed, Plan, alias, is_ours
 from ._lab_node import Node, read_node
-from ._link_messages import Network, change_link, create_veth, delete_group
+from ._link_messages import change_link, create_veth, delete_group
+from ._rtnetlink import Network
 
 
 class Networks:

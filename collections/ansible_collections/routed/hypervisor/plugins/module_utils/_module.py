@@ -14,6 +14,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils import _network
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Failed
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import PYROUTE2_ERROR, Kernel, KernelError
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import STATES, Change, Item, Refused
+from ansible_collections.routed.hypervisor.plugins.module_utils._rtnetlink import Refusal
 from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import Snapshot
 from ansible_collections.routed.hypervisor.plugins.module_utils._text import to_text
 
@@ -82,8 +83,10 @@ def _main(spec: dict[str, t.Any], kinds_of: t.Callable, single: str | None) -> N
         module.exit_json(**_run(module, kernel, wanted, state, single))
     except Refused as refused:
         module.fail_json(msg=_refusal(refused.mistakes), mistakes=refused.mistakes)
-    except KernelError as error:
+    except (KernelError, OSError) as error:
         module.fail_json(msg=f"The kernel refused: {error}", errno=error.errno)
+    except Refusal as refusal:
+        module.fail_json(msg=f"The kernel refused: {refusal}", errno=refusal.code)
     finally:
         kernel.close()
 

@@ -24,6 +24,7 @@ MS_NOEXEC = 0x8
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
+MS_SHARED = 0x100000
 MNT_DETACH = 0x2
 
 PR_SET_PDEATHSIG = 1
@@ -64,6 +65,10 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
         ctypes.c_ulong(flags),
         os.fsencode(options) or None,
     )
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    _call(f"umount {target}", _libc.umount2, os.fsencode(target), ctypes.c_int(flags))
 
 
 def become_root(directory: str) -> None:

@@ -15,7 +15,10 @@ from ansible_collections.routed.hypervisor.plugins.module_utils import _effects,
 from ansible_collections.routed.hypervisor.plugins.module_utils import _options as options
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import apply
 from ansible_collections.routed.hypervisor.plugins.module_utils._interface import Interfaces
+from ansible_collections.routed.hypervisor.plugins.module_utils._ipvlan import IpvlanLinks
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import Kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils._namespace import Namespaces
+from ansible_collections.routed.hypervisor.plugins.module_utils._namespace_names import Spaces
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Refused, plan
 from ansible_collections.routed.hypervisor.plugins.module_utils._proxy_arp import ProxyArp
 from ansible_collections.routed.hypervisor.plugins.module_utils._route import Routes
@@ -25,7 +28,9 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._sysctl import S
 from ansible_collections.routed.hypervisor.plugins.module_utils._vrf import Vrfs
 
 # In this order they are planned: each stands on those before it.
-KINDS: dict[str, t.Any] = {kind.name: kind for kind in (Sysctls(), Vrfs(), Interfaces(), ProxyArp(), Routes(), Rules())}
+_KINDS = (Sysctls(), Vrfs(), Namespaces(), Interfaces(), IpvlanLinks(), ProxyArp(), Routes(), Rules())
+KINDS: dict[str, t.Any] = {kind.name: kind for kind in _KINDS}
+DEFAULT_MTUS = {"dummy": 1500, "veth": 1500, "bridge": 1500}
 Wanted = dict[str, list[Item]]
 
 
@@ -62,8 +67,24 @@ class Planned:
     links: dict[str, str | None]
     states: dict[str, str]
     old_tables: set[int]  # of the VRFs there are now
-    everything: bool  # the user wants to see all objects
+    state: str
+    spaces: Spaces | None = None  # network namespaces, where they matter
+    new_namespaces: set[str] = dataclasses.field(default_factory=set)
+    old_namespaces: set[str] = dataclasses.field(default_factory=set)  # that go
+    interfaces: dict[t.Hashable, dict[str, t.Any]] = dataclasses.field(default_factory=dict)  # as they will be
     lost_routes: set[t.Hashable] = dataclasses.field(default_factory=set)
+
+    @property
+    def everything(self) -> bool:
+        """Whether the user wants to see all objects."""
+        return self.state == "gathered"
+
+    def mtu(self, name: str) -> int | None:
+        """The MTU that an interface will have; None if that is not known."""
+        attributes = self.interfaces.get(name, {})
+        if not attributes.get("mtu") and attributes.get("type") == "vlan":
+            attributes = self.interfaces.get(attributes.get("parent"), {})
+        return attributes.get("mtu") or DEFAULT_MTUS.get(attributes.get("type"))
 
     def down(self, name: str) -> bool:
         return self.states.get(name) == "down"
@@ -85,10 +106,12 @@ def _foresee_names(snapshot: Snapshot, wanted: Wanted, state: str) -> Planned:
     old_tables = set(tables.values())
     links = {link.name: link.kind for link in snapshot.links.values()}
     states = {link.name: "up" if link.up else "down" for link in snapshot.links.values()}
+    names = {kind: {item.key for item in items} for kind, items in wanted.items()}
+    names["ipvlan_links"] = {name for where, name in names.get("ipvlan_links", ())}
     if state == "overridden":
         for link in snapshot.links.values():
-            kind = "vrfs" if link.kind == "vrf" else "interfaces"
-            if link.owned and kind in wanted and link.name not in {item.key for item in wanted[kind]}:
+            kind = {"vrf": "vrfs", "ipvlan": "ipvlan_links"}.get(link.kind, "interfaces")
+            if link.owned and kind in wanted and link.name not in names[kind]:
                 links.pop(link.name)
                 tables.pop(link.name, None)
     for item in wanted.get("vrfs", []):
@@ -100,7 +123,12 @@ def _foresee_names(snapshot: Snapshot, wanted: Wanted, state: str) -> Planned:
             links[item.key] = item.attributes["type"]
             if item.attributes.get("peer"):
                 links.setdefault(item.attributes["peer"], None)
-    return Planned(tables, links, states, old_tables, state == "gathered")
+    planned = Planned(tables, links, states, old_tables, state)
+    if "ipvlan_links" in wanted:
+        planned.spaces = snapshot.spaces
+        if state != "deleted":
+            planned.new_namespaces = {item.key for item in wanted.get("namespaces", [])}
+    return planned
 
 
 def plan_all(snapshot: Snapshot, wanted: Wanted, state: str) -> Outcome:
@@ -115,6 +143,8 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str) -> Outcome:
         if name not in wanted:
             continue
         want = wanted[name]
+        if name == "ipvlan_links":
+            _look_at_masters(outcome, snapshot)
         kind.settle(want, planned, mistakes if state != "deleted" else options.Mistakes())
         have = kind.gather(snapshot, want, planned)
         outcome.have[name] = have
@@ -130,10 +160,26 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str) -> Outcome:
         effects.after(name, outcome.changes[name], have, want)
         if name == "routes":
             planned.lost_routes = effects.lost_routes
-            mistakes += kind.conflicts(outcome.changes[name], snapshot) if not mistakes else []
+        if name in ("routes", "ipvlan_links") and not mistakes:
+            mistakes += kind.conflicts(outcome.changes[name], snapshot)
     if mistakes:
         raise Refused(mistakes)
     return outcome
+
+
+def _look_at_masters(outcome: Outcome, snapshot: Snapshot) -> None:
+    """Interfaces and namespaces as they will be when the turn of ipvlan links comes."""
+    have = outcome.have["interfaces"] if "interfaces" in outcome.have else KINDS["interfaces"].gather(snapshot, [])
+    interfaces = {key: item.attributes for key, item in have.items()}
+    for change in outcome.changes.get("interfaces", []):
+        if change.want is None:
+            interfaces.pop(change.item.key, None)
+        else:
+            interfaces[change.item.key] = change.want.attributes
+    outcome.planned.interfaces = interfaces
+    for change in outcome.changes.get("namespaces", []):
+        if change.op == "delete":
+            outcome.planned.old_namespaces.add(change.item.key)
 
 
 def _parents_first(items: list[Item], mistakes: options.Mistakes) -> list[Item]:

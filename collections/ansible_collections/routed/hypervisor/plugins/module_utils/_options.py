@@ -9,6 +9,7 @@ argument specification is walked here, and Ansible's words are used only where t
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import typing as t
 
@@ -96,6 +97,20 @@ def interface_name(name: str, place: str, mistakes: Mistakes) -> bool:
     else:
         return True
     return False
+
+
+def namespace_name(name: str, place: str, mistakes: Mistakes) -> bool:
+    """A file name below /run/netns, as `ip netns` has it."""
+    if not name or name in (".", "..") or "/" in name or "\0" in name or len(name.encode()) > 255:
+        mistakes.at(place, f"{name!r} is no name of a namespace (1 to 255 characters, no '/')")
+        return False
+    return True
+
+
+def like(name: str, names: t.Iterable[str]) -> str:
+    """The end of a sentence about a name that there is not: the one that may have been meant, or nothing."""
+    near = difflib.get_close_matches(name, list(names), 1)
+    return f"; do you mean {near[0]}?" if near else ""
 
 
 def address(text: str, place: str, mistakes: Mistakes) -> t.Any:

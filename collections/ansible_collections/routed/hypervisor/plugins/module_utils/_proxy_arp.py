@@ -16,7 +16,6 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     PROTOCOL,
     REPLACE,
     Kernel,
-    link_index,
     read_sysctl,
     write_sysctl,
 )
@@ -119,7 +118,7 @@ def _entry(name: str, address: str, present: bool) -> Step:
     version = 6 if ":" in address else 4
 
     def run(kernel: Kernel) -> None:
-        fields = {"family": FAMILIES[version], "ifindex": link_index(name), "flags": NTF_PROXY}
+        fields = {"family": FAMILIES[version], "ifindex": kernel.index(name), "flags": NTF_PROXY}
         if present:
             kernel.new(NEIGHBOR, fields, [("NDA_DST", address), ("NDA_PROTOCOL", PROTOCOL)], flags=CREATE | REPLACE)
         else:

@@ -16,7 +16,6 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     REPLACE,
     ROUTE,
     Kernel,
-    link_index,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item
 
@@ -57,14 +56,14 @@ def _write(kernel: Kernel, item: Item, flags: int) -> None:
     hops = wanted["nexthops"]
     if len(hops) == 1:
         fields["flags"] = ONLINK if hops[0].get("onlink") else 0
-        attributes += _hop_attributes(hops[0])
+        attributes += _hop_attributes(kernel, hops[0])
     elif hops:
         attributes.append(
             (
                 "RTA_MULTIPATH",
                 [
                     {
-                        "oif": link_index(hop["interface"]) if hop.get("interface") else 0,
+                        "oif": kernel.index(hop["interface"]) if hop.get("interface") else 0,
                         "hops": hop.get("weight", 1) - 1,
                         "flags": ONLINK if hop.get("onlink") else 0,
                         "attrs": [("RTA_GATEWAY", hop["gateway"])] if hop.get("gateway") else [],
@@ -79,6 +78,6 @@ def _write(kernel: Kernel, item: Item, flags: int) -> None:
     kernel.new(ROUTE, fields, attributes, flags=flags)
 
 
-def _hop_attributes(hop: dict) -> list[tuple]:
-    index = link_index(hop["interface"]) if hop.get("interface") else None
+def _hop_attributes(kernel: Kernel, hop: dict) -> list[tuple]:
+    index = kernel.index(hop["interface"]) if hop.get("interface") else None
     return [("RTA_GATEWAY", hop.get("gateway")), ("RTA_OIF", index)]

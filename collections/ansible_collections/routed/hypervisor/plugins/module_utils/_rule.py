@@ -120,7 +120,7 @@ class Rules(Kind):
         if change.op != "delete":
             steps.append(Step(Phase.RULES, f"add rule {label}", lambda kernel: _send(kernel.new, change.want)))
         if change.op in ("delete", "change"):  # there is no replacing: the new one comes before the old one goes
-            phase = Phase.RULES if change.op == "change" else Phase.REMOVE_RULES
+            phase = Phase.REMOVE_OLD_RULES if change.op == "change" else Phase.REMOVE_RULES
             steps.append(Step(phase, f"delete rule {label}", lambda kernel: _send(kernel.delete, change.have)))
         return steps
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import socket
+import sys
 import typing as t
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     ADDRESS,
+    BEING_CREATED,
+    DOOMED,
     FAMILIES,
-    LINK,
     MARK,
     NEIGHBOR,
     PROTOCOL,
@@ -22,11 +25,16 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     Kernel,
     KernelError,
 )
+from ansible_collections.routed.hypervisor.plugins.module_utils._link_messages import Link as LinkMessage
+from ansible_collections.routed.hypervisor.plugins.module_utils._namespace_names import Spaces
 
-BEING_CREATED = 0x52480000  # link group; an alias can only be set on a link that exists, and we may be killed between
-IFF_UP = 0x1
 NTF_PROXY = 0x8
-SKIP_STATISTICS = 0x8  # RTEXT_FILTER_SKIP_STATS: half of a link's message
+DATA = {  # what only links of a kind have, by number: whole numbers of any width
+    "bridge": {7: "IFLA_BR_VLAN_FILTERING"},
+    "ipvlan": {1: "IFLA_IPVLAN_MODE", 2: "IFLA_IPVLAN_FLAGS"},
+    "vlan": {1: "IFLA_VLAN_ID"},
+    "vrf": {1: "IFLA_VRF_TABLE"},
+}
 VERSIONS = {socket.AF_INET: 4, socket.AF_INET6: 6}
 
 
@@ -41,16 +49,34 @@ class Link:
     mtu: int
     mac: str | None
     master: str | None
-    parent: str | None  # of a VLAN; the peer of a veth; None where it is in another namespace
-    data: dict
+    parent: str | None  # of a VLAN or an ipvlan; the peer of a veth; None where it is in another namespace
+    data: dict[str, int]
 
     @property
     def owned(self) -> bool:
-        return self.alias == MARK or self.group == BEING_CREATED
+        return self.alias == MARK or self.half_made
 
     @property
     def half_made(self) -> bool:
-        return self.group == BEING_CREATED
+        return self.group in (BEING_CREATED, DOOMED)
+
+
+def describe(link: LinkMessage, names: dict[int, str]) -> Link:
+    """`names` are those of the links in the same namespace, by index."""
+    decoders = DATA.get(link.kind, {})
+    return Link(
+        name=link.name,
+        index=link.index,
+        kind=link.kind or None,
+        alias=link.alias or None,
+        group=link.group,
+        up=link.up,
+        mtu=link.mtu,
+        mac=link.mac or None,
+        master=names.get(link.master),
+        parent=names.get(link.peer) if link.peer_network is None else None,
+        data={name: int.from_bytes(link.data[n], sys.byteorder) for n, name in decoders.items() if n in link.data},
+    )
 
 
 class Snapshot:
@@ -58,29 +84,25 @@ class Snapshot:
         self.kernel = kernel
 
     @functools.cached_property
+    def spaces(self) -> Spaces:
+        return Spaces()
+
+    def look_into(self, where: str) -> Kernel | None:
+        """Another namespace; None if it went with its last process, or may not be entered by someone who only looks."""
+        try:
+            return self.kernel.at(where)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            if os.geteuid() == 0:
+                raise
+            return None
+
+    @functools.cached_property
     def links(self) -> dict[str, Link]:
-        found = self.kernel.dump(LINK, attributes=[("IFLA_EXT_MASK", SKIP_STATISTICS)])
-        names = {message["index"]: attributes["IFLA_IFNAME"] for message, attributes in found}
-        result = {}
-        for message, attributes in found:
-            info = dict((attributes.get("IFLA_LINKINFO") or {"attrs": []})["attrs"])
-            data = info.get("IFLA_INFO_DATA")
-            elsewhere = attributes.get("IFLA_LINK_NETNSID") is not None
-            link = Link(
-                name=attributes["IFLA_IFNAME"],
-                index=message["index"],
-                kind=info.get("IFLA_INFO_KIND"),
-                alias=attributes.get("IFLA_IFALIAS"),
-                group=attributes.get("IFLA_GROUP") or 0,
-                up=bool(message["flags"] & IFF_UP),
-                mtu=attributes.get("IFLA_MTU") or 0,
-                mac=attributes.get("IFLA_ADDRESS"),
-                master=names.get(attributes.get("IFLA_MASTER")),
-                parent=None if elsewhere else names.get(attributes.get("IFLA_LINK")),
-                data=dict(data["attrs"]) if isinstance(data, dict) or hasattr(data, "get") else {},
-            )
-            result[link.name] = link
-        return result
+        found = self.kernel.network.links()
+        names = {link.index: link.name for link in found.values()}
+        return {name: describe(link, names) for name, link in found.items()}
 
     @functools.cached_property
     def names(self) -> dict[int, str]:
@@ -112,10 +134,11 @@ class Snapshot:
     def all_routes(self) -> list[tuple[t.Any, dict]]:
         return [route for family in FAMILIES.values() for route in self.kernel.dump(ROUTE, {"family": family})]
 
-    def routes_of_table(self, version: int, table: int) -> list[tuple[t.Any, dict]]:
-        """All routes of one table, by whomever; empty where there is no such table."""
+    def routes_of_table(self, version: int, table: int, where: str = "", **fields: int) -> list[tuple[t.Any, dict]]:
+        """All routes of one table, by whomever, or with these fields; empty where there is no such table."""
+        fields = {"family": FAMILIES[version], **fields}
         try:
-            return self.kernel.dump(ROUTE, {"family": FAMILIES[version]}, [("RTA_TABLE", table)])
+            return self.kernel.at(where).dump(ROUTE, fields, [("RTA_TABLE", table)])
         except KernelError as error:
             if error.errno in (2, 3, 22):  # ENOENT, ESRCH, EINVAL: the table does not exist
                 return []

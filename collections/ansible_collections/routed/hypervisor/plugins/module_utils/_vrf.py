@@ -10,18 +10,19 @@ import typing as t
 from ansible_collections.routed.hypervisor.plugins.module_utils import _options as options
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
+    BEING_CREATED,
     CREATE,
     FAMILIES,
+    IFF_UP,
     LINK,
-    MARK,
     PROTOCOL,
     REPLACE,
     ROUTE,
     Kernel,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._link import delete_link
+from ansible_collections.routed.hypervisor.plugins.module_utils._link import delete_link, mark_link, set_link
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
-from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import BEING_CREATED, IFF_UP, Snapshot
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import Snapshot
 
 # Worse than any route a person or a daemon would install; the kernel's documentation of VRF suggests this number.
 LAST_METRIC = 4278198272
@@ -123,6 +124,7 @@ class Vrfs(Kind):
         new = change.want.attributes
         if change.op in ("create", "replace"):
             steps.append(Step(Phase.VRFS, f"create VRF {name}", lambda kernel: _create(kernel, name, new["table"])))
+            steps.append(mark_link(f"VRF {name}", name))
         elif "state" in change.after:
             steps.append(Step(Phase.VRFS, f"set VRF {name} up", lambda kernel: _up(kernel, name)))
         if "unreachable_default" in change.after if change.op == "change" else new["unreachable_default"]:
@@ -136,17 +138,12 @@ class Vrfs(Kind):
 def _create(kernel: Kernel, name: str, table: int) -> None:
     data = {"attrs": [("IFLA_VRF_TABLE", table)]}
     info = {"attrs": [("IFLA_INFO_KIND", "vrf"), ("IFLA_INFO_DATA", data)]}
-    kernel.new(LINK, {}, [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED), ("IFLA_LINKINFO", info)])
-    kernel.new(
-        LINK,
-        {"flags": IFF_UP, "change": IFF_UP},
-        [("IFLA_IFNAME", name), ("IFLA_IFALIAS", MARK), ("IFLA_GROUP", 0)],
-        flags=0,
-    )
+    attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED), ("IFLA_LINKINFO", info)]
+    kernel.new(LINK, {"flags": IFF_UP, "change": IFF_UP}, attributes)
 
 
 def _up(kernel: Kernel, name: str) -> None:
-    kernel.new(LINK, {"flags": IFF_UP, "change": IFF_UP}, [("IFLA_IFNAME", name)], flags=0)
+    set_link(kernel, name, [], flags=IFF_UP, change=IFF_UP)
 
 
 def _reject_step(name: str, table: int, present: bool, phase: Phase) -> Step:

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: network
-short_description: The network of a host in one go - sysctls, VRFs, interfaces, proxy ARP, routes, rules
+short_description: The network of a host in one go - VRFs, interfaces, ipvlan links, proxy ARP, routes, rules
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Does what M(routed.hypervisor.sysctls), M(routed.hypervisor.vrfs), M(routed.hypervisor.interfaces),
-    M(routed.hypervisor.proxy_arp), M(routed.hypervisor.routes) and M(routed.hypervisor.rules) do, in one
-    process and with one look at the kernel for each kind.
+  - Does what M(routed.hypervisor.sysctls), M(routed.hypervisor.vrfs), M(routed.hypervisor.namespaces),
+    M(routed.hypervisor.interfaces), M(routed.hypervisor.ipvlan_links), M(routed.hypervisor.proxy_arp),
+    M(routed.hypervisor.routes) and M(routed.hypervisor.rules) do, in one process and with one look at the kernel for
+    each kind.
   - The kinds are planned together. An interface may be in a VRF that the same call creates, and a route that a
     link takes with it when it changes is put back in the same run.
   - What is ours bears a mark - links the alias C(routed.hypervisor), addresses, routes, rules and proxy entries
@@ -46,6 +47,15 @@ EXAMPLES = r"""
           addresses:
             - address: 203.0.113.254/32
               scope: link
+      namespaces:
+        - name: c1
+      ipvlan_links:
+        - name: eth0
+          namespace: c1
+          master: uplink.90
+          mode: l2
+          addresses:
+            - address: 198.51.100.102/25
       proxy_arp:
         - {interface: vm1, proxy_arp: true, delay: 0}
       routes:

@@ -1,0 +1,59 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kind `namespaces`: named network namespaces. Private to this collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _namespace_names as names
+from ansible_collections.routed.hypervisor.plugins.module_utils import _options as options
+from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
+from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import MARK, Kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import Snapshot
+
+
+class Namespaces(Kind):
+    name = "namespaces"
+    noun = "namespace"
+    spec: t.ClassVar[dict] = {"name": {"type": "str", "required": True}}
+
+    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+        name = entry.get("name")
+        if name is None or not options.namespace_name(name, f"{place}.name", mistakes):
+            return None
+        return Item(name, name, {} if state == "deleted" else {"loopback": "up"}, place=place)
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: t.Any = None) -> dict[t.Hashable, Item]:
+        found: dict[t.Hashable, Item] = {}
+        for name, number in snapshot.spaces.named.items():
+            kernel = snapshot.look_into(snapshot.spaces.found[number])
+            if kernel is not None:
+                loopback = kernel.network.link("lo")
+                up = "up" if loopback.up else "down"
+                # the mark is on its lo, since the name is but a mount point
+                found[name] = Item(name, name, {"loopback": up}, owned=loopback.alias == MARK)
+        return found
+
+    def check(
+        self, want: list[Item], have: dict, snapshot: Snapshot, planned: t.Any, mistakes: options.Mistakes
+    ) -> None:
+        pass
+
+    def steps(self, change: Change, planned: t.Any) -> list[Step]:
+        name = change.item.key
+        if change.op == "create":
+            return [Step(Phase.NAMESPACES, f"create namespace {name}", lambda kernel: names.create(kernel, name))]
+        if change.op == "change":
+            return [Step(Phase.NAMESPACES, f"set lo up in namespace {name}", names.set_loopback, name)]
+
+        def remove(kernel: Kernel) -> None:
+            kernel.forget(name)
+            names.remove(name)
+
+        return [Step(Phase.REMOVE_NAMESPACES, f"delete namespace {name}", remove)]
+
+    def show(self, item: Item) -> dict[str, t.Any]:
+        return {"name": item.key, **item.attributes}

@@ -1,0 +1,114 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ipvlan_links
+short_description: ipvlan links, on the host and in containers
+version_added: 0.2.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Makes any number of ipvlan links in one call, each in the network namespace it is for, with mode, flag, MTU,
+    addresses and routes.
+  - What the kernel would do without a word is refused with the reason, before anything is changed - another mode or flag
+    for the links that share a master, an MTU above the master's, an address that the master or another of its links has,
+    a master that is C(lo), a bridge port, a macvlan or an ipvlan link, and mode l3s on a master in a VRF.
+  - What was changed by others is set back, such as an MTU that the master overwrote or a mode that another link brought.
+  - A link that this module made bears the link alias C(routed.hypervisor), an address and a route the protocol number
+    82. Nothing else is ever deleted or removed. Links are looked for in all namespaces that have a name below
+    C(/run/netns) or a process; only those whose master is in the module's own are touched.
+extends_documentation_fragment:
+  - routed.hypervisor.config.ipvlan_links
+  - routed.hypervisor.state
+notes:
+  - The master does not reach its links, nor they it; a link on the host does.
+"""
+
+EXAMPLES = r"""
+- name: Two containers, and a link by which the host reaches them
+  routed.hypervisor.ipvlan_links:
+    config:
+      - name: eth0
+        namespace: c1
+        master: uplink
+        mode: l2
+        addresses:
+          - address: 10.10.1.2/24
+        routes:
+          - {prefix: 0.0.0.0/0, gateway: 10.10.1.1}
+      - name: eth0
+        pid: 1234
+        master: uplink
+        mode: l2
+        addresses:
+          - address: 10.10.1.3/24
+      - name: host-uplink
+        master: uplink
+        mode: l2
+        addresses:
+          - address: 10.10.1.1/24
+
+- name: See what there is
+  routed.hypervisor.ipvlan_links:
+    state: gathered
+  register: found
+"""
+
+RETURN = r"""
+before:
+  description: The objects that are wanted or ours, as they were.
+  returned: unless O(state=gathered)
+  type: list
+  elements: dict
+after:
+  description: The same as they are now, or would be in check mode.
+  returned: unless O(state=gathered)
+  type: list
+  elements: dict
+gathered:
+  description: All objects, with C(owned) telling whether each is ours.
+  returned: with O(state=gathered)
+  type: list
+  elements: dict
+changes:
+  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  returned: unless O(state=gathered)
+  type: list
+  elements: dict
+  sample:
+    - kind: ipvlan_links
+      op: change
+      name: eth0 in c1
+      before: {mtu: 1500}
+      after: {mtu: 1400}
+      why: differs
+done:
+  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
+  returned: on failure half way
+  type: list
+  elements: dict
+not_done:
+  description: Changes that had not been completed when the kernel refused a step.
+  returned: on failure half way
+  type: list
+  elements: dict
+mistakes:
+  description: What is wrong with O(config), each with its place.
+  returned: when O(config) is refused
+  type: list
+  elements: str
+  sample: ["ipvlan_links[2].mtu: 9000 is above the MTU of uplink, 1500: larger packets would be lost"]
+"""
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._module import main_of_kind
+
+
+def main() -> None:
+    main_of_kind("ipvlan_links")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""ipvlan links by traffic: who reaches whom in each mode and with each flag, and the designs that stand on it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+from test_ipvlan_links import FLAGS, MODES, Host, link
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._namespaces import inside_network
+
+
+@pytest.fixture
+def interpreter():
+    return sys.executable, None  # what the kernel does is the same with any pyroute2
+
+
+@pytest.fixture
+def host(namespace):
+    return Host(namespace)
+
+
+def inside(namespace, *command):
+    return subprocess.run(["ip", "netns", "exec", namespace, *command], capture_output=True, text=True, check=True)
+
+
+def echo_request(sequence):
+    """An ICMP echo request with its checksum."""
+    words = (0x0800, 0x5248, sequence)
+    total = sum(words)
+    return struct.pack("!BBHHH", 8, 0, ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF, *words[1:])
+
+
+def pings(namespace, address, source="", count=3):
+    """Sends echo requests, half a second apart; yields each answer's sender."""
+    fd = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+    try:
+        with inside_network(fd):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    finally:
+        os.close(fd)
+    with sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.bind((source, 0))
+        for sequence in range(count):
+            with contextlib.suppress(OSError):  # no route, no neighbor
+                sock.sendto(echo_request(sequence), (address, 0))
+            deadline = time.monotonic() + 0.7
+            while (left := deadline - time.monotonic()) > 0:
+                sock.settimeout(left)
+                try:
+                    packet, (sender, _port) = sock.recvfrom(2048)
+                except OSError:
+                    continue
+                if packet[20:21] == b"\0" and struct.unpack_from("!HH", packet, 24) == (0x5248, sequence):
+                    yield sender
+                    break
+
+
+def reaches(namespace, address, source=""):
+    """Whether one of three pings is answered."""
+    return next(pings(namespace, address, source), None) is not None
+
+
+def received(host, short, name="eth0"):
+    return host.show(f"-statistics link show dev {name}", short)[0]["stats64"]["rx"]["packets"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_siblings_talk_with_flag_bridge_and_not_with_private_or_vepa(host, mode):
+    for flag in FLAGS:
+        host.changed([link(f"c{n}", f"10.10.1.{n}/24", mode=mode, flag=flag) for n in (2, 3)])
+        assert reaches(host.container("c2"), "10.10.1.3") == (flag == "bridge"), flag
+
+
+def test_a_broadcast_on_the_wire_arrives_in_l2_and_not_in_l3(host):
+    host.ip("address add 10.10.1.9/24 dev fabric-left", host.space.behind)
+    for mode, arrives in (("l2", True), ("l3", False)):
+        host.changed([link("c2", "10.10.1.2/24", mode=mode)])
+        before = received(host, "c2")
+        list(pings(host.space.behind, "10.10.1.255"))
+        assert (received(host, "c2") - before >= 3) == arrives, mode
+
+
+def test_the_host_reaches_a_container_with_a_link_on_the_host_and_not_without(host):
+    host.ip("address add 10.10.1.254/24 dev fabric-left")
+    for mode in ("l2", "l3"):
+        host.changed([link("c2", "10.10.1.2/24", mode=mode)], state="overridden")
+        assert not reaches(host.space.name, "10.10.1.2"), mode
+        assert not reaches(host.container("c2"), "10.10.1.254"), mode
+        slave = link(None, "10.10.1.1/32", name="host-left", mode=mode)
+        host.changed([link("c2", "10.10.1.2/24", mode=mode), slave], state="overridden")
+        host.ip("route replace 10.10.1.2/32 dev host-left src 10.10.1.1")
+        assert reaches(host.space.name, "10.10.1.2", "10.10.1.1"), mode
+        assert reaches(host.container("c2"), "10.10.1.1"), mode
+
+
+def test_links_in_a_vrf_with_two_uplinks_and_proxy_arp(host, interpreter):
+    """Slaves of a dummy in the VRF, a link on the host with the gateway address, and routes to the containers."""
+    space = host.space
+    for number, side in enumerate(("left", "right")):
+        host.ip(f"address add 192.0.2.{number * 4 + 2}/30 dev fabric-{side}", space.behind)
+    inside(space.behind, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
+    host.ip("address add 198.51.100.1/32 dev lo", space.behind)
+    host.ip("link set lo up", space.behind)
+    hops = " ".join(f"nexthop via 192.0.2.{number * 4 + 1}" for number in range(2))
+    host.ip(f"route add 10.10.1.0/24 {hops}", space.behind)
+    names = {n: host.container(f"c{n}") for n in (2, 3)}
+    watch = {"ipv4": {"ignore_routes_with_linkdown": 1}}  # stands for the routing daemon
+    config = {
+        "sysctls": [{"name": "net.ipv4.ip_forward", "value": 1}],
+        "vrfs": [{"name": "public", "table": 90}],
+        "interfaces": [
+            {"name": "fabric-left", "vrf": "public", "addresses": [{"address": "192.0.2.1/30"}], "sysctls": watch},
+            {"name": "fabric-right", "vrf": "public", "addresses": [{"address": "192.0.2.5/30"}], "sysctls": watch},
+            {"name": "web", "type": "dummy", "vrf": "public", "sysctls": {"ipv4": {"rp_filter": 0}}},
+        ],
+        "ipvlan_links": [
+            {
+                "name": "host-web",
+                "master": "web",
+                "mode": "l2",
+                "vrf": "public",
+                "addresses": [{"address": "10.10.1.1/32", "scope": "link"}],
+            },
+            *(
+                {
+                    "name": "eth0",
+                    "namespace": name,
+                    "master": "web",
+                    "mode": "l2",
+                    "addresses": [{"address": f"10.10.1.{number}/24"}],
+                    "routes": [{"prefix": "0.0.0.0/0", "gateway": "10.10.1.1"}],
+                }
+                for number, name in names.items()
+            ),
+        ],
+        "proxy_arp": [{"interface": "host-web", "proxy_arp": True, "delay": 0}],
+        "routes": [
+            *(
+                {"prefix": f"10.10.1.{number}/32", "vrf": "public", "interface": "host-web", "scope": "link"}
+                for number in names
+            ),
+            {
+                "prefix": "198.51.100.0/24",
+                "vrf": "public",
+                "nexthops": [
+                    {"gateway": "192.0.2.2", "interface": "fabric-left"},
+                    {"gateway": "192.0.2.6", "interface": "fabric-right"},
+                ],
+            },
+        ],
+    }
+    assert space.changed("network", config=config, state="overridden")
+    assert space.changed("network", config=config, state="overridden") == []
+    assert reaches(names[2], "10.10.1.1"), "the gateway"
+    assert reaches(names[2], "10.10.1.3"), "a container next to it"
+    assert reaches(names[2], "198.51.100.1"), "the world"
+    assert reaches(space.behind, "10.10.1.3", "198.51.100.1"), "from the world"
+    for side in ("left", "right"):  # either uplink is enough
+        host.ip(f"link set fabric-{side} down", space.behind)
+        assert reaches(names[3], "198.51.100.1"), f"the world without fabric-{side}"
+        host.ip(f"link set fabric-{side} up", space.behind)
+        host.ip(f"route replace 10.10.1.0/24 {hops}", space.behind)
+    assert "lladdr" in inside(names[2], "ip", "neighbor", "show", "10.10.1.1").stdout
+
+
+def test_modes_and_flags_as_ip_shows_them_from_the_host(host):
+    for mode, flag in itertools.product(MODES, FLAGS):
+        changes = host.changed([{"name": "slave", "master": "fabric-left", "mode": mode, "flag": flag}])
+        assert changes, (mode, flag)
+        [shown] = host.show("link show dev slave")
+        assert shown["linkinfo"] == {"info_kind": "ipvlan", "info_data": {"mode": mode, flag: True}}
