@@ -1,0 +1,18 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps GoBGP and the kernel's routing tables in step, both ways.
+
+config      the configuration, with all its mistakes at once
+model       routes as both sides see them
+plan        which routes to write and to remove (no kernel, no BGP)
+resolve     which way a BGP next hop is reached (no kernel)
+netlink     rtnetlink messages and sockets
+kernel      the host's links, addresses and routes, kept up to date
+containers  the addresses inside network namespaces, kept up to date
+rib         what GoBGP says, in our terms (no processes)
+gobgp       GoBGP's command line: the stream of changes, tables, announcements
+instance    one GoBGP and one routing table
+daemon      the service: all instances, notifications, signals
+once        the same without a service: --once, --dry-run, status
+"""

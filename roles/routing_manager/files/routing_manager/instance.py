@@ -1,0 +1,183 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One GoBGP and one routing table: what each should have, given what is known. Asks nobody, changes nothing itself."""
+
+from __future__ import annotations
+
+import socket
+import typing as t
+
+from . import config, plan
+from .kernel import Action, Host
+from .model import (
+    ANNOUNCEABLE,
+    FAMILIES,
+    GLOBAL_SCOPE,
+    LEARNED_PROTOCOL,
+    LINK_SCOPE,
+    LOCAL_METRIC,
+    LOCAL_PROTOCOL,
+    Hop,
+    Prefix,
+    Route,
+    host_prefix,
+    ordered,
+    text,
+)
+from .resolve import Resolver
+from .rib import NextHops, Rib
+
+Found = dict[bytes, list[str]]  # addresses of containers
+
+
+class Instance:
+    def __init__(self, settings: config.Instance, metric: int, host: Host) -> None:
+        self.settings, self.metric, self.host = settings, metric, host
+        self.families = {FAMILIES[name] for name in settings.families}
+        self.learned: dict[Prefix, NextHops] = {}
+        self.withdrawn: set[Prefix] = set()  # explicitly, since `complete` was last lost
+        self.complete = False  # GoBGP has heard all that its neighbours know
+        self.announced: set[Prefix] | None = None  # None: GoBGP cannot be asked
+        self.containers: dict[Prefix, config.Network] = {}
+        self._resolver: Resolver | None = None
+
+    def __str__(self) -> str:
+        return self.settings.name
+
+    # what GoBGP says
+
+    def take_table(self, rib: Rib, complete: bool) -> None:
+        """The whole RIB. Until it is complete, what was known before holds where it says nothing."""
+        learned = {where: hops for where, hops in rib.learned.items() if where.family in self.families}
+        self.learned = learned if complete else {**self.learned, **learned}
+        if complete:
+            self.withdrawn.clear()
+        else:
+            self.withdrawn -= learned.keys()
+        self.complete = complete
+        self.announced = set(rib.announced)
+
+    def take_change(self, where: Prefix, hops: NextHops) -> None:
+        if where.family not in self.families:
+            return
+        if hops:
+            self.learned[where] = hops
+            self.withdrawn.discard(where)
+        else:
+            self.learned.pop(where, None)
+            if not self.complete:
+                self.withdrawn.add(where)
+
+    def lose(self) -> None:
+        """GoBGP cannot be asked any more. What it said holds until it is back, or `give_up`."""
+        self.complete, self.announced = False, None
+
+    def give_up(self) -> None:
+        self.learned.clear()
+        self.withdrawn.clear()
+        self.complete = True
+
+    # what the host has
+
+    def host_changed(self) -> None:
+        self._resolver = None
+
+    def routes_changed(self, actions: t.Iterable[Action]) -> None:
+        """We changed these ourselves. Learned routes are no way to a next hop; routes to containers may be."""
+        if any(action.route.protocol != LEARNED_PROTOCOL for action in actions):
+            self._resolver = None
+
+    def take_containers(self, found: Found) -> set[Prefix]:
+        """The prefixes of which it is news whether a container has them."""
+        before = self.containers
+        self.containers = {}
+        for address in found:
+            for network in self.settings.networks:
+                if any(prefix.contains(address) for prefix in network.prefixes):
+                    self.containers[host_prefix(address)] = network
+                    break
+        return set(before.keys() ^ self.containers.keys())
+
+    @property
+    def resolver(self) -> Resolver:
+        if self._resolver is None:
+            own = self.host.addresses | self.settings.local_addresses
+            self._resolver = Resolver(self.host.tables[self.settings.table], self.host.links, own)
+        return self._resolver
+
+    # what should be
+
+    def to_announce(self) -> set[Prefix]:
+        routes = self.host.announceable(self.settings.table)
+        subnets = {
+            route.prefix
+            for route in routes
+            if route.kind in ANNOUNCEABLE and any(rule.covers(route.prefix) for rule in self.settings.announce)
+        }
+        return {where for where in subnets | self.containers.keys() if where.family in self.families}
+
+    def learned_route(self, where: Prefix) -> Route | list[str]:
+        """The kernel's route of a learned prefix, or why there can be none."""
+        hops: list[Hop] = []
+        reasons = []
+        for next_hop in self.learned[where]:
+            found = self.resolver.hops(next_hop)
+            if isinstance(found, str):
+                reasons.append(
+                    f"next hop {next_hop} {found}" if found.startswith("is ") else f"next hop {next_hop}: {found}"
+                )
+            elif len(where.address) == 16 and any(hop.gateway and len(hop.gateway) == 4 for hop in found):
+                reasons.append(f"next hop {next_hop} is of the other address family")
+            else:
+                hops.extend(found)
+        if not hops:
+            return reasons
+        prefsrc = self.settings.prefsrc.get(where.family)
+        return Route(where, self.metric, LEARNED_PROTOCOL, ordered(hops), prefsrc=prefsrc)
+
+    def container_route(self, where: Prefix) -> Route | str | None:
+        """The kernel's route to a container; None if others see to it, or why there can be none."""
+        name = self.containers[where].interface
+        if name is None:
+            return None
+        index = self.host.link_index(name)
+        if index is None:
+            return f"interface {name} is missing"
+        if not self.host.links[index].up:
+            return f"interface {name} is down"
+        scope = LINK_SCOPE if where.family == socket.AF_INET else GLOBAL_SCOPE
+        return Route(where, LOCAL_METRIC, LOCAL_PROTOCOL, (Hop(None, index),), scope=scope)
+
+    def plan(self, only: t.Collection[Prefix] | None = None) -> plan.Plan:
+        """What to change in the kernel, of all prefixes or of some."""
+        table = self.host.tables[self.settings.table]
+        want: list[Route] = []
+        for where in self.learned if only is None else [where for where in only if where in self.learned]:
+            route = self.learned_route(where)
+            if isinstance(route, Route):
+                want.append(route)
+        for where in self.containers if only is None else [where for where in only if where in self.containers]:
+            local = self.container_route(where)
+            if isinstance(local, Route):
+                want.append(local)
+        if only is None:
+            have = [route for routes in table.values() for route in routes]
+        else:
+            have = [route for where in only for route in table.get(where, ())]
+        return plan.make(want, have, self._may_remove, may_shrink=self.complete)
+
+    def describe(self, action: Action) -> str:
+        route, links = action.route, self.host.links
+        verb = {"write": "route", "remove": "removed route"}[action.verb]
+        ways = []
+        for hop in route.hops:
+            name = links[hop.link].name if hop.link in links else f"interface {hop.link}"
+            ways.append(f"via {text(hop.gateway)} dev {name}" if hop.gateway else f"dev {name}")
+        return f"{verb} {route.prefix} {', '.join(ways)}".rstrip()
+
+    def _may_remove(self, route: Route) -> bool:
+        """A learned route that GoBGP has not mentioned again after a restart may still be right."""
+        if route.protocol == LOCAL_PROTOCOL or self.complete:
+            return True
+        return route.prefix in self.withdrawn or route.prefix in self.learned

@@ -1,0 +1,138 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Without the service: look at both sides once, then set them right, say what would be done, or only compare."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing as t
+
+from . import config, gobgp, netlink, rib
+from .containers import Containers
+from .instance import Instance
+from .kernel import Host
+
+
+@dataclasses.dataclass
+class View:
+    """One instance as it was found."""
+
+    instance: Instance
+    error: str | None = None  # GoBGP cannot be asked
+    neighbors: list[rib.Neighbor] = dataclasses.field(default_factory=list)
+
+
+def look(settings: config.Config) -> tuple[Host, list[View]]:
+    """Reads both sides. Namespaces without a number (nsid) are given one; nothing else is changed."""
+    requests = netlink.Requests()
+    host = Host(requests, [entry.table for entry in settings.instances])
+    host.read()
+    containers = Containers(requests, settings.namespaces)
+    containers.scan(everything=True)
+    views = []
+    for entry in settings.instances:
+        view = View(Instance(entry, settings.metric, host))
+        view.instance.take_containers(containers.addresses())
+        try:
+            if not gobgp.listens(entry.api):
+                raise gobgp.GobgpError(f"gobgpd does not answer at {entry.api}")
+            whole = gobgp.table(entry.api, entry.families)
+            view.neighbors = whole.neighbors
+            view.instance.take_table(whole, rib.is_complete(view.neighbors, quiet=True))
+        except gobgp.GobgpError as error:
+            view.error = str(error)
+        views.append(view)
+    return host, views
+
+
+def once(settings: config.Config, dry: bool, say: t.Callable[[str], None] = print) -> int:
+    """Sets both sides right, or with `dry` says what that would be. Returns 1 if something could not be done."""
+    host, views = look(settings)
+    code = 0
+    would = "would: " if dry else ""
+    for view in views:
+        instance = view.instance
+        if view.error:
+            code = 1
+            say(f"{instance}: {view.error}")
+        elif not instance.complete:
+            say(f"{instance}: not all neighbours have told all they know: no learned route is removed")
+        actions = instance.plan().actions
+        failed = {} if dry else {id(action): reason for action, reason in host.apply(instance.settings.table, actions)}
+        for action in actions:
+            reason = failed.get(id(action))
+            code = code or int(reason is not None)
+            say(f"{instance}: {would}{instance.describe(action)}" + (f": {reason}" if reason else ""))
+        if instance.announced is None:
+            continue
+        wanted = instance.to_announce()
+        todo = [("withdraw", gobgp.withdraw, where) for where in sorted(instance.announced - wanted)]
+        todo += [("announce", gobgp.announce, where) for where in sorted(wanted - instance.announced)]
+        for verb, do, where in todo:
+            say(f"{instance}: {would}{verb} {where}")
+            try:
+                if not dry:
+                    do(instance.settings.api, where)
+            except gobgp.GobgpError as error:
+                code = 1
+                say(f"{instance}: {error}")
+    return code
+
+
+def report(view: View) -> dict[str, t.Any]:
+    """What is out of step, and what is worth knowing besides. Only texts, numbers and lists of them."""
+    instance = view.instance
+    plan = instance.plan()
+    out = [view.error] if view.error else []
+    for action in plan.actions:
+        described = instance.describe(action)
+        out.append(f"kernel: {'missing or different' if action.verb == 'write' else 'to go'}: {described}")
+    out += [
+        f"kernel: {ours.prefix}: a route of protocol {other.protocol} has the place (metric {other.metric})"
+        for ours, other in plan.blocked
+    ]
+    for where in sorted(instance.learned):
+        if isinstance(reasons := instance.learned_route(where), list):
+            out.append(f"kernel: {where} is not installed: {'; '.join(reasons)}")
+    for where in sorted(instance.containers):
+        if isinstance(reason := instance.container_route(where), str):
+            out.append(f"kernel: container {where}: {reason}")
+    wanted = instance.to_announce()
+    if instance.announced is not None:
+        out += [f"GoBGP: does not announce {where}" for where in sorted(wanted - instance.announced)]
+        out += [f"GoBGP: still announces {where}" for where in sorted(instance.announced - wanted)]
+    away = [entry.address for entry in view.neighbors if entry.wanted and not entry.established]
+    return {
+        "instance": instance.settings.name,
+        "table": instance.settings.table,
+        "learned": len(instance.learned),
+        "announced": sorted(map(str, instance.announced or ())),
+        "containers": sorted(map(str, instance.containers)),
+        "out_of_step": out,
+        "beside": [
+            f"{ours.prefix}: someone else's route of protocol {other.protocol}, metric {other.metric}, is beside ours"
+            for ours, other in plan.beside
+        ],
+        "neighbors_away": away,
+    }
+
+
+def status(settings: config.Config, as_json: bool, say: t.Callable[[str], None] = print) -> int:
+    """Returns 1 if anything is out of step."""
+    reports = [report(view) for view in look(settings)[1]]
+    if as_json:
+        say(json.dumps(reports, indent=2))
+    for entry in [] if as_json else reports:
+        say(
+            f"{entry['instance']} (table {entry['table']}): {entry['learned']} prefixes learned, "
+            f"{len(entry['announced'])} announced, {len(entry['containers'])} container addresses"
+        )
+        for address in entry["neighbors_away"]:
+            say(f"  neighbour {address} is not connected")
+        for line in [*entry["beside"], *entry["out_of_step"]]:
+            say(f"  {line}")
+        if not entry["out_of_step"]:
+            say("  in step")
+    return int(any(entry["out_of_step"] for entry in reports))

@@ -1,0 +1,157 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What GoBGP 3 says, in our terms: next hops of learned prefixes, and what this host announces. No processes here.
+
+Measured with GoBGP 3.10: `monitor global rib -j` writes a line for each change, an array with the path or all paths of
+the multipath set, or the path with `withdrawal`, of every address family whatever -a says. Its option --current puts
+the whole RIB in front, but breaks off where that takes more than 4 MiB (some 14,000 routes). So the RIB is read with
+`global rib -j`, which has no such limit and which marks the best path, but not those that share the load with it:
+they are found as GoBGP finds them.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import typing as t
+
+from .model import Prefix, packed, prefix
+from .resolve import NextHop
+
+ORIGIN, AS_PATH, NEXT_HOP, MED, LOCAL_PREF, MP_REACH = 1, 2, 3, 4, 5, 14
+IGP = 0
+UNSPECIFIED = ("0.0.0.0", "::")
+ESTABLISHED, ADMIN_DOWN = 6, 1
+
+NextHops = tuple[NextHop, ...]  # none: the prefix is not learned (any more)
+
+
+class Neighbor(t.NamedTuple):
+    address: str
+    internal: bool  # of our own AS
+    wanted: bool  # the administrator did not disable it
+    established: bool
+    complete: bool | None  # it has said that it told all; None: it never says so (no graceful restart)
+
+
+class Rib(t.NamedTuple):
+    learned: dict[Prefix, NextHops]
+    announced: set[Prefix]  # by us
+    neighbors: list[Neighbor]
+
+
+def _attributes(path: dict) -> dict[int, dict]:
+    return {attribute["type"]: attribute for attribute in path["attrs"]}
+
+
+def _next_hop(path: dict) -> NextHop:
+    found = _attributes(path)
+    address = (found.get(NEXT_HOP) or found[MP_REACH])["nexthop"]
+    neighbor = path.get("neighbor-ip", "")
+    zone = neighbor.partition("%")[2] if address.lower().startswith("fe80:") else ""
+    return NextHop(packed(address), zone or None)
+
+
+def _is_local(path: dict) -> bool:
+    return "neighbor-ip" not in path
+
+
+def event(line: str | bytes) -> dict[Prefix, NextHops]:
+    """The changes that a line of the stream tells. Raises ValueError where it tells something else."""
+    changes: dict[Prefix, list[NextHop]] = {}
+    local = set()
+    paths = json.loads(line)
+    if isinstance(paths, dict):
+        raise ValueError(paths.get("error", line))
+    for path in paths:
+        where = _prefix(path)
+        if where is None:
+            continue
+        hops = changes.setdefault(where, [])
+        if _is_local(path):
+            local.add(where)
+        elif not path.get("withdrawal"):
+            hops.append(_next_hop(path))
+    return {where: () if where in local else tuple(sorted(set(hops), key=str)) for where, hops in changes.items()}
+
+
+def _prefix(path: dict) -> Prefix | None:
+    written = path["nlri"].get("prefix")
+    try:
+        return prefix(written) if written else None
+    except (OSError, ValueError):  # of another address family than ours, such as EVPN
+        return None
+
+
+def table(rib: Rib, text: str, multipath: bool) -> None:
+    """Takes in what `global rib -j` says. Raises ValueError or KeyError."""
+    internal = {entry.address for entry in rib.neighbors if entry.internal}
+    decoder, start = json.JSONDecoder(), text.find('"')
+    while start > 0:  # one prefix after the other: the whole would be many times the text in memory
+        written, start = decoder.raw_decode(text, start)
+        paths, start = decoder.raw_decode(text, text.index("[", start))
+        start = text.find('"', start)
+        _take(rib, prefix(written), paths, multipath, internal)
+
+
+def _take(rib: Rib, where: Prefix, paths: list[dict], multipath: bool, internal: t.Collection[str]) -> None:
+    for path in paths:
+        if _is_local(path):
+            found = _attributes(path)
+            address = (found.get(NEXT_HOP) or found.get(MP_REACH, {})).get("nexthop")
+            if address in UNSPECIFIED and found.get(ORIGIN, {}).get("value", IGP) == IGP:
+                rib.announced.add(where)
+    best = next((path for path in paths if path.get("best")), None)
+    if best is None or _is_local(best):
+        return
+    equal = [path for path in paths if not _is_local(path) and _rank(path, internal) == _rank(best, internal)]
+    rib.learned[where] = tuple(sorted(set(map(_next_hop, equal if multipath else [best])), key=str))
+
+
+def _rank(path: dict, internal: t.Collection[str]) -> tuple:
+    """What GoBGP compares to decide whether two paths share the load."""
+    found = _attributes(path)
+    length = 0
+    for segment in found.get(AS_PATH, {}).get("as_paths") or []:
+        kind, count = segment.get("segment_type"), segment.get("num", 0)
+        length += {1: 1, 2: count}.get(kind, 0)  # a set counts once, a confederation's not at all
+    return (
+        path.get("neighbor-ip") in internal,
+        found.get(LOCAL_PREF, {}).get("value", 100),
+        length,
+        found.get(ORIGIN, {}).get("value", IGP),
+        found.get(MED, {}).get("metric", 0),
+    )
+
+
+def neighbors(text: str) -> list[Neighbor]:
+    """What `neighbor -j` says. Raises ValueError."""
+    found = []
+    for entry in json.loads(text) or []:
+        state, config = entry.get("state", {}), entry["conf"]
+        complete: bool | None = None
+        for family in entry.get("afi_safis", []):
+            restart = family.get("mp_graceful_restart", {}).get("state", {})
+            if restart.get("received") and restart.get("advertised"):
+                complete = complete is not False and bool(restart.get("end_of_rib_received"))
+        found.append(
+            Neighbor(
+                address=config.get("neighbor_address") or state.get("neighbor_address", ""),
+                internal=config.get("peer_asn") == config.get("local_asn"),
+                wanted=state.get("admin_state", 0) != ADMIN_DOWN,
+                established=state.get("session_state") == ESTABLISHED,
+                complete=complete,
+            )
+        )
+    return found
+
+
+def is_complete(found: t.Iterable[Neighbor], quiet: bool) -> bool:
+    """Whether all neighbours are there and have told all they know; `quiet`: nothing was heard for a while."""
+    wanted = [entry for entry in found if entry.wanted]
+    return all(entry.established and (quiet if entry.complete is None else entry.complete) for entry in wanted)
+
+
+def family_name(where: Prefix) -> str:
+    return "ipv4" if where.family == socket.AF_INET else "ipv6"

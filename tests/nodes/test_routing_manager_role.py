@@ -1,0 +1,112 @@
+"""The role routing_manager in a lab node: the service runs, a second run changes nothing, and it goes again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+SETTINGS = {
+    "namespaces": ["/run/netns"],
+    "instances": [
+        {
+            "name": "main",
+            "api": "/run/routed-hypervisor-gobgp/main.sock",
+            "vrf": None,
+            "table": 254,
+            "families": ["ipv4", "ipv6"],
+            "local_addresses": {"ipv4": ["192.0.2.1"], "ipv6": []},
+            "prefsrc": {"ipv4": None, "ipv6": None},
+            "announce": [{"prefix": "10.10.1.0/24", "longest": 32}],
+            "networks": [{"name": "web", "prefixes": ["10.20.1.0/24"], "interface": None}],
+        }
+    ],
+}
+PLAY = [{"hosts": "all", "gather_facts": False, "roles": ["routing_manager"]}]
+
+
+@pytest.fixture
+def play(lab, tmp_path):
+    """Runs the role with settings in node n1; returns the node's change count. `check` is check mode."""
+    variables = {
+        "ansible_connection": "local",
+        "ansible_become": True,
+        "ansible_become_method": "routed.hypervisor.node",
+        "ansible_node_lab": lab.name,
+        "ansible_remote_tmp": f"/run/routed-hypervisor/{lab.name}/tmp",
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"n1": None}, "vars": variables}}))
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(PLAY))
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
+    lab.nodes("n1")
+
+    def run(settings, *, check=False):
+        done = subprocess.run(
+            [
+                *(
+                    Path(sys.executable).parent / "ansible-playbook",
+                    "-i",
+                    tmp_path / "hosts.yml",
+                    tmp_path / "play.yml",
+                ),
+                *("-e", json.dumps({"routing_manager": settings}), *(["--check"] if check else [])),
+            ],
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
+                "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
+                "ANSIBLE_PIPELINING": "true",
+                "ANSIBLE_INJECT_FACT_VARS": "false",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return int(re.search(r"^n1 .*changed=(\d+)", done.stdout, re.MULTILINE)[1])
+
+    return run
+
+
+def pid(lab):
+    return lab.enter("n1", "cat", "/run/routed-hypervisor-routes.pid").stdout.strip()
+
+
+def log(lab):
+    return lab.enter("n1", "cat", "/var/log/routed-hypervisor-routes.log").stdout
+
+
+def test_the_service_comes_stays_reloads_and_goes(play, lab):
+    assert play(SETTINGS, check=True) == 1
+    assert play(SETTINGS) == 1
+    first = pid(lab)
+    assert "in charge of table 254 (main)" in log(lab)
+    status = lab.enter("n1", "routed-hypervisor-routes", "status")
+    assert status.returncode == 1
+    assert "gobgpd does not answer at /run/routed-hypervisor-gobgp/main.sock" in status.stdout
+    assert play(SETTINGS) == 0
+    assert play(SETTINGS, check=True) == 0
+    assert play({**SETTINGS, "stale_s": 60}) == 1
+    assert pid(lab) == first, "a new configuration needs no restart"
+    assert "reading the configuration again" in log(lab)
+    assert play(None) == 1
+    assert lab.enter("n1", "pgrep", "-f", "routing_manager").returncode == 1
+    assert lab.enter("n1", "ls", "/usr/local/sbin/routed-hypervisor-routes").returncode != 0
+    assert lab.enter("n1", "ls", "/usr/local/lib/routed-hypervisor/routing_manager/plan.py").returncode != 0
+    assert play(None) == 0
+
+
+def test_the_list_of_modules_is_complete():
+    listed = yaml.safe_load((PROJECT / "roles/routing_manager/vars/main.yml").read_text())["routing_manager_modules"]
+    there = (PROJECT / "roles/routing_manager/files/routing_manager").glob("*.py")
+    assert listed == sorted(path.name for path in there)
