@@ -41,17 +41,18 @@ class Namespace:
         return f"{self.name}-b"
 
     def remove(self):
-        for name in (self.name, self.behind):
-            subprocess.run(["ip", "netns", "delete", name], check=False)
+        for path in Path("/run/netns").glob(f"{self.name}*"):
+            subprocess.run(["ip", "netns", "delete", path.name], check=False)
 
-    def ip(self, command):
+    def ip(self, command, inside=None):
+        """Runs `ip` with a command, in this namespace or in that of one of its containers."""
         return subprocess.run(
-            ["ip", "-n", self.name, *command.split()], check=True, capture_output=True, text=True
+            ["ip", "-n", inside or self.name, *command.split()], check=True, capture_output=True, text=True
         ).stdout
 
-    def show(self, command):
+    def show(self, command, inside=None):
         """The answer of `ip -json -details` to a command."""
-        output = self.ip(f"-json -details {command}")
+        output = self.ip(f"-json -details {command}", inside)
         return [entry for entry in json.loads(output or "[]") if entry]
 
     def sysctl(self, path, value=None):
@@ -67,7 +68,8 @@ class Namespace:
         self.ip(f"link set {name} up")
 
     def module(self, name, **args):
-        args.setdefault("_prefix", ["ip", "netns", "exec", self.name])
+        # not `ip netns exec`: with its own mounts, a namespace made in it would have no name outside
+        args.setdefault("_prefix", ["nsenter", f"--net=/run/netns/{self.name}"])
         return self.run_module(name, _python=self.python, _path=self.path, **args)
 
     def changed(self, name, **args):
@@ -115,15 +117,21 @@ def interpreter(request):
 
 
 @pytest.fixture
-def namespace(run_module, interpreter):
+def bare_namespace(run_module, interpreter):
+    """On any kernel."""
     space = Namespace(run_module, interpreter)
     try:
-        # the first VRF leaves the kernel's l3mdev rule behind for good
-        try:
-            space.ip("link add vrf-probe type vrf table 4711")
-        except subprocess.CalledProcessError:
-            pytest.skip("this kernel has no VRF: run in the lab kernel (bin/lab-kernel)")
-        space.ip("link delete vrf-probe")
         yield space
     finally:
         space.remove()
+
+
+@pytest.fixture
+def namespace(bare_namespace):
+    # the first VRF leaves the kernel's l3mdev rule behind for good
+    try:
+        bare_namespace.ip("link add vrf-probe type vrf table 4711")
+    except subprocess.CalledProcessError:
+        pytest.skip("this kernel has no VRF: run in the lab kernel (bin/lab-kernel)")
+    bare_namespace.ip("link delete vrf-probe")
+    return bare_namespace

@@ -126,22 +126,41 @@ def until(holds, seconds=30.0, what="the condition"):
     return time.monotonic() - start
 
 
-def make_lab(directory, name):
-    """A copy of the default inventory under another name; the name of a lab is that of its directory."""
-    copy = directory / name
-    shutil.copytree(PROJECT / "inventories/l3_hypervisor", copy)
-    intent = copy / "fabric.yml"
-    intent.write_text(intent.read_text().replace("name: l3_hypervisor", f"name: {name}"))
-    return Lab(copy)
+@pytest.fixture(scope="session")
+def make_lab(tmp_path_factory):
+    """A function that copies an inventory under another name; the name of a lab is that of its directory."""
+
+    def make(name, inventory="l3_hypervisor"):
+        copy = tmp_path_factory.mktemp("inventories") / name
+        shutil.copytree(PROJECT / "inventories" / inventory, copy)
+        intent = copy / "fabric.yml"
+        intent.write_text(intent.read_text().replace(f"name: {inventory}\n", f"name: {name}\n"))
+        return Lab(copy)
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
+def bring_up(make_lab):
+    """A function that makes a lab and brings it up and verifies it; all of them are taken down in the end."""
+    made = []
+
+    def bring(name, inventory="l3_hypervisor", edit=lambda text: text):
+        lab = make_lab(name, inventory)
+        lab.intent.write_text(edit(lab.intent.read_text()))
+        made.append(lab)
+        run = lab.play()
+        print(run.output[run.output.find("PLAY RECAP") :])
+        assert run.code == 0, run.output
+        return lab
+
+    yield bring
+    for lab in made:
+        lab.play(playbook="playbooks/down.yml")
+        shutil.rmtree(lab.report.parent, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def lab(bring_up):
     """The default lab, up and verified, for the whole session."""
-    made = make_lab(tmp_path_factory.mktemp("inventories"), "lab_test")
-    run = made.play()
-    print(run.output[run.output.find("PLAY RECAP") :])
-    assert run.code == 0, run.output
-    yield made
-    made.play(playbook="playbooks/down.yml")
-    shutil.rmtree(made.report.parent, ignore_errors=True)
+    return bring_up("lab_test")

@@ -6,12 +6,11 @@ import os
 import signal
 
 import pytest
-from conftest import make_lab
 
 
 @pytest.fixture(scope="module")
-def cut(tmp_path_factory):
-    made = make_lab(tmp_path_factory.mktemp("inventories"), "lab_cut")
+def cut(make_lab):
+    made = make_lab("lab_cut")
     yield made
     made.play(playbook="playbooks/down.yml")
 

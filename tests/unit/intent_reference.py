@@ -12,14 +12,22 @@ START, END = "<!-- the schema's tables begin -->", "<!-- the schema's tables end
 # What stands for a name that a person chooses, in the place of each section.
 NAMES = {"vrfs": "VRF", "fabrics": "FABRIC", "networks": "VRF", "loopbacks": "VRF", "segments": "SEGMENT"}
 NAMES |= {"reflectors": "NAME", "addresses": "VRF", "borders": "NAME", "hypervisors": "NAME", "guests": "GUEST"}
+NAMES |= {"leaves": "NAME", "neighbors": "NAME", "container_networks": "NETWORK", "containers": "CONTAINER"}
 FORMS = {"object": "map", "array": "list", "string": "text", "integer": "number", "boolean": "true, false"}
 
 
 def form(part: dict) -> str:
     if "const" in part:
         return f"`{part['const']}`"
+    if "enum" in part:
+        return ", ".join(part["enum"])
     text = part.get("format", FORMS[part["type"]])
-    text = text.replace("-prefix", " prefix").replace("ipv", "IPv").replace("guest-IPv6", "slaac, none, IPv6")
+    text = (
+        text.replace("-prefix", " prefix")
+        .replace("-range", " range")
+        .replace("ipv", "IPv")
+        .replace("guest-IPv6", "slaac, none, IPv6")
+    )
     if part["type"] == "array":
         text = f"list of {part['items']['format']}"
     if "minimum" in part:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import yaml
 
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
+
+REMOVE = object()  # in place of a value: takes the key away
 PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_FILE = PROJECT / "inventories" / "l3_hypervisor" / "fabric.yml"
 DEFAULT = yaml.safe_load(DEFAULT_FILE.read_text())
@@ -55,6 +59,46 @@ hypervisors:
   jetty: {id: 19}
 """)
 
+# Containers in every way there is: on a dummy in a VRF with two uplinks, in prefixes of the hosts' own and in one that
+# spans them; in l3 on an uplink in the main table; in l2 on a fabric's own network.
+CONTAINERS = yaml.safe_load("""
+plugin: routed.hypervisor.fabric
+name: quayside
+lab: {}
+bgp: {as: 65010, daemon: gobgp, peering: automatic}
+vrfs:
+  main: {}
+  blue: {table: 1001, vlan: 301}
+fabrics:
+  east: {networks: {main: {ipv4: 10.1.0.0/24, gateway4: 10.1.0.254}, blue: {ipv4: 10.3.0.0/24, ipv6: "2001:db8:3::/64"}}}
+  west: {networks: {blue: {ipv4: 10.4.0.0/24, ipv6: "2001:db8:4::/64"}}}
+leaves:
+  spur: {as: 65020, fabrics: {east: {addresses: {main: {ipv4: 10.1.0.254}}}}}
+container_networks:
+  own: {vrf: blue}
+  span: {vrf: blue, ipv4: 10.20.0.0/24, gateway4: 10.20.0.254, ipv6: "2001:db8:20::/64", gateway6: fe80::1, pool: 10.20.0.100-10.20.0.109}
+  deep: {vrf: main, mode: l3, fabric: east}
+  flat: {vrf: blue, fabric: west, pool: 10.4.0.200-10.4.0.209, host_link: true}
+hypervisors:
+  quay:
+    id: 1
+    container_networks:
+      own: {ipv4: 10.21.1.0/24, ipv6: "2001:db8:21:1::/64", containers: {q1: {}, q2: {ipv4: 10.21.1.77}}}
+      span: {containers: {q3: {}, q4: {ipv4: 10.20.0.9}}}
+      deep: {ipv4: 10.22.1.0/24, containers: {q5: {}}}
+      flat: {containers: {q6: {}}}
+  pier:
+    id: 2
+    container_networks:
+      own: {ipv4: 10.21.2.0/24, containers: {p1: {}}}
+      span: {containers: {p3: {}}}
+      deep: {ipv4: 10.22.2.0/24, containers: {p5: {}}}
+""")
+
+
+def containers() -> dict:
+    return copy.deepcopy(CONTAINERS)
+
 
 def default() -> dict:
     return copy.deepcopy(DEFAULT)
@@ -62,6 +106,29 @@ def default() -> dict:
 
 def other() -> dict:
     return copy.deepcopy(OTHER)
+
+
+def mistakes_in(data) -> list[str]:
+    found = Mistakes()
+    check(data, found)
+    return found.lines()
+
+
+def changed(*changes, start=default) -> dict:
+    """The default lab, or another, with values put at paths ("a.b.c", value)."""
+    data = start()
+    for path, value in changes:
+        *parents, last = path.split(".")
+        place = data
+        for part in parents:
+            place = place[part] if part in place else place.setdefault(part, {})
+        if value is REMOVE:
+            del place[last]
+        elif isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+    return data
 
 
 def many(hypervisors: int, guests: int) -> dict:

@@ -35,7 +35,7 @@ def test_groups(lab):
     assert lab.groups["switches"] == ["switch-A", "switch-B"]
     assert lab.groups["lab"] == ["lab_host"]
     assert lab.children == {
-        "routers": ["hypervisors", "reflectors", "borders"],
+        "routers": ["hypervisors", "reflectors", "borders", "leaves"],
         "lab_nodes": ["routers", "guests", "switches"],
     }
     assert lab.group_vars["all"] == {"fabric_name": "l3_hypervisor", "bgp_password_keys": ["private", "public"]}

@@ -1,4 +1,4 @@
-"""What ansible-inventory shows for each node of the default lab, compared with the files in tests/golden/l3_hypervisor.
+"""What ansible-inventory shows for each node of each lab, compared with the files in tests/golden/LAB.
 
 After an intended change: UPDATE_GOLDEN=1 python -m pytest tests/unit/test_intent_golden.py, and read the difference.
 """
@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
-from intent_samples import DEFAULT_FILE, PROJECT
+from intent_samples import PROJECT
 
-GOLDEN = PROJECT / "tests" / "golden" / "l3_hypervisor"
-NODES = ["hv1", "hv2", "hv3", "rr1", "rr2", "internet", "vm1", "vm2", "vm3", "vm4", "switch-A", "switch-B", "lab_host"]
+GOLDEN = PROJECT / "tests" / "golden"
+LABS = sorted(file.parent.name for file in (PROJECT / "inventories").glob("*/fabric.yml"))
 
 
-@pytest.fixture(scope="module")
-def hostvars(tmp_path_factory):
+@pytest.fixture(scope="module", params=LABS)
+def resolved(request, tmp_path_factory):
+    """A lab's name, and the variables of its nodes."""
     scratch = tmp_path_factory.mktemp("golden")
     (scratch / "ansible.cfg").write_text(
         f"[defaults]\ncollections_path = {PROJECT / 'collections'}\nhome = {scratch}\n"
         "[inventory]\nenable_plugins = routed.hypervisor.source\nany_unparsed_is_failed = true\n"
     )
     # The intent alone, without the variables and secrets beside it.
-    (scratch / "fabric.yml").write_text(DEFAULT_FILE.read_text())
+    (scratch / "fabric.yml").write_text((PROJECT / "inventories" / request.param / "fabric.yml").read_text())
     environment = {
         "PATH": "/usr/bin:/bin",
         "HOME": str(scratch),
@@ -36,18 +38,18 @@ def hostvars(tmp_path_factory):
     result = subprocess.run(argv, capture_output=True, text=True, env=environment, check=True, cwd=scratch)
     hosts = json.loads(result.stdout)["_meta"]["hostvars"]
     assert hosts["lab_host"]["lab"].pop("owner") == str(scratch)
-    return hosts
+    return request.param, hosts
 
 
-def test_every_node_has_a_golden_file(hostvars):
-    assert sorted(hostvars) == sorted(NODES)
-    assert os.environ.get("UPDATE_GOLDEN") or sorted(file.stem for file in GOLDEN.glob("*.json")) == sorted(NODES)
-
-
-@pytest.mark.parametrize("node", NODES)
-def test_a_node_is_resolved_as_before(hostvars, node):
-    file = GOLDEN / f"{node}.json"
-    text = json.dumps(hostvars[node], indent=2, sort_keys=True) + "\n"
+def test_nodes_are_resolved_as_before(resolved):
+    lab, hosts = resolved
+    texts = {node: json.dumps(values, indent=2, sort_keys=True) + "\n" for node, values in hosts.items()}
     if os.environ.get("UPDATE_GOLDEN"):
-        file.write_text(text)
-    assert text == file.read_text(), f"{node} has changed; if that is meant, run with UPDATE_GOLDEN=1"
+        shutil.rmtree(GOLDEN / lab, ignore_errors=True)
+        (GOLDEN / lab).mkdir()
+        for node, text in texts.items():
+            (GOLDEN / lab / f"{node}.json").write_text(text)
+    kept = {file.stem: file.read_text() for file in (GOLDEN / lab).glob("*.json")}
+    assert sorted(texts) == sorted(kept)
+    changed = [node for node, text in texts.items() if text != kept[node]]
+    assert not changed, f"{lab}: {', '.join(changed)} changed; if that is meant, run with UPDATE_GOLDEN=1"

@@ -9,36 +9,12 @@ import sys
 
 import pytest
 import yaml
-from intent_samples import DEFAULT_FILE, PROJECT, default, other
+from intent_samples import DEFAULT_FILE, PROJECT, REMOVE, changed, default, mistakes_in, other
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent import mistakes as mistakes_of
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check, read
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
 
 GUEST = "hypervisors.hv2.guests.vm3"
-REMOVE = object()
-
-
-def mistakes_in(data) -> list[str]:
-    found = mistakes_of.Mistakes()
-    check(data, found)
-    return found.lines()
-
-
-def changed(*changes, start=default) -> dict:
-    """The default lab with values put at paths ("a.b.c", value)."""
-    data = start()
-    for path, value in changes:
-        *parents, last = path.split(".")
-        place = data
-        for part in parents:
-            place = place[part] if part in place else place.setdefault(part, {})
-        if value is REMOVE:
-            del place[last]
-        elif isinstance(place, list):
-            place[int(last)] = value
-        else:
-            place[last] = value
-    return data
 
 
 def renamed(path: str, new: str) -> dict:

@@ -16,6 +16,11 @@ def test_a_node_without_results_counts_as_one_that_did_not_pass():
     assert "hv1: no results" in complaint(results, answer)
 
 
+def test_a_node_with_nothing_to_check_is_none_that_failed():
+    assert summarise({"vm1": [GOOD], "lab_host": []})["passed"] == 1
+    assert summarise({"vm1": [GOOD], "lab_host": []})["total"] == 1
+
+
 def test_what_did_not_pass_is_told_with_its_node_and_what_was_seen():
     results = {"vm1": [GOOD, BAD]}
     assert complaint(results, summarise(results)).splitlines()[1:] == ["  vm1: vm1 reaches vm4: no reply within 1 s"]

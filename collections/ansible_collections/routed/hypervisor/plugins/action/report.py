@@ -39,8 +39,9 @@ class ActionModule(ActionBase):
 
 
 def summarise(results):
-    """Counts the checks of all nodes; a node without results counts as one check that did not pass."""
-    checks = [check for node in results.values() for check in node or [{"kind": "node", "passed": False}]]
+    """Counts the checks of all nodes; a node without results (not even none) is one check that did not pass."""
+    lists = [node if isinstance(node, list) else [{"kind": "node", "passed": False}] for node in results.values()]
+    checks = [check for node in lists for check in node]
     return {
         "total": len(checks),
         "passed": sum(check["passed"] for check in checks),
@@ -52,9 +53,10 @@ def summarise(results):
 def complaint(results, answer):
     lines = [f"{answer['total'] - answer['passed']} of {answer['total']} checks did not pass:"]
     for node, checks in results.items():
-        if not checks:
+        if not isinstance(checks, list):
             lines.append(f"  {node}: no results, the node failed before")
-        lines += [f"  {node}: {check['title']}: {check['seen']}" for check in checks or [] if not check["passed"]]
+            continue
+        lines += [f"  {node}: {check['title']}: {check['seen']}" for check in checks if not check["passed"]]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ author:
 description:
   - Runs the checks of one node, tries again until O(deadline) those that do not hold yet, and returns
     a result for each.
-  - It looks through the tools of an administrator (C(birdc), C(ip), C(ping), C(traceroute), C(arping)),
+  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(ip), C(ping), C(traceroute), C(arping)),
     not through the modules that made the state.
   - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
 attributes:
@@ -32,7 +32,8 @@ options:
     description:
       - The checks, as the inventory plugin P(routed.hypervisor.fabric#inventory) derives them from the intent.
       - Each has a C(title), a C(kind) and the facts of that kind.
-      - The kinds are C(bgp) (session, neighbor, vrf), C(bfd) (neighbor, interface), C(route) (family, table, prefix,
+      - The kinds are C(bgp) (session, neighbor, vrf; of GoBGP with daemon C(gobgp) session, neighbor, family, instance),
+        C(bfd) (neighbor, interface), C(route) (family, table, prefix,
         nexthops), C(rules) (family, count), C(route_source) (to, source), C(ping) (family, to, source, expect),
         C(trace) (family, to, hops), C(neighbor) (family, to, interface, mac), C(lease) and C(slaac) (interface,
         address).

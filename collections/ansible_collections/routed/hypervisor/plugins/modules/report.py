@@ -31,7 +31,9 @@ options:
     type: str
     required: true
   results:
-    description: The results by node, each as M(routed.hypervisor.checks) returns them, or none for a node without.
+    description: >-
+      The results by node, each as M(routed.hypervisor.checks) returns them, or an empty map for
+      a node that failed before it was checked.
     type: dict
     required: true
   path:

@@ -10,6 +10,8 @@ KINDS = {
     "bgp": "BGP sessions established",
     "bfd": "BFD sessions up",
     "route": "routes with the intended next hops",
+    "in_step": "routing managers in step with GoBGP and the kernel",
+    "container": "containers on their ipvlan links",
     "lease": "DHCP leases",
     "slaac": "autoconfigured addresses",
     "ping": "pings, those that must fail included",

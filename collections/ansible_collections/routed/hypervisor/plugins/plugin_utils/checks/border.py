@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from ..intent.model import Border, Intent
+from ..intent.model import MAIN_TABLE, Border, Intent
 from ..resolve.index import Index
-from ..resolve.links import MAIN_TABLE
 from . import sessions
 from .routes import to_guest
 from .sample import ROUTES, others

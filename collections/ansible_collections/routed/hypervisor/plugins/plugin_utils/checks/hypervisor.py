@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from ..intent.model import FAMILIES, Hypervisor, Intent
+from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Hypervisor, Intent
 from ..resolve.hypervisor import vrfs_on
 from ..resolve.index import Index
-from ..resolve.links import DEFAULT, MAIN_TABLE
-from . import sessions
-from .routes import LENGTH, next_hops, route, to_guest
+from ..resolve.links import DEFAULT
+from . import containers, sessions
+from .routes import next_hops, route, to_guest
 from .sample import ROUTES, others
 from .sessions import LABEL
 
-# The kernel's own rules: local, main, default (IPv6 has no "default"), and l3mdev once there is a VRF.
-KERNEL_RULES = {"ipv4": 4, "ipv6": 3}
+# The kernel's own rules: local, main, default (IPv6 has no "default"); and l3mdev once there is a VRF.
+KERNEL_RULES = {"ipv4": 3, "ipv6": 2}
 
 
 def checks(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> list[dict]:
@@ -27,12 +27,16 @@ def checks(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> li
         *_default_routes(intent, found, node),
         *_loopbacks(intent, found, node),
         *_no_way_out(intent, found, node),
+        *containers.checks(intent, found, node),
     ]
 
 
 def _rules(resolved: dict) -> list[dict]:
-    ours = resolved["network"]["rules"]
-    counts = {family: count + sum(rule["family"] == family for rule in ours) for family, count in KERNEL_RULES.items()}
+    ours, l3mdev = resolved["network"]["rules"], int(bool(resolved["network"]["vrfs"]))
+    counts = {
+        family: count + l3mdev + sum(rule["family"] == family for rule in ours)
+        for family, count in KERNEL_RULES.items()
+    }
     return [
         {"kind": "rules", "title": f"there are {count} {LABEL[family]} rules", "family": family, "count": count}
         for family, count in counts.items()
@@ -57,7 +61,7 @@ def _own_guests(intent: Intent, node: Hypervisor) -> list[dict]:
     for guest in node.guests:
         table = intent.vrfs[intent.segments[guest.segment].vrf].table
         for family, address in guest.address.items():
-            for where in (table, MAIN_TABLE):
+            for where in dict.fromkeys((table, MAIN_TABLE)):
                 title = f"the route to {guest.name} is its port in table {where} ({LABEL[family]})"
                 prefix = f"{address}/{LENGTH[family]}"
                 found.append(
@@ -136,6 +140,7 @@ def _no_way_out(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
             "silence",
         )
         for vrf in vrfs_on(node, intent)
+        if vrf != MAIN
         for border in found.borders.get(vrf, ())
         for address in border.world
         if not any(address in host for other in intent.vrfs.values() for host in other.host)

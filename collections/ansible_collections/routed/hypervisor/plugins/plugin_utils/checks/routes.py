@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from ..intent.model import FAMILIES
+from ..intent.model import FAMILIES, LENGTH
 from .sessions import LABEL
-
-LENGTH = {"ipv4": 32, "ipv6": 128}
 
 
 def next_hops(node, other, vrf: str, family: str) -> list[str]:

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+from ..resolve.sessions import sessions_of
+
 LABEL = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
 def checks(resolved: dict) -> list[dict]:
     """A check per BGP session, and one per BFD session, of a router's resolved variables."""
     found = []
-    for session in resolved["bird"]["sessions"]:
+    for instance, session in sessions_of(resolved):
         where = f"in {session['vrf']}" if session["vrf"] else "in the main table"
         found.append(
             {
@@ -21,6 +23,7 @@ def checks(resolved: dict) -> list[dict]:
                 "vrf": session["vrf"],
                 "neighbor": session["neighbor"],
                 "family": session["family"],
+                **({"daemon": "gobgp", "instance": instance} if instance else {}),
             }
         )
         if session["bfd"]:

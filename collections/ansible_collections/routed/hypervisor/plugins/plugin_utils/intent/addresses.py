@@ -12,6 +12,11 @@ def family_of(address_or_prefix) -> str:
     return f"ipv{address_or_prefix.version}"
 
 
+def gateways(data: dict) -> dict:
+    """The addresses under gateway4 and gateway6, by family."""
+    return {f"ipv{digit}": netaddr.IPAddress(data[f"gateway{digit}"]) for digit in "46" if f"gateway{digit}" in data}
+
+
 def plus(base, number: int):
     """BASE + NUMBER, or None beyond the last address of the family."""
     try:

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from ..libraries import netaddr
-from .addresses import mac_from_ipv4, plus, slaac
+from . import containers
+from .addresses import gateways, mac_from_ipv4, plus, slaac
 from .model import (
     FAMILIES,
+    MAIN,
+    MAIN_TABLE,
     Border,
     Fabric,
     Given,
@@ -16,7 +19,9 @@ from .model import (
     Hypervisor,
     Intent,
     Lab,
+    Leaf,
     Loopback,
+    Neighbor,
     Network,
     Reflector,
     Segment,
@@ -31,6 +36,9 @@ def build(data: dict) -> Intent:
     intent = Intent(
         name=data.get("name", ""),
         asn=bgp.get("as"),
+        daemon=bgp.get("daemon", "bird"),
+        peering=bgp.get("peering", "reflectors"),
+        mesh=bgp.get("mesh", 16),
         bfd=bgp.get("bfd"),
         ttl_security=bgp.get("ttl_security", True),
         add_path=bgp.get("add_path", True),
@@ -44,20 +52,28 @@ def build(data: dict) -> Intent:
         segments={name: _segment(name, segment) for name, segment in data.get("segments", {}).items()},
         reflectors={},
         borders={},
+        leaves={},
+        container_networks={
+            name: containers.network(name, network) for name, network in data.get("container_networks", {}).items()
+        },
         hypervisors={},
     )
     for name, node in data.get("reflectors", {}).items():
         intent.reflectors[name] = _reflector(intent, name, node)
     for name, node in data.get("borders", {}).items():
         intent.borders[name] = _border(intent, name, node)
+    for name, node in data.get("leaves", {}).items():
+        intent.leaves[name] = _leaf(intent, name, node)
     for name, node in data.get("hypervisors", {}).items():
         intent.hypervisors[name] = _hypervisor(intent, name, node)
+    containers.allocate(intent)
     return intent
 
 
 def _vrf(name: str, data: dict) -> Vrf:
     host = [netaddr.IPNetwork(prefix) if prefix else None for prefix in data.get("host", [])]
-    return Vrf(name, data.get("table"), data.get("vlan"), data.get("password", False), host)
+    table = data.get("table", MAIN_TABLE if name == MAIN else None)
+    return Vrf(name, table, data.get("vlan"), data.get("password", False), host)
 
 
 def _prefixes(data: dict) -> dict:
@@ -74,7 +90,7 @@ def _fabric(name: str, data: dict) -> Fabric:
         prefix = _prefixes(network)
         first = {family: netaddr.IPAddress(value.first, value.version) for family, value in prefix.items()}
         base = {**first, **_addresses(network.get("hypervisors", {}))}
-        networks[vrf] = Network(name, vrf, prefix, base)
+        networks[vrf] = Network(name, vrf, prefix, base, gateways(network))
     return Fabric(name, data.get("interface", f"fabric-{name}"), data.get("mtu"), networks)
 
 
@@ -101,7 +117,8 @@ def _uplink(intent: Intent, fabric: str, data: dict) -> Uplink:
 
 def _reflector(intent: Intent, name: str, data: dict) -> Reflector:
     path = ("reflectors", name)
-    node = Reflector(name, path, data.get("router_id"), fabric=data.get("fabric"))
+    daemon = data.get("daemon", intent.daemon)
+    node = Reflector(name, path, data.get("router_id"), intent.asn, daemon, fabric=data.get("fabric"))
     if node.fabric:
         uplink = _uplink(intent, node.fabric, data)
         uplink.given = {
@@ -114,10 +131,23 @@ def _reflector(intent: Intent, name: str, data: dict) -> Reflector:
 def _border(intent: Intent, name: str, data: dict) -> Border:
     path = ("borders", name)
     world = [netaddr.IPAddress(address) for address in data.get("world", []) if address]
-    node = Border(name, path, data.get("router_id"), vrf=data.get("vrf"), world=world)
+    node = Border(name, path, data.get("router_id"), intent.asn, vrf=data.get("vrf"), world=world)
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
         uplink.given = {node.vrf: _given(place, (*path, "fabrics", fabric))}
+        node.uplinks[fabric] = uplink
+    return node
+
+
+def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
+    path = ("leaves", name)
+    node = Leaf(name, path, data.get("router_id"), data.get("as", intent.asn))
+    for fabric, place in data.get("fabrics", {}).items():
+        uplink = _uplink(intent, fabric, place)
+        uplink.given = {
+            vrf: _given(addresses, (*path, "fabrics", fabric, "addresses", vrf))
+            for vrf, addresses in place.get("addresses", {}).items()
+        }
         node.uplinks[fabric] = uplink
     return node
 
@@ -130,7 +160,8 @@ def _derived(base: dict, number: int | None, path: tuple) -> dict:
 
 def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
     path = ("hypervisors", name)
-    node = Hypervisor(name, path, data.get("router_id"), id=data.get("id"))
+    daemon = data.get("daemon", intent.daemon)
+    node = Hypervisor(name, path, data.get("router_id"), data.get("as", intent.asn), daemon, id=data.get("id"))
     for fabric, place in data.get("fabrics", {fabric: {} for fabric in intent.fabrics}).items():
         uplink = _uplink(intent, fabric, place)
         networks = intent.fabrics[fabric].networks if fabric in intent.fabrics else {}
@@ -146,6 +177,11 @@ def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
         node.loopbacks[vrf] = _derived(first, node.id, (*path, "id"))
     for vrf, addresses in data.get("loopbacks", {}).items():
         node.loopbacks.setdefault(vrf, {}).update(_given(addresses, (*path, "loopbacks", vrf)))
+    for neighbor, facts in data.get("neighbors", {}).items():
+        address = netaddr.IPAddress(facts["address"]) if "address" in facts else None
+        node.neighbors[neighbor] = Neighbor(neighbor, (*path, "neighbors", neighbor), address, facts.get("as"))
+    for network, part in data.get("container_networks", {}).items():
+        node.parts[network] = containers.part(intent, node, network, part)
     node.guests = [_guest(intent, node, guest, facts) for guest, facts in data.get("guests", {}).items()]
     return node
 

@@ -26,6 +26,9 @@ RESERVED_NODES = frozenset(
         "hypervisors",
         "reflectors",
         "borders",
+        "leaves",
+        "bird_routers",
+        "gobgp_routers",
         "guests",
         "switches",
         "routers",
@@ -67,6 +70,11 @@ def _interface(text: str) -> bool:
     )
 
 
+def _range(text: str) -> bool:
+    first, _hyphen, last = text.partition("-")
+    return _address(4)(first) and _address(4)(last) and netaddr.IPAddress(first) <= netaddr.IPAddress(last)
+
+
 def _mac(text: str) -> bool:
     return (
         re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) is not None
@@ -87,6 +95,11 @@ _IN_A_NAME = "letters, digits and hyphens, beginning with a letter"
 
 FORMATS = {
     "name": Format(_name, f"a name; {_IN_A_NAME}"),
+    "network-name": Format(
+        lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,9}", text) is not None and _interface(text),
+        "a name for a container network, with which names of interfaces begin or end; up to 10 "
+        f"{_IN_A_NAME}, not reserved (all, default, lo, …)",
+    ),
     "lab-name": Format(
         lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,31}", text) is not None,
         "a name; up to 32 letters, digits, _ and -, beginning with a letter",
@@ -115,6 +128,7 @@ FORMATS = {
     "ipv4-prefix": Format(_prefix(4), "an IPv4 prefix; for instance 192.0.2.0/24, with no bits set after the length"),
     "ipv6-prefix": Format(_prefix(6), "an IPv6 prefix; for instance 2001:db8::/64, with no bits set after the length"),
     "prefix": Format(_prefix(None), "a prefix; for instance 192.0.2.0/24, with no bits set after the length"),
+    "ipv4-range": Format(_range, "a range of IPv4 addresses; for instance 192.0.2.100-192.0.2.199"),
     "guest-ipv6": Format(lambda text: text in ("slaac", "none") or _address(6)(text), "slaac, none or an IPv6 address"),
     "mac": Format(_mac, "the MAC address of one interface; for instance 02:00:cb:00:71:01"),
 }

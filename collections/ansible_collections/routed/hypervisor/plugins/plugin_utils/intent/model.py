@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from .mistakes import Path
 
 FAMILIES = ("ipv4", "ipv6")
+LENGTH = {"ipv4": 32, "ipv6": 128}  # of a prefix that is one address
+MAIN = "main"  # the name that stands for the kernel's main table, where others are VRFs
+MAIN_TABLE = 254
 Addresses = dict  # family -> netaddr.IPAddress
 
 
@@ -21,9 +24,14 @@ Addresses = dict  # family -> netaddr.IPAddress
 class Vrf:
     name: str
     table: int | None
-    vlan: int | None
+    vlan: int | None  # None: untagged
     password: bool
     host: list  # of netaddr.IPNetwork, None where it was wrong
+
+    @property
+    def device(self) -> str | None:
+        """The VRF's interface; None for the main table."""
+        return None if self.name == MAIN else self.name
 
 
 @dataclass
@@ -34,6 +42,7 @@ class Network:
     vrf: str
     prefix: dict  # family -> netaddr.IPNetwork
     base: Addresses
+    gateway: Addresses
 
 
 @dataclass
@@ -98,10 +107,66 @@ class Guest:
 
 
 @dataclass
+class ContainerNetwork:
+    """What all hosts' parts of a container network have in common."""
+
+    name: str
+    vrf: str | None
+    mode: str
+    flag: str
+    fabric: str | None
+    interface: str | None
+    prefix: dict  # family -> netaddr.IPNetwork; empty where each host has its own, or it is a fabric's
+    gateway: Addresses
+    pool: object  # netaddr.IPRange, or None for all of the prefix
+    host_link: bool | None  # None: as the way of routing wants it
+    announce: str | None  # None: as follows from whose the prefix is
+    mtu: int | None
+
+
+@dataclass
+class Container:
+    name: str
+    path: Path
+    given: Addresses  # those that the intent says
+    address: Addresses = field(default_factory=dict)  # all, once they have been allocated
+
+
+@dataclass
+class Part:
+    """A hypervisor's part of a container network."""
+
+    network: str
+    path: Path
+    fabric: str | None  # their links are on the uplink to it, or
+    interface: str | None  # on this interface, or with neither on a dummy of their own
+    prefix: dict  # family -> netaddr.IPNetwork: its own, else the network's, else the fabric's
+    whose: str  # the prefix: host, network or fabric
+    gateway: Addresses  # of the containers; also what the host link has, unless the prefix is the fabric's
+    pool: object  # netaddr.IPRange, or None for all of the prefix
+    has_host_link: bool
+    announce: str
+    host: Addresses = field(default_factory=dict)  # of the host link, once allocated
+    containers: list[Container] = field(default_factory=list)
+
+
+@dataclass
+class Neighbor:
+    """A configured BGP neighbor: a node of the intent by name, or another router by address."""
+
+    name: str
+    path: Path
+    address: object | None  # netaddr.IPAddress
+    asn: int | None
+
+
+@dataclass
 class Router:
     name: str
     path: Path
     router_id: str | None
+    asn: int | None = None
+    daemon: str = "bird"
     uplinks: dict[str, Uplink] = field(default_factory=dict)  # by fabric
 
 
@@ -110,11 +175,18 @@ class Hypervisor(Router):
     id: int | None = None
     loopbacks: dict[str, dict[str, Given]] = field(default_factory=dict)  # VRF -> family -> address
     guests: list[Guest] = field(default_factory=list)
+    parts: dict[str, Part] = field(default_factory=dict)  # by container network
+    neighbors: dict[str, Neighbor] = field(default_factory=dict)
 
 
 @dataclass
 class Reflector(Router):
     fabric: str | None = None
+
+
+@dataclass
+class Leaf(Router):
+    """A router that hypervisors are attached to."""
 
 
 @dataclass
@@ -132,6 +204,9 @@ class Lab:
 class Intent:
     name: str
     asn: int | None
+    daemon: str
+    peering: str
+    mesh: int
     bfd: dict | None
     ttl_security: bool
     add_path: bool
@@ -142,4 +217,21 @@ class Intent:
     segments: dict[str, Segment]
     reflectors: dict[str, Reflector]
     borders: dict[str, Border]
+    leaves: dict[str, Leaf]
+    container_networks: dict[str, ContainerNetwork]
     hypervisors: dict[str, Hypervisor]
+
+    @property
+    def uses_reflectors(self) -> bool:
+        """Whether hypervisors and borders speak to reflectors, rather than to each other or to configured neighbors."""
+        automatic = self.peering == "automatic" and len(self.hypervisors) + len(self.borders) > self.mesh
+        return self.peering == "reflectors" or automatic
+
+    @property
+    def routers(self) -> list[Router]:
+        return [
+            *self.reflectors.values(),
+            *self.borders.values(),
+            *self.leaves.values(),
+            *self.hypervisors.values(),
+        ]

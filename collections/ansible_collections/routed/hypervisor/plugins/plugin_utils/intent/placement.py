@@ -25,7 +25,7 @@ class Placement:
         for segment in self.intent.segments.values():
             self._segment(segment)
         # Explicit addresses before derived ones, so that a clash is reported where a derived one comes from.
-        routers = [*self.intent.reflectors.values(), *self.intent.borders.values(), *self.intent.hypervisors.values()]
+        routers = self.intent.routers
         for border in self.intent.borders.values():
             self._world(border)
         for is_derived in (False, True):
@@ -51,6 +51,12 @@ class Placement:
                 elif family not in network.prefix and not is_consequence:
                     wrong = f"{network.vrf} has no {family} prefix on {fabric.name}"
                     self.mistakes.add(base_path, wrong, "add it, or remove this")
+            for family, gateway in network.gateway.items():
+                prefix, place = network.prefix.get(family), (*path, f"gateway{family[-1]}")
+                if prefix is None and not is_consequence:
+                    self.mistakes.add(place, f"{network.vrf} has no {family} prefix here", "add it, or remove this")
+                elif prefix is not None and not is_host(gateway, prefix):
+                    self.mistakes.add(place, f"{gateway} cannot be a host in {prefix}", hosts_of(prefix))
 
     def _mtu(self, mtu, path, has_ipv6: bool) -> None:
         if mtu is not None and has_ipv6 and mtu < IPV6_MTU:

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from . import placement, references, uniqueness
+from . import container_checks, peering_checks, placement, references, uniqueness
 from .build import build
 from .load import Source
 from .mistakes import IntentError, Mistakes
 from .model import Intent
 from .schema import check_shape
+
+# Sections that other parts of an intent refer to, and that need not be there.
+OPTIONAL = ("segments", "loopbacks", "reflectors", "container_networks")
 
 
 def read(path: str) -> Intent:
@@ -33,12 +36,12 @@ def check(data: dict, mistakes: Mistakes) -> Intent:
         section: list(map(str, data[section]))
         if isinstance(data.get(section), dict)
         else []
-        if section in ("segments", "loopbacks")
+        if section in OPTIONAL
         else None
-        for section in ("vrfs", "fabrics", "segments", "loopbacks", "reflectors")
+        for section in ("vrfs", "fabrics", *OPTIONAL)
     }
     check_shape(data, mistakes)
-    for section in ("segments", "loopbacks"):
+    for section in OPTIONAL:
         misspelled = [
             path for path, message in mistakes.found.items() if len(path) == 1 and f"did you mean {section}?" in message
         ]
@@ -50,5 +53,8 @@ def check(data: dict, mistakes: Mistakes) -> Intent:
     uniqueness.check_nodes(intent, mistakes)
     uniqueness.check_interfaces(intent, mistakes)
     uniqueness.check_prefixes(intent, mistakes)
-    placement.Placement(intent, mistakes).check()
+    placed = placement.Placement(intent, mistakes)
+    placed.check()
+    container_checks.check(intent, mistakes, placed.addresses)
+    peering_checks.check(intent, mistakes)
     return intent

@@ -8,7 +8,12 @@ from __future__ import annotations
 from .mistakes import Mistakes, Path, did_you_mean, listed
 from .model import Intent
 
-SINGULAR = {"vrfs": "VRF", "fabrics": "fabric", "segments": "segment"}
+SINGULAR = {
+    "vrfs": "VRF",
+    "fabrics": "fabric",
+    "segments": "segment",
+    "container_networks": "container network",
+}
 
 
 class References:
@@ -39,19 +44,33 @@ class References:
             self._known("vrfs", vrf, ("loopbacks", vrf))
         for segment in self.intent.segments.values():
             self._known("vrfs", segment.vrf, ("segments", segment.name, "vrf"))
+        for network in self.intent.container_networks.values():
+            self._known("vrfs", network.vrf, ("container_networks", network.name, "vrf"))
+            if network.fabric is not None:
+                self._known("fabrics", network.fabric, ("container_networks", network.name, "fabric"))
+        self._routers()
+        for hypervisor in self.intent.hypervisors.values():
+            self._hypervisor(hypervisor)
+        if self.intent.uses_reflectors:
+            self._reflectors_everywhere()
+
+    def _routers(self) -> None:
+        """Of those that are not hypervisors."""
         for reflector in self.intent.reflectors.values():
             self._known("fabrics", reflector.fabric, (*reflector.path, "fabric"))
             for uplink in reflector.uplinks.values():
                 for vrf in uplink.given:
                     self._network(reflector.fabric, vrf, (*reflector.path, "addresses", vrf))
+        for leaf in self.intent.leaves.values():
+            for fabric, uplink in leaf.uplinks.items():
+                if self._known("fabrics", fabric, (*leaf.path, "fabrics", fabric)):
+                    for vrf in uplink.given:
+                        self._network(fabric, vrf, (*leaf.path, "fabrics", fabric, "addresses", vrf))
         for border in self.intent.borders.values():
             is_known = self._known("vrfs", border.vrf, (*border.path, "vrf"))
             for fabric in border.uplinks:
                 if self._known("fabrics", fabric, (*border.path, "fabrics", fabric)) and is_known:
                     self._network(fabric, border.vrf, (*border.path, "fabrics", fabric))
-        for hypervisor in self.intent.hypervisors.values():
-            self._hypervisor(hypervisor)
-        self._reflectors_everywhere()
 
     def _network(self, fabric: str | None, vrf: str, path: Path) -> None:
         """VRF is defined, and has a network on FABRIC."""
@@ -74,6 +93,11 @@ class References:
             ):
                 right = f"define it there, or use one of: {listed(self.intent.loopbacks)}"
                 self.mistakes.add((*hypervisor.path, "loopbacks", vrf), f"loopbacks has no {vrf}", right)
+        for name, part in hypervisor.parts.items():
+            common = self.intent.container_networks.get(name)
+            self._known("container_networks", name, part.path)
+            if part.fabric is not None and (common is None or part.fabric != common.fabric):
+                self._known("fabrics", part.fabric, (*part.path, "fabric"))
         for guest in hypervisor.guests:
             if guest.segment is None and len(self.declared["segments"] or []) > 1:
                 right = f"say which: {listed(self.declared['segments'])}"
@@ -85,6 +109,14 @@ class References:
     def _reflectors_everywhere(self) -> None:
         """Every network of a fabric that hypervisors are on has a reflector to speak to."""
         if self.declared["reflectors"] is None or len(self.intent.reflectors) < len(self.declared["reflectors"]):
+            return
+        if not self.declared["reflectors"]:
+            about = (
+                "hypervisors speak to them"
+                if self.intent.peering == "reflectors"
+                else (f"more than bgp.mesh ({self.intent.mesh}) hypervisors and borders speak to them")
+            )
+            self.mistakes.add(("reflectors",), "missing", f"{about}: every fabric needs one or more")
             return
         served: dict[str, set] = {}
         for reflector in self.intent.reflectors.values():

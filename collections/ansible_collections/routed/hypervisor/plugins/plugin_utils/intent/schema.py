@@ -133,6 +133,8 @@ def _of_value(error) -> tuple[str, str]:
             right = f"{error.schema['minimum']} to {error.schema['maximum']}: {about}"
         case "format":
             wrong, right = _not_the_format(value, wanted), ""
+        case "enum":
+            wrong, right = f"{value!r} is not known", f"{', '.join(wanted)}: {about}"
         case "minProperties":
             wrong, right = "empty", f"name one or more: {about}"
         case "const":

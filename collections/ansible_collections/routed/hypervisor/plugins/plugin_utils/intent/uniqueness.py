@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .formats import INTERFACE_LENGTH
 from .mistakes import Mistakes, Path, render
-from .model import Intent, Router
+from .model import MAIN, MAIN_TABLE, Intent, Part, Router
 
 
 class Once:
@@ -32,12 +32,33 @@ def check_numbers(intent: Intent, mistakes: Mistakes) -> None:
     tables = Once(mistakes, "table ", "each VRF needs a table of its own")
     vlans = Once(mistakes, "VLAN ", "each VRF needs a VLAN of its own")
     for vrf in intent.vrfs.values():
-        tables.give(vrf.table, ("vrfs", vrf.name, "table"))
+        path = ("vrfs", vrf.name)
+        if vrf.name == MAIN:
+            check_main(vrf, mistakes)
+        elif vrf.table is None and path not in mistakes.touched:
+            mistakes.add((*path, "table"), "missing", "its kernel routing table, of which no other VRF has the number")
+        tables.give(vrf.table, (*path, "table"))
         vlans.give(vrf.vlan, ("vrfs", vrf.name, "vlan"))
+    for fabric in intent.fabrics.values():
+        untagged = [
+            vrf
+            for vrf in fabric.networks
+            if vrf in intent.vrfs and intent.vrfs[vrf].vlan is None and ("vrfs", vrf) not in mistakes.touched
+        ]
+        for vrf in untagged[1:]:
+            wrong = f"neither {untagged[0]} nor {vrf} has a VLAN"
+            mistakes.add(("fabrics", fabric.name, "networks", vrf), wrong, "one VRF of a fabric can do without")
     ids = Once(mistakes, "id ", "addresses follow from it: each hypervisor needs its own")
     for hypervisor in intent.hypervisors.values():
         if not ids.give(hypervisor.id, (*hypervisor.path, "id")):
             _forget_derived(hypervisor)
+
+
+def check_main(vrf, mistakes: Mistakes) -> None:
+    if vrf.table not in (None, MAIN_TABLE):
+        mistakes.add(("vrfs", MAIN, "table"), f"{vrf.table} is not the main table", f"leave it out; it is {MAIN_TABLE}")
+    if vrf.host:
+        mistakes.add(("vrfs", MAIN, "host"), "the hypervisors themselves use the main table anyway", "leave it out")
 
 
 def _forget_derived(hypervisor) -> None:
@@ -51,7 +72,7 @@ def _forget_derived(hypervisor) -> None:
 def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
     """Node names across kinds: all are hosts of one inventory, and ports are called after them."""
     nodes = Once(mistakes, "the name ", "each node needs a name of its own")
-    routers: list[Router] = [*intent.reflectors.values(), *intent.borders.values(), *intent.hypervisors.values()]
+    routers = intent.routers
     if intent.lab:
         for fabric in intent.fabrics:
             nodes.first[f"switch-{fabric}"] = ("fabrics", fabric)
@@ -60,6 +81,9 @@ def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
     for hypervisor in intent.hypervisors.values():
         for guest in hypervisor.guests:
             nodes.give(guest.name, guest.path)
+        for part in hypervisor.parts.values():
+            for container in part.containers:
+                nodes.give(container.name, container.path)
     router_ids = Once(mistakes, "router id ", "each router needs its own")
     for node in routers:
         router_ids.give(node.router_id, (*node.path, "router_id"))
@@ -80,15 +104,24 @@ def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
         names = Once(mistakes, "the interface name ")
         names.first["world"] = (*border.path, "world")
         _uplinks(intent, mistakes, border, names, [border.vrf])
-    for node in (*intent.reflectors.values(), *intent.hypervisors.values()):
+    for node in (*intent.reflectors.values(), *intent.leaves.values(), *intent.hypervisors.values()):
         names = Once(mistakes, "the interface name ", "each interface of a node needs its own")
-        names.first.update({vrf: ("vrfs", vrf) for vrf in intent.vrfs})
+        names.first.update({vrf.device: ("vrfs", vrf.name) for vrf in intent.vrfs.values() if vrf.device})
         for loopback in intent.loopbacks.values() if node.path[0] == "hypervisors" else ():
             names.give(loopback.interface, ("loopbacks", loopback.vrf, "interface"))
         _uplinks(intent, mistakes, node, names, list(intent.vrfs))
+        for part in getattr(node, "parts", {}).values():
+            for name in interfaces_of(part):
+                names.give(name, part.path)
         for guest in getattr(node, "guests", ()):
             path = (*guest.path, "port") if guest.port != guest.name else guest.path
             names.give(guest.port, path)
+
+
+def interfaces_of(part: Part) -> list[str]:
+    """What a part of a container network adds to the host's interfaces."""
+    own_dummy = [part.network] if part.fabric is None and part.interface is None else []
+    return own_dummy + ([f"host-{part.network}"] if part.has_host_link else [])
 
 
 def _uplinks(intent: Intent, mistakes: Mistakes, node: Router, names: Once, vrfs: list[str]) -> None:
@@ -137,6 +170,16 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
         prefixes += [
             (prefix, ("segments", segment.name, family), segment.vrf) for family, prefix in segment.prefix.items()
         ]
+    for network in intent.container_networks.values():
+        prefixes += [
+            (prefix, ("container_networks", network.name, family), network.vrf)
+            for family, prefix in network.prefix.items()
+        ]
+    for hypervisor in intent.hypervisors.values():
+        for part in hypervisor.parts.values():
+            if part.whose == "host" and part.network in intent.container_networks:
+                vrf = intent.container_networks[part.network].vrf
+                prefixes += [(prefix, (*part.path, family), vrf) for family, prefix in part.prefix.items()]
     order = {path: position for position, (_prefix, path, _vrf) in enumerate(prefixes)}
 
     def report(one: tuple, other: tuple) -> None:

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from ..intent.model import Border, Intent
+from ..intent.model import MAIN_TABLE, Border, Intent
 from .index import Index
-from .links import DEFAULT, MAIN_TABLE, ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces
-from .sessions import bird, client_sessions, table_name
+from .links import DEFAULT, ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces
+from .sessions import bird, sessions, table_name
 
 WORLD = "world"  # the interface with the addresses that stand for the world
 LENGTH = {4: 32, 6: 128}
@@ -42,7 +42,6 @@ def border(intent: Intent, found: Index, node: Border) -> dict:
             "routes": [],
             "rules": [],
         },
-        "bird": bird(
-            node, intent, [{"vrf": None, "kernel_table": MAIN_TABLE}], tables, client_sessions(intent, found, node)
-        ),
+        "bgp_daemon": "bird",
+        "bird": bird(intent, node, [{"vrf": None, "kernel_table": MAIN_TABLE}], tables, sessions(intent, found, node)),
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..checks import border as border_checks
 from ..checks import guest as guest_checks
 from ..checks import hypervisor as hypervisor_checks
+from ..checks import leaf as leaf_checks
 from ..checks import sessions as session_checks
 from ..intent.model import Intent
 from .border import border
@@ -17,6 +18,7 @@ from .guest import guest
 from .hypervisor import hypervisor
 from .index import index
 from .lab import LAB_HOST, lab
+from .leaf import leaf
 from .reflector import reflector
 from .switch import switch, switch_name
 
@@ -39,8 +41,11 @@ def resolve(intent: Intent, owner: str) -> Inventory:
         "hypervisors": list(intent.hypervisors),
         "reflectors": list(intent.reflectors),
         "borders": list(intent.borders),
+        "leaves": list(intent.leaves),
     }
     made.children["routers"] = list(made.groups)
+    for daemon in ("bird", "gobgp"):
+        made.groups[f"{daemon}_routers"] = [node.name for node in intent.routers if node.daemon == daemon]
     # Empty without a lab, but there, so that plays may name them. lab_absent is filled by check mode with the nodes
     # that do not exist yet.
     made.groups.update({group: [] for group in ("guests", "switches", "lab", "lab_absent")})
@@ -57,6 +62,9 @@ def resolve(intent: Intent, owner: str) -> Inventory:
     for node in intent.borders.values():
         resolved = border(intent, found, node)
         made.host_vars[node.name] = {**resolved, "checks": border_checks.checks(intent, found, node, resolved)}
+    for node in intent.leaves.values():
+        resolved = leaf(intent, found, node)
+        made.host_vars[node.name] = {**resolved, "checks": leaf_checks.checks(intent, found, node, resolved)}
     if intent.lab:
         _add_lab(intent, found, owner, made)
     return made

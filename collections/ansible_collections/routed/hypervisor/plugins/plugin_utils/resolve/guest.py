@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ..intent.model import Guest, Intent
-from .links import DEFAULT, MAIN_TABLE, without_nones
+from ..intent.model import MAIN_TABLE, Guest, Intent
+from .links import DEFAULT, without_nones
 
 INTERFACE = "eth0"
 

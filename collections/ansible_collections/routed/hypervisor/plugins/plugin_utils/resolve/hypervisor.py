@@ -6,15 +6,24 @@
 from __future__ import annotations
 
 from ..intent.addresses import family_of
-from ..intent.model import FAMILIES, Guest, Hypervisor, Intent, Segment
-from . import services
+from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
+from . import containers, services
 from .index import Index
-from .links import MAIN_TABLE, ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, without_nones
-from .sessions import bird, client_sessions, table_name
+from .links import (
+    DEFAULT,
+    ROUTER_SYSCTLS,
+    families_of,
+    sysctls,
+    uplink_interfaces,
+    vlan_interface,
+    vrf_devices,
+    without_nones,
+)
+from .routing_manager import routing_manager
+from .sessions import daemon, sessions, table_name
 
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)
 ROUTE_PROTOCOL = 82  # marks the routes that are ours; BIRD learns only these
-LENGTH = {"ipv4": 32, "ipv6": 128}
 
 SYSCTLS = {
     # Sockets in no VRF take connections and packets from all: how the host itself uses the VRFs.
@@ -30,6 +39,7 @@ def vrfs_on(node: Hypervisor, intent: Intent) -> list[str]:
     """The VRFs that the node needs: those of its uplinks, loopbacks and guests, in the intent's order."""
     used = {vrf for uplink in node.uplinks.values() for vrf in uplink.given} | set(node.loopbacks)
     used |= {intent.segments[guest.segment].vrf for guest in node.guests}
+    used |= {intent.container_networks[name].vrf for name in node.parts}
     return [vrf for vrf in intent.vrfs if vrf in used]
 
 
@@ -42,54 +52,65 @@ def segments_by_vrf(intent: Intent) -> dict[str, list[Segment]]:
 
 def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
     vrfs = vrfs_on(node, intent)
-    return {
+    made = {
         "network": _network(intent, node, vrfs),
-        "bird": bird(
-            node,
-            intent,
-            [{"vrf": vrf, "kernel_table": intent.vrfs[vrf].table} for vrf in vrfs],
-            _tables(intent, node, vrfs),
-            client_sessions(intent, found, node),
-        ),
+        **daemon(intent, node, vrfs, _tables(intent, node, vrfs), sessions(intent, found, node)),
         **services.all_of(intent, node),
     }
+    if node.daemon == "gobgp":
+        made["routing_manager"] = routing_manager(intent, node, _tables(intent, node, vrfs), made["gobgp"])
+    return made
 
 
 def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
-    segments = segments_by_vrf(intent)
+    routed = {*segments_by_vrf(intent), *containers.routed_vrfs(intent, node)}
     interfaces = []
     for fabric, uplink in node.uplinks.items():
         interfaces += uplink_interfaces(
-            intent, intent.fabrics[fabric], uplink, lambda vrf: vrf, lambda vrf: vrf in segments
+            intent, intent.fabrics[fabric], uplink, lambda vrf: intent.vrfs[vrf].device, lambda vrf: vrf in routed
         )
     for vrf, families in node.loopbacks.items():
         addresses = [
             {"address": f"{families[family].address}/{LENGTH[family]}"} for family in FAMILIES if family in families
         ]
         if addresses:
-            interfaces.append(
-                {"name": intent.loopbacks[vrf].interface, "type": "dummy", "vrf": vrf, "addresses": addresses}
-            )
-    routes = []  # the unreachable defaults belong to the VRFs themselves
+            loopback = {"name": intent.loopbacks[vrf].interface, "type": "dummy", "vrf": intent.vrfs[vrf].device}
+            interfaces.append(without_nones({**loopback, "addresses": addresses}))
+    routes = gateway_routes(intent, node)  # the unreachable defaults belong to the VRFs themselves
     for guest in node.guests:
         segment = intent.segments[guest.segment]
-        interfaces.append(_port(guest, segment))
+        interfaces.append(_port(guest, segment, intent.vrfs[segment.vrf].device))
         routes += _guest_routes(guest, segment)
+    proxies = [guest.port for guest in node.guests if "ipv4" in guest.address] + containers.proxies(node)
     return {
         "sysctls": sysctls(SYSCTLS),
         "vrfs": vrf_devices(intent, vrfs),
-        "interfaces": interfaces,
-        "proxy_arp": [
-            {"interface": guest.port, "proxy_arp": True, "delay": 0, "entries": []}
-            for guest in node.guests
-            if "ipv4" in guest.address
-        ],
-        "routes": routes,
+        "interfaces": interfaces + containers.dummies(intent, node),
+        "namespaces": containers.namespaces(node),
+        "ipvlan_links": containers.links(intent, node),
+        "proxy_arp": [{"interface": port, "proxy_arp": True, "delay": 0, "entries": []} for port in proxies],
+        "routes": routes + containers.routes(intent, node),
         "rules": rules(intent, vrfs),
     }
 
 
-def _port(guest: Guest, segment: Segment) -> dict:
+def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:
+    """Default routes to the routers on its networks: one per VRF and family, by all uplinks that have such a router."""
+    ways: dict[tuple[str, str], list[dict]] = {}
+    for fabric, uplink in node.uplinks.items():
+        for vrf, families in uplink.given.items():
+            for family in families:
+                gateway = intent.fabrics[fabric].networks[vrf].gateway.get(family)
+                if gateway is not None:
+                    way = {"gateway": str(gateway), "interface": vlan_interface(intent, uplink, vrf)}
+                    ways.setdefault((vrf, family), []).append(way)
+    return [
+        {"prefix": DEFAULT[family], "table": intent.vrfs[vrf].table, "nexthops": nexthops}
+        for (vrf, family), nexthops in ways.items()
+    ]
+
+
+def _port(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:
     """The interface towards a guest. It has the gateway's addresses, and nothing that makes the segment on-link."""
     addresses = []
     ipv4 = {"forwarding": 0, "rp_filter": 1, "send_redirects": 0, "accept_redirects": 0}
@@ -102,7 +123,7 @@ def _port(guest: Guest, segment: Segment) -> dict:
     ipv6 = {"accept_ra": 0, "accept_redirects": 0, "addr_gen_mode": 1}
     port = {
         "name": guest.port,
-        "vrf": segment.vrf,
+        "vrf": vrf_device,
         "mtu": segment.mtu,
         "addresses": addresses,
         "sysctls": {"ipv4": ipv4, "ipv6": ipv6},
@@ -113,7 +134,8 @@ def _port(guest: Guest, segment: Segment) -> dict:
 def _guest_routes(guest: Guest, segment: Segment) -> list[dict]:
     """To the guest, in its VRF (announced by BGP) and in the main table (for the host itself)."""
     routes = []
-    for where in ({"vrf": segment.vrf}, {"table": MAIN_TABLE}):
+    tables = ({"table": MAIN_TABLE},) if segment.vrf == MAIN else ({"vrf": segment.vrf}, {"table": MAIN_TABLE})
+    for where in tables:
         for family in FAMILIES:
             if family in guest.address:
                 route = {
@@ -128,7 +150,7 @@ def _guest_routes(guest: Guest, segment: Segment) -> list[dict]:
 
 def rules(intent: Intent, vrfs: list[str]) -> list[dict]:
     """What the host itself reaches through a VRF. The number depends on the intent's `host` prefixes alone."""
-    wanted = [(prefix, vrf) for vrf in vrfs for prefix in intent.vrfs[vrf].host]
+    wanted = [(prefix, vrf) for vrf in vrfs if vrf != MAIN for prefix in intent.vrfs[vrf].host]
     return [
         {"priority": RULE_PRIORITY + position, "family": family_of(prefix), "to": str(prefix), "vrf": vrf}
         for position, (prefix, vrf) in enumerate(wanted)
@@ -140,18 +162,23 @@ def _tables(intent: Intent, node: Hypervisor, vrfs: list[str]) -> list[dict]:
     tables = []
     for vrf in vrfs:
         loopback = node.loopbacks.get(vrf, {})
+        device = intent.vrfs[vrf].device
         for family in families_of(node, vrf):
             source = str(loopback[family].address) if family in loopback else None
-            accepted = [segment.prefix[family] for segment in segments.get(vrf, ()) if family in segment.prefix]
+            accepted = [
+                {"prefix": str(segment.prefix[family]), "longest": LENGTH[family]}
+                for segment in segments.get(vrf, ())
+                if family in segment.prefix
+            ]
             tables.append(
                 {
                     "name": table_name(vrf, family),
                     "family": family,
-                    "vrf": vrf,
+                    "vrf": device,
                     "kernel": {"table": intent.vrfs[vrf].table, "learn_protocol": ROUTE_PROTOCOL, "prefsrc": source},
                     "direct": [intent.loopbacks[vrf].interface] if source else [],
                     "static": [],
-                    "accept": [{"prefix": str(prefix), "longest": LENGTH[family]} for prefix in accepted],
+                    "accept": accepted + containers.accepted(intent, node, vrf, family),
                 }
             )
     return tables

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..intent.model import Border, Guest, Hypervisor, Intent, Reflector
+from ..intent.model import Border, Guest, Hypervisor, Intent, Leaf, Reflector
 
 
 @dataclass
@@ -23,6 +23,8 @@ class Place:
 class Index:
     reflectors: dict[str, list[Reflector]] = field(default_factory=dict)  # by fabric
     clients: dict[str, list] = field(default_factory=dict)  # by fabric: hypervisors and borders
+    leaves: dict[str, list[Leaf]] = field(default_factory=dict)  # by fabric
+    named_by: dict[str, list[Hypervisor]] = field(default_factory=dict)  # by router: who has it configured
     borders: dict[str, list[Border]] = field(default_factory=dict)  # by VRF
     places: dict[str, list[Place]] = field(default_factory=dict)  # by VRF
     place: dict[str, Place] = field(default_factory=dict)  # by guest's name
@@ -37,10 +39,16 @@ def index(intent: Intent) -> Index:
     for node in (*intent.hypervisors.values(), *intent.borders.values()):
         for fabric in node.uplinks:
             made.clients.setdefault(fabric, []).append(node)
+    for leaf in intent.leaves.values():
+        for fabric in leaf.uplinks:
+            made.leaves.setdefault(fabric, []).append(leaf)
     for border in intent.borders.values():
         made.borders.setdefault(border.vrf, []).append(border)
     for position, hypervisor in enumerate(made.hypervisors):
         made.position[hypervisor.name] = position
+        for neighbor in hypervisor.neighbors.values():
+            if neighbor.address is None:
+                made.named_by.setdefault(neighbor.name, []).append(hypervisor)
         for guest in hypervisor.guests:
             places = made.places.setdefault(intent.segments[guest.segment].vrf, [])
             made.place[guest.name] = Place(guest, hypervisor, len(places))

@@ -26,16 +26,22 @@ def lab(intent: Intent, found: Index, owner: str) -> dict:
         *(switch_name(fabric) for fabric in intent.fabrics),
         *intent.reflectors,
         *intent.borders,
+        *intent.leaves,
         *intent.hypervisors,
     ]
     names += [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
     return {
         "name": intent.name,
         "owner": owner,
-        "packages": sorted({*PACKAGES, *intent.lab.packages}),
+        "packages": sorted({*PACKAGES, *_daemons(intent), *intent.lab.packages}),
         "nodes": [{"name": name} for name in names],
         "cables": _cables(intent, found),
     }
+
+
+def _daemons(intent: Intent) -> set[str]:
+    """The packages of what speaks BGP besides BIRD."""
+    return {"gobgpd" for node in intent.routers if node.daemon == "gobgp"}
 
 
 def _cables(intent: Intent, found: Index) -> list[dict]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from ..intent.model import FAMILIES, Fabric, Intent, Uplink
 
 DEFAULT = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
-MAIN_TABLE = 254
 # "all" overrides what a distribution's sysctl.d sets per interface; see the kernel's ip-sysctl, conf/all.
 ROUTER_SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": "0",  # two fabrics: the way back can be the other one
@@ -28,7 +27,9 @@ def sysctls(values: dict) -> list[dict]:
 
 
 def vlan_interface(intent: Intent, uplink: Uplink, vrf: str) -> str:
-    return f"{uplink.interface}.{intent.vrfs[vrf].vlan}"
+    """The interface of a VRF on an uplink: a VLAN of it, or untagged the uplink itself."""
+    vlan = intent.vrfs[vrf].vlan
+    return f"{uplink.interface}.{vlan}" if vlan is not None else uplink.interface
 
 
 def uplink_interfaces(intent: Intent, fabric: Fabric, uplink: Uplink, vrf_device, forwards) -> list[dict]:
@@ -46,25 +47,18 @@ def uplink_interfaces(intent: Intent, fabric: Fabric, uplink: Uplink, vrf_device
             continue
         ipv4 = {"forwarding": int(forwards(vrf)), "rp_filter": 0, "send_redirects": 0, "accept_redirects": 0}
         ipv6 = {"accept_ra": 0, "accept_redirects": 0, "keep_addr_on_down": 1}
-        interfaces.append(
-            without_nones(
-                {
-                    "name": vlan_interface(intent, uplink, vrf),
-                    "type": "vlan",
-                    "parent": uplink.interface,
-                    "vlan_id": intent.vrfs[vrf].vlan,
-                    "vrf": vrf_device(vrf),
-                    "mtu": fabric.mtu,
-                    "addresses": addresses,
-                    "sysctls": {"ipv4": ipv4, "ipv6": ipv6},
-                }
-            )
-        )
+        rest = {"vrf": vrf_device(vrf), "addresses": addresses, "sysctls": {"ipv4": ipv4, "ipv6": ipv6}}
+        if intent.vrfs[vrf].vlan is None:
+            interfaces[0].update(without_nones(rest))
+            continue
+        vlan = {"type": "vlan", "parent": uplink.interface, "vlan_id": intent.vrfs[vrf].vlan, "mtu": fabric.mtu}
+        interfaces.append(without_nones({"name": vlan_interface(intent, uplink, vrf), **vlan, **rest}))
     return interfaces
 
 
 def vrf_devices(intent: Intent, vrfs: list[str]) -> list[dict]:
-    return [{"name": vrf, "table": intent.vrfs[vrf].table} for vrf in vrfs]
+    used = [intent.vrfs[vrf] for vrf in vrfs]
+    return [{"name": vrf.device, "table": vrf.table} for vrf in used if vrf.device is not None]
 
 
 def vrfs_of(node) -> list[str]:

@@ -8,14 +8,21 @@ from __future__ import annotations
 from ..intent.model import Intent, Reflector
 from .index import Index
 from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, vrfs_of
-from .sessions import bird, reflector_sessions, table_name
+from .sessions import daemon, sessions, table_name
 
 
 def reflector(intent: Intent, found: Index, node: Reflector) -> dict:
     vrfs = [vrf for vrf in intent.vrfs if vrf in vrfs_of(node)]
     uplink = node.uplinks[node.fabric]
     tables = [
-        {"name": table_name(vrf, family), "family": family, "vrf": vrf, "direct": [], "static": [], "accept": []}
+        {
+            "name": table_name(vrf, family),
+            "family": family,
+            "vrf": intent.vrfs[vrf].device,
+            "direct": [],
+            "static": [],
+            "accept": [],
+        }
         for vrf in vrfs
         for family in families_of(node, vrf)
     ]
@@ -24,17 +31,11 @@ def reflector(intent: Intent, found: Index, node: Reflector) -> dict:
             "sysctls": sysctls(ROUTER_SYSCTLS),
             "vrfs": vrf_devices(intent, vrfs),
             "interfaces": uplink_interfaces(
-                intent, intent.fabrics[node.fabric], uplink, lambda vrf: vrf, lambda vrf: False
+                intent, intent.fabrics[node.fabric], uplink, lambda vrf: intent.vrfs[vrf].device, lambda vrf: False
             ),
             "proxy_arp": [],
             "routes": [],
             "rules": [],
         },
-        "bird": bird(
-            node,
-            intent,
-            [{"vrf": vrf, "kernel_table": intent.vrfs[vrf].table} for vrf in vrfs],
-            tables,
-            reflector_sessions(intent, found, node),
-        ),
+        **daemon(intent, node, vrfs, tables, sessions(intent, found, node)),
     }

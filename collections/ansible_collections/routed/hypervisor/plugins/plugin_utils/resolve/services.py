@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..intent.model import Hypervisor, Intent
+from . import containers
 
 NDP_TIMEOUT_MS = 500
 NDP_TTL_MS = 30000
@@ -16,7 +17,12 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
     return {
         "dnsmasq": _dnsmasq([pair for pair in pairs if "ipv4" in pair[0].address and pair[1].lease_s is not None]),
         "radvd": {"interfaces": [_radvd(*pair) for pair in pairs if "ipv6" in pair[0].address]},
-        "ndppd": {"proxies": [_ndppd(*pair) for pair in pairs if "ipv6" in pair[0].address]},
+        "ndppd": {
+            "proxies": [
+                *(_ndppd(guest.port, segment.prefix["ipv6"]) for guest, segment in pairs if "ipv6" in guest.address),
+                *(_ndppd(containers.host_link(part), part.prefix["ipv6"]) for part in _spanning(node)),
+            ]
+        },
     }
 
 
@@ -54,6 +60,13 @@ def _radvd(guest, segment) -> dict:
     }
 
 
-def _ndppd(guest, segment) -> dict:
-    rule = {"prefix": str(segment.prefix["ipv6"]), "method": "static", "interface": None}
-    return {"interface": guest.port, "router": True, "timeout": NDP_TIMEOUT_MS, "ttl": NDP_TTL_MS, "rules": [rule]}
+def _spanning(node: Hypervisor) -> list:
+    """The parts of container networks whose IPv6 prefix spans all hosts: containers elsewhere are asked for, too."""
+    return [
+        part for part in node.parts.values() if part.whose == "network" and part.has_host_link and "ipv6" in part.prefix
+    ]
+
+
+def _ndppd(interface: str, prefix) -> dict:
+    rule = {"prefix": str(prefix), "method": "static", "interface": None}
+    return {"interface": interface, "router": True, "timeout": NDP_TIMEOUT_MS, "ttl": NDP_TTL_MS, "rules": [rule]}

@@ -1,18 +1,24 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""BGP: who speaks to whom. One session per fabric, VRF and family, of a reflector with everyone on its fabric."""
+"""BGP: who speaks to whom, and what both ends of a session have to know. One session per network (or, where packets
+between two routers are routed, per VRF) and family."""
 
 from __future__ import annotations
 
-from ..intent.model import FAMILIES, Border, Hypervisor, Intent, Reflector, Router, Uplink
+from ..intent.model import MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
+from ..intent.peering import mesh, named, passes_on, place, remote, shared, with_leaves
 from .index import Index
 from .links import vlan_interface
+
+MULTIHOP = 64  # hops that packets of a session may take where routers are not on one network
+# For so long others keep the routes of a GoBGP that restarts; also those of one that is gone for good, unnoticed.
+GRACEFUL_RESTART_S = 30
 
 
 def table_name(vrf: str | None, family: str) -> str:
     """The name of a routing table in BIRD. The start keeps VRFs called like a word of BIRD's language apart from it."""
-    return f"vrf_{identifier(vrf)}_{family}" if vrf else f"main_{family}"
+    return f"vrf_{identifier(vrf)}_{family}" if vrf not in (None, MAIN) else f"main_{family}"
 
 
 def identifier(name: str) -> str:
@@ -31,60 +37,106 @@ def router_id(node: Router) -> str:
     return str((loopbacks + uplinks)[0])
 
 
+def sessions(intent: Intent, found: Index, node: Router) -> list[dict]:
+    """All sessions of a router, as it sees them."""
+    return [
+        *(session for peer in _peers(intent, found, node) for session in _with(intent, node, peer)),
+        *(_foreign(intent, node, neighbor) for neighbor in getattr(node, "neighbors", {}).values() if neighbor.address),
+    ]
+
+
+def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
+    """The routers of the intent that NODE speaks to, each once."""
+    peers: list[Router] = []
+    is_client = isinstance(node, (Hypervisor, Border))
+    for fabric in node.uplinks:
+        if intent.uses_reflectors and is_client:
+            peers += found.reflectors.get(fabric, ())
+        elif intent.uses_reflectors and isinstance(node, Reflector):
+            peers += [*found.clients.get(fabric, ()), *found.reflectors[fabric]]
+        if with_leaves(intent) and is_client:
+            peers += found.leaves.get(fabric, ())
+        elif with_leaves(intent) and isinstance(node, Leaf):
+            peers += found.clients.get(fabric, ())
+    if is_client:
+        peers += mesh(intent)
+    if intent.peering == "configured":
+        peers += named(intent, node) if isinstance(node, Hypervisor) else []
+        peers += found.named_by.get(node.name, ())
+    return [peer for peer in {peer.name: peer for peer in peers}.values() if peer is not node]
+
+
+def _with(intent: Intent, node: Router, peer: Router) -> list[dict]:
+    """The sessions of NODE with PEER: one per network in common; by way of other routers only where there is none."""
+    direct = shared(node, peer)
+    has_several = len({fabric for fabric, _vrf, _family in direct}) > 1
+    made = []
+    for fabric, vrf, family in direct:
+        here = f"{identifier(peer.name)}_{identifier(fabric)}" if has_several else identifier(peer.name)
+        made.append(_session(intent, node, peer, vrf, family, f"{here}_{vrf}_{family}", (fabric, fabric)))
+    # A reflector is for its own fabric; everyone else can be spoken to from afar.
+    for vrf, family in remote(node, peer) if not direct else ():
+        places = (place(node, vrf, family), place(peer, vrf, family))
+        made.append(_session(intent, node, peer, vrf, family, f"{identifier(peer.name)}_{vrf}_{family}", places))
+    return made
+
+
 def _session(
-    intent: Intent, node: Router, uplink: Uplink, vrf: str, family: str, peer: Router, own_vrf: str | None
+    intent: Intent, node: Router, peer: Router, vrf: str, family: str, name: str, places: tuple[str, str]
 ) -> dict:
-    """What both ends of a session have, as NODE sees it."""
+    """PLACES are the fabrics on which NODE and PEER have the session's addresses."""
+    session = _end(intent, node, vrf, family, name, places[0], places[0] == places[1])
+    is_client = isinstance(node, Reflector) and not isinstance(peer, Reflector)
+    add_path = None
+    if node.asn == peer.asn and intent.add_path and isinstance(node, Reflector):
+        add_path = "tx" if is_client else "rx tx"
+    elif node.asn == peer.asn and intent.add_path and isinstance(peer, Reflector):
+        add_path = "rx"
     return {
-        "name": f"{identifier(peer.name)}_{identifier(vrf)}_{family}",
-        "vrf": own_vrf,
-        "family": family,
-        "table": table_name(own_vrf, family),
-        "neighbor": str(peer.uplinks[uplink.fabric].address(vrf, family)),
-        "neighbor_as": intent.asn,
-        "local_as": intent.asn,
-        "local_address": str(uplink.address(vrf, family)),
-        "interface": vlan_interface(intent, uplink, vrf),
-        "bfd": intent.bfd is not None,
-        "ttl_security": intent.ttl_security,
-        "password_key": vrf if intent.vrfs[vrf].password else None,
-        "reflector_client": False,
-        "cluster_id": None,
-        "next_hop": "self",
-        "add_path": "rx" if intent.add_path else None,
+        **session,
+        "neighbor": str(peer.uplinks[places[1]].address(vrf, family)),
+        "neighbor_as": peer.asn,
+        "reflector_client": is_client,
+        "add_path": add_path,
     }
 
 
-def client_sessions(intent: Intent, found: Index, node: Hypervisor | Border) -> list[dict]:
-    """The sessions of a hypervisor or border: to each reflector on each of its fabrics."""
-    sessions = []
-    for fabric, uplink in node.uplinks.items():
-        for reflector in found.reflectors.get(fabric, ()):
-            for vrf, family in _common(uplink, reflector.uplinks[fabric]):
-                sessions.append(
-                    _session(intent, node, uplink, vrf, family, reflector, None if isinstance(node, Border) else vrf)
-                )
-    return sessions
+def _end(intent: Intent, node: Router, vrf: str, family: str, name: str, fabric: str, is_direct: bool) -> dict:
+    """What a session is at NODE, whoever is at its other end."""
+    uplink = node.uplinks[fabric]
+    own_vrf = None if isinstance(node, Border) else intent.vrfs[vrf].device
+    return {
+        "name": name,
+        "vrf": own_vrf,
+        "family": family,
+        "table": table_name(own_vrf, family),
+        "local_as": node.asn,
+        "local_address": str(uplink.address(vrf, family)),
+        "interface": vlan_interface(intent, uplink, vrf) if is_direct else None,
+        "bfd": intent.bfd is not None and is_direct,
+        "ttl_security": intent.ttl_security and is_direct,
+        "multihop": None if is_direct else MULTIHOP,
+        "password_key": vrf if intent.vrfs[vrf].password else None,
+        "reflector_client": False,
+        "cluster_id": cluster_id(node, vrf) if isinstance(node, Reflector) else None,
+        "next_hop": "keep" if isinstance(node, Reflector) else "self",
+        "export": "all" if passes_on(node) else "own",
+        "add_path": None,
+    }
 
 
-def reflector_sessions(intent: Intent, found: Index, node: Reflector) -> list[dict]:
-    """The sessions of a reflector: to its clients, and to the other reflectors of its fabric as equals."""
-    uplink = node.uplinks[node.fabric]
-    others = [other for other in found.reflectors[node.fabric] if other is not node]
-    sessions = []
-    for peer in (*found.clients.get(node.fabric, ()), *others):
-        for vrf, family in _common(uplink, peer.uplinks[node.fabric]):
-            session = _session(intent, node, uplink, vrf, family, peer, vrf)
-            is_client = not isinstance(peer, Reflector)
-            both_ways = "tx" if is_client else "rx tx"
-            session.update(
-                reflector_client=is_client,
-                cluster_id=cluster_id(node, vrf),
-                next_hop="keep",
-                add_path=both_ways if intent.add_path else None,
-            )
-            sessions.append(session)
-    return sessions
+def _foreign(intent: Intent, node: Router, neighbor) -> dict:
+    """The session with a configured router that is not in the intent: on a network in common, else routed."""
+    family = f"ipv{neighbor.address.version}"
+    places = [
+        (fabric, vrf, neighbor.address in intent.fabrics[fabric].networks[vrf].prefix[family])
+        for fabric, uplink in node.uplinks.items()
+        for vrf, given in uplink.given.items()
+        if family in given
+    ]
+    fabric, vrf, is_direct = max(places, key=lambda found: found[2])
+    session = _end(intent, node, vrf, family, f"{identifier(neighbor.name)}_{vrf}_{family}", fabric, is_direct)
+    return {**session, "neighbor": str(neighbor.address), "neighbor_as": neighbor.asn}
 
 
 def cluster_id(node: Reflector, vrf: str) -> str:
@@ -92,17 +144,40 @@ def cluster_id(node: Reflector, vrf: str) -> str:
     return str(node.uplinks[node.fabric].address(vrf, "ipv4") or router_id(node))
 
 
-def _common(one: Uplink, other: Uplink) -> list[tuple[str, str]]:
-    """The VRFs and families in which both have an address."""
+def daemon(intent: Intent, node: Router, vrfs: list[str], tables: list[dict], found: list[dict]) -> dict:
+    """The variables of what speaks BGP on a router: of the BIRD or of the GoBGP templates."""
+    if node.daemon == "gobgp":
+        return {"bgp_daemon": "gobgp", "gobgp": _gobgp(intent, node, vrfs, found)}
+    places = [{"vrf": intent.vrfs[vrf].device, "kernel_table": intent.vrfs[vrf].table} for vrf in vrfs]
+    return {"bgp_daemon": "bird", "bird": bird(intent, node, places, tables, found)}
+
+
+def bird(intent: Intent, node: Router, vrfs: list[dict], tables: list[dict], found: list[dict]) -> dict:
+    bfd = {"bfd": dict(intent.bfd)} if intent.bfd and found else {}
+    return {"router_id": router_id(node), **bfd, "vrfs": vrfs, "tables": tables, "sessions": found}
+
+
+def _gobgp(intent: Intent, node: Router, vrfs: list[str], found: list[dict]) -> dict:
+    """One GoBGP a VRF: each has a single table of routes, in which VRFs would mix."""
+    instances = []
+    for vrf in vrfs:
+        own = [session for session in found if session["vrf"] == intent.vrfs[vrf].device]
+        addresses = list(dict.fromkeys(session["local_address"] for session in own))
+        if own:
+            instances.append({"name": vrf, "vrf": intent.vrfs[vrf].device, "listen": addresses, "sessions": own})
+    return {
+        "router_id": router_id(node),
+        "as": node.asn,
+        "multipath": True,
+        "graceful_restart_s": GRACEFUL_RESTART_S,
+        "instances": instances,
+    }
+
+
+def sessions_of(resolved: dict) -> list[tuple[str, dict]]:
+    """(the daemon's instance or "", session) of a router's resolved variables."""
+    if resolved["bgp_daemon"] == "bird":
+        return [("", session) for session in resolved["bird"]["sessions"]]
     return [
-        (vrf, family)
-        for vrf in one.given
-        for family in FAMILIES
-        if family in one.given[vrf] and family in other.given.get(vrf, {})
+        (instance["name"], session) for instance in resolved["gobgp"]["instances"] for session in instance["sessions"]
     ]
-
-
-def bird(node: Router, intent: Intent, vrfs: list[dict], tables: list[dict], sessions: list[dict]) -> dict:
-    """The variables of the BIRD templates."""
-    bfd = {"bfd": dict(intent.bfd)} if intent.bfd and sessions else {}
-    return {"router_id": router_id(node), **bfd, "vrfs": vrfs, "tables": tables, "sessions": sessions}

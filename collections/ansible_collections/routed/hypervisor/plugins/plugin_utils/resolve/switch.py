@@ -17,7 +17,7 @@ def switch_name(fabric: str) -> str:
 
 
 def attached(found: Index, fabric: str) -> list:
-    return [*found.reflectors.get(fabric, ()), *found.clients.get(fabric, ())]
+    return [*found.reflectors.get(fabric, ()), *found.leaves.get(fabric, ()), *found.clients.get(fabric, ())]
 
 
 def switch(intent: Intent, found: Index, fabric: Fabric) -> dict:

@@ -1,0 +1,197 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true of the containers on a hypervisor, and of the routes to those elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..intent.containers import NAME
+from ..intent.model import LENGTH, Container, ContainerNetwork, Hypervisor, Intent, Leaf, Part, Router
+from ..intent.peering import mesh, named, place, remote, with_leaves
+from ..resolve.index import Index
+from ..resolve.links import vlan_interface
+from .routes import next_hops, route
+from .sample import ROUTES, others
+from .sessions import LABEL
+
+
+@dataclass
+class Home:
+    """A container, and where it is."""
+
+    container: Container
+    part: Part
+    network: ContainerNetwork
+    hypervisor: Hypervisor
+
+
+def homes(intent: Intent, node: Hypervisor) -> list[Home]:
+    return [
+        Home(container, part, intent.container_networks[part.network], node)
+        for part in node.parts.values()
+        for container in part.containers
+    ]
+
+
+def checks(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
+    """From inside the node's containers, which are namespaces on it, and from the node itself."""
+    own = homes(intent, node)
+    near = others(found.hypervisors, found.position[node.name])
+    elsewhere = [home for other in near for home in homes(intent, other)]
+    wanted = []
+    for position, home in enumerate(own):
+        wanted.append(_configured(home))
+        wanted += _from_host(home)
+        for peer in others(own, position):
+            wanted += _between(home, peer)
+        for peer in others([home, *elsewhere], 0):
+            wanted += _between(home, peer)
+    for other in others(found.hypervisors, found.position[node.name], ROUTES, ROUTES):
+        wanted += _routes(intent, found, node, other)
+    if node.daemon == "gobgp":
+        wanted.append({"kind": "in_step", "title": f"GoBGP's routes and the kernel's of {node.name} are in step"})
+    return wanted
+
+
+def _configured(home: Home) -> dict:
+    addresses = [
+        f"{address}/{home.part.prefix[family].prefixlen}" for family, address in home.container.address.items()
+    ]
+    network, name = home.network, home.container.name
+    return {
+        "kind": "container",
+        "title": f"{name} has {', '.join(addresses)} on an ipvlan link ({network.mode}, {network.flag})",
+        "namespace": name,
+        "interface": NAME,
+        "mode": network.mode,
+        "flag": network.flag,
+        "addresses": addresses,
+        "gateways": {
+            family: str(home.part.gateway[family]) if network.mode == "l2" and family in home.part.gateway else None
+            for family in home.container.address
+        },
+    }
+
+
+def _ping(family: str, source: str | None, target, to_name: str, title: str, reply: bool) -> dict:
+    """From inside the container SOURCE, or from the host itself."""
+    return {
+        "kind": "ping",
+        "title": f"{title} ({LABEL[family]})",
+        "family": family,
+        "namespace": source,
+        "to": str(target),
+        "to_name": to_name,
+        "source": None,
+        "expect": "reply" if reply else "silence",
+    }
+
+
+def _from_host(home: Home) -> list[dict]:
+    """The host reaches its containers by its own link among theirs, and not without one."""
+    name, reaches = home.container.name, home.part.has_host_link
+    verb = "reaches" if reaches else "does not reach"
+    return [
+        _ping(family, None, address, name, f"{home.hypervisor.name} itself {verb} its container {name}", reaches)
+        for family, address in home.container.address.items()
+    ]
+
+
+def _between(home: Home, peer: Home) -> list[dict]:
+    if home.network.vrf != peer.network.vrf:
+        reaches = False
+    elif home.part is peer.part:
+        reaches = home.network.flag == "bridge"
+    else:
+        reaches = True
+    verb = "reaches" if reaches else "does not reach"
+    title = f"{home.container.name} {verb} {peer.container.name}"
+    return [
+        _ping(family, home.container.name, address, peer.container.name, title, reaches)
+        for family, address in peer.container.address.items()
+        if family in home.container.address and (not reaches or _has_way(home, peer, family))
+    ]
+
+
+def _has_way(home: Home, peer: Home, family: str) -> bool:
+    """Containers on a fabric's own network reach others by the network's gateway, if it has one."""
+    if home.part.whose == peer.part.whose == "fabric" and home.part.fabric == peer.part.fabric:
+        return True
+    return all(one.part.whose != "fabric" or family in one.part.gateway for one in (home, peer))
+
+
+def _routes(intent: Intent, found: Index, node: Router, other: Hypervisor) -> list[dict]:
+    """The routes of NODE to what OTHER announces for its containers."""
+    wanted = []
+    for part in other.parts.values():
+        network = intent.container_networks[part.network]
+        for family, prefix in part.prefix.items():
+            ways = _ways(intent, found, node, other, network.vrf, family)
+            if not ways or part.announce == "none":
+                continue
+            table = intent.vrfs[network.vrf].table
+            if part.announce == "subnet":
+                wanted.append(route(family, table, str(prefix), ways, f"{part.network} on {other.name}"))
+                continue
+            for container in part.containers[:ROUTES]:
+                address = f"{container.address[family]}/{LENGTH[family]}"
+                wanted.append(route(family, table, address, ways, container.name))
+    return wanted
+
+
+def _ways(intent: Intent, found: Index, node: Router, other: Hypervisor, vrf: str, family: str) -> list[str]:
+    """The next hops of NODE towards OTHER: OTHER itself, the router between them, or a leaf that both speak to."""
+    members = mesh(intent)
+    speaks = node in members and other in members
+    if isinstance(node, Hypervisor):
+        speaks = speaks or other in named(intent, node) or node in named(intent, other)
+    if speaks and (vrf, family) in remote(node, other):
+        gateway = intent.fabrics[place(node, vrf, family)].networks[vrf].gateway[family]
+        return [str(gateway)]
+    if speaks or intent.uses_reflectors or _leaf_speaks(intent, node, other):
+        return next_hops(node, other, vrf, family)
+    ways = []
+    for leaf in intent.leaves.values():
+        if _leaf_speaks(intent, leaf, node) and _leaf_speaks(intent, leaf, other) and leaf.asn != node.asn:
+            ways += next_hops(node, leaf, vrf, family)
+    return ways
+
+
+def _leaf_speaks(intent: Intent, leaf: Router, host: Router) -> bool:
+    if not isinstance(leaf, Leaf) or not isinstance(host, Hypervisor):
+        return False
+    is_near = bool(set(leaf.uplinks) & set(host.uplinks))
+    return is_near and (with_leaves(intent) or leaf in named(intent, host))
+
+
+def leaf_checks(intent: Intent, found: Index, node: Leaf) -> list[dict]:
+    """On a leaf: routes to containers behind it, and who answers ARP for containers on its networks."""
+    near = [other for other in found.hypervisors if _leaf_speaks(intent, node, other)][:ROUTES]
+    wanted = [check for other in near for check in _routes(intent, found, node, other)]
+    for other in near:
+        for home in homes(intent, other)[:ROUTES]:
+            wanted += _arp(intent, node, home)
+    return wanted
+
+
+def _arp(intent: Intent, node: Leaf, home: Home) -> list[dict]:
+    """Broadcasts reach containers in l2; in l3 nobody answers, as the host routes."""
+    fabric, address = home.part.fabric, home.container.address.get("ipv4")
+    if fabric is None or fabric not in node.uplinks or address is None:
+        return []
+    is_answered = home.network.mode == "l2"
+    who = f"{home.container.name} answers" if is_answered else f"nobody answers for {home.container.name}, in l3,"
+    return [
+        {
+            "kind": "neighbor",
+            "title": f"{who} ARP from {node.name}",
+            "family": "ipv4",
+            "to": str(address),
+            "to_name": home.container.name,
+            "interface": vlan_interface(intent, node.uplinks[fabric], home.network.vrf),
+            "mac": None,
+            "expect": "reply" if is_answered else "silence",
+        }
+    ]

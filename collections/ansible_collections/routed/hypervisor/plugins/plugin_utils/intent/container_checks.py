@@ -1,0 +1,138 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of container networks: that the kernel can do it, and that every container has an address of its own."""
+
+from __future__ import annotations
+
+from .addresses import hosts_of, is_host
+from .mistakes import Mistakes, Path, render
+from .model import MAIN, ContainerNetwork, Hypervisor, Intent, Part
+from .placement import IPV6_MTU
+from .uniqueness import Once
+
+
+def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
+    for network in intent.container_networks.values():
+        _network(network, mistakes)
+    for node in intent.hypervisors.values():
+        masters: dict = {}
+        for part in node.parts.values():
+            network = intent.container_networks.get(part.network)
+            if network is None or network.vrf not in intent.vrfs:
+                continue
+            _part(intent, node, part, network, mistakes)
+            _one_mode(part, network, masters, mistakes)
+            _addresses(node, part, mistakes, addresses)
+
+
+def _network(network: ContainerNetwork, mistakes: Mistakes) -> None:
+    path = ("container_networks", network.name)
+    if network.fabric is not None and network.interface is not None:
+        mistakes.add((*path, "interface"), "fabric and interface exclude each other", "a link has one master")
+    if network.mode == "l3s" and network.vrf not in (None, MAIN):
+        right = "l2 without fabric and interface works in a VRF, and so does l3 on a single uplink"
+        mistakes.add((*path, "mode"), f"l3s loses all traffic when its master is in a VRF ({network.vrf})", right)
+    if network.prefix and network.announce == "subnet":
+        wrong = "every host would announce the same prefix"
+        mistakes.add((*path, "announce"), wrong, "address, or a prefix for each host instead of one for all")
+    for family, gateway in network.gateway.items():
+        prefix = network.prefix.get(family)
+        if prefix is not None and not is_host(gateway, prefix) and not (family == "ipv6" and gateway.is_link_local()):
+            wrong = f"{gateway} cannot be a host in {prefix}"
+            mistakes.add((*path, f"gateway{family[-1]}"), wrong, hosts_of(prefix))
+    if network.mtu is not None and network.mtu < IPV6_MTU and "ipv6" in network.prefix:
+        mistakes.add((*path, "mtu"), f"{network.mtu} is too small for IPv6", f"{IPV6_MTU} or more")
+
+
+def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None:
+    path, common = part.path, ("container_networks", part.network)
+    if part.fabric is not None and part.fabric in intent.fabrics:
+        if part.fabric not in node.uplinks:
+            wrong = f"{node.name} is not on fabric {part.fabric}"
+            mistakes.add((*path, "fabric"), wrong, f"give the host another: {', '.join(node.uplinks)}")
+        elif network.vrf not in intent.fabrics[part.fabric].networks:
+            wrong = f"{network.vrf} has no network on fabric {part.fabric}"
+            mistakes.add((*path, "fabric"), wrong, f"add fabrics.{part.fabric}.networks.{network.vrf}")
+    if part.fabric is not None and part.interface is not None and common not in mistakes.touched:
+        mistakes.add((*path, "interface"), "fabric and interface exclude each other", "a link has one master")
+    if part.whose == "host" and network.prefix:
+        wrong = f"{render(common)} has one prefix for all hosts"
+        mistakes.add((*path, next(iter(part.prefix))), wrong, "remove one of them")
+    if not part.prefix and path not in mistakes.touched:
+        right = "give the host a prefix, or the network one for all hosts, or put it on a fabric in l2"
+        mistakes.add(path, "has no prefix", right)
+    is_on_dummy = part.fabric is None and part.interface is None
+    if is_on_dummy and network.mode != "l2":
+        wrong = f"mode {network.mode} needs a fabric or an interface: the host's routes are looked up for it alone"
+        mistakes.add((*common, "mode"), wrong, "l2, or say which")
+    elif is_on_dummy and network.flag != "bridge":
+        wrong = f"{network.flag} would separate the containers from the host, which routes for them"
+        mistakes.add((*common, "flag"), wrong, "bridge, or put it on a fabric or an interface")
+    if network.mode != "l2" and part.whose == "fabric" and part.prefix:
+        wrong = f"in mode {network.mode} nobody answers ARP for containers on the fabric's own network"
+        mistakes.add(path, wrong, "give the host a prefix of its own, or choose mode l2")
+    if network.mode == "l2" and part.whose != "fabric" and not part.has_host_link:
+        wrong = "the host is its containers' gateway, and has no link to them"
+        mistakes.add((*common, "host_link"), wrong, "true, or leave it out")
+
+
+def _one_mode(part: Part, network: ContainerNetwork, masters: dict, mistakes: Mistakes) -> None:
+    """Mode and flag belong to the master: another mode for one link would silently change all others."""
+    if part.fabric is None and part.interface is None:
+        return
+    master = (part.fabric, network.vrf) if part.fabric is not None else (part.interface,)
+    first = masters.setdefault(master, network)
+    for what, value, other in (("mode", network.mode, first.mode), ("flag", network.flag, first.flag)):
+        if value != other:
+            place = f"fabric {part.fabric}" if part.fabric is not None else part.interface
+            wrong = f"{what} {value} on {place}, where container_networks.{first.name} has {other}"
+            mistakes.add(part.path, wrong, "all links of a master have one mode and one flag")
+            return
+
+
+def _addresses(node: Hypervisor, part: Part, mistakes: Mistakes, addresses: Once) -> None:
+    is_consequence = any((*part.path, family) in mistakes for family in part.prefix)
+    if is_consequence or not _pool_fits(part, mistakes):
+        return
+    for address in part.host.values() if part.whose == "fabric" else ():
+        addresses.give(address, (*part.path, "host_link"))
+    for container in part.containers:
+        for family, address in container.given.items():
+            _given(node, part, (*container.path, family), address, mistakes, addresses)
+        if container.path in mistakes.touched:
+            continue
+        if any(family not in container.address for family in part.prefix):
+            wrong = f"no address is left in {part.pool or ', '.join(map(str, part.prefix.values()))}"
+            mistakes.add(container.path, wrong, f"a larger pool for {part.network} on {node.name}")
+        for family, address in container.address.items():
+            if family not in container.given:
+                addresses.give(address, container.path)
+
+
+def _pool_fits(part: Part, mistakes: Mistakes) -> bool:
+    ipv4 = part.prefix.get("ipv4")
+    if part.pool is None or (ipv4 is not None and ipv4.first <= part.pool.first and part.pool.last <= ipv4.last):
+        return True
+    is_own = ipv4 is None or part.whose == "host"
+    where = (*part.path, "pool") if is_own else ("container_networks", part.network, "pool")
+    if ipv4 is None:
+        mistakes.add(where, "there is no IPv4 prefix", "remove it")
+    else:
+        mistakes.add(where, f"{part.pool} is not in {ipv4}", hosts_of(ipv4))
+    return False
+
+
+def _given(node: Hypervisor, part: Part, path: Path, address, mistakes: Mistakes, addresses: Once) -> None:
+    """An address that the intent gives to a container."""
+    prefix = part.prefix.get(path[-1])
+    if prefix is None:
+        if part.prefix:
+            wrong = f"{part.network} has no {path[-1]} prefix on {node.name}"
+            mistakes.add(path, wrong, "add it, or remove this")
+    elif not is_host(address, prefix):
+        mistakes.add(path, f"{address} cannot be a host in {prefix}", hosts_of(prefix))
+    elif address == part.gateway.get(path[-1]):
+        mistakes.add(path, f"{address} is the containers' gateway", "another address")
+    else:
+        addresses.give(address, path)

@@ -1,0 +1,132 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Container networks of an intent, and the addresses of containers that the intent does not say."""
+
+from __future__ import annotations
+
+import zlib
+
+from ..libraries import netaddr
+from .addresses import gateways
+from .model import FAMILIES, Container, ContainerNetwork, Hypervisor, Intent, Part
+
+NAME = "eth0"  # of a container's link, inside the container
+
+
+def network(name: str, data: dict) -> ContainerNetwork:
+    prefix = {family: netaddr.IPNetwork(data[family]) for family in FAMILIES if family in data}
+    return ContainerNetwork(
+        name,
+        data.get("vrf"),
+        data.get("mode", "l2"),
+        data.get("flag", "bridge"),
+        data.get("fabric"),
+        data.get("interface"),
+        prefix,
+        gateways(data),
+        _pool(data),
+        data.get("host_link"),
+        data.get("announce"),
+        data.get("mtu"),
+    )
+
+
+def _pool(data: dict):
+    if "pool" not in data:
+        return None
+    first, _hyphen, last = data["pool"].partition("-")
+    return netaddr.IPRange(first, last)
+
+
+def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
+    """A hypervisor's part of a network. A network that is not defined is a mistake that is found later."""
+    common = intent.container_networks.get(name) or network(name, {})
+    has_own_place = "fabric" in data or "interface" in data
+    fabric = data.get("fabric") if has_own_place else common.fabric
+    interface = data.get("interface") if has_own_place else common.interface
+    prefix, whose, gateway = common.prefix, "network", common.gateway
+    own = {family: netaddr.IPNetwork(data[family]) for family in FAMILIES if family in data}
+    if own:
+        prefix, whose = own, "host"
+        gateway = {family: value[min(1, value.size - 1)] for family, value in own.items()}
+    elif not prefix and fabric in intent.fabrics and common.vrf in intent.fabrics[fabric].networks:
+        there = intent.fabrics[fabric].networks[common.vrf]
+        prefix, whose, gateway = there.prefix, "fabric", there.gateway
+    # Where the host is its containers' gateway, it needs a link among theirs.
+    must_have_link = common.mode == "l2" and whose != "fabric"
+    announce = common.announce or {"host": "subnet", "network": "address", "fabric": "none"}[whose]
+    path = (*node.path, "container_networks", name)
+    made = Part(
+        name,
+        path,
+        fabric,
+        interface,
+        prefix,
+        whose,
+        gateway,
+        _pool(data) or common.pool,
+        must_have_link if common.host_link is None else common.host_link,
+        announce,
+    )
+    for container, facts in data.get("containers", {}).items():
+        given = {family: netaddr.IPAddress(facts[family]) for family in FAMILIES if family in facts}
+        made.containers.append(Container(container, (*path, "containers", container), given))
+    return made
+
+
+def allocate(intent: Intent) -> None:
+    """Gives an address to each container that has none, and to each host link on a fabric's own network.
+
+    An address follows from the name, so that it stays when others are added or removed; only where two names come to
+    the same address the later one moves on to the next free. Where a pool is exhausted, containers are left without.
+    """
+    used: dict = {}
+    places = [(node, part) for node in intent.hypervisors.values() for part in node.parts.values()]
+    for node in intent.routers:
+        for uplink in node.uplinks.values():
+            used.update({given.address: True for families in uplink.given.values() for given in families.values()})
+    for _node, part in places:
+        used.update({address: True for address in part.gateway.values()})
+        for container in part.containers:
+            used.update({address: True for address in container.given.values()})
+            container.address = dict(container.given)
+    for node, part in places:
+        if part.has_host_link and part.whose == "fabric":
+            part.host = _next(part, node.name, {}, used)
+        elif part.has_host_link:
+            part.host = dict(part.gateway)
+        for container in part.containers:
+            container.address = _next(part, container.name, container.given, used)
+
+
+def _next(part: Part, name: str, given: dict, used: dict) -> dict:
+    """The addresses of NAME in all families of the prefix; those that are not GIVEN have the same number in each."""
+    missing = [family for family in part.prefix if family not in given]
+    if not missing:
+        return dict(given)
+    if "ipv4" in given and "ipv4" in part.prefix:
+        numbers = [int(given["ipv4"]) - part.prefix["ipv4"].first]
+    else:
+        first, count = _numbers(part)
+        start = zlib.crc32(name.encode()) % count if count else 0
+        numbers = (first + (start + step) % count for step in range(count))
+    for number in numbers:
+        found = {family: _address(part.prefix[family], number) for family in missing}
+        if all(address is not None and address not in used for address in found.values()):
+            used.update(dict.fromkeys(found.values(), True))
+            return {family: found.get(family) or given[family] for family in part.prefix}
+    return dict(given)
+
+
+def _address(prefix, number: int):
+    return netaddr.IPAddress(prefix.first + number, prefix.version) if 0 <= number < prefix.size else None
+
+
+def _numbers(part: Part) -> tuple[int, int]:
+    """(first, how many): the places in the prefix that containers' addresses come from."""
+    prefix = part.prefix.get("ipv4") or part.prefix["ipv6"]
+    if part.pool is not None and prefix.version == 4:
+        return part.pool.first - prefix.first, part.pool.size
+    # Neither the network's nor the broadcast address; and of the countless IPv6 addresses, the first 65,535.
+    return 1, min(max(prefix.size - 2, 0), 65535)

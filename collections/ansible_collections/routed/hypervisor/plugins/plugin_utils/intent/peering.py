@@ -1,0 +1,69 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where two routers can speak BGP to each other, and who is to speak to whom."""
+
+from __future__ import annotations
+
+from .model import FAMILIES, Hypervisor, Intent, Leaf, Reflector, Router
+
+
+def shared(one: Router, other: Router) -> list[tuple[str, str, str]]:
+    """(fabric, VRF, family) of every network that both have an address on."""
+    return [
+        (fabric, vrf, family)
+        for fabric, uplink in one.uplinks.items()
+        if fabric in other.uplinks
+        for vrf, given in uplink.given.items()
+        for family in FAMILIES
+        if family in given and other.uplinks[fabric].address(vrf, family) is not None
+    ]
+
+
+def remote(one: Router, other: Router) -> list[tuple[str, str]]:
+    """(VRF, family) that both have, but on no network in common: packets between them are routed."""
+    direct = {(vrf, family) for _fabric, vrf, family in shared(one, other)}
+    theirs = set(_all_of(other))
+    return [pair for pair in dict.fromkeys(_all_of(one)) if pair in theirs and pair not in direct]
+
+
+def _all_of(node: Router) -> list[tuple[str, str]]:
+    return [
+        (vrf, family)
+        for uplink in node.uplinks.values()
+        for vrf, given in uplink.given.items()
+        for family in FAMILIES
+        if family in given
+    ]
+
+
+def place(node: Router, vrf: str, family: str) -> str | None:
+    """The first fabric on which a router has an address in a VRF and family."""
+    return next((fabric for fabric, uplink in node.uplinks.items() if uplink.address(vrf, family) is not None), None)
+
+
+def mesh(intent: Intent) -> list[Router]:
+    """Who all speak to each other; empty where they speak to reflectors or are configured."""
+    if intent.peering != "automatic" or intent.uses_reflectors:
+        return []
+    return [*intent.hypervisors.values(), *intent.borders.values()]
+
+
+def named(intent: Intent, node: Hypervisor) -> list[Router]:
+    """The routers of the intent that a hypervisor has as neighbors, by name."""
+    routers = {router.name: router for router in intent.routers}
+    return [
+        routers[neighbor.name]
+        for neighbor in node.neighbors.values()
+        if neighbor.address is None and neighbor.name in routers
+    ]
+
+
+def with_leaves(intent: Intent) -> bool:
+    """Whether hypervisors speak to the leaves of their fabrics without being told."""
+    return intent.peering != "configured"
+
+
+def passes_on(node: Router) -> bool:
+    """Whether a router announces what it has heard from others; all others announce only their own."""
+    return isinstance(node, (Leaf, Reflector))

@@ -1,0 +1,79 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of who speaks BGP to whom, and that what speaks it on a router can do what is asked of it."""
+
+from __future__ import annotations
+
+from .mistakes import Mistakes, did_you_mean, listed
+from .model import Hypervisor, Intent, Router
+from .peering import mesh, named, place, remote, shared
+
+
+def check(intent: Intent, mistakes: Mistakes) -> None:
+    for node in intent.routers:
+        if node.daemon == "gobgp":
+            _gobgp(intent, node, mistakes)
+    for node in intent.hypervisors.values():
+        _neighbors(intent, node, mistakes)
+        if intent.uses_reflectors and node.asn != intent.asn:
+            wrong = f"{node.asn} is not bgp.as, and reflectors are for one autonomous system"
+            mistakes.add((*node.path, "as"), wrong, "remove it, or choose another bgp.peering")
+    members = mesh(intent)
+    for position, node in enumerate(members):
+        for other in members[position + 1 :]:
+            _routed(intent, node, other, mistakes)
+
+
+def _gobgp(intent: Intent, node: Router, mistakes: Mistakes) -> None:
+    """Measured with GoBGP 3.10: it ignores passwords and has no BFD."""
+    path = ("bgp", "daemon") if intent.daemon == "gobgp" else (*node.path, "daemon")
+    lacks = ["BFD (bgp.bfd)"] if intent.bfd else []
+    vrfs = {vrf for uplink in node.uplinks.values() for vrf in uplink.given}
+    lacks += [f"passwords (vrfs.{vrf}.password)" for vrf in vrfs if vrf in intent.vrfs and intent.vrfs[vrf].password]
+    if lacks:
+        mistakes.add(path, f"gobgp has no {' and no '.join(sorted(lacks))}", "use bird, which has, or remove these")
+
+
+def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
+    if node.neighbors and intent.peering != "configured":
+        right = "remove them, or set bgp.peering: configured"
+        mistakes.add((*node.path, "neighbors"), f"bgp.peering is {intent.peering}", right)
+        return
+    routers = {router.name: router for router in intent.routers}
+    for neighbor in node.neighbors.values():
+        if neighbor.address is not None:
+            family = f"ipv{neighbor.address.version}"
+            if not any(given.get(family) for uplink in node.uplinks.values() for given in uplink.given.values()):
+                wrong = f"{node.name} has no {family.replace('ip', 'IP')} address to speak to {neighbor.address} from"
+                mistakes.add((*neighbor.path, "address"), wrong)
+        elif neighbor.name not in routers or neighbor.name == node.name:
+            close = did_you_mean(neighbor.name, routers)
+            known = listed(name for name in routers if name != node.name)
+            right = f"did you mean {close}?" if close and close != node.name else f"there are {known}"
+            mistakes.add(neighbor.path, "no other router of this file is called so, and it has no address", right)
+    for other in named(intent, node):
+        if other is not node:
+            _routed(intent, node, other, mistakes)
+
+
+def _routed(intent: Intent, node: Router, other: Router, mistakes: Mistakes) -> None:
+    """Two that are to speak to each other have a network in common, or a way by which packets are routed."""
+    path = node.path
+    if node.path in mistakes.touched or other.path in mistakes.touched or ("fabrics",) in mistakes.touched:
+        return
+    between = remote(node, other)
+    if not shared(node, other) and not between:
+        wrong = f"has no VRF and family in common with {other.name}"
+        mistakes.add(path, wrong, "BGP needs an address on both in one VRF and family")
+    for vrf, family in between:
+        for one, far in ((node, other), (other, node)):
+            fabric = place(one, vrf, family)
+            network = intent.fabrics[fabric].networks[vrf]
+            if one.daemon == "bird":
+                wrong = f"speaks to {far.name} through other routers, and bird does that here on no host"
+                mistakes.add(one.path, wrong, "use gobgp on it, or put both on one fabric")
+            elif family not in network.gateway:
+                key = f"gateway{family[-1]}"
+                wrong = f"missing, and {one.name} speaks to {far.name} through it"
+                mistakes.add(("fabrics", fabric, "networks", vrf, key), wrong, "a router that both can reach")

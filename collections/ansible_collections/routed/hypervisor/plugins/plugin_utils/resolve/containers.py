@@ -1,0 +1,167 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers on a hypervisor: their namespaces, their ipvlan links, and the routes by which they are reached.
+
+A container has the same link name and a default route wherever its network is; who its gateway is differs:
+
+- on a dummy, or on an uplink in l2 with a prefix of the host's own: the host, by a link of its own among theirs;
+- in l2 on a fabric's own network: a router on that network;
+- in l3 and l3s: none. What a container sends is looked up in the host's tables as if it left by the master.
+"""
+
+from __future__ import annotations
+
+from ..intent.containers import NAME
+from ..intent.model import FAMILIES, LENGTH, ContainerNetwork, Hypervisor, Intent, Part
+from .links import DEFAULT, vlan_interface, without_nones
+
+FORWARDS = {"forwarding": 1, "rp_filter": 0, "send_redirects": 0, "accept_redirects": 0}
+QUIET_IPV6 = {"accept_ra": 0, "accept_redirects": 0}
+
+
+def host_link(part: Part) -> str:
+    """The name of the host's own link among those of its containers."""
+    return f"host-{part.network}"
+
+
+def is_on_dummy(part: Part) -> bool:
+    return part.fabric is None and part.interface is None
+
+
+def is_gateway(part: Part, network: ContainerNetwork) -> bool:
+    """Whether the host routes for these containers as their gateway."""
+    return network.mode == "l2" and part.whose != "fabric"
+
+
+def master(intent: Intent, node: Hypervisor, part: Part) -> str:
+    if part.fabric is not None:
+        return vlan_interface(intent, node.uplinks[part.fabric], intent.container_networks[part.network].vrf)
+    return part.interface or part.network
+
+
+def routed_vrfs(intent: Intent, node: Hypervisor) -> set[str]:
+    """The VRFs in which the host forwards packets of containers."""
+    networks = [(part, intent.container_networks[part.network]) for part in node.parts.values()]
+    return {network.vrf for part, network in networks if is_gateway(part, network)}
+
+
+def manages(node: Hypervisor, part: Part) -> bool:
+    """Whether the routing manager keeps the routes to these containers, as they come and go."""
+    return node.daemon == "gobgp" and part.announce == "address"
+
+
+def dummies(intent: Intent, node: Hypervisor) -> list[dict]:
+    """The masters that are made for the purpose. What containers send enters the host here."""
+    return [
+        without_nones(
+            {
+                "name": part.network,
+                "type": "dummy",
+                "mtu": intent.container_networks[part.network].mtu,
+                "vrf": intent.vrfs[intent.container_networks[part.network].vrf].device,
+                "addresses": [],
+                "sysctls": {"ipv4": FORWARDS, "ipv6": QUIET_IPV6},
+            }
+        )
+        for part in node.parts.values()
+        if is_on_dummy(part)
+    ]
+
+
+def namespaces(node: Hypervisor) -> list[dict]:
+    return [{"name": container.name} for part in node.parts.values() for container in part.containers]
+
+
+def links(intent: Intent, node: Hypervisor) -> list[dict]:
+    made = []
+    for part in node.parts.values():
+        network = intent.container_networks[part.network]
+        link = {"master": master(intent, node, part), "mode": network.mode, "flag": network.flag, "mtu": network.mtu}
+        if part.has_host_link:
+            device = intent.vrfs[network.vrf].device
+            sysctls = {"ipv4": FORWARDS, "ipv6": QUIET_IPV6}
+            own = {"name": host_link(part), "vrf": device, "addresses": _host_addresses(part), "sysctls": sysctls}
+            made.append(without_nones({**link, **own}))
+        for container in part.containers:
+            own = {
+                "name": NAME,
+                "namespace": container.name,
+                "addresses": _addresses(container.address, part.prefix),
+                "routes": _container_routes(part, network, container),
+                "sysctls": {"ipv6": QUIET_IPV6},
+            }
+            made.append(without_nones({**link, **own}))
+    return made
+
+
+def _addresses(addresses: dict, prefix: dict | None) -> list[dict]:
+    """Each on its PREFIX, or alone. Without detection of duplicates: the intent has been checked for them."""
+    found = []
+    for family in FAMILIES:
+        if family in addresses:
+            length = prefix[family].prefixlen if prefix else LENGTH[family]
+            address = {"address": f"{addresses[family]}/{length}"}
+            found.append({**address, "nodad": True} if family == "ipv6" else address)
+    return found
+
+
+def _host_addresses(part: Part) -> list[dict]:
+    """Alone, so that nothing but the routes to the containers leads there; link-local gateways are on their link."""
+    if part.host.get("ipv6") is not None and part.host["ipv6"].is_link_local():
+        rest = {family: address for family, address in part.host.items() if family != "ipv6"}
+        return [*_addresses(rest, None), {"address": f"{part.host['ipv6']}/64", "nodad": True}]
+    return _addresses(part.host, None)
+
+
+def _container_routes(part: Part, network: ContainerNetwork, container) -> list[dict]:
+    ways = []
+    for family in FAMILIES:
+        if family in container.address and network.mode != "l2":
+            ways.append({"prefix": DEFAULT[family]})
+        elif family in container.address and family in part.gateway:
+            ways.append({"prefix": DEFAULT[family], "gateway": str(part.gateway[family])})
+    return ways
+
+
+def proxies(node: Hypervisor) -> list[str]:
+    """Where the host answers ARP for containers elsewhere: in prefixes that span all hosts."""
+    return [
+        host_link(part)
+        for part in node.parts.values()
+        if part.whose == "network" and part.has_host_link and "ipv4" in part.prefix
+    ]
+
+
+def routes(intent: Intent, node: Hypervisor) -> list[dict]:
+    """To each container by the host's link, and what BGP announces the host's prefix for."""
+    made = []
+    for part in node.parts.values():
+        table = intent.vrfs[intent.container_networks[part.network].vrf].table
+        if part.announce == "subnet" or (part.whose == "host" and manages(node, part)):
+            # What BGP announces the prefix for; and the end of packets to no container, which otherwise would go to
+            # the next router and come back. Containers have routes or links of their own.
+            made += [{"prefix": str(prefix), "table": table, "type": "unreachable"} for prefix in part.prefix.values()]
+        if manages(node, part) or not (part.has_host_link or part.announce == "address"):
+            continue
+        for container in part.containers:
+            for family, address in container.address.items():
+                way = {"interface": host_link(part)} if part.has_host_link else {"type": "unreachable"}
+                made.append({"prefix": f"{address}/{LENGTH[family]}", "table": table, **way})
+    return made
+
+
+def accepted(intent: Intent, node: Hypervisor, vrf: str, family: str) -> list[dict]:
+    """Which of the kernel's routes of ours are announced: the prefixes, or the addresses in them."""
+    return [
+        {"prefix": str(part.prefix[family]), "longest": _longest(part, family)}
+        for part in node.parts.values()
+        if intent.container_networks[part.network].vrf == vrf
+        and family in part.prefix
+        and part.announce != "none"
+        and not manages(node, part)
+    ]
+
+
+def _longest(part: Part, family: str) -> int:
+    return LENGTH[family] if part.announce == "address" else part.prefix[family].prefixlen

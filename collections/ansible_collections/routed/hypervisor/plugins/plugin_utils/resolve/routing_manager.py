@@ -1,0 +1,46 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the routing manager of a hypervisor keeps in step: GoBGP's routes and the kernel's."""
+
+from __future__ import annotations
+
+from ..intent.model import FAMILIES, Hypervisor, Intent
+from . import containers
+
+NAMESPACES = ("/run/netns", "/run/docker/netns")  # where networks of containers have names
+
+
+def routing_manager(intent: Intent, node: Hypervisor, tables: list[dict], gobgp: dict) -> dict:
+    """TABLES as BIRD would have them: what is announced and where routes go is the same."""
+    return {
+        "instances": [_instance(intent, node, tables, instance) for instance in gobgp["instances"]],
+        "namespaces": list(NAMESPACES),
+    }
+
+
+def _instance(intent: Intent, node: Hypervisor, tables: list[dict], instance: dict) -> dict:
+    own = [table for table in tables if table["vrf"] == instance["vrf"]]
+    sources = {table["family"]: table["kernel"]["prefsrc"] for table in own}
+    return {
+        "name": instance["name"],
+        "api": f"/run/routed-hypervisor-gobgp/{instance['name']}.sock",
+        "vrf": instance["vrf"],
+        "table": intent.vrfs[instance["name"]].table,
+        "families": [table["family"] for table in own],
+        "local_addresses": {
+            family: list(dict.fromkeys(one["local_address"] for one in instance["sessions"] if one["family"] == family))
+            for family in FAMILIES
+        },
+        "prefsrc": {family: sources.get(family) for family in FAMILIES},
+        "announce": [accepted for table in own for accepted in table["accept"]],
+        "networks": [
+            {
+                "name": part.network,
+                "prefixes": [str(prefix) for prefix in part.prefix.values()],
+                "interface": containers.host_link(part) if part.has_host_link else None,
+            }
+            for part in node.parts.values()
+            if containers.manages(node, part) and intent.container_networks[part.network].vrf == instance["name"]
+        ],
+    }

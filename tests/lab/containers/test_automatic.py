@@ -1,0 +1,125 @@
+"""Containers behind GoBGP with automatic peering: they come and go, daemons fail, hosts are added and removed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+
+import pytest
+from conftest import until
+
+ADMINISTRATORS = ["192.0.2.0/24", "via", "192.168.250.254"]
+ADDED_HOST = """
+  host3:
+    id: 3
+    fabrics: {right: {}}
+    container_networks:
+      web:
+        fabric: right
+        ipv4: 10.10.3.0/24
+        ipv6: 2001:db8:10:3::/64
+        containers: {c7: {ipv4: 10.10.3.7}}
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(bring_up):
+    made = bring_up("auto_test", "ipvlan_gobgp_auto")
+    made.run("host1", "ip", "route", "add", *ADMINISTRATORS)
+    yield made
+    made.play(playbook="playbooks/down.yml")
+
+
+def has_route(lab, node, prefix):
+    return bool(lab.json(node, "-6" if ":" in prefix else "-4", "route", "show", prefix))
+
+
+def address_of(lab, host, container, family):
+    found = lab.json(host, f"-{family}", "-n", container, "address", "show", "dev", "eth0", "scope", "global")
+    return found[0]["addr_info"][0]["local"]
+
+
+@pytest.mark.parametrize(
+    ("host", "fabric", "other", "prefix", "length"),
+    [
+        ("host1", "fabric-left", "host2", "10.10.1.99", 32),
+        ("host2", "fabric-right", "host1", "2001:db8:10:2::99", 128),
+    ],
+)
+def test_a_container_that_comes_and_goes_is_known_elsewhere(lab, host, fabric, other, prefix, length):
+    """One that nobody told the project about: a namespace with an ipvlan link, as container runtimes make it."""
+    made = [
+        "ip netns add web1",
+        f"ip link add link {fabric} name eth0 netns web1 type ipvlan mode l3",
+        f"ip -n web1 address add {prefix}/{24 if length == 32 else 64} dev eth0 nodad",
+        "ip -n web1 link set eth0 up",
+    ]
+    script = " && ".join(made).replace(" nodad", "" if length == 32 else " nodad")
+    lab.run(host, "sh", "-c", script)
+    up = until(lambda: has_route(lab, other, f"{prefix}/{length}"), 20, f"the route to {prefix}")
+    lab.run(host, "ip", "netns", "delete", "web1")
+    down = until(lambda: not has_route(lab, other, f"{prefix}/{length}"), 20, f"{prefix} being forgotten")
+    print(f"container on {host}: route on {other} {up:.2f} s after it was up, gone {down:.2f} s after it was deleted")
+
+
+def pinged(lab, action):
+    """What a ping every 50 ms from c1 to c4 loses while ACTION is done, per family: {family: (lost, sent)}."""
+    running = {}
+    for family in "46":
+        target = address_of(lab, "host2", "c4", family)
+        argv = ["ip", "netns", "exec", "c1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "300", "-W", "1", target]
+        running[family] = lab.spawn("host1", *argv)
+    time.sleep(1)
+    action()
+    found = {}
+    for family, process in running.items():
+        output, _ = process.communicate(timeout=90)
+        sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", output).groups())
+        found[family] = (sent - received, sent)
+    return found
+
+
+def restarted(lab, node, service):
+    lab.run(node, "service", service, "restart")
+
+
+def killed(lab, node, service):
+    pid = lab.run(node, "cat", f"/run/{service}.pid").strip()
+    lab.run(node, "kill", "-9", pid)
+    time.sleep(1)
+    lab.run(node, "service", service, "start")
+
+
+@pytest.mark.parametrize("action", [restarted, killed])
+@pytest.mark.parametrize("service", ["routed-hypervisor-routes", "gobgpd-main"])
+@pytest.mark.parametrize("node", ["host1", "host2"])
+def test_traffic_goes_on_when_a_daemon_starts_again(lab, node, service, action):
+    lost = pinged(lab, lambda: action(lab, node, service))
+    text = ", ".join(f"IPv{family} {count} of {sent}" for family, (count, sent) in lost.items())
+    print(f"{service} on {node} {action.__name__}: packets lost, one every 50 ms: {text}")
+    assert all(count == 0 for count, _sent in lost.values()), text
+    until(lambda: not subprocess.run(lab.command(node, "routed-hypervisor-routes", "status"), check=False).returncode)
+    assert has_route(lab, "host1", ADMINISTRATORS[0]), "the administrator's route is gone"
+
+
+def test_a_host_that_is_added_is_everyones_peer_and_one_that_is_removed_nobodys(lab):
+    text = lab.intent.read_text()
+    lab.intent.write_text(text.rstrip("\n") + ADDED_HOST)
+    run = lab.play()
+    assert run.code == 0, run.output
+    assert has_route(lab, "host1", "10.10.3.7/32")
+    lab.intent.write_text(text)
+    run = lab.play()
+    assert run.code == 0, run.output
+    for node in ("host1", "host2", "router"):
+        assert not has_route(lab, node, "10.10.3.7/32"), node
+    neighbors = lab.run("host1", "gobgp", "--target", "unix:///run/routed-hypervisor-gobgp/main.sock", "neighbor")
+    assert "192.168.251.3" not in neighbors
+    assert "192.168.251.1" in neighbors
+
+
+def test_a_second_run_changes_nothing(lab):
+    run = lab.play("--skip-tags", "verify")
+    assert run.code == 0, run.output
+    assert run.changed == set()
