@@ -34,6 +34,7 @@ NEIGHBOR = """
   [neighbors.graceful-restart.config]
     enabled = true
     restart-time = 60
+    deferral-time = 5
   [[neighbors.afi-safis]]
     [neighbors.afi-safis.config]
       afi-safi-name = "{family}"
@@ -161,7 +162,7 @@ class RoutingLab:
                     *("ip", "netns", "exec", self.space(name)),
                     *(("ip", "vrf", "exec", self.vrf) if self.vrf and name == "host" else ()),
                     *(self.binaries / "gobgpd", "-f", self.directory / f"{name}.toml"),
-                    *("--pprof-disable", f"--api-hosts=unix://{api}"),
+                    *("--pprof-disable", f"--api-hosts=unix://{api}", "--graceful-restart"),
                 ],
                 stdout=log,
                 stderr=log,

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
-from test_ipvlan_links import CONFIG, Host, link
+from ipvlan_host import CONFIG, Host, link
+
+
+@pytest.fixture
+def interpreter():
+    return sys.executable, None  # the plan is the same with any pyroute2
 
 
 @pytest.fixture
@@ -118,8 +125,14 @@ def test_an_mtu_above_that_which_the_master_gets_in_the_same_call_is_refused(hos
     assert mistake.startswith("ipvlan_links[0].mtu: 1400 is above the MTU of fabric-left, 1300")
 
 
+def test_a_link_of_another_kind_is_refused_where_one_would_be_created(host):
+    host.ip("link add eth0 type dummy", host.container("c1"))
+    [mistake] = host.mistakes(CONFIG[:1])
+    expected = "eth0 in c1 exists and is not an ipvlan link on a master of this host"
+    assert mistake == f"ipvlan_links[0].name: {expected}"
+
+
 def test_a_route_of_others_is_refused_where_one_would_be_created(host):
-    host.ip("route add unreachable default", host.container("c1"))
     host.ip("link add d0 type dummy", host.container("c1"))
     host.ip("link set d0 up", host.container("c1"))
     host.ip("route replace default dev d0 proto static", host.container("c1"))

@@ -12,7 +12,7 @@ import sys
 import time
 
 import pytest
-from test_ipvlan_links import FLAGS, MODES, Host, link
+from ipvlan_host import FLAGS, MODES, Host, link
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._namespaces import inside_network
 

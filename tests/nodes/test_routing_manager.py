@@ -287,6 +287,11 @@ def test_a_restart_of_the_manager_loses_nothing(lab, number):
     assert result[0] == result[1] > 20
 
 
+def kept(lab, prefix):
+    assert prefix in lab.rib("left")
+    return True
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_of_gobgpd_loses_nothing(lab, number):
     lab.ip("left", "addr add 10.1.0.1/16 dev lo")
@@ -301,6 +306,8 @@ def test_a_restart_of_gobgpd_loses_nothing(lab, number):
         wait(lambda: lab.logged("its 2 routes stay", since))
         withdraw(lab, "left", "10.3.0.0/16")
         lab.start_gobgpd("host")
+        if number == signal.SIGKILL:  # without a word to its neighbours: they keep what it announced
+            wait(lambda: kept(lab, "10.20.1.5/32") and lab.logged("in step, 1 routes", since), 60)
         wait(lambda: lab.logged("in step, 1 routes", since), 60)
         assert lab.routes() == {"10.1.0.0/16": {LEFT}}
         wait(lambda: "10.20.1.5/32" in lab.rib("left"))
@@ -426,5 +433,26 @@ def test_without_gobgpd_routes_go_after_the_time_that_was_set(lab_image, tmp_pat
         lab.connected(1)
         add(lab, "left", "10.1.0.0/16")
         until(lab, {"10.1.0.0/16": {LEFT}})
+    finally:
+        lab.remove()
+
+
+def test_a_neighbour_that_is_taken_out_takes_its_routes_along(lab_image, tmp_path):
+    lab = RoutingLab(lab_image, tmp_path)
+    try:
+        lab.build()
+        lab.start_manager()
+        lab.connected()
+        lab.in_step()
+        add(lab, "left", "10.1.0.0/16")
+        add(lab, "left", "10.2.0.0/16")
+        add(lab, "right", "10.3.0.0/16")
+        until(lab, {"10.1.0.0/16": {LEFT}, "10.2.0.0/16": {LEFT}, "10.3.0.0/16": {RIGHT}})
+        lab.gobgp("host", f"neighbor del {address('right', 'ipv4-unicast', 2)}")
+        until(lab, {"10.1.0.0/16": {LEFT}, "10.2.0.0/16": {LEFT}})
+        started = time.monotonic()
+        withdraw(lab, "left", "10.2.0.0/16")
+        until(lab, {"10.1.0.0/16": {LEFT}})
+        assert time.monotonic() - started < 1.5, "it is still waited for gobgpd to end"
     finally:
         lab.remove()

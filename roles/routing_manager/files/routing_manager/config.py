@@ -62,6 +62,11 @@ class Config:
     stale_s: float
     metric: int
 
+    def watched(self) -> tuple[list[int], list[str]]:
+        """Tables and interfaces that matter."""
+        networks = [network for instance in self.instances for network in instance.networks]
+        return [entry.table for entry in self.instances], [entry.interface for entry in networks if entry.interface]
+
 
 _MISSING = object()
 

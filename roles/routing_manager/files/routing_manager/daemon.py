@@ -31,7 +31,7 @@ log = logging.getLogger("routed-hypervisor-routes")
 class Daemon:
     def __init__(self, settings: config.Config) -> None:
         self.requests = netlink.Requests()
-        self.host = Host(self.requests, [entry.table for entry in settings.instances])
+        self.host = Host(self.requests, *settings.watched())
         self.containers = Containers(self.requests, settings.namespaces)
         self.host_news = netlink.Notifications(HOST_GROUPS)
         self.container_news = netlink.Notifications(CONTAINER_GROUPS, everywhere=True)

@@ -165,9 +165,7 @@ class Follower:
         while self.parting:
             await asyncio.sleep(HOLD_S)
             due = set(self.parting)
-            until = time.monotonic() + END_S
-            while await self._is_ending() and time.monotonic() < until:
-                await asyncio.sleep(CONNECT_S)
+            await self._stays()
             gone = due & self.parting
             self.parting -= gone
             for where in gone:
@@ -175,13 +173,18 @@ class Follower:
             if gone:
                 self.set_right(self.instance, gone)
 
-    async def _is_ending(self) -> bool:
-        """Whether gobgpd has fewer neighbours than when we came: it deletes them all, then ends."""
-        try:
-            found = await asyncio.to_thread(gobgp.neighbors, self.api)
-        except (gobgp.GobgpError, OSError):
-            return True
-        return not self.neighbors <= {entry.address for entry in found}
+    async def _stays(self) -> None:
+        """Waits until it is clear that gobgpd is not about to end."""
+        until = time.monotonic() + END_S
+        there = None
+        while time.monotonic() < until:
+            with contextlib.suppress(gobgp.GobgpError, OSError):
+                there = {entry.address for entry in await asyncio.to_thread(gobgp.neighbors, self.api)}
+                if self.neighbors <= there:
+                    return
+            await asyncio.sleep(CONNECT_S)
+        if there is not None:  # those that are missing were taken out of its configuration
+            self.neighbors = there
 
     async def _announce(self) -> None:
         """Brings what GoBGP announces to what it should, a few commands at a time."""

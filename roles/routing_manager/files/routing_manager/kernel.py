@@ -128,13 +128,18 @@ Table = dict[Prefix, tuple[Route, ...]]
 
 
 class Host:
-    """What the kernel has in our own namespace. Only the tables that were asked for are kept."""
+    """What the kernel has in our own namespace: links, addresses, and the routes of the tables that were asked for.
 
-    def __init__(self, requests: netlink.Requests, tables: t.Iterable[int]) -> None:
+    A link is of interest once a route uses it, or by its name if that is one of `interfaces`.
+    """
+
+    def __init__(self, requests: netlink.Requests, tables: t.Iterable[int], interfaces: t.Iterable[str] = ()) -> None:
         self.requests = requests
         self.tables: dict[int, Table] = {number: {} for number in tables}
         self.links: dict[int, Link] = {}
         self.addresses: set[bytes] = set()
+        self.interfaces = frozenset(interfaces)
+        self.used: set[int] = set()  # links of any route
 
     def read(self) -> None:
         """Reads everything anew."""
@@ -144,6 +149,8 @@ class Host:
         self.addresses = {entry[1] for entry in found if entry}
         for number in self.tables:
             self.tables[number] = self._read_table(number)
+        every = (route for table in self.tables.values() for routes in table.values() for route in routes)
+        self.used = {hop.link for route in every for hop in route.hops}
 
     def _read_table(self, number: int) -> Table:
         table: Table = {}
@@ -167,8 +174,7 @@ class Host:
         if number in (netlink.LINK, netlink.LINK + 1):
             if body[0]:  # a bridge speaks of its port
                 return False
-            index, link = parse_link(body)
-            return (self.links.get(index) == link) is (number != netlink.LINK)
+            return self._take_link(number == netlink.LINK, *parse_link(body))
         if number in (netlink.ADDRESS, netlink.ADDRESS + 1):
             entry = parse_address(body)
             return entry is not None and (entry[1] in self.addresses) is (number != netlink.ADDRESS)
@@ -179,6 +185,14 @@ class Host:
             known = self.tables[entry[0]].get(entry[1].prefix, ())
             return (entry[1] in known) is (number != netlink.ROUTE)
         return False
+
+    def _take_link(self, there: bool, index: int, link: Link) -> bool:
+        """Containers come with links that pass through us: reading all routes again for each would be costly."""
+        before = self.links.pop(index, None)
+        if there:
+            self.links[index] = link
+        names = {link.name, before.name if before else link.name}
+        return before != self.links.get(index) and (index in self.used or not names.isdisjoint(self.interfaces))
 
     def apply(self, number: int, actions: t.Sequence[Action]) -> list[tuple[Action, str]]:
         """Carries out changes of one table; returns those that failed, with the reason."""
@@ -193,6 +207,7 @@ class Host:
             rest += [other for other in table.get(route.prefix, ()) if other.key == route.key and not _replaced(other)]
             if action.verb == "write":
                 rest.append(route)
+                self.used.update(hop.link for hop in route.hops)
             if rest:
                 table[route.prefix] = tuple(rest)
             else:

@@ -27,7 +27,7 @@ class View:
 def look(settings: config.Config) -> tuple[Host, list[View]]:
     """Reads both sides. Namespaces without a number (nsid) are given one; nothing else is changed."""
     requests = netlink.Requests()
-    host = Host(requests, [entry.table for entry in settings.instances])
+    host = Host(requests, *settings.watched())
     host.read()
     containers = Containers(requests, settings.namespaces)
     containers.scan(everything=True)

@@ -61,12 +61,8 @@ def _existence(item: Item, have: Have, snapshot: Snapshot, planned: t.Any, mista
     if not where and name in snapshot.links:
         kind = snapshot.links[name].kind or "network device"
         mistakes.at(f"{item.place}.name", f"{name} exists and is a {kind}, not an ipvlan link on a master of this host")
-    elif where and exists:
-        try:
-            snapshot.kernel.at(where).network.index(name)
-            mistakes.at(f"{item.place}.name", f"{item.label} exists and is not an ipvlan link on a master of this host")
-        except OSError:
-            pass
+    elif where and exists and name in snapshot.names_in(where):
+        mistakes.at(f"{item.place}.name", f"{item.label} exists and is not an ipvlan link on a master of this host")
 
 
 def _master(item: Item, master: str, macvlan: str | None, planned: t.Any, mistakes: Mistakes) -> None:

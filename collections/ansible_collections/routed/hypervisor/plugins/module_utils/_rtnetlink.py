@@ -159,7 +159,10 @@ class Network:
         return parse_link(self.get(RTM_GETLINK, link_header() + attribute(IFLA_IFNAME, name))[16:])
 
     def index(self, name: str) -> int:
-        """The index of a link; OSError where there is none. if_nametoindex would look in the process's namespace."""
+        """The index of a link; OSError where there is none. if_nametoindex would look in the process's namespace.
+
+        Not for names that need not exist: the kernel starts modprobe for each.
+        """
         request = struct.pack("16si20x", name.encode(), 0)
         try:
             return struct.unpack_from("i", fcntl.ioctl(self.socket, SIOCGIFINDEX, request), 16)[0]

@@ -82,10 +82,17 @@ def describe(link: LinkMessage, names: dict[int, str]) -> Link:
 class Snapshot:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
+        self._names_in: dict[str, set[str]] = {}
 
     @functools.cached_property
     def spaces(self) -> Spaces:
         return Spaces()
+
+    def names_in(self, where: str) -> set[str]:
+        """Of all links in another namespace."""
+        if where not in self._names_in:
+            self._names_in[where] = set(self.kernel.at(where).network.links())
+        return self._names_in[where]
 
     def look_into(self, where: str) -> Kernel | None:
         """Another namespace; None if it went with its last process, or may not be entered by someone who only looks."""
