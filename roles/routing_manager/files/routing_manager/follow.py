@@ -20,6 +20,7 @@ CONNECT_S = 0.3  # between two attempts to reach a gobgpd that is not there
 CHECK_S = 1.0  # between two looks whether all neighbours have told all
 QUIET_S = 2.0  # a neighbour that does not say when it told all has done so when nothing was heard for this time
 AT_ONCE = 4  # commands
+FIRST_S = 5.0  # for so long what we announce comes before what there is to learn
 RETRY_S = 1.0
 CHUNK = 1 << 18
 # A gobgpd that is told to end first deletes its neighbours and withdraws all that it has learned from them. So a
@@ -45,6 +46,7 @@ class Follower:
         self.tasks = asyncio.TaskGroup()  # the error of one ends all, and with them the service
         self.neighbors: set[str] = set()
         self.wake = asyncio.Event()  # there may be something to announce or to withdraw
+        self.idle = asyncio.Event()  # nothing is left to announce or to withdraw
 
     def close(self) -> None:
         if self.process:
@@ -103,12 +105,25 @@ class Follower:
                 # a gobgpd that has run for long knows all that there is, whoever of its neighbours is away
                 if time.time() - gobgp.started(self.api) > self.stale_s:
                     self.deadline = time.monotonic()
+                else:
+                    await self._announce_first()
             await self._read_table(complete=False)
             log.info("%s: gobgpd answers, %d routes", self.instance, len(self.instance.learned))
             await self._listen(reader)
         finally:
             transport.close()
             self.close()
+
+    async def _announce_first(self) -> None:
+        """A gobgpd that has just started knows nothing of ours, and neighbours forget what it does not tell them soon.
+
+        So it is told before anything is asked. What it knew already is told once more, which changes nothing.
+        """
+        self.instance.announced = set()
+        self.idle.clear()
+        self.wake.set()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.idle.wait(), FIRST_S)
 
     async def _read_table(self, complete: bool) -> None:
         whole = await asyncio.to_thread(gobgp.table, self.api, self.instance.settings.families)
@@ -197,6 +212,7 @@ class Follower:
                 todo = [(gobgp.withdraw, where) for where in sorted(announced - wanted)]
                 todo += [(gobgp.announce, where) for where in sorted(wanted - announced)]
                 if not todo:
+                    self.idle.set()
                     break
                 results = await asyncio.gather(
                     *(asyncio.to_thread(do, self.api, where) for do, where in todo[:AT_ONCE]), return_exceptions=True
