@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from ipvlan_host import CONFIG, Host
+from ipvlan_host import CONFIG, Host, link
 
 
 @pytest.fixture
@@ -38,6 +38,15 @@ def test_the_kernel_has_what_was_asked_for(host):
     assert "UP" not in host.link("c3", "eth1")["flags"]
     settings = ["ip", "netns", "exec", host.container("c2"), "cat", "/proc/sys/net/ipv4/conf/eth0/rp_filter"]
     assert subprocess.run(settings, check=True, capture_output=True, text=True).stdout == "1\n"
+
+
+def test_the_host_may_have_an_interface_of_the_same_name(host):
+    """Even as the master: on most machines that is eth0."""
+    host.space.cable("eth0")
+    entry = link("c1", "10.10.9.2/24", master="eth0")
+    assert host.changed([entry]) == [("create", "eth0 in c1")]
+    assert host.link("c1")["linkinfo"]["info_kind"] == "ipvlan"
+    assert host.changed([entry]) == []
 
 
 def test_all_in_one_call_namespaces_masters_and_what_refers_to_the_links(host):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+import zlib
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
 from ansible_collections.routed.hypervisor.plugins.module_utils._interface_steps import (
@@ -34,6 +35,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Cha
 
 SCOPE_LINK, SCOPE_ANY = 253, 255
 ONLINK = 4  # RTNH_F_ONLINK
+LEAST_INDEX = 1 << 30  # of links whose number we choose; the kernel counts from 1
 
 
 def steps(change: Change) -> list[Step]:
@@ -118,7 +120,9 @@ def _info(new: dict[str, t.Any]) -> dict:
 
 
 def _create(kernel: Kernel, where: str, name: str, new: dict[str, t.Any]) -> None:
-    """Made in its namespace: on the host its name may be someone else's."""
+    """Made in its namespace, with a number of its own: by its name alone, the kernel would look for it on the host,
+    where the name may be someone else's (eth0)."""
+    fields = {"index": LEAST_INDEX | zlib.crc32(f"{where}/{name}".encode()) >> 2} if where else {}
     attributes = [
         ("IFLA_IFNAME", name),
         ("IFLA_LINK", kernel.index(new["master"])),
@@ -126,7 +130,7 @@ def _create(kernel: Kernel, where: str, name: str, new: dict[str, t.Any]) -> Non
         ("IFLA_NET_NS_FD", kernel.at(where).fd),
         ("IFLA_LINKINFO", _info(new)),
     ]
-    kernel.new(LINK, {}, attributes)
+    kernel.new(LINK, fields, attributes)
 
 
 def _set_vrf(kernel: Kernel, name: str, vrf: str | None) -> None:

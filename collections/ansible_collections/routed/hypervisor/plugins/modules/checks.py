@@ -32,11 +32,11 @@ options:
     description:
       - The checks, as the inventory plugin P(routed.hypervisor.fabric#inventory) derives them from the intent.
       - Each has a C(title), a C(kind) and the facts of that kind.
-      - The kinds are C(bgp) (session, neighbor, vrf; of GoBGP with daemon C(gobgp) session, neighbor, family, instance),
-        C(bfd) (neighbor, interface), C(route) (family, table, prefix,
-        nexthops), C(rules) (family, count), C(route_source) (to, source), C(ping) (family, to, source, expect),
-        C(trace) (family, to, hops), C(neighbor) (family, to, interface, mac), C(lease) and C(slaac) (interface,
-        address).
+      - The kinds are C(bgp) (session, neighbor, vrf; of GoBGP with daemon C(gobgp) session, neighbor, family,
+        instance), C(bfd) (neighbor, interface), C(route) (family, table, prefix, nexthops), C(rules) (family, count),
+        C(route_source) (to, source), C(ping) (family, to, source, expect, namespace), C(trace) (family, to, hops),
+        C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container)
+        (namespace, interface, mode, flag, addresses, gateways), C(in_step).
     type: list
     elements: dict
     required: true

@@ -13,10 +13,11 @@ author:
 description:
   - Makes any number of ipvlan links in one call, each in the network namespace it is for, with mode, flag, MTU,
     addresses and routes.
-  - What the kernel would do without a word is refused with the reason, before anything is changed - another mode or flag
-    for the links that share a master, an MTU above the master's, an address that the master or another of its links has,
-    a master that is C(lo), a bridge port, a macvlan or an ipvlan link, and mode l3s on a master in a VRF.
-  - What was changed by others is set back, such as an MTU that the master overwrote or a mode that another link brought.
+  - What the kernel would do without a word is refused with the reason, before anything is changed - another mode or
+    flag for the links that share a master, an MTU above the master's, an address that the master or another of its
+    links has, a master that is C(lo), a bridge port, a macvlan or an ipvlan link, and mode l3s on a master in a VRF.
+  - What was changed by others is set back, such as an MTU that the master overwrote or a mode that another link
+    brought.
   - A link that this module made bears the link alias C(routed.hypervisor), an address and a route the protocol number
     82. Nothing else is ever deleted or removed. Links are looked for in all namespaces that have a name below
     C(/run/netns) or a process; only those whose master is in the module's own are touched.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .addresses import hosts_of, is_host
+from .containers import has_several_ways, is_gateway
 from .mistakes import Mistakes, Path, render
 from .model import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .placement import IPV6_MTU
@@ -72,8 +73,11 @@ def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwor
     if network.mode != "l2" and part.whose == "fabric" and part.prefix:
         wrong = f"in mode {network.mode} nobody answers ARP for containers on the fabric's own network"
         mistakes.add(path, wrong, "give the host a prefix of its own, or choose mode l2")
-    if network.mode == "l2" and part.whose != "fabric" and not part.has_host_link:
+    if not part.has_host_link and is_gateway(network.mode, part.whose):
         wrong = "the host is its containers' gateway, and has no link to them"
+        mistakes.add((*common, "host_link"), wrong, "true, or leave it out")
+    elif not part.has_host_link and network.mode != "l2" and has_several_ways(node, network.vrf):
+        wrong = f"packets that reach {node.name} by another fabric could not be passed on to the containers"
         mistakes.add((*common, "host_link"), wrong, "true, or leave it out")
 
 

@@ -53,8 +53,7 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
     elif not prefix and fabric in intent.fabrics and common.vrf in intent.fabrics[fabric].networks:
         there = intent.fabrics[fabric].networks[common.vrf]
         prefix, whose, gateway = there.prefix, "fabric", there.gateway
-    # Where the host is its containers' gateway, it needs a link among theirs.
-    must_have_link = common.mode == "l2" and whose != "fabric"
+    needs_link = is_gateway(common.mode, whose) or (common.mode != "l2" and has_several_ways(node, common.vrf))
     announce = common.announce or {"host": "subnet", "network": "address", "fabric": "none"}[whose]
     path = (*node.path, "container_networks", name)
     made = Part(
@@ -66,13 +65,24 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
         whose,
         gateway,
         _pool(data) or common.pool,
-        must_have_link if common.host_link is None else common.host_link,
+        needs_link if common.host_link is None else common.host_link,
         announce,
     )
     for container, facts in data.get("containers", {}).items():
         given = {family: netaddr.IPAddress(facts[family]) for family in FAMILIES if family in facts}
         made.containers.append(Container(container, (*path, "containers", container), given))
     return made
+
+
+def is_gateway(mode: str, whose: str) -> bool:
+    """Whether the host is its containers' gateway. Then it needs a link among theirs."""
+    return mode == "l2" and whose != "fabric"
+
+
+def has_several_ways(node: Hypervisor, vrf: str | None) -> bool:
+    """Whether packets to containers in l3 can come by other uplinks than their master: only by a link of its own among
+    theirs can the host then pass them on."""
+    return sum(vrf in uplink.given for uplink in node.uplinks.values()) > 1
 
 
 def allocate(intent: Intent) -> None:

@@ -29,11 +29,6 @@ def is_on_dummy(part: Part) -> bool:
     return part.fabric is None and part.interface is None
 
 
-def is_gateway(part: Part, network: ContainerNetwork) -> bool:
-    """Whether the host routes for these containers as their gateway."""
-    return network.mode == "l2" and part.whose != "fabric"
-
-
 def master(intent: Intent, node: Hypervisor, part: Part) -> str:
     if part.fabric is not None:
         return vlan_interface(intent, node.uplinks[part.fabric], intent.container_networks[part.network].vrf)
@@ -41,9 +36,13 @@ def master(intent: Intent, node: Hypervisor, part: Part) -> str:
 
 
 def routed_vrfs(intent: Intent, node: Hypervisor) -> set[str]:
-    """The VRFs in which the host forwards packets of containers."""
-    networks = [(part, intent.container_networks[part.network]) for part in node.parts.values()]
-    return {network.vrf for part, network in networks if is_gateway(part, network)}
+    """The VRFs in which the host forwards packets of containers: by its link among theirs, unless that is in l2 on a
+    fabric's own network."""
+    return {
+        intent.container_networks[part.network].vrf
+        for part in node.parts.values()
+        if part.has_host_link and part.whose != "fabric"
+    }
 
 
 def manages(node: Hypervisor, part: Part) -> bool:
