@@ -102,9 +102,7 @@ class Batch:
     def __init__(self) -> None:
         self.step = 0
         self.waiting: dict[Kernel, list[tuple[list[int], tuple, tuple[int, ...]]]] = {}
-        self.dooming: dict[
-            Kernel, list[int]
-        ] = {}  # steps that wait for a namespace's doomed links to go
+        self.dooming: dict[Kernel, list[int]] = {}  # steps that wait for a namespace's doomed links to go
         self.failed: dict[int, Exception] = {}  # the first failure of each step
 
     def add(self, kernel: Kernel, request: tuple, tolerated: tuple[int, ...]) -> list[int]:
