@@ -68,7 +68,7 @@ def pinged(lab, action):
     running = {}
     for family in "46":
         target = address_of(lab, "host2", "c4", family)
-        argv = ["ip", "netns", "exec", "c1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "300", "-W", "1", target]
+        argv = ["ip", "netns", "exec", "c1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "200", "-W", "1", target]
         running[family] = lab.spawn("host1", *argv)
     time.sleep(1)
     action()
@@ -106,20 +106,15 @@ def test_traffic_goes_on_when_a_daemon_starts_again(lab, node, service, action):
 def test_a_host_that_is_added_is_everyones_peer_and_one_that_is_removed_nobodys(lab):
     text = lab.intent.read_text()
     lab.intent.write_text(text.rstrip("\n") + ADDED_HOST)
-    run = lab.play()
-    assert run.code == 0, run.output
-    assert has_route(lab, "host1", "10.10.3.7/32")
-    lab.intent.write_text(text)
-    run = lab.play()
+    run = lab.play("--skip-tags", "verify")
     assert run.code == 0, run.output
     for node in ("host1", "host2", "router"):
-        assert not has_route(lab, node, "10.10.3.7/32"), node
+        until(lambda n=node: has_route(lab, n, "10.10.3.7/32"), 30, f"the route to c7 on {node}")
+    lab.intent.write_text(text)
+    run = lab.play("--skip-tags", "verify")
+    assert run.code == 0, run.output
+    for node in ("host1", "host2", "router"):
+        until(lambda n=node: not has_route(lab, n, "10.10.3.7/32"), 60, f"the route to c7 leaving {node}")
     neighbors = lab.run("host1", "gobgp", "--target", "unix:///run/routed-hypervisor-gobgp/main.sock", "neighbor")
     assert "192.168.251.3" not in neighbors
     assert "192.168.251.1" in neighbors
-
-
-def test_a_second_run_changes_nothing(lab):
-    run = lab.play("--skip-tags", "verify")
-    assert run.code == 0, run.output
-    assert run.changed == set()
