@@ -9,6 +9,8 @@ import re
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._check_command import run
 
+# A time of today, the date of what is older than some hours, or both, as `timeformat protocol` has it.
+SINCE = re.compile(r"\s(\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d\S*)?|\d\d:\d\d:\d\d\S*)(?=\s)")
 BFD_LINE = re.compile(r"^(?P<neighbor>[0-9a-fA-F:.]+)\s+(?P<interface>\S+)\s+(?P<state>\S+)\s")
 
 
@@ -35,15 +37,32 @@ def parse_protocols(text):
             key.strip(): value.strip() for key, _colon, value in (line.partition(":") for line in lines[1:]) if value
         }
         routes = re.search(r"(\d+) imported", fields.get("Routes", ""))
+        filtered = re.search(r"(\d+) filtered", fields.get("Routes", ""))
+        imported = int(routes.group(1)) if routes else 0
         sessions[words[0]] = {
             "state": fields.get("BGP state", words[3]),
             "neighbor": fields.get("Neighbor address", "").partition("%")[0],
+            "neighbor_as": _number(fields.get("Neighbor AS")),
+            "local_as": _number(fields.get("Local AS")),
             "vrf": None if fields.get("VRF") == "default" else fields.get("VRF"),
-            "since": words[4],
+            "families": re.findall(r"^  Channel (\S+)", block, re.MULTILINE),
+            "since": _since(block),
             "error": fields.get("Last error"),
-            "imported": int(routes.group(1)) if routes else 0,
+            "imported": imported,
+            # What a filter refused is known only with `import keep filtered`.
+            "received": imported + (int(filtered.group(1)) if filtered else 0),
         }
     return sessions
+
+
+def _number(text):
+    return int(text) if text and text.isdigit() else None
+
+
+def _since(block):
+    """When a protocol came into its state, in BIRD's words."""
+    found = SINCE.search(block)
+    return found.group(1) if found else ""
 
 
 def bfd_sessions():

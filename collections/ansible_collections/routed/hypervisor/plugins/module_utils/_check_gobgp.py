@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 
@@ -16,8 +17,14 @@ STATES = ("Unknown", "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Es
 FAMILIES = {(1, 1): "ipv4", (2, 1): "ipv6"}
 
 
+def instances():
+    """The names of the instances that listen for questions."""
+    head, tail = SOCKET.split("{instance}")
+    return sorted(path.removeprefix(head).removesuffix(tail) for path in glob.glob(f"{head}*{tail}"))
+
+
 def sessions(instance):
-    """Returns the sessions of an instance by name: state, neighbor, families, and received and accepted routes.
+    """Returns the sessions of an instance by name: state, neighbor, families, received and accepted routes, since when.
 
     What keeps it from answering is under "error".
     """
@@ -40,6 +47,9 @@ def parse_neighbors(text):
         found[conf.get("description") or conf.get("neighbor_address")] = {
             "state": STATES[number] if number < len(STATES) else str(number),
             "neighbor": conf.get("neighbor_address"),
+            "neighbor_as": conf.get("peer_asn"),
+            "local_as": conf.get("local_asn"),
+            "since": item.get("timers", {}).get("state", {}).get("uptime", {}).get("seconds"),
             "families": [family for family, _part in families],
             "received": sum(part.get("received", 0) for _family, part in families),
             "accepted": sum(part.get("accepted", 0) for _family, part in families),

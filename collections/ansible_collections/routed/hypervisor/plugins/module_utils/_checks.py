@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_bird as bird
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_frr as frr
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_gobgp as gobgp
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_kernel as kernel
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_packets as packets
@@ -35,8 +36,14 @@ class Snapshot:
     def gobgp(self, instance):
         return self._once(("gobgp", instance), lambda: gobgp.sessions(instance))
 
+    def frr(self):
+        return self._once("frr", frr.sessions)
+
     def bfd(self):
         return self._once("bfd", bird.bfd_sessions)
+
+    def frr_bfd(self):
+        return self._once("frr bfd", frr.bfd_sessions)
 
     def routes(self, family, table):
         return self._once((family, table), lambda: kernel.routes(family, table))
@@ -44,15 +51,25 @@ class Snapshot:
 
 def check_bgp(check, now):
     """A session of the daemon that the check names: bird, unless it says otherwise."""
-    if check.get("daemon", "bird") == "gobgp":
+    daemon = check.get("daemon", "bird")
+    if daemon == "gobgp":
         return gobgp.check_bgp(check, now.gobgp(check["instance"]))
+    if daemon == "frr":
+        return frr.check_bgp(check, now.frr())
     return bird.check_bgp(check, now.bgp())
+
+
+def check_bfd(check, now):
+    """A BFD session of the daemon that the check names."""
+    if check.get("daemon", "bird") == "frr":
+        return frr.check_bfd(check, now.frr_bfd())
+    return bird.check_bfd(check, now.bfd())
 
 
 # What is read from a snapshot: (check, snapshot) -> (passed, what was seen).
 STATE_CHECKS = {
     "bgp": check_bgp,
-    "bfd": lambda check, now: bird.check_bfd(check, now.bfd()),
+    "bfd": check_bfd,
     "route": lambda check, now: kernel.check_route(check, now.routes(check["family"], check["table"])),
     "rules": lambda check, now: kernel.check_rules(check),
     "route_source": lambda check, now: kernel.check_route_source(check),

@@ -14,7 +14,7 @@ author:
 description:
   - Runs the checks of one node, tries again until O(deadline) those that do not hold yet, and returns
     a result for each.
-  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(ip), C(ping), C(traceroute), C(arping)),
+  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(ping), C(traceroute), C(arping)),
     not through the modules that made the state.
   - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
 attributes:
@@ -33,10 +33,11 @@ options:
       - The checks, as the inventory plugin P(routed.hypervisor.fabric#inventory) derives them from the intent.
       - Each has a C(title), a C(kind) and the facts of that kind.
       - The kinds are C(bgp) (session, neighbor, vrf; of GoBGP with daemon C(gobgp) session, neighbor, family,
-        instance), C(bfd) (neighbor, interface), C(route) (family, table, prefix, nexthops), C(rules) (family, count),
-        C(route_source) (to, source), C(ping) (family, to, source, expect, namespace), C(trace) (family, to, hops),
-        C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container)
-        (namespace, interface, mode, flag, addresses, gateways), C(in_step).
+        instance; of FRR with daemon C(frr) neighbor, family, vrf), C(bfd) (neighbor, interface; of FRR with daemon
+        C(frr) neighbor, vrf), C(route) (family, table, prefix, nexthops), C(rules) (family, count), C(route_source)
+        (to, source), C(ping) (family, to, source, expect, namespace), C(trace) (family, to, hops), C(neighbor)
+        (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container) (namespace,
+        interface, mode, flag, addresses, gateways), C(in_step).
     type: list
     elements: dict
     required: true

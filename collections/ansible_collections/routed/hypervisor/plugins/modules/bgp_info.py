@@ -1,0 +1,172 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bgp_info
+short_description: BGP sessions and routes of BIRD, FRR and GoBGP in one shape
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Asks the routing daemons that run on a host for their BGP sessions and for the routes in their tables.
+  - What is returned has the same keys whichever daemon it is from.
+  - It only asks. Nothing is changed.
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing, in check mode and without.
+  diff_mode:
+    support: none
+    description: There is nothing to show, as nothing is changed.
+  idempotent:
+    support: full
+    description: Changes nothing.
+options:
+  daemons:
+    description:
+      - The daemons to ask. One that does not answer is a failure.
+      - Without it, those that run are asked, and what keeps one from answering is in RV(ignore:errors).
+    type: list
+    elements: str
+    choices: [bird, frr, gobgp]
+  routes:
+    description: Whether to return routes, too.
+    type: bool
+    default: true
+notes:
+  - BIRD prints the date, without the time, of what is older than some hours, so uptimes are then of whole days.
+  - BIRD tells what its filters refused only with C(import keep filtered), FRR only with
+    C(soft-reconfiguration inbound). Without these as many prefixes are received as are accepted.
+  - The instances of GoBGP are those of this collection's role C(gobgp).
+"""
+
+EXAMPLES = r"""
+- name: Ask whoever speaks BGP here
+  routed.hypervisor.bgp_info:
+  register: bgp
+
+- name: Every session is up
+  ansible.builtin.assert:
+    that: bgp.sessions | rejectattr('state', 'equalto', 'Established') | list | length == 0
+
+- name: Show it to a person
+  ansible.builtin.debug:
+    msg: "{{ bgp.text }}"
+"""
+
+RETURN = r"""
+sessions:
+  description: The BGP sessions.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    daemon: {description: "V(bird), V(frr) or V(gobgp).", type: str}
+    instance: {description: "The instance of GoBGP, null for others.", type: str}
+    name: {description: What the daemon calls the session; of FRR and GoBGP the neighbor's description., type: str}
+    vrf: {description: "The VRF, null for the default one.", type: str}
+    neighbor: {description: The neighbor's address., type: str}
+    neighbor_as: {description: Its AS number., type: int}
+    local_as: {description: Our AS number., type: int}
+    families: {description: "Of V(ipv4) and V(ipv6), what the session carries.", type: list, elements: str}
+    state: {description: V(Established) or another state of RFC 4271., type: str}
+    uptime_s: {description: "For so many seconds the session has been established, null if it is not.", type: int}
+    prefixes_received: {description: The prefixes that the neighbor sent., type: int}
+    prefixes_accepted: {description: Those of them that policy let in., type: int}
+    last_error: {description: "Why the session went down, as far as the daemon tells, null if it is up.", type: str}
+  sample:
+    - daemon: frr
+      instance: null
+      name: contiv1
+      vrf: null
+      neighbor: 50.1.1.1
+      neighbor_as: 65002
+      local_as: 500
+      families: [ipv4]
+      state: Established
+      uptime_s: 13744
+      prefixes_received: 3
+      prefixes_accepted: 2
+      last_error: null
+routes:
+  description: The routes in the daemons' tables. Those of FRR are of all protocols and of the kernel.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    daemon: {description: "V(bird), V(frr) or V(gobgp).", type: str}
+    instance: {description: "The instance of GoBGP, null for others.", type: str}
+    vrf: {description: "The VRF, null for the default one.", type: str}
+    family: {description: V(ipv4) or V(ipv6)., type: str}
+    prefix: {description: The destination., type: str}
+    protocol: {description: "V(bgp), V(ospf), V(connected), V(static), V(kernel), V(local) or another.", type: str}
+    best: {description: Whether it is the one in use of those with this prefix., type: bool}
+    preference: {description: "Administrative distance in FRR, preference in BIRD, null in GoBGP.", type: int}
+    metric: {description: That of the protocol; of a BGP route its MED., type: int}
+    uptime_s: {description: For so many seconds the route has been there., type: int}
+    next_hops:
+      description: Where it leads. Of a BGP route the address that BGP has, which may be some hops away.
+      type: list
+      elements: dict
+      contains:
+        address: {description: "Address of the next hop, null for a connected network.", type: str}
+        interface: {description: "The interface, null if the next hop is not on a network of this host.", type: str}
+  sample:
+    - daemon: frr
+      instance: null
+      vrf: null
+      family: ipv4
+      prefix: 192.168.1.1/32
+      protocol: bgp
+      best: true
+      preference: 20
+      metric: 0
+      uptime_s: 13740
+      next_hops: [{address: 50.1.1.1, interface: Vlan10}]
+errors:
+  description: What kept a running daemon from answering, by daemon.
+  returned: success
+  type: dict
+  sample: {}
+text:
+  description: All of it as tables for a person.
+  returned: success
+  type: str
+  sample: |
+    frr, VRF default
+
+    NEIGHBOR  AS     NAME     FAMILY  STATE        UP        RECEIVED  ACCEPTED
+    50.1.1.1  65002  contiv1  ipv4    Established  03:49:04  3         2
+
+    PREFIX             VIA              [PREF/METRIC]  UP        PROTOCOL
+    192.168.1.1/32  *  50.1.1.1 Vlan10  [20/0]         03:49:00  bgp
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _bgp_info, _bgp_table
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "daemons": {"type": "list", "elements": "str", "choices": list(_bgp_info.DAEMONS)},
+            "routes": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params["daemons"]
+    daemons = wanted if wanted is not None else _bgp_info.running()
+    sessions, routes, errors = _bgp_info.gather(daemons, module.params["routes"])
+    if wanted is not None and errors:
+        module.fail_json(msg="\n".join(f"{daemon} does not answer: {error}" for daemon, error in errors.items()))
+    text = _bgp_table.text(sessions, routes, errors)
+    module.exit_json(changed=False, sessions=sessions, routes=routes, errors=errors, text=text)
+
+
+if __name__ == "__main__":
+    main()
