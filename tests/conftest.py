@@ -78,6 +78,12 @@ def run_module(tmp_path) -> ModuleRunner:
     return ModuleRunner(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def run_module_once(tmp_path_factory) -> ModuleRunner:
+    """The same for fixtures that several tests share."""
+    return ModuleRunner(tmp_path_factory.mktemp("modules"))
+
+
 @pytest.fixture(scope="session")
 def lab_image() -> Path:
     """An unpacked lab-node image: $ROUTED_HYPERVISOR_TEST_IMAGE, or the newest one in the cache."""

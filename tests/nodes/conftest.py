@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -56,14 +57,29 @@ class Lab:
         return found
 
 
-@pytest.fixture
-def lab(run_module, lab_image):
+@contextlib.contextmanager
+def made(run_module, lab_image):
     if os.geteuid() != 0:
         pytest.skip("lab nodes need root")
     lab = Lab(run_module, lab_image)
-    yield lab
-    result = run_module("lab_nodes", lab=lab.name, state="deleted")
+    try:
+        yield lab
+    finally:
+        result = run_module("lab_nodes", lab=lab.name, state="deleted")
     assert not result.get("failed"), result
     assert lab.processes() == {}
     assert not lab.directory.exists()
     assert lab.name not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.fixture
+def lab(run_module, lab_image):
+    with made(run_module, lab_image) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def shared_lab(run_module_once, lab_image):
+    """One for all tests of a file; each leaves it as it found it."""
+    with made(run_module_once, lab_image) as lab:
+        yield lab

@@ -14,6 +14,23 @@ import ansible
 COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
 
 
+def library(exchange: Path) -> Path:
+    """Puts the collection where the nodes of a lab see it: in the exchange directory, which they share with us."""
+    place = exchange / "tmp" / "library"
+    hide = shutil.ignore_patterns("__pycache__", "tests", "roles")
+    shutil.copytree(COLLECTIONS, place, ignore=hide)
+    (place / "ansible").mkdir()
+    (place / "ansible/__init__.py").touch()
+    shutil.copytree(Path(ansible.__file__).parent / "module_utils", place / "ansible/module_utils", ignore=hide)
+    return place
+
+
+def module_command(place: Path, module: str) -> list[str]:
+    """What runs a module in a node, with Debian's Python; its arguments come on standard input."""
+    name = f"ansible_collections.routed.hypervisor.plugins.modules.{module}"
+    return ["env", f"PYTHONPATH={place}", "PYTHONDONTWRITEBYTECODE=1", "/usr/bin/python3", "-m", name]
+
+
 class Node:
     """A node without neighbours. Start with `with Node(run_module, image) as node`."""
 
@@ -29,17 +46,11 @@ class Node:
 
     def __enter__(self) -> Node:
         self._lab_nodes(image=str(self.image), config=[{"name": "n"}])
-        # The exchange directory is the one place that the node shares with us.
-        library = self.exchange / "tmp" / "library"
-        hide = shutil.ignore_patterns("__pycache__", "tests", "roles")
-        shutil.copytree(COLLECTIONS, library, ignore=hide)
-        (library / "ansible").mkdir()
-        (library / "ansible/__init__.py").touch()
-        shutil.copytree(Path(ansible.__file__).parent / "module_utils", library / "ansible/module_utils", ignore=hide)
+        self.library = library(self.exchange)
         return self
 
     def __exit__(self, *_) -> None:
-        shutil.rmtree(self.exchange / "tmp" / "library", ignore_errors=True)
+        shutil.rmtree(self.library, ignore_errors=True)
         self._lab_nodes(state="deleted")
 
     def run(self, *argv: str, text: str | None = None, fails: bool = False) -> str:
@@ -52,14 +63,8 @@ class Node:
     def module(self, module: str, _check: bool = False, **args) -> dict:
         """Runs a module in the node. `raw` in the result is all that it printed."""
         internal = {"_ansible_check_mode": _check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
-        library = self.exchange / "tmp" / "library"
         output = self.run(
-            "env",
-            f"PYTHONPATH={library}",
-            "PYTHONDONTWRITEBYTECODE=1",
-            "/usr/bin/python3",
-            "-m",
-            f"ansible_collections.routed.hypervisor.plugins.modules.{module}",
+            *module_command(self.library, module),
             text=json.dumps({"ANSIBLE_MODULE_ARGS": {**args, **internal}}),
             fails=True,
         )

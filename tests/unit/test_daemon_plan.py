@@ -125,3 +125,13 @@ def test_what_a_secret_file_says_is_taken_out_of_messages():
     daemon = Daemon("example", wanted(files=[secret]), Service("example"))
     told = daemon.mask('line 1: bad text s3cr3t word near "s3cr3t word"')
     assert told == 'line 1: bad text ******** near "********"'
+
+
+def test_of_a_file_with_secret_parts_the_rest_is_shown_and_the_old_secret_neither():
+    pattern = r"neighbor \S+ password (\S+)"
+    file = WantedFile("/etc/frr.conf", b"neighbor n password n\n", secret=True, secret_part=pattern)
+    daemon = Daemon("example", wanted(files=[file]), Service("example"))
+    assert file.shown("neighbor n password older\nhostname n\n") == "neighbor n password ********\nhostname n\n"
+    assert daemon.mask("bad line: neighbor n password older") == "bad line: neighbor n password ********"
+    assert dataclasses.replace(file, secret_part=None).shown("anything") == "(secret, not shown)\n"
+    assert dataclasses.replace(file, secret=False, secret_part=None).shown("anything") == "anything"

@@ -11,12 +11,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 import typing as t
 
 from ._service import Process
 
 MARK = "Managed by Routed Hypervisor"
 BACKUP = ".before-routed-hypervisor"
+HIDDEN = "(secret, not shown)\n"
+
+
+def _masked(pattern: str, text: str) -> str:
+    """Text with stars for what the pattern's first group matches."""
+    parts, end = [], 0
+    for found in re.finditer(pattern, text):
+        parts += [text[end : found.start(1)], "********"]
+        end = found.end(1)
+    return "".join(parts) + text[end:]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +38,26 @@ class WantedFile:
     uid: int = 0
     gid: int = 0
     secret: bool = False
+    secret_part: str | None = None  # pattern whose first group is what is secret; all of a secret file without it
+
+    def shown(self, text: str) -> str:
+        """A text of this file, the old or the new one, without what is secret in it."""
+        if self.secret_part is None:
+            return HIDDEN if self.secret and text else text
+        return _masked(self.secret_part, text)
+
+    def mask(self, message: str) -> str:
+        """What a program says of this file, without what only the file may say: of the old content, too."""
+        text = self.content.decode(errors="replace")
+        if self.secret_part is not None:
+            secrets = [found.group(1) for found in re.finditer(self.secret_part, text)]
+            message = _masked(self.secret_part, message)
+        else:
+            secrets = [*re.findall(r'"([^"\n]+)"', text), *text.splitlines()] if self.secret else []
+        for secret in secrets:
+            if len(secret.strip()) > 2:
+                message = message.replace(secret.strip(), "********")
+        return message
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,6 @@ from . import _others
 from ._service import Process, Result, Service, ServiceError, run
 
 Check = t.Callable[[list[pure.WantedFile]], None]
-HIDDEN = "(secret, not shown)\n"
 
 
 class DaemonError(Exception):
@@ -39,11 +38,7 @@ class Daemon:
     def mask(self, text: str) -> str:
         """Takes out of a parser's words what only a secret file says."""
         for file in self.wanted.files:
-            if file.secret:
-                content = file.content.decode(errors="replace")
-                for secret in [*re.findall(r'"([^"\n]+)"', content), *content.splitlines()]:
-                    if len(secret.strip()) > 2:
-                        text = text.replace(secret.strip(), "********")
+            text = file.mask(text)
         return text
 
 
@@ -238,10 +233,12 @@ def diff(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> list[di
         after = new.content.decode(errors="replace") if change.action in ("create", "update") else before
         if change.action in ("remove", "restore"):
             after = ""
-        if new.secret:
-            before, after = HIDDEN if before else "", HIDDEN + f"{change.action}: {change.why}\n"
-        elif change.action == "permissions":
+        if change.action == "permissions":
             before, after = "", f"{change.why}\n"
+        elif new.secret and new.secret_part is None:
+            before, after = new.shown(before), pure.HIDDEN + f"{change.action}: {change.why}\n"
+        else:
+            before, after = new.shown(before), new.shown(after)
         result.append({"before_header": change.name, "after_header": change.name, "before": before, "after": after})
     return result
 

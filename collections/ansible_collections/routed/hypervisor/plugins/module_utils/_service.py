@@ -23,6 +23,8 @@ from . import _service_file
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.05
+# Services whose main process is not a program of their name on the PATH.
+PROGRAMS = {"frr": "/usr/lib/frr/watchfrr"}
 SETTLE = 0.5  # for so long a program of ours that has nothing to be asked must have run to be called started
 
 
@@ -155,7 +157,7 @@ class Service:
         self.systemd = has_systemd()
         self.pid_file = _service_file.pid_path(name) if ours and not self.systemd else pid_file
         self.timeout = timeout
-        self.program = executable or name
+        self.program = executable or PROGRAMS.get(name, name)
         found = shutil.which(self.program, path=PATH)
         self.executable = os.path.realpath(found) if found else None
 

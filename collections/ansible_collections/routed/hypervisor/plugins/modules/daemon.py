@@ -62,6 +62,12 @@ options:
         description: Name or number.
         type: str
         default: root
+      secret_part:
+        description:
+          - Regular expression whose first group matches what is secret in a file, such as C(password (\S+)). Differences
+            are shown with this masked, of the old content, too.
+          - Without it nothing of a file in O(secret_files) is shown.
+        type: str
   secret_files:
     description: Files whose content is neither shown nor returned, and taken out of messages of the daemon.
     type: list
@@ -276,6 +282,7 @@ def file_options(secret: bool) -> dict:
         "mode": {"type": "str"},
         "owner": {"type": "str", "default": "root"},
         "group": {"type": "str", "default": "root"},
+        "secret_part": {"type": "str", "no_log": False},
     }
 
 
@@ -338,7 +345,13 @@ def wanted_files(params: dict) -> list[WantedFile]:
                 except FileError as error:
                     mistakes.append(f"{place}: {error}")
             content = (given["content"] or "").encode()
-            files.append(WantedFile(path, content, int(digits, 8), *ids, secret=option == "secret_files"))
+            secret, part = option == "secret_files", given["secret_part"]
+            try:
+                if part is not None and re.compile(part).groups != 1:
+                    mistakes.append(f"{place}.secret_part: it must have one group, which is the secret")
+            except re.error as error:
+                mistakes.append(f"{place}.secret_part: {error}")
+            files.append(WantedFile(path, content, int(digits, 8), *ids, secret=secret, secret_part=part))
     mistakes += [
         f"restart_on: {path} is none of the files" for path in set(params["restart_on"]) - {file.path for file in files}
     ]

@@ -1,0 +1,117 @@
+"""The text of FRR's files, byte for byte, what FRR's own parser says to it, and what that parser overlooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import jinja2
+import pytest
+from test_templates import HERE, parser_says, render, variables
+
+NODES = ["leaf_contiv", "leaf_full"]
+FILES = ["frr/frr.conf", "frr/daemons", "frr/vtysh.conf"]
+PARSER = ["vtysh", "-C", "-f", "/mnt/frr.conf"]
+
+
+def conf(values: dict) -> str:
+    return render("frr/frr.conf", values)
+
+
+def undefined(text: str) -> set[str]:
+    """Route-maps, prefix-lists and BFD profiles that are used and not defined, or defined and not used."""
+    words = {
+        "route-map": (r"^route-map (\S+)", r"route-map (\S+)(?: in| out)?$"),
+        "prefix-list": (r"^(ip(?:v6)? prefix-list \S+)", r"match (ip(?:v6)?) address (prefix-list \S+)"),
+        "bfd profile": (r"^ profile (\S+)", r"bfd profile (\S+)"),
+    }
+    found = set()
+    for what, (defined, used) in words.items():
+        there = set(re.findall(defined, text, re.MULTILINE))
+        asked = [re.search(used, line) for line in text.splitlines() if line.startswith(" ")]
+        wanted = {" ".join(hit.groups()) for hit in asked if hit}
+        found |= {f"{what} {name}" for name in there ^ wanted}
+    return found
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_the_text_is_the_same_as_ever(node):
+    place = HERE / "templates" / node
+    for file in FILES:
+        text, golden = render(file, variables(node)), place / file.partition("/")[2]
+        if os.environ.get("UPDATE_GOLDEN"):
+            place.mkdir(parents=True, exist_ok=True)
+            golden.write_text(text)
+        assert text == golden.read_text()
+        assert "Managed by Routed Hypervisor" in text.splitlines()[0]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_frr_accepts_the_text_and_refuses_a_planted_mistake(lab_image, node):
+    text = conf(variables(node))
+    code, output = parser_says(lab_image, {"frr.conf": text}, *PARSER)
+    assert code == 0, output
+    wrong = text.replace(" timers connect ", " timers connekt ", 1)
+    code, output = parser_says(lab_image, {"frr.conf": wrong}, *PARSER)
+    assert code not in (0, 127) and "connekt" in output, output
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_what_is_used_is_defined_and_what_is_defined_is_used(node):
+    text = conf(variables(node))
+    assert undefined(text) == set()
+    assert undefined(text.replace("route-map TO-HOSTS out", "route-map TO-HOST out")) >= {"route-map TO-HOST"}
+    assert undefined(text.replace("match ip address prefix-list", "match ipv6 address prefix-list", 1))
+
+
+def test_nothing_goes_in_or_out_without_a_policy():
+    for neighbor in variables("leaf_full")["leaf"]["bgp"]["neighbors"]:
+        text = conf(variables("leaf_full"))
+        for key, way in (("import", "in"), ("export", "out")):
+            assert f"  neighbor {neighbor['address']} route-map {neighbor[key]} {way}\n" in text
+
+
+def test_a_policy_that_permits_nothing_denies():
+    values = variables("leaf_contiv")
+    values["leaf"]["policies"][1]["permit"] = []
+    text = conf(values)
+    assert "route-map TO-HOSTS deny 10\n" in text and "TO-HOSTS permit" not in text
+
+
+def test_a_variable_that_is_missing_is_an_error():
+    values = variables("leaf_contiv")
+    del values["leaf"]["bgp"]["neighbors"][0]["address"]
+    with pytest.raises(jinja2.UndefinedError):
+        conf(values)
+    values = variables("leaf_full")
+    del values["bgp_passwords"]["hosts"]
+    with pytest.raises(jinja2.UndefinedError):
+        conf(values)
+
+
+def test_timers_of_ospf_and_point_to_point_links_are_written_where_given():
+    values = variables("leaf_contiv")
+    assert "hello-interval" not in conf(values) and "point-to-point" not in conf(values)
+    values["leaf"]["ospf"]["timers"] = {"hello_s": 1, "dead_s": 4}
+    values["leaf"]["interfaces"][1]["ospf"]["network"] = "point-to-point"
+    assert conf(values).count(" ip ospf hello-interval 1\n") == conf(values).count(" ip ospf dead-interval 4\n") == 2
+    assert conf(values).count(" ip ospf network point-to-point\n") == 1
+
+
+LEAVES = [
+    path
+    for path in sorted(HERE.glob("*/*.json"))
+    if json.loads(path.read_text()).get("leaf", {}).get("platform") == "frr"
+]
+
+
+@pytest.mark.parametrize("host", LEAVES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_the_inventory_plugin_resolves_is_what_the_template_reads(lab_image, host):
+    values = json.loads(host.read_text())
+    keys = {neighbor["password_key"] for neighbor in values["leaf"]["bgp"]["neighbors"]}
+    values["bgp_passwords"] = {key: "a-password" for key in keys if key}
+    text = conf(values)
+    assert undefined(text) == set()
+    code, output = parser_says(lab_image, {"frr.conf": text}, *PARSER)
+    assert code == 0, output

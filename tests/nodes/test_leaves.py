@@ -1,0 +1,271 @@
+"""Leaves with FRR as the role configures them, with hosts that speak BIRD and GoBGP: what is learned, kept and lost."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from leaf_pair import LEAVES, LeafPair
+
+SWITCH1 = {
+    "60.1.1.0/24": "[110/20] 80.1.1.2",
+    "192.168.1.1/32": "[20/0] 50.1.1.1",
+    "192.168.1.2/32": "[200/0] 60.1.1.3",
+    "192.168.1.9/32": "[20/0] 50.1.1.1 50.1.2.1",
+    "2001:db8:1::1/128": "[20/0] 2001:db8:50::1",
+    "2001:db8:1::2/128": "[200/0] 2001:db8:60::3",
+    "2001:db8:1::9/128": "[20/0] 2001:db8:52::1",
+}
+SWITCH2 = {
+    "50.1.1.0/24": "[110/20] 80.1.1.1",
+    "50.1.2.0/24": "[110/20] 80.1.1.1",
+    "192.168.1.1/32": "[200/0] 50.1.1.1",
+    "192.168.1.2/32": "[20/0] 60.1.1.3",
+    "2001:db8:1::1/128": "[200/0] 2001:db8:50::1",
+    "2001:db8:1::2/128": "[20/0] 2001:db8:60::3",
+    "2001:db8:1::9/128": "[200/0] 2001:db8:52::1",
+}
+
+
+@pytest.fixture(scope="module")
+def pair(shared_lab, lab_image, tmp_path_factory):
+    if not (lab_image / "usr/lib/frr/frr-reload.py").exists():
+        pytest.skip("the lab-node image is older than the role: run `make setup`")
+    pair = LeafPair(shared_lab, tmp_path_factory.mktemp("leaves"))
+    pair.build()
+    changes = pair.changes()
+    assert changes.count("start frr") == 2, changes
+    pair.until(pair.all_up, 60)
+    return pair
+
+
+@pytest.fixture(autouse=True)
+def as_found(pair):
+    """Every test starts with both leaves as they are to be."""
+    for node, routes in zip(LEAVES, (SWITCH1, SWITCH2), strict=True):
+        pair.until_routes(node, routes, 60)
+
+
+def neighbor(pair, node: str, name: str) -> dict:
+    return next(one for one in pair.leaves[node]["bgp"]["neighbors"] if one["name"] == name)
+
+
+def test_both_leaves_have_exactly_these_routes(pair):
+    """Containers by eBGP on their own leaf, by iBGP with the host as next hop on the other, leaf subnets by OSPF."""
+    ours = {prefix: way for prefix, way in pair.routes("switch1").items() if not prefix.startswith("2001:db8:60")}
+    assert ours == SWITCH1
+    assert {prefix for prefix in pair.routes("switch2")} - SWITCH2.keys() == {
+        "192.168.1.9/32",
+        "2001:db8:50::/64",
+        "2001:db8:52::/64",
+    }
+    assert pair.routes("switch1")["2001:db8:60::/64"].startswith("[110/20] fe80::")
+    assert pair.routes("switch2")["192.168.1.9/32"].startswith("[200/0] 50.1.")
+
+
+def test_only_containers_are_let_in_and_the_rest_is_counted(pair):
+    session = pair.sessions("switch1")["50.1.1.1"]
+    assert (session["prefixes_received"], session["prefixes_accepted"]) == (3, 2)
+    assert "10.66.0.0/16" not in pair.routes("switch1")
+    assert session["name"] == "contiv1" and session["neighbor_as"] == 65002 and session["families"] == ["ipv4"]
+
+
+def test_hosts_of_one_as_hear_of_each_other(pair):
+    at_first = {"192.168.1.2/32": "[100/0] 50.1.1.2", "2001:db8:1::2/128": "[100/0] 2001:db8:50::2"}
+    pair.until_routes("contiv1", at_first)
+    at_second = {"192.168.1.1/32": "[None/0] 60.1.1.4", "2001:db8:1::1/128": "[None/0] 2001:db8:60::4"}
+    pair.until_routes("contiv2", at_second)
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "gateway"),
+    [("192.168.1.1", "192.168.1.2", "60.1.1.4"), ("2001:db8:1::1", "2001:db8:1::2", "2001:db8:60::4")],
+)
+def test_packets_cross_both_leaves(pair, source, to, gateway):
+    """GoBGP writes nothing to the kernel: contiv2 has a route by hand."""
+    for node, address in (("contiv1", source), ("contiv2", to)):
+        pair.run(node, "ip", "address", "replace", address, "dev", "lo", *(["nodad"] if ":" in address else []))
+    pair.run("contiv2", "ip", "route", "replace", source, "via", gateway)
+    family = "-6" if ":" in to else "-4"
+    pair.until(lambda: to in pair.run("contiv1", "ip", family, "route", "show", "proto", "bird"))
+    answer = pair.run("contiv1", "ping", "-c", "3", "-i", "0.2", "-I", source, to)
+    assert "3 received" in answer and "ttl=62" in answer
+
+
+def test_bgp_info_says_the_same_of_every_daemon(pair):
+    infos = {node: pair.info(node) for node in ("switch1", "contiv1", "contiv2")}
+    assert [infos[node]["sessions"][0]["daemon"] for node in infos] == ["frr", "bird", "gobgp"]
+    for kind in ("sessions", "routes"):
+        keys = {frozenset(item) for info in infos.values() for item in info[kind]}
+        assert len(keys) == 1
+    for node, info in infos.items():
+        assert info["errors"] == {} and not info["changed"]
+        for session in info["sessions"]:
+            assert session["state"] == "Established" and 0 <= session["uptime_s"] < 600, (node, session)
+            assert session["local_as"] == (500 if node == "switch1" else 65002)
+        assert all(0 <= route["uptime_s"] < 600 for route in info["routes"]), node
+        assert all(session["neighbor"] in info["text"] for session in info["sessions"])
+    # Who prints uptimes in other units agrees with its neighbour.
+    at_leaf = pair.sessions("switch1")["50.1.1.1"]["uptime_s"]
+    assert abs(at_leaf - pair.sessions("contiv1")["50.1.1.2"]["uptime_s"]) <= 2
+    shown = infos["switch1"]["text"]
+    assert re.search(r"192\.168\.1\.2/32 +\* +60\.1\.1\.3 +\[200/0\]", shown), shown
+
+
+def test_verification_sees_sessions_and_bfd_of_frr(pair):
+    bgp = {"title": "a", "kind": "bgp", "daemon": "frr", "vrf": None, "neighbor": "50.1.1.1", "family": "ipv4"}
+    bfd = {"title": "b", "kind": "bfd", "daemon": "frr", "neighbor": "60.1.1.4"}
+    wrong = [{**bgp, "family": "ipv6"}, {**bgp, "neighbor": "50.1.1.9"}, {**bgp, "vrf": "blue"}]
+    wrong.append({**bfd, "neighbor": "50.1.1.1"})
+    assert all(
+        result["passed"] for result in pair.module("switch1", "checks", config=[bgp, bfd], deadline=20)["results"]
+    )
+    results = pair.module("switch1", "checks", config=wrong, deadline=0)["results"]
+    assert not any(result["passed"] for result in results), results
+    assert results[1]["seen"] == "FRR has no neighbor 50.1.1.9 in VRF none"
+
+
+def test_a_second_run_changes_nothing_and_a_change_drops_no_session(pair):
+    assert pair.changes() == []
+    before = {node: pair.sessions(node) for node in LEAVES}
+    pids = [pair.run(node, "pidof", "bgpd", "watchfrr") for node in LEAVES]
+    one = neighbor(pair, "switch1", "contiv3_ipv4")
+    one["maximum_prefix"], one["description"] = 500, "the third"
+    started = time.monotonic()
+    beside = neighbor(pair, "switch1", "switch2_ipv4")["timers"]
+    beside["hold_s"] = 12
+    output = pair.role("--check", "--diff")
+    assert "+  neighbor 50.1.2.1 maximum-prefix 500" in output and "+ neighbor 60.1.1.4 timers 3 12" in output
+    assert "neighbor 60.1.1.4 password ********" in output and "first-secret" not in output
+    beside["hold_s"] = 9
+    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    assert pair.sessions("switch1")["50.1.2.1"]["name"] == "the third"
+    one["maximum_prefix"], one["description"] = 1000, "contiv3"
+    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    for node in LEAVES:
+        for address, session in pair.sessions(node).items():
+            passed = int(time.monotonic() - started)
+            assert session["uptime_s"] >= before[node][address]["uptime_s"] + passed - 1, (node, session)
+    assert [pair.run(node, "pidof", "bgpd", "watchfrr") for node in LEAVES] == pids
+
+
+def test_a_configuration_that_frr_refuses_changes_nothing(pair):
+    pair.passwords["switch1"] = {"leaves": "two words"}
+    output = pair.role(fails=True, limit=["switch1"])
+    assert "refuses the new configuration" in output and "nothing was changed" in output
+    assert "password ********" in output and "two words" not in output
+    pair.passwords["switch1"] = {"leaves": "first-secret"}
+    assert pair.changes() == []
+
+
+@pytest.mark.parametrize("how", ["the daemon is killed", "the link goes down"])
+def test_what_was_learned_goes_with_its_session(pair, how):
+    gone = {"192.168.1.1/32": "", "2001:db8:1::1/128": "", "192.168.1.9/32": "[20/0] 50.1.2.1"}
+    if how == "the daemon is killed":
+        pair.run("contiv1", "sh", "-c", "kill -9 $(pidof bird)")
+    else:
+        pair.run("contiv1", "ip", "link", "set", "left", "down")
+    pair.until_routes("switch1", gone, 5)
+    pair.until_routes("switch2", {"192.168.1.1/32": "", "2001:db8:1::1/128": ""}, 5)
+    assert pair.routes("switch2")["192.168.1.2/32"] == SWITCH2["192.168.1.2/32"]
+    if how == "the daemon is killed":
+        pair.run("contiv1", "service", "bird", "start")
+    else:
+        pair.configure("contiv1", "left", ("50.1.1.1/24", "2001:db8:50::1/64"))
+
+
+def test_a_container_comes_and_goes_under_a_running_session(pair):
+    before = pair.sessions("switch1")["50.1.1.1"]["uptime_s"]
+    pair.start_bird(
+        "contiv1", ["192.168.1.1/32", "192.168.1.9/32", "192.168.1.7/32", "10.66.0.0/16"], ["2001:db8:1::1/128"]
+    )
+    pair.until_routes("switch2", {"192.168.1.7/32": "[200/0] 50.1.1.1"}, 10)
+    pair.start_bird("contiv1", ["192.168.1.1/32", "192.168.1.9/32", "10.66.0.0/16"], ["2001:db8:1::1/128"])
+    pair.until_routes("switch2", {"192.168.1.7/32": ""}, 10)
+    assert pair.sessions("switch1")["50.1.1.1"]["uptime_s"] >= before
+
+
+def test_a_host_that_announces_too_much_is_cut_off(pair):
+    many = [f"192.168.1.{number}/32" for number in range(20, 30)]
+    neighbor(pair, "switch1", "contiv3_ipv4")["maximum_prefix"] = 5
+    pair.changes()
+    pair.start_bird("contiv3", ["192.168.1.9/32", *many], ["2001:db8:1::9/128"])
+    pair.until(lambda: "50.1.2.1" not in pair.up("switch1"))
+    pair.until_routes("switch1", {"192.168.1.9/32": "[20/0] 50.1.1.1", many[0]: ""}, 5)
+    assert {"50.1.1.1", "2001:db8:52::1"} <= pair.up("switch1")
+    print(pair.sessions("switch1")["50.1.2.1"])
+    pair.start_bird("contiv3", ["192.168.1.9/32"], ["2001:db8:1::9/128"])
+    neighbor(pair, "switch1", "contiv3_ipv4")["maximum_prefix"] = 1000
+    pair.changes()
+    pair.vtysh("switch1", "clear bgp 50.1.2.1")
+
+
+def test_a_wrong_password_keeps_the_session_down_until_it_is_repaired(pair):
+    pair.passwords["switch2"] = {"leaves": "wrong"}
+    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    pair.until(lambda: not {"50.1.1.2", "2001:db8:50::2"} & pair.up("switch2"))
+    pair.until_routes("switch2", {"192.168.1.1/32": "", "2001:db8:1::1/128": ""}, 15)
+    time.sleep(6)  # longer than a connect retry
+    assert not {"50.1.1.2", "2001:db8:50::2"} & pair.up("switch2")
+    pair.passwords["switch2"] = {"leaves": "first-secret"}
+    pair.changes()
+    pair.until(pair.all_up)
+
+
+def test_a_wrong_as_number_is_repaired_by_a_run(pair):
+    one = neighbor(pair, "switch2", "contiv2_ipv4")
+    one["as"] = 65009
+    pair.changes()
+    pair.until(lambda: "60.1.1.3" not in pair.up("switch2"))
+    pair.until_routes("switch1", {"192.168.1.2/32": ""}, 10)
+    one["as"] = 65002
+    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    pair.until(pair.all_up)
+
+
+def test_a_neighbor_is_added_and_removed(pair):
+    neighbors = pair.leaves["switch1"]["bgp"]["neighbors"]
+    kept = [one for one in neighbors if one["description"] != "contiv3"]
+    pair.leaves["switch1"]["bgp"]["neighbors"] = kept
+    before = pair.sessions("switch1")["50.1.1.1"]["uptime_s"]
+    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    pair.until_routes("switch1", {"2001:db8:1::9/128": "", "192.168.1.9/32": "[20/0] 50.1.1.1"}, 5)
+    assert "50.1.2.1" not in pair.sessions("switch1")
+    pair.leaves["switch1"]["bgp"]["neighbors"] = neighbors
+    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    pair.until(pair.all_up)
+    assert pair.sessions("switch1")["50.1.1.1"]["uptime_s"] >= before
+
+
+def test_bfd_ends_a_session_whose_path_is_dead_though_the_link_is_up(pair):
+    pair.until(lambda: '"status":"up"' in pair.vtysh("switch1", "show bfd peers json").replace(" ", ""))
+    pair.run("switch2", "sh", "-c", "kill -STOP $(pidof bfdd)")
+    started = time.monotonic()
+    try:
+        pair.until(lambda: "60.1.1.4" not in pair.up("switch1"), 5)
+        print(f"noticed after {time.monotonic() - started:.2f} s; the hold time is 9 s")
+    finally:
+        pair.run("switch2", "sh", "-c", "kill -CONT $(pidof bfdd)")
+    pair.until(pair.all_up)
+
+
+def test_a_daemon_that_does_not_answer_is_told(pair):
+    result = pair.run("contiv3", "sh", "-c", "kill -STOP $(pidof bird); sleep 0.1; kill -CONT $(pidof bird)")
+    assert result == ""
+    text = '{"ANSIBLE_MODULE_ARGS": {"daemons": ["frr"]}}'
+    command = [f"PYTHONPATH={pair.library}", "/usr/bin/python3", "-m"]
+    command.append("ansible_collections.routed.hypervisor.plugins.modules.bgp_info")
+    answer = pair.run("contiv3", "env", *command, text=text, fails=True)
+    assert '"failed": true' in answer and "frr does not answer" in answer
+
+
+def test_a_leaf_changes_from_frr_to_bird_and_back(pair):
+    """The last: all sessions of the leaf go down."""
+    bird = {"router_id": "60.1.1.4", "vrfs": [], "tables": [], "sessions": []}
+    changes = pair.changes(name="bird", limit=["switch2"], bird=bird)
+    assert changes.index("stop frr") < changes.index("start bird")
+    assert pair.run("switch2", "pidof", "watchfrr", "bgpd", fails=True) == ""
+    changes = pair.changes(limit=["switch2"])
+    assert changes.index("stop bird") < changes.index("start frr")
+    pair.until(pair.all_up, 60)
