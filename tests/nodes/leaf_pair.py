@@ -204,8 +204,8 @@ class LeafPair:
 
     # leaves
 
-    def role(self, *options: str, fails: bool = False, name: str = "frr", limit=LEAVES, **more) -> str:
-        """Runs a role on the leaves. Returns all that Ansible said."""
+    def role(self, *options: str, fails: bool = False, name: str = "frr", playbook=None, limit=LEAVES, **more) -> str:
+        """Runs a role, or a playbook, on the leaves. Returns all that Ansible said."""
         where = {
             "ansible_connection": "local",
             "ansible_become": True,
@@ -217,11 +217,19 @@ class LeafPair:
         hosts = {
             leaf: {**where, "leaf": self.leaves[leaf], "bgp_passwords": self.passwords[leaf], **more} for leaf in limit
         }
-        (self.directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+        groups = {"routers": {"hosts": hosts}, "lab_absent": {}}
+        (self.directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
         play = [{"hosts": "all", "gather_facts": False, "roles": [{"role": name}]}]
         (self.directory / "play.yml").write_text(yaml.safe_dump(play))
         done = subprocess.run(
-            [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts.yml", "-v", *options, "play.yml"],
+            [
+                Path(sys.executable).parent / "ansible-playbook",
+                "-i",
+                "hosts.yml",
+                "-v",
+                *options,
+                playbook or "play.yml",
+            ],
             env={
                 **os.environ,
                 "ANSIBLE_CONFIG": str(self.directory / "none.cfg"),
@@ -245,6 +253,10 @@ class LeafPair:
         output = self.role(*options, **more)
         found = re.findall(r'"action": "([a-z ]+)", "name": "([^"]+)"', output)
         return [f"{action} {name}" for action, name in found]
+
+    def reload_would(self, node: str) -> str:
+        """What a reload of the file that is there would do."""
+        return self.run(node, "/usr/lib/frr/frr-reload.py", "--test", "--stdout", "/etc/frr/frr.conf")
 
     # what the daemons say
 

@@ -6,7 +6,8 @@ import re
 import time
 
 import pytest
-from leaf_pair import LEAVES, LeafPair
+import yaml
+from leaf_pair import LEAVES, PROJECT, LeafPair
 
 SWITCH1 = {
     "60.1.1.0/24": "[110/20] 80.1.1.2",
@@ -41,8 +42,11 @@ def pair(shared_lab, lab_image, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def as_found(pair):
+def as_found(request):
     """Every test starts with both leaves as they are to be."""
+    if "pair" not in request.fixturenames:
+        return
+    pair = request.getfixturevalue("pair")
     for node, routes in zip(LEAVES, (SWITCH1, SWITCH2), strict=True):
         pair.until_routes(node, routes, 60)
 
@@ -113,6 +117,13 @@ def test_bgp_info_says_the_same_of_every_daemon(pair):
     assert re.search(r"192\.168\.1\.2/32 +\* +60\.1\.1\.3 +\[200/0\]", shown), shown
 
 
+def test_the_playbook_shows_the_tables_of_both_leaves(pair):
+    output = pair.role(playbook=PROJECT / "playbooks/inspect.yml")
+    assert re.search(r"192\.168\.1\.1/32 +\* +50\.1\.1\.1 left +\[20/0\]", output), output
+    assert re.search(r"192\.168\.1\.1/32 +\* +50\.1\.1\.1 +\[200/0\]", output), output
+    assert "changed=0" in output and "first-secret" not in output
+
+
 def test_verification_sees_sessions_and_bfd_of_frr(pair):
     bgp = {"title": "a", "kind": "bgp", "daemon": "frr", "vrf": None, "neighbor": "50.1.1.1", "family": "ipv4"}
     bfd = {"title": "b", "kind": "bfd", "daemon": "frr", "neighbor": "60.1.1.4"}
@@ -148,6 +159,27 @@ def test_a_second_run_changes_nothing_and_a_change_drops_no_session(pair):
             passed = int(time.monotonic() - started)
             assert session["uptime_s"] >= before[node][address]["uptime_s"] + passed - 1, (node, session)
     assert [pair.run(node, "pidof", "bgpd", "watchfrr") for node in LEAVES] == pids
+
+
+def test_frr_says_the_text_back(pair):
+    """So a reload has nothing to do but what changed."""
+    for node in LEAVES:
+        assert "Lines To" not in pair.reload_would(node)
+
+
+def test_frr_says_back_what_a_leaf_with_everything_has(lab, lab_image, tmp_path):
+    """Without interfaces nothing comes up, but every line is taken. VRFs are in the tests of the kernel."""
+    values = yaml.safe_load((PROJECT / "tests/golden/data/leaf_full.yml").read_text())
+    alone, leaf = LeafPair(lab, tmp_path), values["leaf"]
+    leaf["hostname"], leaf["vrfs"] = "n", []
+    for part in (leaf["bgp"]["neighbors"], leaf["bgp"]["redistribute"], leaf["interfaces"]):
+        part[:] = [one for one in part if one["vrf"] is None]
+    alone.leaves["n"], alone.passwords["n"] = leaf, values["bgp_passwords"]
+    lab.nodes("n")
+    alone.run("n", "sysctl", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+    assert "start frr" in alone.changes(limit=["n"])
+    assert "Lines To" not in alone.reload_would("n")
+    assert alone.changes(limit=["n"]) == []
 
 
 def test_a_configuration_that_frr_refuses_changes_nothing(pair):
@@ -194,7 +226,7 @@ def test_a_host_that_announces_too_much_is_cut_off(pair):
     pair.until(lambda: "50.1.2.1" not in pair.up("switch1"))
     pair.until_routes("switch1", {"192.168.1.9/32": "[20/0] 50.1.1.1", many[0]: ""}, 5)
     assert {"50.1.1.1", "2001:db8:52::1"} <= pair.up("switch1")
-    print(pair.sessions("switch1")["50.1.2.1"])
+    assert "Maximum Number of Prefixes" in pair.sessions("switch1")["50.1.2.1"]["last_error"]
     pair.start_bird("contiv3", ["192.168.1.9/32"], ["2001:db8:1::9/128"])
     neighbor(pair, "switch1", "contiv3_ipv4")["maximum_prefix"] = 1000
     pair.changes()

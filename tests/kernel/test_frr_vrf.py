@@ -1,0 +1,104 @@
+"""A leaf with FRR that has hosts in a VRF and in none: sessions, routes and what a reload would do."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.append(str(PROJECT / "tests" / "nodes"))
+
+from daemon_node import Node  # noqa: E402 - the nodes of the tests of daemons
+from leaf_pair import LeafPair  # noqa: E402
+
+# Links of Linux have no names with a slash.
+LINKS = {"Ethernet1/49": "core1", "Ethernet1/50": "core2", "Ethernet1/51": "core3"}
+HOST = """
+log "/tmp/bird.log" all;
+router id 10.20.0.11;
+protocol device { }
+protocol static s4 { ipv4; route 192.168.8.1/32 blackhole; route 192.168.9.1/32 blackhole; }
+protocol static s6 { ipv6; route 2001:db8:8::1/128 blackhole; }
+template bgp leaf { interface "eth0"; direct; ttl security yes; connect delay time 1; connect retry time 2; }
+protocol bgp l4 from leaf {
+  local 10.20.0.11 as 65004; neighbor 10.20.0.1 as 4200000500; ipv4 { import all; export where source = RTS_STATIC; };
+}
+protocol bgp l6 from leaf {
+  local 2001:db8:20::11 as 65004; neighbor 2001:db8:20::1 as 4200000500;
+  ipv6 { import all; export where source = RTS_STATIC; };
+}
+"""
+SESSIONS = {"10.20.0.11", "2001:db8:20::11"}
+
+
+def wire(node: Node, interfaces: list[dict]) -> None:
+    lines = ["link add blue type vrf table 20", "link set blue up"]
+    for interface in interfaces:
+        name = interface["name"]
+        kind = "veth peer name eth0 netns host" if name == "Vlan20" else "dummy"
+        lines.append(f"link add {name} type {kind}")
+        if interface["vrf"]:
+            lines.append(f"link set {name} master {interface['vrf']}")
+        lines.append(f"link set {name} up")
+        lines += [f"addr add {at} dev {name}{' nodad' if ':' in at else ''}" for at in interface["addresses"]]
+    node.run("ip", "netns", "add", "host")
+    node.run("ip", "-batch", "-", text="\n".join(lines) + "\n")
+    host = "link set eth0 up\naddr add 10.20.0.11/24 dev eth0\naddr add 2001:db8:20::11/64 dev eth0 nodad\n"
+    node.run("ip", "-n", "host", "-batch", "-", text=host)
+    node.run("sysctl", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+    node.run("sysctl", "-w", "net.ipv4.tcp_l3mdev_accept=0", "net.ipv4.udp_l3mdev_accept=0")
+    node.write("/tmp/bird.conf", HOST)
+    # By another name, or the role would take it for a BIRD of the leaf, and stop it.
+    node.run("cp", "/usr/sbin/bird", "/tmp/host")
+    node.run("ip", "netns", "exec", "host", "/tmp/host", "-c", "/tmp/bird.conf", "-s", "/tmp/bird.ctl")
+
+
+@pytest.fixture
+def leaf(run_module, lab_image, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a node")
+    with Node(run_module, lab_image) as node:
+        leaf = LeafPair(SimpleNamespace(name=node.lab, directory=node.exchange), tmp_path)
+        leaf.library = node.library
+        text = (PROJECT / "tests/golden/data/leaf_full.yml").read_text()
+        for name, link in LINKS.items():
+            text = text.replace(name, link)
+        values = yaml.safe_load(text)
+        values["leaf"]["hostname"] = "n"
+        leaf.leaves["n"], leaf.passwords["n"] = values["leaf"], values["bgp_passwords"]
+        wire(node, values["leaf"]["interfaces"])
+        yield leaf
+
+
+def test_a_host_in_a_vrf(leaf):
+    assert "start frr" in leaf.changes(limit=["n"])
+    leaf.until(lambda: leaf.up("n") >= SESSIONS, 60)
+    leaf.until(lambda: "2001:db8:8::1/128" in leaf.routes("n"))
+    info = leaf.info("n")
+    vrfs = {session["neighbor"]: session["vrf"] for session in info["sessions"]}
+    assert {vrfs[address] for address in SESSIONS} == {"blue"} and vrfs["50.1.1.1"] is None
+    learned = {(route["vrf"], route["prefix"]) for route in info["routes"] if route["protocol"] == "bgp"}
+    assert learned == {("blue", "192.168.8.1/32"), ("blue", "2001:db8:8::1/128")}
+    session = next(one for one in info["sessions"] if one["neighbor"] == "10.20.0.11")
+    assert (session["prefixes_received"], session["prefixes_accepted"]) == (2, 1)
+    assert "192.168.8.1" in leaf.run("n", "ip", "route", "show", "table", "20")
+    assert "192.168.8.1" not in leaf.run("n", "ip", "route", "show")
+    # A VRF's subnet is announced as the policy has it.
+    assert ("blue", "10.20.0.0/24") in {(route["vrf"], route["prefix"]) for route in info["routes"]}
+
+    check = {"title": "a", "kind": "bgp", "daemon": "frr", "vrf": "blue", "neighbor": "10.20.0.11", "family": "ipv4"}
+    results = leaf.module("n", "checks", config=[check, {**check, "vrf": None}], deadline=0)["results"]
+    assert [result["passed"] for result in results] == [True, False], results
+
+    assert "Lines To" not in leaf.reload_would("n")
+    assert leaf.changes(limit=["n"]) == []
+    before = next(one["uptime_s"] for one in info["sessions"] if one["neighbor"] == "10.20.0.11")
+    leaf.leaves["n"]["bgp"]["neighbors"][0]["description"] = "the first host"
+    assert leaf.changes(limit=["n"]) == ["update /etc/frr/frr.conf", "reload frr"]
+    after = {one["neighbor"]: one["uptime_s"] for one in leaf.info("n")["sessions"]}
+    assert after["10.20.0.11"] >= before
