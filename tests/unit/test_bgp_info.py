@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import (
+    _bgp_info,
     _bgp_table,
     _check_bird,
     _check_frr,
@@ -231,6 +232,11 @@ def test_sessions_of_gobgp_know_since_when():
     found = _check_gobgp.parse_neighbors((Path(__file__).parent / "gobgp_neighbor.json").read_text())
     assert found["b_main_ipv4"]["since"] == 1795269804
     assert (found["b_main_ipv4"]["local_as"], found["b_main_ipv4"]["neighbor_as"]) == (64512, 65001)
+
+
+def test_neighbours_without_an_address_come_first():
+    texts = ["10.0.0.10", "2001:db8::1", "eth0", "10.0.0.9", ""]
+    assert sorted(texts, key=_bgp_info._order) == ["", "eth0", "10.0.0.9", "10.0.0.10", "2001:db8::1"]
 
 
 def test_tables_for_a_person():

@@ -48,7 +48,11 @@ def gather(daemons, with_routes):
 
 
 def _order(text):
-    network = ip_network(text)
+    """Addresses and prefixes in their order, before them neighbours that are an interface or a range."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        return 0, text
     return network.version, network
 
 

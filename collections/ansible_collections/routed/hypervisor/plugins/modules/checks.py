@@ -14,8 +14,8 @@ author:
 description:
   - Runs the checks of one node, tries again until O(deadline) those that do not hold yet, and returns
     a result for each.
-  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(ping), C(traceroute), C(arping)),
-    not through the modules that made the state.
+  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(ping), C(traceroute),
+    C(arping)), not through the modules that made the state.
   - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
 attributes:
   check_mode:

@@ -64,8 +64,8 @@ options:
         default: root
       secret_part:
         description:
-          - Regular expression whose first group matches what is secret in a file, such as C(password (\S+)). Differences
-            are shown with this masked, of the old content, too.
+          - Regular expression whose one group matches what is secret in a file, such as C(password (\S+)).
+            Differences are shown with this masked, of the old content, too.
           - Without it nothing of a file in O(secret_files) is shown.
         type: str
   secret_files:
