@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-MARK = "[routed.hypervisor]"
+MARK = "@routed.hypervisor"
 
 
 @dataclass
