@@ -12,7 +12,7 @@ import hashlib
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 
 import paramiko
@@ -53,6 +53,11 @@ GRAMMAR = {
         (r"ipv6 address [\da-f:/]+", None, None),
         (r"ip router ospf \S+ area [\d.]+", None, "ip router ospf"),
         (r"ip ospf passive-interface", None, None),
+        (r"(ip ospf|ospfv3) network point-to-point", None, None),
+        (r"ip ospf hello-interval \d+", None, "hello"),
+        (r"ip ospf dead-interval \d+", None, "dead"),
+        (r"ospfv3 hello-interval \d+", None, "hello of IPv6"),
+        (r"ospfv3 dead-interval \d+", None, "dead of IPv6"),
         (r"ipv6 router ospfv3 \S+ area [\d.]+", None, "ipv6 router ospfv3"),
         (r"ospfv3 passive-interface", None, None),
         (r"ip access-group \S+ in", None, "ip access-group"),
@@ -63,6 +68,7 @@ GRAMMAR = {
     "bgp": [
         (r"router-id \S+", None, "router-id"),
         (r"log-neighbor-changes", None, None),
+        (r"(no )?graceful-restart", None, "graceful-restart"),
         (r"bestpath as-path multipath-relax", None, None),
         (r"address-family (ipv4|ipv6) unicast", "bgp af", None),
         (r"neighbor [\da-f.:]+", "neighbor", None),
@@ -245,6 +251,9 @@ class Device:
         if line == "end":
             self.in_config, self.stack = False, []
             return ""
+        if self.in_config and line == "exit":
+            self.in_config, self.stack = bool(self.stack), self.stack[:-1]
+            return ""
         if self.in_config:
             if self.refuse and re.search(self.refuse, line):
                 raise Refused(INVALID)
@@ -347,19 +356,30 @@ class Server:
             return
         device.in_config, device.stack = False, []
         with contextlib.suppress(ConnectionAbortedError, OSError):
-            talk(device, channel.makefile("r"), lambda text: channel.sendall(text.replace("\n", "\r\n").encode()))
+            talk(device, typed(channel), lambda text: channel.sendall(text.replace("\n", "\r\n").encode()))
         transport.close()
 
 
-def talk(device: Device, lines, say: Callable[[str], None]) -> None:
-    while True:
-        say(f"\n{device.prompt}{'(config)' if device.in_config else ''}# ")
-        line = lines.readline()
-        if not line or line.strip() == "exit":
+def typed(channel: paramiko.Channel) -> Iterator[str]:
+    """Lines as they are typed: each ends with the key Enter."""
+    text = ""
+    while data := channel.recv(4096):
+        *lines, text = re.split(r"[\r\n]", text + data.decode())
+        yield from lines
+
+
+def talk(device: Device, lines: Iterator[str], say: Callable[[str], None]) -> None:
+    def prompt() -> str:
+        return f"\n{device.prompt}{'(config)' if device.in_config else ''}# "
+
+    say(prompt())
+    for typed_line in lines:
+        line = typed_line.strip()
+        if line == "exit" and not device.in_config:
             return
-        say(f"{line.strip()}\n")
+        say(f"{line}\n")
         try:
-            answer = device.command(line.strip()) if line.strip() else ""
+            answer = device.command(line) if line else ""
         except Refused as refused:
-            answer = f"{line.strip()}\n   ^\n{refused}"
-        say(answer)
+            answer = f"{line}\n   ^\n{refused}"
+        say(answer + prompt())

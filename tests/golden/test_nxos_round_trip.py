@@ -37,9 +37,11 @@ SECTIONS = {
 }
 # What there is no such module for, or only one that cannot parse a configuration (nxos_vlans reads JSON), that refuses
 # VLAN interfaces (nxos_acl_interfaces: a test of its own is below), or that leaves out what it takes for the default
-# of the switch it is not connected to (no switchport).
+# of the switch it is not connected to (no switchport), or that reads what is off and does not write it (no
+# graceful-restart: a test of its own, too).
 WITHOUT = re.compile(
     r"feature |bfd interval |vlan \d"
+    r"|router bgp .*/no graceful-restart$"
     r"|interface .*/(no switchport$|spanning-tree port type |ip access-group |ipv6 traffic-filter )"
 )
 
@@ -124,6 +126,12 @@ def test_vlans_are_rendered_alike(capsys):
     rendered = module("vlans", capsys, state="rendered", config=config)["rendered"]
     ours = [line.strip() for line in block_of(text_of(values), r"vlan \d").splitlines()]
     assert [line for line in rendered if line != "exit"] == ours
+
+
+def test_what_is_off_is_read(capsys):
+    section = block_of(text_of(variables(FULL)), "router bgp ")
+    parsed = module("bgp_global", capsys, state="parsed", running_config=section)["parsed"]
+    assert [place["graceful_restart"] for place in (parsed, *parsed["vrfs"])] == [{"set": False}] * 2
 
 
 def test_access_lists_of_a_port_survive(capsys):

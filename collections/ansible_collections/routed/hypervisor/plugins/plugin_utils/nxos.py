@@ -93,13 +93,15 @@ SINGLE = re.compile(
     r"(?:no )?(description|switchport access vlan|switchport mode|switchport$|mtu|vrf member|ip redirects"
     r"|ipv6 redirects|shutdown|spanning-tree port type|name|router-id|log-neighbor-changes"
     r"|bestpath as-path multipath-relax|maximum-paths ibgp|maximum-paths|maximum-prefix|update-source|timers"
+    r"|(?:ip ospf|ospfv3) (?:network|hello-interval|dead-interval)|graceful-restart"
     r"|ebgp-multihop|ttl-security hops|hostname|bfd interval|ip address (?!.* secondary)|\d+ )"
 )
 # The last word says which one it is.
 DIRECTED = re.compile(r"(?:no )?(route-map|ip access-group|ipv6 traffic-filter) \S+ (in|out)$")
 INTERFACE = re.compile(
     r"(?:no )?(description |switchport$|switchport (mode|access vlan) |mtu |vrf member |ip redirects|ipv6 redirects"
-    r"|ip address |ipv6 address |ip router ospf |ip ospf passive-interface|ipv6 router ospfv3 |ospfv3 passive-interface"
+    r"|ip address |ipv6 address |ip router ospf |ip ospf (passive-interface|network|hello-interval|dead-interval)"
+    r"|ipv6 router ospfv3 |ospfv3 (passive-interface|network|hello-interval|dead-interval)"
     r"|ip access-group |ipv6 traffic-filter |spanning-tree port type |shutdown)"
 )
 # The kinds of lines that are ours, by the block that they are in.
