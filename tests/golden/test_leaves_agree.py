@@ -34,7 +34,7 @@ FAMILY = [
     ("paths", r"maximum-paths (\d+)"),
     ("paths of iBGP", r"maximum-paths ibgp (\d+)"),
 ]
-# What only one of the two needs, wants or shows.
+# What only one of the two needs, wants or shows. (Addresses and VRFs of interfaces are the kernel's, not FRR's.)
 ONLY = re.compile(r"disable-peer-as-check|timers connect|soft-reconfiguration|activate|bfd profile|address-family ")
 
 
@@ -96,7 +96,6 @@ def nxos(values: dict) -> dict:
             texts = [child.text for child in line.children]
             # On NX-OS a loopback is passive without a word.
             loopback = line.text.startswith("interface loopback")
-            vrf = next((text.split()[2] for text in texts if text.startswith("vrf member ")), None)
             areas = {
                 word: {"area": text.split()[-1], "passive": f"{of} passive-interface" in texts or loopback}
                 for word, of, start in (
@@ -107,7 +106,7 @@ def nxos(values: dict) -> dict:
                 if text.startswith(start)
             }
             if areas:
-                found["interfaces"][line.text.split()[1]] = {"vrf": vrf, **areas}
+                found["interfaces"][line.text.split()[1]] = areas
     return found
 
 
@@ -135,7 +134,7 @@ def frr(values: dict) -> dict:
                 if text.startswith(f"{start} area ")
             }
             if areas:
-                found["interfaces"][match["name"]] = {"vrf": match["vrf"], **areas}
+                found["interfaces"][match["name"]] = areas
     return found
 
 
