@@ -138,6 +138,15 @@ def test_a_password_that_is_refused_is_not_shown(leaves):
     assert not (leaves.place / "leaf1" / "changes-secrets.cfg").exists()
 
 
+def test_a_password_that_a_command_line_would_misread_is_refused(leaves):
+    wrong = values()
+    wrong["bgp_passwords"]["hosts"] = "what-is?this"
+    device = leaves.add("leaf1", Device(OTHERS), **wrong)
+    code, told = leaves.play()
+    assert code != 0 and "bgp_passwords has ?, | or { in hosts" in " ".join(told.split()), told
+    assert device.log == [] and "what-is?this" not in told
+
+
 def test_a_connection_that_is_lost_half_way_brings_everything_back(leaves):
     device = leaves.add("leaf1", Device(OTHERS))
     before = copy.deepcopy(device.tree)
