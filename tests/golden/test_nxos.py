@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import os
 
 import jinja2
@@ -59,6 +60,83 @@ def test_a_variable_that_is_missing_is_an_error():
 PLANTED = yaml.safe_load((HERE / "data" / "nxos_planted.yml").read_text())
 
 
+def _ipv6(leaf):
+    leaf["ospf"]["families"].append("ipv6")
+    for interface, prefix in zip(leaf["interfaces"], ("2001:db8:50::2/64", "2001:db8:80::1/64"), strict=True):
+        interface["addresses"].append(prefix)
+    more = {"name": "contiv1_ipv6", "family": "ipv6", "address": "2001:db8:50::1", "local_address": "2001:db8:50::2"}
+    leaf["bgp"]["neighbors"].append({**leaf["bgp"]["neighbors"][0], **more})
+    for policy in leaf["policies"]:
+        policy["permit"].append({"prefix": "2001:db8:1::/64", "family": "ipv6", "longest": 128})
+
+
+def _vrf(leaf):
+    leaf["vrfs"].append({"name": "blue"})
+    for part in (leaf["interfaces"][0], leaf["bgp"]["neighbors"][0]):
+        part["vrf"] = "blue"
+
+
+def _bfd(leaf):
+    leaf["bfd"] = {"interval_ms": 100, "multiplier": 4}
+    leaf["bgp"]["neighbors"][0]["bfd"] = True
+
+
+def _loopbacks(leaf):
+    loopback = {"name": "loopback0", "kind": "loopback", "description": "router id", "addresses": ["10.255.0.1/32"]}
+    leaf["interfaces"].insert(0, {**leaf["interfaces"][1], **loopback, "ospf": {"passive": True}})
+    leaf["bgp"]["neighbors"][1].update(update_source="loopback0", address="10.255.0.2")
+    leaf["bgp"]["neighbors"][0].update(update_source="loopback0", address="10.254.0.1", ttl_security=False, multihop=2)
+
+
+def _access_list(leaf):
+    rule = {"action": "permit", "protocol": "tcp", "source": "50.1.1.0/24", "source_port": None}
+    rules = [{**rule, "destination": "50.1.1.2/32", "port": 179}]
+    leaf["acls"] = [{"name": "BGP", "family": "ipv4", "interface": "Vlan10", "direction": "in", "rules": rules}]
+
+
+def _ospf_timers(leaf):
+    leaf["ospf"]["timers"] = {"hello_s": 1, "dead_s": 4}
+    leaf["interfaces"][1]["ospf"]["network"] = "point-to-point"
+
+
+def _connected(leaf):
+    leaf["bgp"]["redistribute"] = [{"source": "connected", "vrf": None, "family": "ipv4", "policy": "TO-HOSTS"}]
+
+
+# What one feature adds to leaf_contiv, or takes from it.
+FEATURES = {
+    "ipv6": _ipv6,
+    "vrf": _vrf,
+    "bfd": _bfd,
+    "loopbacks": _loopbacks,
+    "access_list": _access_list,
+    "ospf_timers": _ospf_timers,
+    "connected": _connected,
+    "mtu": lambda leaf: leaf["interfaces"][1].update(mtu=9216),
+    "next_hop_self": lambda leaf: leaf["bgp"]["neighbors"][1].update(next_hop_self=True),
+    "no_limit": lambda leaf: leaf["bgp"]["neighbors"][0].update(maximum_prefix=None),
+    "own_as": lambda leaf: leaf["bgp"]["neighbors"][0].update({"as": 65003, "as_override": False}),
+    "one_path": lambda leaf: leaf["bgp"].update(maximum_paths=1),
+    "no_descriptions": lambda leaf: [part.update(description=None) for part in leaf["interfaces"]],
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_feature_adds_the_same_as_ever(feature):
+    golden = HERE / "templates" / "leaf_features" / f"{feature}.diff"
+    before, after = (
+        text.splitlines() for text in (text_of(variables("leaf_contiv")), changed("leaf_contiv", FEATURES[feature]))
+    )
+    text = "".join(
+        f"{line}\n" for line in difflib.unified_diff(before, after, "leaf_contiv", feature, lineterm="", n=2)
+    )
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+    assert mistakes("\n".join(after) + "\n") == []
+
+
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted["told"])
 def test_a_planted_mistake_is_seen(planted):
     text = (HERE / "templates" / FULL / "leaf.cfg").read_text()
@@ -102,9 +180,3 @@ def test_a_leaf_without_ospf_has_no_process_of_it():
 def test_a_second_address_does_not_take_the_place_of_the_first():
     text = changed("leaf_contiv", lambda leaf: leaf["interfaces"][0]["addresses"].append("50.1.2.2/24"))
     assert "  ip address 50.1.1.2/24\n  ip address 50.1.2.2/24 secondary\n" in text
-
-
-def test_one_path_is_no_multipath():
-    text = changed("leaf_contiv", lambda leaf: leaf["bgp"].update(maximum_paths=1))
-    assert "multipath" not in text and "maximum-paths" not in text
-    assert mistakes(text) == []

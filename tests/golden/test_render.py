@@ -105,6 +105,25 @@ def test_leaves_are_rendered_as_ever_and_what_is_gone_is_removed(tmp_path, leave
     assert again["leaf_contiv/leaf.cfg"] == made["leaf_contiv/leaf.cfg"]
 
 
+@pytest.mark.skipif(not (TEMPLATES / "frr" / "frr.conf.j2").exists(), reason="no FRR on leaves yet")
+def test_a_leaf_on_frr_has_other_files(tmp_path, leaves):
+    inventory = yaml.safe_load(leaves.read_text())
+    for host in inventory["all"]["hosts"].values():
+        host["leaf"]["platform"] = "frr"
+    leaves.write_text(yaml.safe_dump(inventory))
+    play(leaves, tmp_path / "out")
+    modes = {path: mode for path, (_text, mode, _time) in files_of(tmp_path / "out").items()}
+    assert modes == {
+        **{
+            f"{leaf}/etc/frr/{file}": 0o644
+            for leaf in ("leaf_contiv", "leaf_full")
+            for file in ("daemons", "vtysh.conf")
+        },
+        "leaf_contiv/etc/frr/frr.conf": 0o644,
+        "leaf_full/etc/frr/frr.conf": 0o600,
+    }
+
+
 def test_every_template_is_in_the_role():
     role = (PROJECT / "roles" / "render" / "vars" / "main.yml").read_text()
     for template in TEMPLATES.glob("*/*.j2"):
