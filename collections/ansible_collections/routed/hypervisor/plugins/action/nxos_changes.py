@@ -1,0 +1,66 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import changes, commands, difference
+
+
+class ActionModule(ActionBase):
+    """Runs wholly on the controller; its documentation is that of the module of the same name."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        _result, given = self.validate_argument_spec(
+            argument_spec={
+                "intended": {"type": "str", "required": True},
+                "secrets": {"type": "str", "default": "", "no_log": True},
+                "running": {"type": "str", "required": True},
+                "complete": {"type": "str", "required": True},
+                "replace_passwords": {"type": "bool", "default": False, "no_log": False},
+                "directory": {"type": "path"},
+                "expect_none": {"type": "bool", "default": False},
+            }
+        )
+        try:
+            shown, passwords = changes(
+                given["intended"], given["running"], given["complete"], given["secrets"], given["replace_passwords"]
+            )
+        except ValueError as error:
+            raise AnsibleActionFail(f"A configuration cannot be read: {error}") from error
+        sent, secret = commands(shown), commands(passwords)
+        neighbors = [line.strip().removeprefix("neighbor ") for line in secret if line.strip().startswith("neighbor ")]
+        lines = difference(shown) + [f"+ password of neighbor {neighbor}" for neighbor in neighbors]
+        if given["expect_none"] and lines:
+            told = "\n".join(lines)
+            raise AnsibleActionFail(f"The switch took these lines, but its configuration is not as intended:\n{told}")
+        if given["directory"] and not self._task.check_mode:
+            _write(Path(given["directory"]) / "changes.cfg", sent)
+            _write(Path(given["directory"]) / "changes-secrets.cfg", secret)
+        return {
+            "changed": bool(lines),
+            "commands": sent,
+            "passwords": neighbors,
+            "diff": {"prepared": "".join(f"{line}\n" for line in lines)},
+        }
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    """For their owner's eyes only; a file without lines is none."""
+    if not lines:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")

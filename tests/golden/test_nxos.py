@@ -1,0 +1,182 @@
+"""The text of NX-OS leaves, byte for byte, and its structure: what planted mistakes show."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+
+import jinja2
+import pytest
+import yaml
+from nxos_structure import mistakes
+from test_templates import HERE, render, variables
+
+LEAVES = ["leaf_contiv", "leaf_full"]
+FILES = ["leaf.cfg", "secrets.cfg"]
+FULL = "leaf_full"
+
+
+def text_of(values: dict, file: str = "leaf.cfg") -> str:
+    return render(f"nxos/{file}", values)
+
+
+def changed(name: str, change) -> str:
+    values = copy.deepcopy(variables(name))
+    change(values["leaf"])
+    return text_of(values)
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+@pytest.mark.parametrize("file", FILES)
+def test_the_text_is_the_same_as_ever(leaf, file):
+    golden = HERE / "templates" / leaf / file
+    text = text_of(variables(leaf), file)
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+    managed = f"! Managed by Routed Hypervisor (templates/nxos/{file}.j2): changes made here are overwritten."
+    assert text.splitlines()[0] == managed
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_the_structure_is_right(leaf):
+    assert mistakes(text_of(variables(leaf))) == []
+
+
+def test_passwords_are_in_the_secrets_file_only():
+    values = variables(FULL)
+    for password in values["bgp_passwords"].values():
+        assert password not in text_of(values)
+        assert password in text_of(values, "secrets.cfg")
+
+
+def test_a_variable_that_is_missing_is_an_error():
+    with pytest.raises(jinja2.UndefinedError):
+        changed(FULL, lambda leaf: leaf["bgp"]["neighbors"][0].pop("address"))
+
+
+PLANTED = yaml.safe_load((HERE / "data" / "nxos_planted.yml").read_text())
+
+
+def _ipv6(leaf):
+    leaf["ospf"]["families"].append("ipv6")
+    for interface, prefix in zip(leaf["interfaces"], ("2001:db8:50::2/64", "2001:db8:80::1/64"), strict=True):
+        interface["addresses"].append(prefix)
+    more = {"name": "contiv1_ipv6", "family": "ipv6", "address": "2001:db8:50::1", "local_address": "2001:db8:50::2"}
+    leaf["bgp"]["neighbors"].append({**leaf["bgp"]["neighbors"][0], **more})
+    for policy in leaf["policies"]:
+        policy["permit"].append({"prefix": "2001:db8:1::/64", "family": "ipv6", "longest": 128})
+
+
+def _vrf(leaf):
+    leaf["vrfs"].append({"name": "blue"})
+    for part in (leaf["interfaces"][0], leaf["bgp"]["neighbors"][0]):
+        part["vrf"] = "blue"
+
+
+def _bfd(leaf):
+    leaf["bfd"] = {"interval_ms": 100, "multiplier": 4}
+    leaf["bgp"]["neighbors"][0]["bfd"] = True
+
+
+def _loopbacks(leaf):
+    loopback = {"name": "loopback0", "kind": "loopback", "description": "router id", "addresses": ["10.255.0.1/32"]}
+    leaf["interfaces"].insert(0, {**leaf["interfaces"][1], **loopback, "ospf": {"passive": True}})
+    leaf["bgp"]["neighbors"][1].update(update_source="loopback0", address="10.255.0.2")
+    leaf["bgp"]["neighbors"][0].update(update_source="loopback0", address="10.254.0.1", ttl_security=False, multihop=2)
+
+
+def _access_list(leaf):
+    rule = {"action": "permit", "protocol": "tcp", "source": "50.1.1.0/24", "source_port": None}
+    rules = [{**rule, "destination": "50.1.1.2/32", "port": 179}]
+    leaf["acls"] = [{"name": "BGP", "family": "ipv4", "interface": "Vlan10", "direction": "in", "rules": rules}]
+
+
+def _ospf_timers(leaf):
+    leaf["ospf"]["timers"] = {"hello_s": 1, "dead_s": 4}
+    leaf["interfaces"][1]["ospf"]["network"] = "point-to-point"
+
+
+def _connected(leaf):
+    leaf["bgp"]["redistribute"] = [{"source": "connected", "vrf": None, "family": "ipv4", "policy": "TO-HOSTS"}]
+
+
+# What one feature adds to leaf_contiv, or takes from it.
+FEATURES = {
+    "ipv6": _ipv6,
+    "vrf": _vrf,
+    "bfd": _bfd,
+    "loopbacks": _loopbacks,
+    "access_list": _access_list,
+    "ospf_timers": _ospf_timers,
+    "connected": _connected,
+    "mtu": lambda leaf: leaf["interfaces"][1].update(mtu=9216),
+    "next_hop_self": lambda leaf: leaf["bgp"]["neighbors"][1].update(next_hop_self=True),
+    "no_limit": lambda leaf: leaf["bgp"]["neighbors"][0].update(maximum_prefix=None),
+    "own_as": lambda leaf: leaf["bgp"]["neighbors"][0].update({"as": 65003, "as_override": False}),
+    "one_path": lambda leaf: leaf["bgp"].update(maximum_paths=1),
+    "no_descriptions": lambda leaf: [part.update(description=None) for part in leaf["interfaces"]],
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_a_feature_adds_the_same_as_ever(feature):
+    golden = HERE / "templates" / "leaf_features" / f"{feature}.diff"
+    before, after = (
+        text.splitlines() for text in (text_of(variables("leaf_contiv")), changed("leaf_contiv", FEATURES[feature]))
+    )
+    text = "".join(
+        f"{line}\n" for line in difflib.unified_diff(before, after, "leaf_contiv", feature, lineterm="", n=2)
+    )
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.parent.mkdir(parents=True, exist_ok=True)
+        golden.write_text(text)
+    assert text == golden.read_text()
+    assert mistakes("\n".join(after) + "\n") == []
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted["told"])
+def test_a_planted_mistake_is_seen(planted):
+    text = (HERE / "templates" / FULL / "leaf.cfg").read_text()
+    assert planted["right"] in text
+    seen = mistakes(text.replace(planted["right"], planted["wrong"], 1))
+    assert any(planted["told"] in mistake for mistake in seen), seen
+
+
+def test_what_definitions_need_stands_above_them():
+    text = text_of(variables(FULL))
+    section = text[text.index("route-map CONTAINERS permit 10") : text.index("ip access-list")]
+    assert any("is not defined above" in mistake for mistake in mistakes(text.replace(section, "") + section))
+
+
+def test_only_what_a_policy_lists_is_announced():
+    """No access list is behind a route map, and no route map permits what no list names."""
+    for leaf in LEAVES:
+        lines = text_of(variables(leaf)).splitlines()
+        for place, line in enumerate(lines):
+            if line.startswith("route-map ") and " permit " in line:
+                assert " prefix-list " in lines[place + 1]
+        assert not any(line.strip().startswith("redistribute") and "route-map" not in line for line in lines)
+
+
+def test_a_policy_without_prefixes_denies():
+    text = changed(FULL, lambda leaf: leaf["policies"][4].update(permit=[]))
+    assert "route-map BLUE-SUBNETS deny 10\n" in text
+    assert mistakes(text) == []
+
+
+def test_a_leaf_without_ospf_has_no_process_of_it():
+    def change(leaf):
+        for interface in leaf["interfaces"]:
+            interface["ospf"] = None
+
+    text = changed("leaf_contiv", change)
+    assert "ospf" not in text
+    assert mistakes(text) == []
+
+
+def test_a_second_address_does_not_take_the_place_of_the_first():
+    text = changed("leaf_contiv", lambda leaf: leaf["interfaces"][0]["addresses"].append("50.1.2.2/24"))
+    assert "  ip address 50.1.1.2/24\n  ip address 50.1.2.2/24 secondary\n" in text

@@ -1,0 +1,176 @@
+"""playbooks/render.yml: what it writes is what the templates make, and it touches nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from test_templates import HERE, TEMPLATES, render, variables
+
+PROJECT = HERE.parents[1]
+BY_OTHERS = "notes.txt"
+
+
+def play(inventory: Path, out: Path, *options: str) -> str:
+    """What the playbook prints. The files of node N go to out/N."""
+    where = json.dumps({"render_directory": f"{out}/{{{{ inventory_hostname }}}}"})
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ansible.cli.playbook",
+            "-i",
+            str(inventory),
+            "playbooks/render.yml",
+            "-e",
+            where,
+            *options,
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env={**os.environ, "ANSIBLE_INVENTORY_ENABLED": "routed.hypervisor.source,yaml", "ANSIBLE_NOCOLOR": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def files_of(directory: Path) -> dict[str, tuple[str, int, int]]:
+    """Path to text, mode and time of every file."""
+    return {
+        str(path.relative_to(directory)): (path.read_text(), path.stat().st_mode & 0o777, path.stat().st_mtime_ns)
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def leaves(tmp_path) -> Path:
+    """An inventory with the two leaves of the golden data, which cannot be reached."""
+    hosts = {name: {**variables(name), "fabric_name": "leaves"} for name in ("leaf_contiv", "leaf_full")}
+    inventory = tmp_path / "leaves.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "children": {"lab": {}}}}))
+    return inventory
+
+
+def test_every_daemon_of_a_lab_is_rendered_and_a_second_run_touches_nothing(tmp_path):
+    out = tmp_path / "out"
+    inventory = PROJECT / "inventories" / "l3_hypervisor"
+    play(inventory, out)
+    first = files_of(out)
+    resolved = json.loads((HERE / "l3_hypervisor" / "hv1.json").read_text())
+    assert first["hv1/etc/bird/bird.conf"][0] == render("bird/bird.conf", resolved)
+    assert first["hv1/etc/dnsmasq.hosts"][0] == render("dnsmasq/dnsmasq.hosts", resolved)
+    daemons = {"bird/bird.conf", "bird/secrets.conf", "ndppd.conf", "radvd.conf", "dnsmasq.conf", "dnsmasq.hosts"}
+    assert {path.removeprefix("hv1/etc/") for path in first if path.startswith("hv1/")} == daemons
+    assert {path for path in first if path.startswith("vm1/")} == {"vm1/etc/dhcpcd.conf"}
+    assert {path for path, (_text, mode, _time) in first.items() if mode != 0o644} == {
+        path for path in first if path.endswith("secrets.conf")
+    }
+    assert first["hv1/etc/bird/secrets.conf"][1] == 0o600
+    assert "changed=0" in play(inventory, out)
+    assert files_of(out) == first
+
+
+def test_leaves_are_rendered_as_ever_and_what_is_gone_is_removed(tmp_path, leaves):
+    out = tmp_path / "out"
+    old = out / "leaf_full" / "etc" / "bird.conf"
+    old.parent.mkdir(parents=True)
+    old.write_text("# Managed by Routed Hypervisor (templates/bird/bird.conf.j2): changes made here are overwritten.\n")
+    (old.parent / BY_OTHERS).write_text("of a person\n")
+    would = play(leaves, out, "--check", "--diff")
+    assert set(files_of(out)) == {"leaf_full/etc/bird.conf", f"leaf_full/etc/{BY_OTHERS}"}
+    assert "+hostname leaf1" in would and "first-secret" not in would
+    play(leaves, out)
+    made = files_of(out)
+    golden = {
+        f"{leaf}/{file}": (HERE / "templates" / leaf / file).read_text()
+        for leaf in ("leaf_contiv", "leaf_full")
+        for file in ("leaf.cfg", "secrets.cfg")
+    }
+    assert {path: text for path, (text, _mode, _time) in made.items() if BY_OTHERS not in path} == golden
+    assert f"leaf_full/etc/{BY_OTHERS}" in made
+    (out / "leaf_full" / "leaf.cfg").write_text("changed by hand\n")
+    (out / "leaf_full" / "secrets.cfg").chmod(0o644)
+    play(leaves, out)
+    again = files_of(out)
+    assert again["leaf_full/leaf.cfg"][0] == golden["leaf_full/leaf.cfg"]
+    assert again["leaf_full/secrets.cfg"] == made["leaf_full/secrets.cfg"]
+    assert again["leaf_contiv/leaf.cfg"] == made["leaf_contiv/leaf.cfg"]
+
+
+@pytest.mark.skipif(not (TEMPLATES / "frr" / "frr.conf.j2").exists(), reason="no FRR on leaves yet")
+def test_a_leaf_on_frr_has_other_files(tmp_path, leaves):
+    inventory = yaml.safe_load(leaves.read_text())
+    for host in inventory["all"]["hosts"].values():
+        host["leaf"]["platform"] = "frr"
+    leaves.write_text(yaml.safe_dump(inventory))
+    play(leaves, tmp_path / "out")
+    modes = {path: mode for path, (_text, mode, _time) in files_of(tmp_path / "out").items()}
+    assert modes == {
+        **{
+            f"{leaf}/etc/frr/{file}": 0o644
+            for leaf in ("leaf_contiv", "leaf_full")
+            for file in ("daemons", "vtysh.conf")
+        },
+        "leaf_contiv/etc/frr/frr.conf": 0o644,
+        "leaf_full/etc/frr/frr.conf": 0o600,
+    }
+
+
+def test_every_template_is_in_the_role():
+    role = (PROJECT / "roles" / "render" / "vars" / "main.yml").read_text()
+    for template in TEMPLATES.glob("*/*.j2"):
+        included = any(f"'{template.name}'" in other.read_text() for other in template.parent.glob("*.j2"))
+        assert included or f"'{template.relative_to(TEMPLATES)}'" in role, template
+
+
+def test_files_are_where_the_roles_put_them():
+    paths = {
+        file["path"].strip("/")
+        for role in PROJECT.glob("roles/*/tasks/*.yml")
+        for task in yaml.safe_load(role.read_text())
+        for file in [
+            entry
+            for key in ("files", "secret_files")
+            for entry in (task.get("routed.hypervisor.daemon") or {}).get(key, [])
+            if isinstance(entry, dict)
+        ]
+    }
+    role = (PROJECT / "roles" / "render" / "vars" / "main.yml").read_text()
+    for path in paths - {"etc/gobgp/{{ gobgp_instance.name }}.toml"}:
+        assert f"path: {path}" in role, path
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ([{"path": "../x", "content": ""}], "../x: must be a path below the directory"),
+        ([{"path": "/etc/x", "content": ""}], "/etc/x: must be a path below the directory"),
+        ([{"path": "x", "content": ""}, {"path": "x", "content": "y"}], "x: there are two files of this path"),
+    ],
+)
+def test_a_path_outside_or_twice_is_refused(tmp_path, files, told):
+    arguments = json.dumps({"directory": str(tmp_path / "out"), "files": files})
+    argv = [
+        sys.executable,
+        "-m",
+        "ansible.cli.adhoc",
+        "-i",
+        "h,",
+        "h",
+        "-m",
+        "routed.hypervisor.render",
+        "-a",
+        arguments,
+    ]
+    environment = {**os.environ, "ANSIBLE_INVENTORY_ENABLED": "host_list"}
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, cwd=PROJECT, env=environment)
+    assert done.returncode != 0 and told in done.stdout, done.stdout + done.stderr
+    assert not (tmp_path / "out").exists()

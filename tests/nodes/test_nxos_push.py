@@ -1,0 +1,180 @@
+"""playbooks/leaves.yml against a command line on SSH: what a switch is sent, keeps, and has after a failure."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS)]
+
+from nxos_device import Device  # noqa: E402
+from nxos_ssh import Server  # noqa: E402
+
+pytest.importorskip("ansible_collections.cisco.nxos.plugins", reason="no cisco.nxos: run bin/setup --dev")
+
+OTHERS = "feature lldp\nvlan 99\n  name others\ninterface mgmt0\n  ip address 192.0.2.1/24\n"
+PASSWORD = "first-secret"
+
+
+def values(name: str = "leaf_contiv") -> dict:
+    found = yaml.safe_load((TESTS / "golden" / "data" / f"{name}.yml").read_text())
+    if name == "leaf_contiv":
+        found["bgp_passwords"] = {"hosts": PASSWORD}
+        found["leaf"]["bgp"]["neighbors"][0]["password_key"] = "hosts"
+    return found
+
+
+class Leaves:
+    """An inventory of devices, and the playbook that configures them."""
+
+    def __init__(self, place: Path):
+        self.server, self.place, self.hosts = Server(), place, {}
+
+    def add(self, name: str, device: Device, **variables) -> Device:
+        self.hosts[name] = {
+            **(variables or values()),
+            "fabric_name": "leaves",
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.server.serve(device),
+            "ansible_user": "admin",
+            "ansible_password": "a login",
+            # The device answers at once.
+            "ansible_buffer_read_timeout": 0.01,
+            "nxos_directory": str(self.place / name),
+        }
+        return device
+
+    def play(self, *options: str) -> tuple[int, str]:
+        inventory = self.place / "leaves.yml"
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": self.hosts, "children": {"lab": {}}}}))
+        argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", str(inventory), "playbooks/leaves.yml", *options]
+        environment = {
+            **os.environ,
+            "ANSIBLE_INVENTORY_ENABLED": "yaml",
+            "ANSIBLE_HOST_KEY_CHECKING": "False",
+            "ANSIBLE_HOME": str(self.place / "home"),
+        }
+        done = subprocess.run(
+            argv, check=False, capture_output=True, text=True, cwd=TESTS.parent, env=environment, timeout=300
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def backups(self, name: str) -> list[Path]:
+        return sorted((self.place / name).glob("backup-*.cfg"))
+
+
+@pytest.fixture
+def leaves(tmp_path):
+    made = Leaves(tmp_path)
+    yield made
+    made.server.close()
+
+
+def configuring(device: Device) -> bool:
+    return "configure terminal" in device.log
+
+
+def test_a_leaf_is_told_about_configured_saved_and_left_alone(leaves):
+    device = leaves.add("leaf1", Device(OTHERS), **values("leaf_full"))
+    before = device.show()
+    code, told = leaves.play("--check", "--diff")
+    assert code == 0, told
+    assert "+   neighbor 50.1.1.1" in told and "+ password of neighbor 50.1.1.1" in told and PASSWORD not in told
+    assert device.show() == before and not configuring(device) and not (leaves.place / "leaf1").exists()
+
+    code, told = leaves.play("-v")
+    assert code == 0, told
+    assert PASSWORD not in told
+    assert "password 3 " in "\n".join(device.show()) and device.startup == device.tree
+    assert all(line in device.show() for line in OTHERS.splitlines())
+    (backup,) = leaves.backups("leaf1")
+    assert [line for line in backup.read_text().splitlines() if line and line[0] != "!"][1:] == before
+    assert backup.stat().st_mode & 0o777 == 0o600
+    assert not (leaves.place / "leaf1" / "changes-secrets.cfg").exists()
+
+    # Neither sent nor saved again.
+    device.log.clear()
+    code, told = leaves.play("--diff")
+    assert code == 0 and "changed=0" in told, told
+    assert not configuring(device) and len(leaves.backups("leaf1")) == 1
+
+    # A run that was cut off ahead of saving is completed by the next, here with something to send as well.
+    device.startup = {}
+
+    device.send(["interface Vlan10", "mtu 1500"])
+    device.log.clear()
+    code, told = leaves.play("--diff")
+    assert code == 0 and "+   mtu 9000" in told, told
+    start = device.log.index("configure terminal")
+    assert device.log[start : start + 4] == ["configure terminal", "interface Vlan10", "mtu 9000", "end"]
+    assert device.startup == device.tree
+
+
+def test_a_line_that_is_refused_half_way_brings_everything_back(leaves):
+    device, other = leaves.add("leaf1", Device(OTHERS)), leaves.add("leaf2", Device(OTHERS))
+    before = copy.deepcopy(device.tree)
+    device.refuse = "route-map TO-HOSTS out"
+    code, told = leaves.play()
+    assert code != 0
+    assert "leaf1: send the lines failed:" in told and "route-map TO-HOSTS out" in told
+    assert "The configuration of before is back" in told, told
+    assert device.tree == device.startup == before
+    assert not configuring(other), "a mistake must stop at the first leaf"
+
+
+def test_a_password_that_is_refused_is_not_shown(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    before = copy.deepcopy(device.tree)
+    device.refuse = "password"
+    code, told = leaves.play("-v")
+    assert code != 0 and "its reason is not shown" in told, told
+    assert PASSWORD not in told and device.tree == before
+    assert not (leaves.place / "leaf1" / "changes-secrets.cfg").exists()
+
+
+def test_a_password_that_a_command_line_would_misread_is_refused(leaves):
+    wrong = values()
+    wrong["bgp_passwords"]["hosts"] = "what-is?this"
+    device = leaves.add("leaf1", Device(OTHERS), **wrong)
+    code, told = leaves.play()
+    assert code != 0 and "bgp_passwords has ?, | or { in hosts" in " ".join(told.split()), told
+    assert device.log == [] and "what-is?this" not in told
+
+
+def test_a_connection_that_is_lost_half_way_brings_everything_back(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    before = copy.deepcopy(device.tree)
+    device.vanish = "router bgp"
+    code, told = leaves.play()
+    assert code != 0 and "The configuration of before is back" in told, told
+    assert device.tree == device.startup == before
+
+
+def test_what_could_not_be_put_back_is_told_with_the_way_to_do_it(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    device.refuse, device.broken_rollback = "router bgp", True
+    code, told = leaves.play()
+    assert code != 0 and "THE CONFIGURATION OF BEFORE IS NOT BACK" in told
+    assert str(leaves.backups("leaf1")[0]) in told.replace("\n", "").replace(" ", "") or "backup-" in told
+    assert "rollback running-config file bootflash:routed-hypervisor.checkpoint" in " ".join(told.split())
+    assert device.startup != device.tree
+
+
+def test_a_switch_that_shows_other_lines_than_it_took_is_told(leaves):
+    class Deaf(Device):
+        def put(self, above, line, one):
+            if line != "bestpath as-path multipath-relax":
+                super().put(above, line, one)
+
+    leaves.add("leaf1", Deaf(OTHERS))
+    code, told = leaves.play()
+    assert (
+        code != 0 and "its configuration is not as intended" in told and "bestpath as-path multipath-relax" in told
+    ), told

@@ -1,0 +1,298 @@
+"""A device to push to: a command line with the configuration modes of NX-OS that a leaf needs (on SSH: nxos_ssh.py).
+
+For tests only. It is as strict as a switch where that matters: a line that its mode does not know is refused, as are
+features that are off, names that are not defined, and taking away what is not there. What is there by default is shown
+by `show running-config all` only, passwords in another form than they were given, and the time is never the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from copy import deepcopy
+
+# mode: (line, the mode it leads to, what there can be one of).
+GRAMMAR = {
+    "top": [
+        (r"hostname \S+", None, "hostname"),
+        (r"feature (bgp|ospf|ospfv3|interface-vlan|bfd|lldp)", None, None),
+        (r"bfd interval \d+ min_rx \d+ multiplier \d+", None, "bfd interval"),
+        (r"vrf context \S+", "vrf context", None),
+        (r"vlan \d+", "vlan", None),
+        (r"ip prefix-list \S+ seq \d+ (permit|deny) [\d./]+( le \d+)?", None, None),
+        (r"ipv6 prefix-list \S+ seq \d+ (permit|deny) [\da-f:/]+( le \d+)?", None, None),
+        (r"route-map \S+ (permit|deny) \d+", "route-map", None),
+        (r"ip(v6)? access-list \S+", "access-list", None),
+        (r"router (ospf|ospfv3) \S+", "ospf", None),
+        (r"router bgp \d+", "bgp", None),
+        (r"interface (Ethernet\d+/\d+|Vlan\d+|loopback\d+|mgmt0)", "interface", None),
+    ],
+    "vrf context": [],
+    "vlan": [(r"name \S+", None, "name")],
+    "route-map": [(r"match (ip|ipv6) address prefix-list \S+", None, None)],
+    "access-list": [(r"\d+ (permit|deny) \S+ .*", None, None)],
+    "ospf": [(r"router-id \S+", None, "router-id"), (r"vrf \S+", "ospf", None)],
+    "interface": [
+        (r"description .+", None, "description"),
+        (r"(no )?switchport", None, "switchport"),
+        (r"switchport mode (access|trunk)", None, "switchport mode"),
+        (r"switchport access vlan \d+", None, "switchport access"),
+        (r"mtu \d+", None, "mtu"),
+        (r"speed \d+", None, "speed"),
+        (r"vrf member \S+", None, "vrf member"),
+        (r"(no )?ip redirects", None, "redirects"),
+        (r"(no )?ipv6 redirects", None, "redirects of IPv6"),
+        (r"ip address [\d./]+", None, "ip address"),
+        (r"ip address [\d./]+ secondary", None, None),
+        (r"ipv6 address [\da-f:/]+", None, None),
+        (r"ip router ospf \S+ area [\d.]+", None, "ip router ospf"),
+        (r"ip ospf passive-interface", None, None),
+        (r"(ip ospf|ospfv3) network point-to-point", None, None),
+        (r"ip ospf hello-interval \d+", None, "hello"),
+        (r"ip ospf dead-interval \d+", None, "dead"),
+        (r"ospfv3 hello-interval \d+", None, "hello of IPv6"),
+        (r"ospfv3 dead-interval \d+", None, "dead of IPv6"),
+        (r"ipv6 router ospfv3 \S+ area [\d.]+", None, "ipv6 router ospfv3"),
+        (r"ospfv3 passive-interface", None, None),
+        (r"ip access-group \S+ in", None, "ip access-group"),
+        (r"ipv6 traffic-filter \S+ in", None, "ipv6 traffic-filter"),
+        (r"spanning-tree port type edge", None, None),
+        (r"(no )?shutdown", None, "shutdown"),
+    ],
+    "bgp": [
+        (r"router-id \S+", None, "router-id"),
+        (r"log-neighbor-changes", None, None),
+        (r"(no )?graceful-restart", None, "graceful-restart"),
+        (r"bestpath as-path multipath-relax", None, None),
+        (r"address-family (ipv4|ipv6) unicast", "bgp af", None),
+        (r"neighbor [\da-f.:]+", "neighbor", None),
+        (r"vrf \S+", "bgp", None),
+    ],
+    "bgp af": [
+        (r"redistribute direct route-map \S+", None, None),
+        (r"maximum-paths \d+", None, "maximum-paths"),
+        (r"maximum-paths ibgp \d+", None, "maximum-paths ibgp"),
+    ],
+    "neighbor": [
+        (r"remote-as \d+", None, "remote-as"),
+        (r"description \S.*", None, "description"),
+        (r"update-source \S+", None, "update-source"),
+        (r"ttl-security hops \d+", None, "ttl-security"),
+        (r"ebgp-multihop \d+", None, "ebgp-multihop"),
+        (r"bfd", None, None),
+        (r"timers \d+ \d+", None, "timers"),
+        (r"password [03] \S+", None, "password"),
+        (r"password", None, "password"),
+        (r"address-family (ipv4|ipv6) unicast", "neighbor af", None),
+    ],
+    "neighbor af": [
+        (r"as-override|disable-peer-as-check|next-hop-self|soft-reconfiguration inbound", None, None),
+        (r"maximum-prefix \d+", None, "maximum-prefix"),
+        (r"route-map \S+ in", None, "route-map in"),
+        (r"route-map \S+ out", None, "route-map out"),
+    ],
+}
+FEATURES = {
+    "router bgp": "bgp",
+    "router ospf ": "ospf",
+    "router ospfv3 ": "ospfv3",
+    "interface Vlan": "interface-vlan",
+    "bfd": "bfd",
+}
+REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (\d+)": "vlan "}
+INVALID = "% Invalid command at '^' marker."
+
+
+class Refused(Exception):
+    """What the device answers."""
+
+
+class Device:
+    """refuse: a pattern of lines that are refused although they are right; vanish: of lines at which it hangs up."""
+
+    def __init__(self, running: str = "", hostname: str = "switch"):
+        self.tree: dict = {}
+        self.refuse = self.vanish = None
+        self.log: list[str] = []
+        self.checkpoints: dict[str, dict] = {}
+        self.in_config, self.stack = False, []
+        self.prompt = hostname
+        self.clock = 0
+        self.broken_rollback = False
+        self.send(running.splitlines())
+        self.startup = deepcopy(self.tree)
+
+    # The configuration: a line to what is below it.
+
+    def send(self, lines: list[str]) -> None:
+        """Lines as they come from a person in configuration mode."""
+        stack: list[str] = []
+        for line in lines:
+            if line.strip() and not line.startswith("!"):
+                try:
+                    stack = self.configure(stack, line.strip())
+                except Refused as refused:
+                    raise Refused(f"{line.strip()}: {refused}") from refused
+
+    def modes(self, stack: list[str]):
+        """The mode that a stack of lines leads to."""
+        mode = "top"
+        for line in stack:
+            mode = next(to for pattern, to, _one in GRAMMAR[mode] if re.fullmatch(pattern, line))
+        return mode
+
+    def configure(self, stack: list[str], line: str) -> list[str]:
+        """The stack after the line."""
+        if found := re.fullmatch(r"(?:no|default) (interface .+)", line):
+            self.take_away(self.tree, found[1])
+            return []
+        for depth in range(len(stack), -1, -1):
+            above = stack[:depth]
+            for pattern, to, one in GRAMMAR[self.modes(above)]:
+                plain = line.removeprefix("no ")
+                if re.fullmatch(pattern, line):
+                    self.put(above, line, one)
+                    return [*above, line] if to else above
+                if line != plain and re.fullmatch(pattern, plain):
+                    self.take_away(self.below(above), plain, one)
+                    return above
+            if re.fullmatch(r"no \d+", line) and self.modes(above) == "access-list":
+                entries = [entry for entry in self.below(above) if entry.startswith(line.removeprefix("no ") + " ")]
+                self.take_away(self.below(above), entries[0] if entries else line)
+                return above
+        raise Refused(INVALID)
+
+    def below(self, stack: list[str]) -> dict:
+        place = self.tree
+        for line in stack:
+            place = place[line]
+        return place
+
+    def check(self, line: str) -> None:
+        """Whether what the line needs is there."""
+        for start, feature in FEATURES.items():
+            if line.startswith(start) and f"feature {feature}" not in self.tree:
+                raise Refused(INVALID)
+        for pattern, start in REFERENCES.items():
+            found = re.fullmatch(pattern, line)
+            if found and start + found[1] not in self.tree:
+                raise Refused(f"% {line}: not configured")
+
+    def put(self, above: list[str], line: str, one: str | None) -> None:
+        self.check(line)
+        place = self.below(above)
+        if line in place:
+            return
+        found = re.match(r"(\d+|.*prefix-list \S+ seq \d+) ", line)
+        if found and any(other.startswith(found[0]) for other in place):
+            raise Refused("% Duplicate sequence number")
+        if one:
+            self.replace(place, [pattern for pattern, _to, other in GRAMMAR[self.modes(above)] if other == one])
+        if line.startswith("vrf member") or line.endswith("switchport"):
+            self.forget(place)
+        if line.startswith("password 0 "):
+            line = "password 3 " + hashlib.sha256(line.encode()).hexdigest()[:16]
+        if line.startswith("hostname "):
+            self.prompt = line.split()[1]
+        place[line] = {}
+
+    @staticmethod
+    def replace(place: dict, patterns: list[str]) -> None:
+        for other in [other for other in place if any(re.fullmatch(pattern, other) for pattern in patterns)]:
+            del place[other]
+
+    def take_away(self, place: dict, line: str, one: str | None = None) -> None:
+        if line == "password":
+            line = next((other for other in place if other.startswith("password ")), line)
+        if line not in place and f"no {line}" in place:
+            line = f"no {line}"
+        if line not in place:
+            raise Refused(f"% {line} is not configured")
+        if line.startswith("vrf member"):
+            self.forget(place)
+        del place[line]
+
+    def forget(self, place: dict) -> None:
+        """As a switch does when an interface moves to another VRF or layer."""
+        for line in [line for line in place if re.match(r"ip |ipv6 (address|router)|ospf", line)]:
+            del place[line]
+
+    def show(self, complete: bool = False, tree: dict | None = None, indent: str = "", head: str = "") -> list[str]:
+        tree = self.tree if tree is None else tree
+        lines = []
+        defaults = self.defaults(head, tree)
+        for line, below in tree.items():
+            if complete or line not in defaults:
+                lines += [indent + line, *self.show(complete, below, indent + "  ", line)]
+        if complete:
+            lines += [indent + line for line in defaults if line not in tree]
+        return lines
+
+    def defaults(self, head: str, tree: dict) -> list[str]:
+        if not head.startswith("interface "):
+            return []
+        lines = [] if "shutdown" in tree or head.startswith("interface Vlan") else ["no shutdown"]
+        if head.startswith("interface Ethernet") and "no switchport" not in tree:
+            lines += ["switchport", "switchport mode access"]
+        return lines
+
+    # The command line.
+
+    def command(self, line: str) -> str:
+        self.log.append(line)
+        if self.vanish and re.search(self.vanish, line):
+            raise ConnectionAbortedError
+        if line == "end":
+            self.in_config, self.stack = False, []
+            return ""
+        if self.in_config and line == "exit":
+            self.in_config, self.stack = bool(self.stack), self.stack[:-1]
+            return ""
+        if self.in_config:
+            if self.refuse and re.search(self.refuse, line):
+                raise Refused(INVALID)
+            self.stack = self.configure(self.stack, line)
+            return ""
+        return self.execute(line)
+
+    def execute(self, line: str) -> str:
+        for pattern, answer in (
+            (r"configure terminal", self.enter),
+            (r"show (running|startup)-config(?: (all))?", self.configuration),
+            (r"copy running-config startup-config", self.save),
+            (r"checkpoint file (\S+)", self.checkpoint),
+            (r"rollback running-config file (\S+)", self.rollback),
+            (r"terminal .+|show (?:inventory|clock|privilege|version)", lambda: "NXOS: version 10.3(4a)"),
+        ):
+            if found := re.fullmatch(pattern, line):
+                return answer(*found.groups())
+        raise Refused(INVALID)
+
+    def enter(self) -> str:
+        self.in_config, self.stack = True, []
+        return ""
+
+    def configuration(self, which: str, complete: str | None) -> str:
+        self.clock += 1
+        tree = self.startup if which == "startup" else self.tree
+        head = [
+            f"!Command: show {which}-config",
+            f"!Time: Sat Nov 21 10:00:{self.clock:02} 2026",
+            "",
+            "version 10.3(4a)",
+        ]
+        return "\n".join([*head, *self.show(complete is not None, tree)])
+
+    def save(self) -> str:
+        self.startup = deepcopy(self.tree)
+        return "[########################################] 100%\nCopy complete."
+
+    def checkpoint(self, name: str) -> str:
+        self.checkpoints[name] = deepcopy(self.tree)
+        return "Done"
+
+    def rollback(self, name: str) -> str:
+        if self.broken_rollback or name not in self.checkpoints:
+            raise Refused("% Error: rollback failed")
+        self.tree = deepcopy(self.checkpoints[name])
+        return "Rollback completed successfully."

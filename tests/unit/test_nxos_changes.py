@@ -1,0 +1,351 @@
+"""What is sent to a switch: only what differs, in an order that the switch accepts, and nothing of others is lost."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS), str(TESTS / "golden")]
+
+from nxos_device import Device, Refused  # noqa: E402
+from test_templates import render  # noqa: E402
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import (  # noqa: E402
+    changes,
+    commands,
+    difference,
+    parse,
+)
+
+# What an administrator has on the switch beside ours.
+OTHERS = """
+feature lldp
+feature bgp
+vlan 99
+  name others
+ip prefix-list OTHERS seq 5 permit 0.0.0.0/0
+route-map OTHERS permit 10
+  match ip address prefix-list OTHERS
+interface Ethernet1/48
+  description spine
+  speed 10000
+router bgp 4200000500
+  neighbor 192.0.2.9
+    remote-as 65099
+    description spine
+    address-family ipv4 unicast
+      route-map OTHERS in
+interface mgmt0
+  ip address 192.0.2.1/24
+"""
+
+
+def data(name: str = "leaf_full") -> dict:
+    return yaml.safe_load((TESTS / "golden" / "data" / f"{name}.yml").read_text())
+
+
+def steps(device: Device, values: dict, **options):
+    intended, secrets = (render(f"nxos/{file}", values) for file in ("leaf.cfg", "secrets.cfg"))
+    running, complete = ("\n".join(device.show(complete)) for complete in (False, True))
+    return changes(intended, running, complete, secrets, **options)
+
+
+def push(device: Device, values: dict, **options) -> list[str]:
+    """Sends what differs, and sees that nothing differs then. Returns what was sent."""
+    shown, passwords = steps(device, values, **options)
+    sent = [*commands(shown), *commands(passwords)]
+    device.send(sent)
+    assert steps(device, values) == ([], []), device.show()
+    return [line.strip() for line in sent]
+
+
+@pytest.fixture(scope="module")
+def configured() -> Device:
+    device = Device(OTHERS)
+    push(device, data())
+    return device
+
+
+@pytest.fixture
+def device(configured) -> Device:
+    return copy.deepcopy(configured)
+
+
+def test_an_empty_switch_takes_the_text_from_top_to_bottom():
+    for leaf in ("leaf_contiv", "leaf_full"):
+        device = Device()
+        text = render("nxos/leaf.cfg", data(leaf))
+        device.send(text.splitlines())
+        assert changes(text, "\n".join(device.show()), "\n".join(device.show(True))) == ([], [])
+
+
+def test_what_others_have_stays(device):
+    lines = device.show()
+    for line in OTHERS.strip().splitlines():
+        assert line in lines
+
+
+def neighbor(values: dict, name: str) -> dict:
+    return next(neighbor for neighbor in values["leaf"]["bgp"]["neighbors"] if neighbor["name"] == name)
+
+
+def _without_host3(values):
+    values["leaf"]["bgp"]["neighbors"] = [one for one in values["leaf"]["bgp"]["neighbors"] if one["vrf"] is None]
+    values["leaf"]["bgp"]["redistribute"] = values["leaf"]["bgp"]["redistribute"][:2]
+
+
+# A change of the intent, and what is sent for it: all of it, in order.
+CASES = {
+    "nothing": (
+        lambda values: None,
+        """
+        """,
+    ),
+    "description of a neighbor": (
+        lambda values: neighbor(values, "host1_ipv4").update(description="host1b"),
+        """
+        router bgp 4200000500
+        neighbor 50.1.1.1
+        description host1b@routed.hypervisor
+        """,
+    ),
+    "a limit goes": (
+        lambda values: neighbor(values, "host1_ipv4").update(maximum_prefix=None),
+        """
+        router bgp 4200000500
+        neighbor 50.1.1.1
+        address-family ipv4 unicast
+        no maximum-prefix 1000
+        """,
+    ),
+    "a neighbor goes": (
+        lambda values: values["leaf"]["bgp"]["neighbors"].pop(0),
+        """
+        router bgp 4200000500
+        no neighbor 50.1.1.1
+        """,
+    ),
+    "all neighbors of a VRF go": (
+        _without_host3,
+        """
+        router bgp 4200000500
+        vrf blue
+        no neighbor 10.20.0.11
+        no neighbor 2001:db8:20::11
+        no neighbor 80.1.2.2
+        """,
+    ),
+    "a password goes": (
+        lambda values: neighbor(values, "host1_ipv4").update(password_key=None),
+        """
+        router bgp 4200000500
+        neighbor 50.1.1.1
+        no password
+        """,
+    ),
+    "a password comes": (
+        lambda values: neighbor(values, "host2_ipv4").update(password_key="hosts"),
+        """
+        router bgp 4200000500
+        neighbor 10.254.0.2
+        password 0 first-secret
+        """,
+    ),
+    "another AS": (
+        lambda values: neighbor(values, "leaf2_blue_ipv4").update(
+            {"as": 65009, "update_source": None, "next_hop_self": False}
+        ),
+        """
+        router bgp 4200000500
+        vrf blue
+        no neighbor 80.1.2.2
+        neighbor 80.1.2.2
+        remote-as 65009
+        description leaf2@routed.hypervisor
+        timers 3 9
+        address-family ipv4 unicast
+        route-map BLUE-CONTAINERS in
+        route-map BLUE-CONTAINERS out
+        router bgp 4200000500
+        vrf blue
+        neighbor 80.1.2.2
+        password 0 second-secret
+        """,
+    ),
+    "an interface's second address": (
+        lambda values: values["leaf"]["interfaces"][1]["addresses"].append("2001:db8:51::2/64"),
+        """
+        interface Vlan10
+        ipv6 address 2001:db8:51::2/64
+        """,
+    ),
+    "an interface's other address": (
+        lambda values: values["leaf"]["interfaces"][1].update(addresses=["50.1.1.3/24", "2001:db8:50::3/64"]),
+        """
+        interface Vlan10
+        no ipv6 address 2001:db8:50::2/64
+        ip address 50.1.1.3/24
+        ipv6 address 2001:db8:50::3/64
+        """,
+    ),
+    "an interface leaves its VRF": (
+        lambda values: values["leaf"]["interfaces"][2].update(vrf=None),
+        """
+        interface Vlan20
+        no vrf member blue
+        description hosts of blue @routed.hypervisor
+        no ip redirects
+        no ipv6 redirects
+        ip address 10.20.0.1/24
+        ipv6 address 2001:db8:20::1/64
+        no shutdown
+        """,
+    ),
+    "a port goes": (
+        lambda values: values["leaf"]["ports"].pop(),
+        """
+        default interface Ethernet1/3
+        """,
+    ),
+    "a prefix goes": (
+        lambda values: values["leaf"]["policies"][1]["permit"].pop(2),
+        """
+        no ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.1.0/24
+        """,
+    ),
+    "a prefix is another": (
+        lambda values: values["leaf"]["policies"][1]["permit"][2].update(prefix="50.1.2.0/24"),
+        """
+        no ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.1.0/24
+        ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.2.0/24
+        """,
+    ),
+    "a rule goes": (
+        lambda values: values["leaf"]["acls"][0]["rules"].pop(),
+        """
+        ip access-list FROM-HOSTS
+        no 60
+        """,
+    ),
+    "a rule is another": (
+        lambda values: values["leaf"]["acls"][0]["rules"][5].update(action="deny"),
+        """
+        ip access-list FROM-HOSTS
+        no 60
+        60 deny ip any any
+        """,
+    ),
+    "an access list goes": (
+        lambda values: values["leaf"]["acls"].pop(),
+        """
+        interface Vlan10
+        no ipv6 traffic-filter FROM-HOSTS-IPV6 in
+        """,
+    ),
+    "no redistribution": (
+        lambda values: values["leaf"]["bgp"]["redistribute"].pop(0),
+        """
+        router bgp 4200000500
+        address-family ipv4 unicast
+        no redistribute direct route-map LEAF-SUBNETS
+        """,
+    ),
+    "fewer paths": (
+        lambda values: values["leaf"]["bgp"].update(maximum_paths=4),
+        """
+        router bgp 4200000500
+        address-family ipv4 unicast
+        maximum-paths 4
+        maximum-paths ibgp 4
+        address-family ipv6 unicast
+        maximum-paths 4
+        maximum-paths ibgp 4
+        vrf blue
+        address-family ipv4 unicast
+        maximum-paths 4
+        maximum-paths ibgp 4
+        address-family ipv6 unicast
+        maximum-paths 4
+        maximum-paths ibgp 4
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_what_differs_is_sent(device, case):
+    change, wanted = CASES[case]
+    values = data()
+    change(values)
+    assert push(device, values) == [line.strip() for line in wanted.strip().splitlines()]
+    lines = device.show()
+    assert all(line in lines for line in OTHERS.strip().splitlines())
+
+
+def test_what_a_person_changed_is_set_back(device):
+    device.send(["interface Vlan10", "mtu 1500", "no ip redirects", "ip address 192.0.2.1/24", "shutdown"])
+    device.send(["router bgp 4200000500", "neighbor 50.1.1.1", "address-family ipv4 unicast", "next-hop-self"])
+    sent = push(device, data())
+    assert sent == [
+        "interface Vlan10",
+        *["mtu 9000", "ip address 50.1.1.2/24", "no shutdown"],
+        "router bgp 4200000500",
+        *["neighbor 50.1.1.1", "address-family ipv4 unicast", "no next-hop-self"],
+    ]
+
+
+@pytest.mark.parametrize("part", range(10, 250, 17))
+def test_a_run_that_was_cut_off_is_completed_by_the_next(part):
+    device = Device(OTHERS)
+    shown, passwords = steps(device, data())
+    device.send([*commands(shown), *commands(passwords)][:part])
+    push(device, data())
+
+
+def test_passwords_are_sent_again_only_if_asked_for(device):
+    assert push(device, data()) == []
+    sent = push(device, data(), replace_passwords=True)
+    assert [line for line in sent if line.startswith("password")] == ["password 0 first-secret"] * 2 + [
+        "password 0 second-secret"
+    ] * 3
+
+
+def test_a_person_sees_what_comes_what_goes_and_where(device):
+    values = data()
+    values["leaf"]["interfaces"][1].update(addresses=["50.1.1.2/24", "2001:db8:50::3/64"])
+    assert difference(steps(device, values)[0]) == [
+        "  interface Vlan10",
+        "-   ipv6 address 2001:db8:50::2/64",
+        "+   ipv6 address 2001:db8:50::3/64",
+    ]
+
+
+def test_a_neighbors_as_may_be_shown_behind_its_address(device):
+    old, new = "  neighbor 50.1.1.1\n    remote-as 65002", "  neighbor 50.1.1.1 remote-as 65002"
+    texts = ["\n".join(device.show(complete)) for complete in (False, True)]
+    assert all(old in text for text in texts)
+    intended, secrets = (render(f"nxos/{file}", data()) for file in ("leaf.cfg", "secrets.cfg"))
+    assert changes(intended, *(text.replace(old, new) for text in texts), secrets) == ([], [])
+
+
+def test_a_line_that_hangs_is_told():
+    with pytest.raises(ValueError, match="line 2 is indented"):
+        parse("! comment\n  router-id 10.0.0.1\n")
+
+
+def test_the_device_of_these_tests_refuses_what_a_switch_would():
+    for lines in (
+        ["router bgp 1"],
+        ["interface Vlan1"],
+        ["feature bgp", "router bgp 1", "neighbour 1.1.1.1"],
+        ["interface Ethernet1/1", "vrf member blue"],
+        ["no vlan 10"],
+        ["ip prefix-list A seq 5 permit 10.0.0.0/8", "ip prefix-list A seq 5 permit 10.0.0.0/9"],
+    ):
+        with pytest.raises(Refused):
+            Device().send(lines)
