@@ -152,9 +152,20 @@ def _ways(intent: Intent, found: Index, node: Router, other: Hypervisor, vrf: st
         return [str(gateway)]
     if speaks or intent.uses_reflectors or _leaf_speaks(intent, node, other):
         return next_hops(node, other, vrf, family)
+    if isinstance(node, Leaf):
+        return _by_other_leaves(intent, node, other, vrf, family)
     ways = []
     for leaf in intent.leaves.values():
         if _leaf_speaks(intent, leaf, node) and _leaf_speaks(intent, leaf, other) and leaf.asn != node.asn:
+            ways += next_hops(node, leaf, vrf, family)
+    return ways
+
+
+def _by_other_leaves(intent: Intent, node: Leaf, other: Hypervisor, vrf: str, family: str) -> list[str]:
+    """From a leaf that OTHER is not attached to: by those of its neighbours that it is."""
+    ways = []
+    for leaf in intent.leaves.values():
+        if leaf is not node and leaf.asn == node.asn and _leaf_speaks(intent, leaf, other):
             ways += next_hops(node, leaf, vrf, family)
     return ways
 
@@ -167,9 +178,9 @@ def _leaf_speaks(intent: Intent, leaf: Router, host: Router) -> bool:
 
 
 def leaf_checks(intent: Intent, found: Index, node: Leaf) -> list[dict]:
-    """On a leaf: routes to containers behind it, and who answers ARP for containers on its networks."""
+    """On a leaf: routes to containers, and who answers ARP for those on its networks."""
     near = [other for other in found.hypervisors if _leaf_speaks(intent, node, other)][:ROUTES]
-    wanted = [check for other in near for check in _routes(intent, found, node, other)]
+    wanted = [check for other in found.hypervisors[:ROUTES] for check in _routes(intent, found, node, other)]
     for other in near:
         for home in homes(intent, other)[:ROUTES]:
             wanted += _arp(intent, node, home)

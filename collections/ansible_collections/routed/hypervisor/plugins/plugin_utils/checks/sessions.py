@@ -12,6 +12,8 @@ LABEL = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 def checks(resolved: dict) -> list[dict]:
     """A check per BGP session, and one per BFD session, of a router's resolved variables."""
+    if resolved["bgp_daemon"] == "frr":
+        return _of_frr(resolved["leaf"]["bgp"]["neighbors"])
     found = []
     for instance, session in sessions_of(resolved):
         where = f"in {session['vrf']}" if session["vrf"] else "in the main table"
@@ -31,4 +33,15 @@ def checks(resolved: dict) -> list[dict]:
             found.append(
                 {"kind": "bfd", "title": title, "neighbor": session["neighbor"], "interface": session["interface"]}
             )
+    return found
+
+
+def _of_frr(neighbors: list[dict]) -> list[dict]:
+    found = []
+    for one in neighbors:
+        place = {"daemon": "frr", "neighbor": one["address"], "vrf": one["vrf"]}
+        title = f"BGP session {one['name']} is up in {one['vrf'] or 'the main table'}"
+        found.append({"kind": "bgp", "title": title, "family": one["family"], **place})
+        if one["bfd"]:
+            found.append({"kind": "bfd", "title": f"BFD session with {one['address']} is up", **place})
     return found

@@ -42,6 +42,7 @@ def build(data: dict) -> Intent:
         bfd=bgp.get("bfd"),
         ttl_security=bgp.get("ttl_security", True),
         add_path=bgp.get("add_path", True),
+        ospf={"process": 1, "area": "0.0.0.0", **data["ospf"]} if "ospf" in data else None,
         lab=Lab(data["lab"].get("packages", [])) if "lab" in data else None,
         vrfs={name: _vrf(name, vrf) for name, vrf in data.get("vrfs", {}).items()},
         fabrics={name: _fabric(name, fabric) for name, fabric in data.get("fabrics", {}).items()},
@@ -141,9 +142,15 @@ def _border(intent: Intent, name: str, data: dict) -> Border:
 
 def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
     path = ("leaves", name)
-    node = Leaf(name, path, data.get("router_id"), data.get("as", intent.asn))
+    platform = data.get("platform", "bird")
+    node = Leaf(name, path, data.get("router_id"), data.get("as", intent.asn), platform, platform=platform)
+    node.loopback = _given(data.get("loopback", {}), (*path, "loopback"))
+    node.maximum_prefix = data.get("maximum_prefix", 1000)
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
+        if platform != "nxos":
+            uplink.interface = uplink.interface.replace("/", "-")  # Linux has no slashes in names
+        node.ports[fabric] = [port for port in place.get("ports", []) if port]
         uplink.given = {
             vrf: _given(addresses, (*path, "fabrics", fabric, "addresses", vrf))
             for vrf, addresses in place.get("addresses", {}).items()

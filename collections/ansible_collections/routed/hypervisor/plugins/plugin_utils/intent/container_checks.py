@@ -116,6 +116,11 @@ def _addresses(node: Hypervisor, part: Part, mistakes: Mistakes, addresses: Once
 
 def _pool_fits(part: Part, mistakes: Mistakes) -> bool:
     ipv4 = part.prefix.get("ipv4")
+    gateway = part.gateway.get("ipv4")
+    if part.pool is not None and gateway is not None and gateway in part.pool:
+        where = (*part.path, "pool") if part.whose == "host" else ("container_networks", part.network, "pool")
+        mistakes.add(where, f"the containers' gateway {gateway} is in {part.pool}", "a pool without it")
+        return False
     if part.pool is None or (ipv4 is not None and ipv4.first <= part.pool.first and part.pool.last <= ipv4.last):
         return True
     is_own = ipv4 is None or part.whose == "host"

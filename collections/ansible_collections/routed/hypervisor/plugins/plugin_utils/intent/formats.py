@@ -29,6 +29,8 @@ RESERVED_NODES = frozenset(
         "leaves",
         "bird_routers",
         "gobgp_routers",
+        "frr_routers",
+        "nxos_leaves",
         "guests",
         "switches",
         "routers",
@@ -75,6 +77,14 @@ def _range(text: str) -> bool:
     return _address(4)(first) and _address(4)(last) and netaddr.IPAddress(first) <= netaddr.IPAddress(last)
 
 
+def is_nxos(text: str) -> bool:
+    """Whether NX-OS can have an L3 interface or a port of this name."""
+    vlan = re.fullmatch(r"Vlan([1-9][0-9]{0,3})", text)
+    if vlan:
+        return int(vlan[1]) <= 4094
+    return re.fullmatch(r"Ethernet[1-9][0-9]*(/[1-9][0-9]*){1,2}|port-channel[1-9][0-9]{0,3}", text) is not None
+
+
 def _mac(text: str) -> bool:
     return (
         re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) is not None
@@ -118,6 +128,10 @@ FORMATS = {
     "interface": Format(
         _interface,
         f"an interface name; up to {INTERFACE_LENGTH} letters, digits, _, . and -, not reserved (all, default, lo, …)",
+    ),
+    "port": Format(
+        lambda text: is_nxos(text) or _interface(text),
+        "an interface name; Vlan10, Ethernet1/44, port-channel7 as NX-OS has them, or one of Linux",
     ),
     "package": Format(
         lambda text: re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text) is not None, "the name of a Debian package"

@@ -188,6 +188,11 @@ class Reflector(Router):
 class Leaf(Router):
     """A router that hypervisors are attached to."""
 
+    platform: str = "bird"  # bird, frr or nxos
+    loopback: dict[str, Given] = field(default_factory=dict)  # by family
+    maximum_prefix: int = 1000
+    ports: dict[str, list[str]] = field(default_factory=dict)  # to hosts, by fabric
+
 
 @dataclass
 class Border(Router):
@@ -210,6 +215,7 @@ class Intent:
     bfd: dict | None
     ttl_security: bool
     add_path: bool
+    ospf: dict | None
     lab: Lab | None
     vrfs: dict[str, Vrf]
     fabrics: dict[str, Fabric]

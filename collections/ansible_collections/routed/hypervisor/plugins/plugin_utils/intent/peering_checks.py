@@ -47,6 +47,7 @@ def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
             if not any(given.get(family) for uplink in node.uplinks.values() for given in uplink.given.values()):
                 wrong = f"{node.name} has no {family.replace('ip', 'IP')} address to speak to {neighbor.address} from"
                 mistakes.add((*neighbor.path, "address"), wrong)
+            _not_one_of_ours(intent, neighbor, mistakes)
         elif neighbor.name not in routers or neighbor.name == node.name:
             close = did_you_mean(neighbor.name, routers)
             known = listed(name for name in routers if name != node.name)
@@ -55,6 +56,19 @@ def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
     for other in named(intent, node):
         if other is not node:
             _routed(intent, node, other, mistakes)
+
+
+def _not_one_of_ours(intent: Intent, neighbor, mistakes: Mistakes) -> None:
+    """A router of this file is a neighbor by its name; its AS is known, and it is told of the session, too."""
+    for router in intent.routers:
+        for uplink in router.uplinks.values():
+            for given in uplink.given.values():
+                if any(one.address == neighbor.address for one in given.values()):
+                    wrong = f"{neighbor.address} is {router.name}'s"
+                    if neighbor.asn != router.asn:
+                        wrong += f", of AS {router.asn} and not {neighbor.asn}"
+                    mistakes.add((*neighbor.path, "address"), wrong, f"write {router.name}: {{}}")
+                    return
 
 
 def _routed(intent: Intent, node: Router, other: Router, mistakes: Mistakes) -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from . import container_checks, peering_checks, placement, references, uniqueness
+from . import container_checks, leaf_checks, peering_checks, placement, references, uniqueness
 from .build import build
 from .load import Source
 from .mistakes import IntentError, Mistakes
@@ -55,6 +55,7 @@ def check(data: dict, mistakes: Mistakes) -> Intent:
     uniqueness.check_prefixes(intent, mistakes)
     placed = placement.Placement(intent, mistakes)
     placed.check()
+    leaf_checks.check(intent, mistakes, placed.addresses)
     container_checks.check(intent, mistakes, placed.addresses)
     peering_checks.check(intent, mistakes)
     return intent

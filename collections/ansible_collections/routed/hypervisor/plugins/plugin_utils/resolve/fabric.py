@@ -41,10 +41,12 @@ def resolve(intent: Intent, owner: str) -> Inventory:
         "hypervisors": list(intent.hypervisors),
         "reflectors": list(intent.reflectors),
         "borders": list(intent.borders),
-        "leaves": list(intent.leaves),
+        "leaves": [leaf.name for leaf in intent.leaves.values() if leaf.platform != "nxos"],
     }
     made.children["routers"] = list(made.groups)
-    for daemon in ("bird", "gobgp"):
+    # Switches are configured by playbooks of their own: nothing of what a Linux router is given is for them.
+    made.groups["nxos_leaves"] = [leaf.name for leaf in intent.leaves.values() if leaf.platform == "nxos"]
+    for daemon in ("bird", "gobgp", "frr"):
         made.groups[f"{daemon}_routers"] = [node.name for node in intent.routers if node.daemon == daemon]
     # Empty without a lab, but there, so that plays may name them. lab_absent is filled by check mode with the nodes
     # that do not exist yet.

@@ -5,22 +5,32 @@
 
 from __future__ import annotations
 
-from ..intent.model import Intent, Leaf
+from ..intent.model import LENGTH, Intent, Leaf
 from .index import Index
+from .leaf_data import leaf_data
 from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, vrfs_of
-from .sessions import daemon, sessions, table_name
+from .sessions import LOOPBACK, daemon, sessions, table_name
 
 SYSCTLS = {"net.ipv6.conf.all.forwarding": "1", **ROUTER_SYSCTLS}
 
 
 def leaf(intent: Intent, found: Index, node: Leaf) -> dict:
-    vrfs = [vrf for vrf in intent.vrfs if vrf in vrfs_of(node)]
-    interfaces = []
-    for fabric, uplink in node.uplinks.items():
-        interfaces += uplink_interfaces(
-            intent, intent.fabrics[fabric], uplink, lambda vrf: intent.vrfs[vrf].device, lambda vrf: True
-        )
-    tables = [
+    speaks = sessions(intent, found, node)
+    if node.platform == "bird":
+        return {
+            "network": _network(intent, node),
+            **daemon(intent, node, _vrfs(intent, node), _tables(intent, node), speaks),
+        }
+    made = {"bgp_daemon": node.platform, "leaf": leaf_data(intent, found, node, speaks)}
+    return {"network": _network(intent, node), **made} if node.platform == "frr" else made
+
+
+def _vrfs(intent: Intent, node: Leaf) -> list[str]:
+    return [vrf for vrf in intent.vrfs if vrf in vrfs_of(node)]
+
+
+def _tables(intent: Intent, node: Leaf) -> list[dict]:
+    return [
         {
             "name": table_name(vrf, family),
             "family": family,
@@ -30,17 +40,25 @@ def leaf(intent: Intent, found: Index, node: Leaf) -> dict:
             "static": [],
             "accept": [],
         }
-        for vrf in vrfs
+        for vrf in _vrfs(intent, node)
         for family in families_of(node, vrf)
     ]
+
+
+def _network(intent: Intent, node: Leaf) -> dict:
+    interfaces = []
+    if node.loopback:
+        addresses = [{"address": f"{given.address}/{LENGTH[family]}"} for family, given in node.loopback.items()]
+        interfaces.append({"name": LOOPBACK, "type": "dummy", "addresses": addresses})
+    for fabric, uplink in node.uplinks.items():
+        interfaces += uplink_interfaces(
+            intent, intent.fabrics[fabric], uplink, lambda vrf: intent.vrfs[vrf].device, lambda vrf: True
+        )
     return {
-        "network": {
-            "sysctls": sysctls(SYSCTLS),
-            "vrfs": vrf_devices(intent, vrfs),
-            "interfaces": interfaces,
-            "proxy_arp": [],
-            "routes": [],
-            "rules": [],
-        },
-        **daemon(intent, node, vrfs, tables, sessions(intent, found, node)),
+        "sysctls": sysctls(SYSCTLS),
+        "vrfs": vrf_devices(intent, _vrfs(intent, node)),
+        "interfaces": interfaces,
+        "proxy_arp": [],
+        "routes": [],
+        "rules": [],
     }

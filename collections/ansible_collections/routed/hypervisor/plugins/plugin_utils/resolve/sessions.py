@@ -6,11 +6,12 @@ between two routers are routed, per VRF) and family."""
 
 from __future__ import annotations
 
-from ..intent.model import MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
+from ..intent.model import FAMILIES, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
 from ..intent.peering import mesh, named, passes_on, place, remote, shared, with_leaves
 from .index import Index
 from .links import vlan_interface
 
+LOOPBACK = "loopback0"  # of a leaf
 MULTIHOP = 64  # hops that packets of a session may take where routers are not on one network
 # For so long others keep the routes of a GoBGP that restarts; also those of one that is gone for good, unnoticed.
 GRACEFUL_RESTART_S = 30
@@ -31,6 +32,8 @@ def router_id(node: Router) -> str:
     if node.router_id:
         return node.router_id
     loopbacks = [given["ipv4"].address for given in getattr(node, "loopbacks", {}).values() if "ipv4" in given]
+    if isinstance(node, Leaf) and "ipv4" in node.loopback:
+        loopbacks.append(node.loopback["ipv4"].address)
     uplinks = [
         given["ipv4"].address for uplink in node.uplinks.values() for given in uplink.given.values() if "ipv4" in given
     ]
@@ -58,6 +61,8 @@ def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
             peers += found.leaves.get(fabric, ())
         elif with_leaves(intent) and isinstance(node, Leaf):
             peers += found.clients.get(fabric, ())
+    if isinstance(node, Leaf):
+        peers += [leaf for leaf in intent.leaves.values() if leaf.asn == node.asn]
     if is_client:
         peers += mesh(intent)
     if intent.peering == "configured":
@@ -68,6 +73,8 @@ def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
 
 def _with(intent: Intent, node: Router, peer: Router) -> list[dict]:
     """The sessions of NODE with PEER: one per network in common; by way of other routers only where there is none."""
+    if isinstance(node, Leaf) and isinstance(peer, Leaf):
+        return _between_leaves(intent, node, peer)
     direct = shared(node, peer)
     has_several = len({fabric for fabric, _vrf, _family in direct}) > 1
     made = []
@@ -81,6 +88,40 @@ def _with(intent: Intent, node: Router, peer: Router) -> list[dict]:
     return made
 
 
+def _between_leaves(intent: Intent, node: Leaf, peer: Leaf) -> list[dict]:
+    """iBGP, by addresses that stay while any way between the two is left: by loopbacks, else by their first networks.
+
+    With OSPF the next hop is kept, as in document 002: the other leaf's hosts, on networks that OSPF knows.
+    """
+    made = []
+    for vrf in intent.vrfs:
+        for family in FAMILIES:
+            ends = tuple(_leaf_end(intent, one, vrf, family) for one in (node, peer))
+            by_loopback = vrf == MAIN and family in node.loopback and family in peer.loopback
+            if by_loopback:
+                ends = tuple((first(one), LOOPBACK, one.loopback[family].address) for one in (node, peer))
+            if None in ends:
+                continue
+            (fabric, source, own), (_fabric, _source, far) = ends
+            session = _end(intent, node, vrf, family, f"{identifier(peer.name)}_{vrf}_{family}", fabric, False)
+            session.update(local_address=str(own), neighbor=str(far), neighbor_as=peer.asn, update_source=source)
+            made.append({**session, "next_hop": "keep" if intent.ospf else "self"})
+    return made
+
+
+def _leaf_end(intent: Intent, node: Leaf, vrf: str, family: str) -> tuple | None:
+    """(fabric, interface, address) of a leaf's first network in a VRF and family."""
+    fabric = place(node, vrf, family)
+    if fabric is None:
+        return None
+    uplink = node.uplinks[fabric]
+    return fabric, vlan_interface(intent, uplink, vrf), uplink.address(vrf, family)
+
+
+def first(node: Router) -> str:
+    return next(iter(node.uplinks))
+
+
 def _session(
     intent: Intent, node: Router, peer: Router, vrf: str, family: str, name: str, places: tuple[str, str]
 ) -> dict:
@@ -92,6 +133,10 @@ def _session(
         add_path = "tx" if is_client else "rx tx"
     elif node.asn == peer.asn and intent.add_path and isinstance(peer, Reflector):
         add_path = "rx"
+    if intent.bfd and any(isinstance(end, Leaf) and end.platform == "frr" for end in (node, peer)):
+        session["ttl_security"] = (
+            False  # FRR 8.4 makes a multihop BFD session of the two together, which nobody answers
+        )
     return {
         **session,
         "neighbor": str(peer.uplinks[places[1]].address(vrf, family)),
