@@ -13,7 +13,7 @@ A container has the same link name and a default route wherever its network is; 
 from __future__ import annotations
 
 from ..intent.containers import NAME
-from ..intent.model import FAMILIES, LENGTH, ContainerNetwork, Hypervisor, Intent, Part
+from ..intent.model import FAMILIES, LENGTH, MAIN_TABLE, ContainerNetwork, Hypervisor, Intent, Part
 from .links import DEFAULT, vlan_interface, without_nones
 
 FORWARDS = {"forwarding": 1, "rp_filter": 0, "send_redirects": 0, "accept_redirects": 0}
@@ -141,12 +141,13 @@ def routes(intent: Intent, node: Hypervisor) -> list[dict]:
             # What BGP announces the prefix for; and the end of packets to no container, which otherwise would go to
             # the next router and come back. Containers have routes or links of their own.
             made += [{"prefix": str(prefix), "table": table, "type": "unreachable"} for prefix in part.prefix.values()]
-        if manages(node, part) or not (part.has_host_link or part.announce == "address"):
-            continue
-        for container in part.containers:
+        tables = [] if manages(node, part) else [table]
+        if part.has_host_link and table != MAIN_TABLE:
+            tables.append(MAIN_TABLE)  # for the host itself
+        way = {"interface": host_link(part)} if part.has_host_link else {"type": "unreachable"}
+        for container in part.containers if part.has_host_link or part.announce == "address" else ():
             for family, address in container.address.items():
-                way = {"interface": host_link(part)} if part.has_host_link else {"type": "unreachable"}
-                made.append({"prefix": f"{address}/{LENGTH[family]}", "table": table, **way})
+                made += [{"prefix": f"{address}/{LENGTH[family]}", "table": where, **way} for where in tables]
     return made
 
 
