@@ -20,15 +20,6 @@ FORWARDS = {"forwarding": 1, "rp_filter": 0, "send_redirects": 0, "accept_redire
 QUIET_IPV6 = {"accept_ra": 0, "accept_redirects": 0}
 
 
-def host_link(part: Part) -> str:
-    """The name of the host's own link among those of its containers."""
-    return f"host-{part.network}"
-
-
-def is_on_dummy(part: Part) -> bool:
-    return part.fabric is None and part.interface is None
-
-
 def master(intent: Intent, node: Hypervisor, part: Part) -> str:
     if part.fabric is not None:
         return vlan_interface(intent, node.uplinks[part.fabric], intent.container_networks[part.network].vrf)
@@ -64,7 +55,7 @@ def dummies(intent: Intent, node: Hypervisor) -> list[dict]:
             }
         )
         for part in node.parts.values()
-        if is_on_dummy(part)
+        if part.is_on_dummy
     ]
 
 
@@ -80,7 +71,7 @@ def links(intent: Intent, node: Hypervisor) -> list[dict]:
         if part.has_host_link:
             device = intent.vrfs[network.vrf].device
             sysctls = {"ipv4": FORWARDS, "ipv6": QUIET_IPV6}
-            own = {"name": host_link(part), "vrf": device, "addresses": _host_addresses(part), "sysctls": sysctls}
+            own = {"name": part.host_link, "vrf": device, "addresses": _host_addresses(part), "sysctls": sysctls}
             made.append(without_nones({**link, **own}))
         for container in part.containers:
             own = {
@@ -126,7 +117,7 @@ def _container_routes(part: Part, network: ContainerNetwork, container) -> list[
 def proxies(node: Hypervisor) -> list[str]:
     """Where the host answers ARP for containers elsewhere: in prefixes that span all hosts."""
     return [
-        host_link(part)
+        part.host_link
         for part in node.parts.values()
         if part.whose == "network" and part.has_host_link and "ipv4" in part.prefix
     ]
@@ -144,7 +135,7 @@ def routes(intent: Intent, node: Hypervisor) -> list[dict]:
         tables = [] if manages(node, part) else [table]
         if part.has_host_link and table != MAIN_TABLE:
             tables.append(MAIN_TABLE)  # for the host itself
-        way = {"interface": host_link(part)} if part.has_host_link else {"type": "unreachable"}
+        way = {"interface": part.host_link} if part.has_host_link else {"type": "unreachable"}
         for container in part.containers if part.has_host_link or part.announce == "address" else ():
             for family, address in container.address.items():
                 made += [{"prefix": f"{address}/{LENGTH[family]}", "table": where, **way} for where in tables]
