@@ -9,11 +9,18 @@ import sys
 from pathlib import Path
 
 import ansible
+import hypothesis
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 COLLECTIONS = PROJECT / "collections"
 MODULES = "ansible_collections.routed.hypervisor.plugins.modules"
+
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 # Unit tests import ansible_collections.routed.hypervisor… as plain packages.
 sys.path.insert(0, str(COLLECTIONS))

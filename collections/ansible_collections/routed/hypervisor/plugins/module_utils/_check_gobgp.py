@@ -1,7 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an instance of GoBGP says of its sessions. This module_util is private to this collection."""
+"""What an instance of GoBGP says of its sessions, and the routing manager of both sides.
+
+This module_util is private to this collection.
+"""
 
 from __future__ import annotations
 
@@ -79,3 +82,9 @@ def check_bgp(check, found):
         and check.get("family") in (None, *session["families"])
     )
     return passed, seen
+
+
+def check_in_step(_check):
+    """The routing manager's own answer: what differs between GoBGP and the kernel, if anything does."""
+    code, output, errors = run(["routed-hypervisor-routes", "status"])
+    return code == 0, (output if code in (0, 1) else errors).strip()

@@ -96,12 +96,6 @@ def _way_out(namespace, family, interface):
     return ways[0].get("gateway") if len(ways) == 1 else f"{len(ways)} default routes"
 
 
-def check_in_step(_check):
-    """The routing manager's own answer: what differs between GoBGP and the kernel, if anything does."""
-    code, output, errors = run(["routed-hypervisor-routes", "status"])
-    return code == 0, (output if code in (0, 1) else errors).strip()
-
-
 def check_assigned(check):
     """What the network gave a guest: exactly one dynamic address, the intended one, and the way out."""
     family = "ipv6" if ":" in check["address"] else "ipv4"

@@ -74,7 +74,7 @@ STATE_CHECKS = {
     "rules": lambda check, now: kernel.check_rules(check),
     "route_source": lambda check, now: kernel.check_route_source(check),
     "container": lambda check, now: kernel.check_container(check),
-    "in_step": lambda check, now: kernel.check_in_step(check),
+    "in_step": lambda check, now: gobgp.check_in_step(check),
     "lease": lambda check, now: kernel.check_assigned(check),
     "slaac": lambda check, now: kernel.check_assigned(check),
 }

@@ -14,10 +14,8 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._ipvlan_view imp
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import FAMILIES, PROTOCOL
 from ansible_collections.routed.hypervisor.plugins.module_utils._options import Mistakes
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item
+from ansible_collections.routed.hypervisor.plugins.module_utils._route import IPV6_METRIC, PROTOCOL_NAMES
 from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import Snapshot
-
-IPV6_METRIC = 1024
-PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
 
 Have = dict[t.Hashable, Item]
 

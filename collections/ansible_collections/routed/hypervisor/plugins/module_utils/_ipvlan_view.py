@@ -75,7 +75,8 @@ def _in_other(own: int, kernel: Kernel, snapshot: Snapshot) -> list[Link]:
         for link in found
         if link.peer_network is not None and link.peer_network == number
     )
-    return [link for link in described if link.parent]
+    # The kernel's own order is that of the links' numbers, which says nothing to a person.
+    return sorted((link for link in described if link.parent), key=lambda link: link.name)
 
 
 def _item(where: str, link: Link, snapshot: Snapshot) -> Item:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from ..intent.containers import NAME
 from ..intent.model import LENGTH, Container, ContainerNetwork, Hypervisor, Intent, Leaf, Part, Router
-from ..intent.peering import mesh, named, place, remote, with_leaves
+from ..intent.peering import is_meshed, names, place, remote, with_leaves
 from ..resolve.index import Index
 from ..resolve.links import vlan_interface
+from .ping import ping
 from .routes import next_hops, route
 from .sample import ROUTES, others
-from .sessions import LABEL
 
 
 @dataclass
@@ -77,16 +77,7 @@ def _configured(home: Home) -> dict:
 
 def _ping(family: str, source: str | None, target, to_name: str, title: str, reply: bool) -> dict:
     """From inside the container SOURCE, or from the host itself."""
-    return {
-        "kind": "ping",
-        "title": f"{title} ({LABEL[family]})",
-        "family": family,
-        "namespace": source,
-        "to": str(target),
-        "to_name": to_name,
-        "source": None,
-        "expect": "reply" if reply else "silence",
-    }
+    return {**ping(family, target, to_name, title, "reply" if reply else "silence"), "namespace": source}
 
 
 def _from_host(home: Home) -> list[dict]:
@@ -143,10 +134,8 @@ def _routes(intent: Intent, found: Index, node: Router, other: Hypervisor) -> li
 
 def _ways(intent: Intent, found: Index, node: Router, other: Hypervisor, vrf: str, family: str) -> list[str]:
     """The next hops of NODE towards OTHER: OTHER itself, the router between them, or a leaf that both speak to."""
-    members = mesh(intent)
-    speaks = node in members and other in members
-    if isinstance(node, Hypervisor):
-        speaks = speaks or other in named(intent, node) or node in named(intent, other)
+    is_host = isinstance(node, Hypervisor)
+    speaks = is_host and (is_meshed(intent) or names(node, other) or names(other, node))
     if speaks and (vrf, family) in remote(node, other):
         gateway = intent.fabrics[place(node, vrf, family)].networks[vrf].gateway[family]
         return [str(gateway)]
@@ -174,7 +163,7 @@ def _leaf_speaks(intent: Intent, leaf: Router, host: Router) -> bool:
     if not isinstance(leaf, Leaf) or not isinstance(host, Hypervisor):
         return False
     is_near = bool(set(leaf.uplinks) & set(host.uplinks))
-    return is_near and (with_leaves(intent) or leaf in named(intent, host))
+    return is_near and (with_leaves(intent) or names(host, leaf))
 
 
 def leaf_checks(intent: Intent, found: Index, node: Leaf) -> list[dict]:

@@ -9,7 +9,7 @@ from ..intent.addresses import family_of, port_mac
 from ..intent.model import FAMILIES, Guest, Intent
 from ..resolve.guest import INTERFACE
 from ..resolve.index import Index, Place
-from .hypervisor import ping
+from .ping import ping
 from .sample import others
 from .sessions import LABEL
 

@@ -10,6 +10,7 @@ from ..resolve.hypervisor import vrfs_on
 from ..resolve.index import Index
 from ..resolve.links import DEFAULT
 from . import containers, sessions
+from .ping import ping
 from .routes import next_hops, route, to_guest
 from .sample import ROUTES, others
 from .sessions import LABEL
@@ -41,18 +42,6 @@ def _rules(resolved: dict) -> list[dict]:
         {"kind": "rules", "title": f"there are {count} {LABEL[family]} rules", "family": family, "count": count}
         for family, count in counts.items()
     ]
-
-
-def ping(family: str, target, to_name: str, title: str, expect: str = "reply") -> dict:
-    return {
-        "kind": "ping",
-        "title": f"{title} ({LABEL[family]})",
-        "family": family,
-        "to": str(target),
-        "to_name": to_name,
-        "source": None,  # the one that the kernel chooses
-        "expect": expect,
-    }
 
 
 def _own_guests(intent: Intent, node: Hypervisor) -> list[dict]:

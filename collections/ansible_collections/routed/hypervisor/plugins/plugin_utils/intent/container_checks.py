@@ -63,11 +63,10 @@ def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwor
     if not part.prefix and path not in mistakes.touched:
         right = "give the host a prefix, or the network one for all hosts, or put it on a fabric in l2"
         mistakes.add(path, "has no prefix", right)
-    is_on_dummy = part.fabric is None and part.interface is None
-    if is_on_dummy and network.mode != "l2":
+    if part.is_on_dummy and network.mode != "l2":
         wrong = f"mode {network.mode} needs a fabric or an interface: the host's routes are looked up for it alone"
         mistakes.add((*common, "mode"), wrong, "l2, or say which")
-    elif is_on_dummy and network.flag != "bridge":
+    elif part.is_on_dummy and network.flag != "bridge":
         wrong = f"{network.flag} would separate the containers from the host, which routes for them"
         mistakes.add((*common, "flag"), wrong, "bridge, or put it on a fabric or an interface")
     if network.mode != "l2" and part.whose == "fabric" and part.prefix:
@@ -83,7 +82,7 @@ def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwor
 
 def _one_mode(part: Part, network: ContainerNetwork, masters: dict, mistakes: Mistakes) -> None:
     """Mode and flag belong to the master: another mode for one link would silently change all others."""
-    if part.fabric is None and part.interface is None:
+    if part.is_on_dummy:
         return
     master = (part.fabric, network.vrf) if part.fabric is not None else (part.interface,)
     first = masters.setdefault(master, network)

@@ -149,6 +149,15 @@ class Part:
     host: Addresses = field(default_factory=dict)  # of the host link, once allocated
     containers: list[Container] = field(default_factory=list)
 
+    @property
+    def is_on_dummy(self) -> bool:
+        return self.fabric is None and self.interface is None
+
+    @property
+    def host_link(self) -> str:
+        """The name of the host's own link among those of its containers."""
+        return f"host-{self.network}"
+
 
 @dataclass
 class Neighbor:
@@ -226,6 +235,10 @@ class Intent:
     leaves: dict[str, Leaf]
     container_networks: dict[str, ContainerNetwork]
     hypervisors: dict[str, Hypervisor]
+
+    def router(self, name: str) -> Router | None:
+        sections: tuple[dict, ...] = (self.reflectors, self.borders, self.leaves, self.hypervisors)
+        return next((section[name] for section in sections if name in section), None)
 
     @property
     def uses_reflectors(self) -> bool:

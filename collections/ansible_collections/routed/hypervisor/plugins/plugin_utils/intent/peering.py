@@ -42,21 +42,28 @@ def place(node: Router, vrf: str, family: str) -> str | None:
     return next((fabric for fabric, uplink in node.uplinks.items() if uplink.address(vrf, family) is not None), None)
 
 
+def is_meshed(intent: Intent) -> bool:
+    """Whether hypervisors and borders all speak to each other, and not to reflectors or configured neighbors."""
+    return intent.peering == "automatic" and not intent.uses_reflectors
+
+
 def mesh(intent: Intent) -> list[Router]:
-    """Who all speak to each other; empty where they speak to reflectors or are configured."""
-    if intent.peering != "automatic" or intent.uses_reflectors:
+    """Who all speak to each other; empty where they do not."""
+    if not is_meshed(intent):
         return []
     return [*intent.hypervisors.values(), *intent.borders.values()]
 
 
 def named(intent: Intent, node: Hypervisor) -> list[Router]:
     """The routers of the intent that a hypervisor has as neighbors, by name."""
-    routers = {router.name: router for router in intent.routers}
-    return [
-        routers[neighbor.name]
-        for neighbor in node.neighbors.values()
-        if neighbor.address is None and neighbor.name in routers
-    ]
+    found = (intent.router(neighbor.name) for neighbor in node.neighbors.values() if neighbor.address is None)
+    return [router for router in found if router is not None]
+
+
+def names(one: Router, other: Router) -> bool:
+    """Whether ONE is a hypervisor that has OTHER as a neighbor, by name."""
+    neighbor = getattr(one, "neighbors", {}).get(other.name)
+    return neighbor is not None and neighbor.address is None
 
 
 def with_leaves(intent: Intent) -> bool:

@@ -40,7 +40,6 @@ def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
         right = "remove them, or set bgp.peering: configured"
         mistakes.add((*node.path, "neighbors"), f"bgp.peering is {intent.peering}", right)
         return
-    routers = {router.name: router for router in intent.routers}
     for neighbor in node.neighbors.values():
         if neighbor.address is not None:
             family = f"ipv{neighbor.address.version}"
@@ -48,7 +47,8 @@ def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
                 wrong = f"{node.name} has no {family.replace('ip', 'IP')} address to speak to {neighbor.address} from"
                 mistakes.add((*neighbor.path, "address"), wrong)
             _not_one_of_ours(intent, neighbor, mistakes)
-        elif neighbor.name not in routers or neighbor.name == node.name:
+        elif intent.router(neighbor.name) in (None, node):
+            routers = [router.name for router in intent.routers]
             close = did_you_mean(neighbor.name, routers)
             known = listed(name for name in routers if name != node.name)
             right = f"did you mean {close}?" if close and close != node.name else f"there are {known}"

@@ -120,8 +120,8 @@ def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
 
 def interfaces_of(part: Part) -> list[str]:
     """What a part of a container network adds to the host's interfaces."""
-    own_dummy = [part.network] if part.fabric is None and part.interface is None else []
-    return own_dummy + ([f"host-{part.network}"] if part.has_host_link else [])
+    own_dummy = [part.network] if part.is_on_dummy else []
+    return own_dummy + ([part.host_link] if part.has_host_link else [])
 
 
 def _uplinks(intent: Intent, mistakes: Mistakes, node: Router, names: Once, vrfs: list[str]) -> None:

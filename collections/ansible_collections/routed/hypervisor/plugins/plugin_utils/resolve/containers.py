@@ -13,20 +13,11 @@ A container has the same link name and a default route wherever its network is; 
 from __future__ import annotations
 
 from ..intent.containers import NAME
-from ..intent.model import FAMILIES, LENGTH, ContainerNetwork, Hypervisor, Intent, Part
+from ..intent.model import FAMILIES, LENGTH, MAIN_TABLE, ContainerNetwork, Hypervisor, Intent, Part
 from .links import DEFAULT, vlan_interface, without_nones
 
 FORWARDS = {"forwarding": 1, "rp_filter": 0, "send_redirects": 0, "accept_redirects": 0}
 QUIET_IPV6 = {"accept_ra": 0, "accept_redirects": 0}
-
-
-def host_link(part: Part) -> str:
-    """The name of the host's own link among those of its containers."""
-    return f"host-{part.network}"
-
-
-def is_on_dummy(part: Part) -> bool:
-    return part.fabric is None and part.interface is None
 
 
 def master(intent: Intent, node: Hypervisor, part: Part) -> str:
@@ -64,7 +55,7 @@ def dummies(intent: Intent, node: Hypervisor) -> list[dict]:
             }
         )
         for part in node.parts.values()
-        if is_on_dummy(part)
+        if part.is_on_dummy
     ]
 
 
@@ -80,7 +71,7 @@ def links(intent: Intent, node: Hypervisor) -> list[dict]:
         if part.has_host_link:
             device = intent.vrfs[network.vrf].device
             sysctls = {"ipv4": FORWARDS, "ipv6": QUIET_IPV6}
-            own = {"name": host_link(part), "vrf": device, "addresses": _host_addresses(part), "sysctls": sysctls}
+            own = {"name": part.host_link, "vrf": device, "addresses": _host_addresses(part), "sysctls": sysctls}
             made.append(without_nones({**link, **own}))
         for container in part.containers:
             own = {
@@ -126,7 +117,7 @@ def _container_routes(part: Part, network: ContainerNetwork, container) -> list[
 def proxies(node: Hypervisor) -> list[str]:
     """Where the host answers ARP for containers elsewhere: in prefixes that span all hosts."""
     return [
-        host_link(part)
+        part.host_link
         for part in node.parts.values()
         if part.whose == "network" and part.has_host_link and "ipv4" in part.prefix
     ]
@@ -141,12 +132,13 @@ def routes(intent: Intent, node: Hypervisor) -> list[dict]:
             # What BGP announces the prefix for; and the end of packets to no container, which otherwise would go to
             # the next router and come back. Containers have routes or links of their own.
             made += [{"prefix": str(prefix), "table": table, "type": "unreachable"} for prefix in part.prefix.values()]
-        if manages(node, part) or not (part.has_host_link or part.announce == "address"):
-            continue
-        for container in part.containers:
+        tables = [] if manages(node, part) else [table]
+        if part.has_host_link and table != MAIN_TABLE:
+            tables.append(MAIN_TABLE)  # for the host itself
+        way = {"interface": part.host_link} if part.has_host_link else {"type": "unreachable"}
+        for container in part.containers if part.has_host_link or part.announce == "address" else ():
             for family, address in container.address.items():
-                way = {"interface": host_link(part)} if part.has_host_link else {"type": "unreachable"}
-                made.append({"prefix": f"{address}/{LENGTH[family]}", "table": table, **way})
+                made += [{"prefix": f"{address}/{LENGTH[family]}", "table": where, **way} for where in tables]
     return made
 
 

@@ -38,7 +38,7 @@ def _instance(intent: Intent, node: Hypervisor, tables: list[dict], instance: di
             {
                 "name": part.network,
                 "prefixes": [str(prefix) for prefix in part.prefix.values()],
-                "interface": containers.host_link(part) if part.has_host_link else None,
+                "interface": part.host_link if part.has_host_link else None,
             }
             for part in node.parts.values()
             if containers.manages(node, part) and intent.container_networks[part.network].vrf == instance["name"]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from ..intent.model import Hypervisor, Intent
-from . import containers
 
 NDP_TIMEOUT_MS = 500
 NDP_TTL_MS = 30000
@@ -20,7 +19,7 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
         "ndppd": {
             "proxies": [
                 *(_ndppd(guest.port, segment.prefix["ipv6"]) for guest, segment in pairs if "ipv6" in guest.address),
-                *(_ndppd(containers.host_link(part), part.prefix["ipv6"]) for part in _spanning(node)),
+                *(_ndppd(part.host_link, part.prefix["ipv6"]) for part in _spanning(node)),
             ]
         },
     }

@@ -1,0 +1,20 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One echo request, as a check."""
+
+from __future__ import annotations
+
+from .sessions import LABEL
+
+
+def ping(family: str, target, to_name: str, title: str, expect: str = "reply") -> dict:
+    return {
+        "kind": "ping",
+        "title": f"{title} ({LABEL[family]})",
+        "family": family,
+        "to": str(target),
+        "to_name": to_name,
+        "source": None,  # the one that the kernel chooses
+        "expect": expect,
+    }
