@@ -236,9 +236,8 @@ class Device:
         lines = [] if "shutdown" in tree or head.startswith("interface Vlan") else ["no shutdown"]
         if head.startswith("interface Ethernet") and "no switchport" not in tree:
             lines += ["switchport", "switchport mode access"]
-            lines += (
-                [] if any(line.startswith("switchport access vlan ") for line in tree) else ["switchport access vlan 1"]
-            )
+            if not any(line.startswith("switchport access vlan ") for line in tree):
+                lines.append("switchport access vlan 1")
         return lines
 
     # The command line.
