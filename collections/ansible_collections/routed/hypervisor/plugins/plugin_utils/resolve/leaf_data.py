@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..intent.model import FAMILIES, LENGTH, MAIN, Intent, Leaf
+from ..intent.model import FAMILIES, LENGTH, LOOPBACK, MAIN, Intent, Leaf
 from .index import Index
 from .links import vlan_interface
-from .sessions import LOOPBACK, router_id
 
 MAXIMUM_PATHS = 8
 TIMERS = {"keepalive_s": 3, "hold_s": 9}
@@ -24,7 +23,7 @@ def leaf_data(intent: Intent, found: Index, node: Leaf, sessions: list[dict]) ->
         "hostname": node.name,
         "platform": node.platform,
         "as": node.asn,
-        "router_id": router_id(node),
+        "router_id": node.bgp_id,
         "bfd": dict(intent.bfd) if intent.bfd and any(session["bfd"] for session in sessions) else None,
         "vrfs": [{"name": vrf} for vrf in _vrfs(intent, node) if vrf != MAIN],
         "vlans": _vlans(intent, node),
