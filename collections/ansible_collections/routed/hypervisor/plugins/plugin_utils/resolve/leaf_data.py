@@ -14,6 +14,8 @@ from .sessions import LOOPBACK, router_id
 
 MAXIMUM_PATHS = 8
 TIMERS = {"keepalive_s": 3, "hold_s": 9}
+# Another way is found before a session between loopbacks gives up, which is 6 s after the way went dead.
+OSPF_TIMERS = {"hello_s": 1, "dead_s": 4}
 CONTAINERS = "CONTAINERS"  # the policy that admits what hosts may announce, and nothing else
 
 
@@ -102,7 +104,7 @@ def _ospf(intent: Intent, node: Leaf) -> dict | None:
         for family in FAMILIES
         if any(family in given for uplink in node.uplinks.values() for given in uplink.given.values())
     ]
-    return {**intent.ospf, "families": families, "password_key": None}
+    return {**intent.ospf, "families": families, "timers": dict(OSPF_TIMERS), "password_key": None}
 
 
 def _neighbors(intent: Intent, node: Leaf, sessions: list[dict]) -> list[dict]:
