@@ -100,7 +100,7 @@ FEATURES = {
     "interface Vlan": "interface-vlan",
     "bfd": "bfd",
 }
-REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (\d+)": "vlan "}
+REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (?!1$)(\d+)": "vlan "}
 INVALID = "% Invalid command at '^' marker."
 
 
@@ -184,6 +184,8 @@ class Device:
         place = self.below(above)
         if line in place:
             return
+        if above == ["vlan 1"]:
+            raise Refused("% VLAN 1 has default values only")
         found = re.match(r"(\d+|.*prefix-list \S+ seq \d+) ", line)
         if found and any(other.startswith(found[0]) for other in place):
             raise Refused("% Duplicate sequence number")
@@ -235,6 +237,8 @@ class Device:
         lines = [] if "shutdown" in tree or head.startswith("interface Vlan") else ["no shutdown"]
         if head.startswith("interface Ethernet") and "no switchport" not in tree:
             lines += ["switchport", "switchport mode access"]
+            if not any(line.startswith("switchport access vlan ") for line in tree):
+                lines.append("switchport access vlan 1")
         return lines
 
     # The command line.

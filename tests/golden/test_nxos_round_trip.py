@@ -11,6 +11,7 @@ import re
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from leaf_values import values_of
 from test_nxos import FULL, LEAVES, changed, text_of
 from test_templates import variables
 
@@ -99,7 +100,7 @@ def lost(text: str, capsys) -> list[str]:
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_no_line_is_lost(leaf, capsys):
-    assert lost(text_of(variables(leaf)), capsys) == []
+    assert lost(text_of(values_of(leaf)), capsys) == []
 
 
 @pytest.mark.parametrize(

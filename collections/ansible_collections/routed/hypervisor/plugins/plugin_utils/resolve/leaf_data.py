@@ -56,8 +56,9 @@ def _vlan(interface: str) -> int | None:
 
 
 def _vlans(intent: Intent, node: Leaf) -> list[dict]:
+    """VLAN 1 is not among them: every switch has it, and refuses to call it by a name."""
     numbers = {_vlan(uplink.interface): fabric for fabric, uplink in node.uplinks.items()}
-    return [{"id": number, "name": fabric} for number, fabric in sorted(numbers.items(), key=str) if number is not None]
+    return [{"id": number, "name": numbers[number]} for number in sorted(set(numbers) - {None, 1})]
 
 
 def _interfaces(intent: Intent, found: Index, node: Leaf) -> list[dict]:
