@@ -63,6 +63,7 @@ GRAMMAR = {
         (r"router-id \S+", None, "router-id"),
         (r"log-neighbor-changes", None, None),
         (r"(no )?graceful-restart", None, "graceful-restart"),
+        (r"graceful-restart-helper", None, None),
         (r"bestpath as-path multipath-relax", None, None),
         (r"address-family (ipv4|ipv6) unicast", "bgp af", None),
         (r"neighbor [\da-f.:]+", "neighbor", None),

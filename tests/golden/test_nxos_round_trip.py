@@ -132,7 +132,7 @@ def test_vlans_are_rendered_alike(capsys):
 def test_what_is_off_is_read(capsys):
     section = block_of(text_of(variables(FULL)), "router bgp ")
     parsed = module("bgp_global", capsys, state="parsed", running_config=section)["parsed"]
-    assert [place["graceful_restart"] for place in (parsed, *parsed["vrfs"])] == [{"set": False}] * 2
+    assert [place["graceful_restart"] for place in (parsed, *parsed["vrfs"])] == [{"set": False, "helper": True}] * 2
 
 
 def test_access_lists_of_a_port_survive(capsys):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..intent.containers import NAME
 from ..intent.model import LENGTH, Container, ContainerNetwork, Hypervisor, Intent, Leaf, Part, Router
 from ..intent.peering import is_meshed, names, place, remote, with_leaves
+from ..resolve.containers import manages
 from ..resolve.index import Index
 from ..resolve.links import vlan_interface
 from .ping import ping
@@ -83,6 +84,8 @@ def _ping(family: str, source: str | None, target, to_name: str, title: str, rep
 def _from_host(home: Home) -> list[dict]:
     """The host reaches its containers by its own link among theirs, and not without one."""
     name, reaches = home.container.name, home.part.has_host_link
+    if not reaches and home.part.whose != "host" and manages(home.hypervisor, home.part):
+        return []  # nothing keeps the host's packets from its router, which may send them back to the container
     verb = "reaches" if reaches else "does not reach"
     return [
         _ping(family, None, address, name, f"{home.hypervisor.name} itself {verb} its container {name}", reaches)
