@@ -9,7 +9,7 @@ import signal
 import time
 
 import pytest
-from conftest import STATE, until
+from conftest import NOT_VERIFIED, STATE, until
 
 # host1's and leaf4's ways to web2 and web1, in both families
 WAYS = {
@@ -24,7 +24,7 @@ HOME = {"web1": "host1", "web2": "host2"}
 
 @pytest.fixture(scope="module")
 def lab(bring_up):
-    made = bring_up("pairs_test", "contiv_leaf_ha")
+    made = bring_up("pairs_test", "contiv_leaf_ha", *NOT_VERIFIED)
     yield made
     made.play(playbook="playbooks/down.yml")
 
@@ -78,11 +78,6 @@ def told(lost):
     return ", ".join(f"IPv{family} {count} of 400" for family, count in lost.items())
 
 
-def test_everything_is_verified(lab):
-    passed, total = lab.verified()
-    assert passed == total > 100
-
-
 def test_the_load_is_shared_by_hosts_and_by_far_leaves(lab):
     until(lambda: shared(lab), 30, "two ways everywhere")
     for family, expected in (("4", {"10.2.1.2", "10.2.2.2"}), ("6", {"2001:db8:2:1::2", "2001:db8:2:2::2"})):
@@ -128,6 +123,6 @@ def test_a_leaf_is_killed(lab, daemon):
     until(lambda: ways(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
     # A busy machine may take twice as long.
     assert all(count <= {"gobgp": 360, "bird": 60}[daemon] for count in lost.values()), told(lost)
-    run = lab.play("--skip-tags", "verify")
+    run = lab.play(*NOT_VERIFIED)
     assert run.code == 0, run.output
     until(lambda: shared(lab), 60, "two ways everywhere")
