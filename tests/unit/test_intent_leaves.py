@@ -98,7 +98,7 @@ ONE_MISTAKE = {
     "the gateway outside": (changed(("container_networks.public.gateway4", "192.168.2.254"), start=one), "container_networks.public.gateway4: 192.168.2.254 cannot be a host in 192.168.1.0/24; 192.168.1.1 to 192.168.1.254"),
     "a container with the gateway's address": (changed(("hypervisors.host1.container_networks.public.containers.web1.ipv4", "192.168.1.254"), start=pairs), "hypervisors.host1.container_networks.public.containers.web1.ipv4: 192.168.1.254 is the containers' gateway"),
     "one address on two hosts": (changed(("hypervisors.host2.container_networks.public.containers.web2.ipv4", "192.168.1.3"), start=pairs), "hypervisors.host2.container_networks.public.containers.web2.ipv4: 192.168.1.3 is also given to hypervisors.host1.container_networks.public.containers.web1.ipv4"),
-    "containers in a rack's network": (changed(("container_networks.public.ipv4", "50.1.1.128/25"), ("container_networks.public.gateway4", "50.1.1.254"), ("container_networks.public.pool", REMOVE), (f"{HOST}.container_networks.public.containers.web1", {}), ("hypervisors.contiv2.container_networks.public.containers.web2", {}), start=one), "container_networks.public.ipv4: 50.1.1.128/25 overlaps fabrics.rack1.networks.main.ipv4 (50.1.1.0/24)"),
+    "containers in a rack's network": (changed(("container_networks.public.ipv4", "50.1.1.128/25"), ("container_networks.public.gateway4", "50.1.1.254"), ("container_networks.public.pool", REMOVE), (f"{HOST}.container_networks.public.containers", {"web1": {}}), ("hypervisors.contiv2.container_networks.public.containers", {"web2": {}}), start=one), "container_networks.public.ipv4: 50.1.1.128/25 overlaps fabrics.rack1.networks.main.ipv4 (50.1.1.0/24)"),
     "a host as its own gateway": (changed(("fabrics.rack1.networks.main.gateway4", "50.1.1.1"), start=one), "fabrics.rack1.networks.main.gateway4: 50.1.1.1 is contiv1's own; the address of a router there"),
     # loopbacks, and ways between leaves
     "no loopback": (changed(("leaves.leaf1.loopback", REMOVE), start=pairs), "leaves.leaf1.loopback: missing, and there are several ways to other leaves (north, south); an address of its own, by which sessions outlive one way"),
@@ -148,8 +148,10 @@ def test_one_mistake_is_one_line_without_consequences(case):
         # Hypervisors' loopbacks and leaves' may come from one prefix.
         changed(("loopbacks", {"main": {"ipv4": "10.255.0.0/24"}}), ("hypervisors.host1.loopbacks", {"main": {"ipv4": "10.255.0.101"}}), ("hypervisors.host2.loopbacks", {"main": {"ipv4": "10.255.0.102"}}), start=pairs),
         changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 3}}), start=switches),
+        changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 3}}), start=pairs),
+        changed((f"{HOST}.neighbors", REMOVE), start=one),  # a host that is taken out of service
     ],
-    ids=["own AS", "own address as router id", "bird", "iBGP to all", "loopbacks from one prefix", "BFD"],
+    ids=["own AS", "own router id", "bird", "iBGP to all", "one prefix of loopbacks", "BFD", "BFD in pairs", "silent"],
 )  # fmt: skip
 def test_what_is_right_is_not_refused(allowed):
     assert mistakes_in(allowed) == []
