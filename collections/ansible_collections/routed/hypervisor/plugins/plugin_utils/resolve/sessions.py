@@ -189,12 +189,15 @@ def bird(intent: Intent, node: Router, vrfs: list[dict], tables: list[dict], fou
 
 
 def _gobgp(intent: Intent, node: Router, vrfs: list[str], found: list[dict]) -> dict:
-    """One GoBGP a VRF: each has a single table of routes, in which VRFs would mix."""
+    """One GoBGP a VRF: each has a single table of routes, in which VRFs would mix.
+
+    Where nobody is spoken to (any more) they stay: what was announced and learned has to go.
+    """
     instances = []
     for vrf in vrfs:
         own = [session for session in found if session["vrf"] == intent.vrfs[vrf].device]
         addresses = list(dict.fromkeys(session["local_address"] for session in own))
-        if own:
+        if own or not found:
             instances.append({"name": vrf, "vrf": intent.vrfs[vrf].device, "listen": addresses, "sessions": own})
     return {
         "router_id": node.bgp_id,
