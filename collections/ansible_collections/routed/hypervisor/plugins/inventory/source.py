@@ -25,9 +25,9 @@ seealso:
 
 EXAMPLES = r"""
 # ansible.cfg
-# [inventory]
-# enable_plugins = host_list, routed.hypervisor.source
-# any_unparsed_is_failed = true
+[inventory]
+enable_plugins = host_list, routed.hypervisor.source
+any_unparsed_is_failed = true
 """
 
 import os
