@@ -78,6 +78,16 @@ def test_a_module_says_what_it_supports_and_returns(modules, name):
         assert value.get("returned") and ("sample" in value), key
 
 
+def test_groups_for_module_defaults_are_those_that_modules_say(modules):
+    groups = yaml.safe_load((PLUGINS.parent / "meta" / "runtime.yml").read_text())["action_groups"]
+    said = {name: [] for name in groups}
+    for name in MODULES:
+        attribute = modules[f"routed.hypervisor.{name}"]["doc"]["attributes"].get("action_group", {})
+        for group in attribute.get("membership", []):
+            said[group.removeprefix("routed.hypervisor.")].append(name)
+    assert said == groups
+
+
 @pytest.mark.parametrize(("plugin", "name"), [(report, "report"), (render, "render"), (nxos_changes, "nxos_changes")])
 def test_an_action_takes_what_its_module_documents(modules, plugin, name):
     # ansible-test compares the two for modules, and finds no arguments in those that are actions.
@@ -122,8 +132,11 @@ def test_settings_of_the_examples_are_settings_of_ansible(tmp_path):
     ).stdout
     for kind, name in (("inventory", "source"), ("callback", "stages")):
         [about] = documentation(kind, [f"routed.hypervisor.{name}"]).values()
+        # Examples must be YAML, so that files of another kind are comments.
+        _place, *lines = about["examples"].strip().splitlines()
         settings = configparser.ConfigParser()
-        settings.read_string(about["examples"])
+        settings.read_string("\n".join(line.removeprefix("# ") for line in lines))
+        assert settings.sections()
         for section in settings.sections():
             assert f"[{section}]" in known
             for key in settings[section]:

@@ -19,9 +19,9 @@ requirements:
 """
 
 EXAMPLES = r"""
-# ansible.cfg
-[defaults]
-callbacks_enabled = routed.hypervisor.stages
+# In ansible.cfg:
+# [defaults]
+# callbacks_enabled = routed.hypervisor.stages
 """
 
 import os

@@ -24,10 +24,10 @@ seealso:
 """
 
 EXAMPLES = r"""
-# ansible.cfg
-[inventory]
-enable_plugins = host_list, routed.hypervisor.source
-any_unparsed_is_failed = true
+# In ansible.cfg:
+# [inventory]
+# enable_plugins = host_list, routed.hypervisor.source
+# any_unparsed_is_failed = true
 """
 
 import os
