@@ -198,7 +198,7 @@ def check_config(config: list[dict], deleting: bool) -> None:
         seen.setdefault(proxy["interface"], place)
         given = {key: value for key, value in proxy.items() if value is not None}
         for name in ("timeout", "ttl"):
-            in_range(given, name, 0, 2**31 - 1, place, mistakes)
+            in_range(given, name, (0, 2**31 - 1), place, mistakes)
         if proxy["rules"] is not None and not deleting:
             places = [f"{place}.rules[{index}]" for index in range(len(proxy["rules"]))]
             ndppd.check_rules(proxy, place, places, mistakes)

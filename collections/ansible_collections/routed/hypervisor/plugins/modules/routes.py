@@ -46,7 +46,7 @@ before:
   type: list
   elements: dict
   sample:
-    - {prefix: 203.0.113.1/32, vrf: public, metric: 0, type: unicast, scope: global,
+    - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: global,
        nexthops: [{interface: vm1, weight: 1}]}
 after:
   description: The same as they are now, or would be in check mode.
@@ -54,7 +54,7 @@ after:
   type: list
   elements: dict
   sample:
-    - {prefix: 203.0.113.1/32, vrf: public, metric: 0, type: unicast, scope: link,
+    - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: link,
        nexthops: [{interface: vm1, weight: 1}]}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
@@ -62,7 +62,7 @@ gathered:
   type: list
   elements: dict
   sample:
-    - {prefix: 203.0.113.1/32, vrf: public, metric: 0, type: unicast, scope: link,
+    - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: link,
        nexthops: [{interface: vm1, weight: 1}], owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.

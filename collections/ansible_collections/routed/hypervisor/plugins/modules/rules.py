@@ -44,14 +44,14 @@ after:
   type: list
   elements: dict
   sample:
-    - {priority: 2000, family: ipv4, to: 172.22.0.0/16, vrf: private, action: to_table}
+    - {priority: 2000, family: ipv4, to: 172.22.0.0/16, table: 20, action: to_table}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
-    - {priority: 2000, family: ipv4, to: 172.22.0.0/16, vrf: private, action: to_table, owned: true}
+    - {priority: 2000, family: ipv4, to: 172.22.0.0/16, table: 20, action: to_table, owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
