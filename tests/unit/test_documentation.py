@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 from unittest.mock import Mock
@@ -16,6 +17,7 @@ from argument_specs import mistakes, spec
 from intent_samples import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.action import nxos_changes, render, report
+from ansible_collections.routed.hypervisor.plugins.module_utils import _network
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 
@@ -76,6 +78,19 @@ def test_a_module_says_what_it_supports_and_returns(modules, name):
         assert value.get("description") and value.get("type"), path
     for key, value in about["return"].items():
         assert value.get("returned") and ("sample" in value), key
+
+
+def test_the_play_of_the_readme_is_one_that_its_module_takes(modules):
+    [block] = re.findall(r"```yaml\n(.*?)```", (PLUGINS.parent / "README.md").read_text(), re.DOTALL)
+    [task] = yaml.safe_load(block)[0]["tasks"]
+    given = task["routed.hypervisor.network"]
+    assert mistakes(modules["routed.hypervisor.network"]["doc"]["options"], given) == []
+    assert _network.parse(given["config"], given["state"])[1] == []
+
+
+def test_every_module_is_in_the_readme():
+    text = (PLUGINS.parent / "README.md").read_text()
+    assert [name for name in [*MODULES, *sum(OTHERS.values(), [])] if f"`{name}`" not in text] == []
 
 
 def test_groups_for_module_defaults_are_those_that_modules_say(modules):
