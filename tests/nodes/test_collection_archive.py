@@ -122,7 +122,7 @@ def test_an_execution_environment_has_what_the_collection_needs(tmp_path):
     recipe = next(path for path in context.iterdir() if path.is_file()).read_text()
     installed = "/usr/share/ansible/collections"
     assert f"COPY _build/routed_hypervisor {installed}/ansible_collections/routed/hypervisor" in recipe
-    assert installed in (PROJECT / "ansible.cfg").read_text()
+    assert f"ENV ANSIBLE_COLLECTIONS_PATH=collections:{installed}" in recipe
     needed = yaml.safe_load(run(TOOLS / "ansible-builder", "introspect", PROJECT / "collections", cwd=tmp_path))
     assert sorted(name.partition(">=")[0] for name in needed["python"]) == ["jsonschema", "netaddr"]
     wanted = dict(line.split("==") for line in (PROJECT / "requirements.txt").read_text().splitlines() if "==" in line)
