@@ -118,7 +118,7 @@ def test_a_leaf_is_killed(lab, daemon):
     if daemon == "bird":
         bfd = "daemon: bird\n  bfd: {interval_ms: 300, multiplier: 3}"
         lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", bfd))
-        run = lab.play("--tags", "routing")
+        run = lab.play(*NOT_VERIFIED)  # the host has the routes to its containers now, no longer the routing manager
         assert run.code == 0, run.output
     until(lambda: shared(lab), 60, "two ways everywhere")
     time.sleep(3)
