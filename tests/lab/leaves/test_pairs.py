@@ -74,7 +74,10 @@ def pinged(lab, action, count=400):
 
 
 def kill(lab, leaf):
-    """The whole leaf, as if its power were cut: its first process takes everything in it along, its cables too."""
+    """The whole leaf, as if its power were cut. Links first: daemons that are killed close their sessions, and that is
+    heard. Its first process then takes everything along, its cables too."""
+    links = [link["ifname"] for link in lab.json(leaf, "link") if link.get("ifname", "lo") != "lo"]
+    lab.run(leaf, "sh", "-c", "".join(f"ip link set {link} down; " for link in links))
     os.kill(int((STATE / lab.name / "nodes" / f"{leaf}.pid").read_text()), signal.SIGKILL)
 
 
@@ -114,7 +117,8 @@ def test_a_loopback_goes_down_and_comes_up(lab):
 
 @pytest.mark.parametrize("daemon", ["gobgp", "bird"])
 def test_a_leaf_is_killed(lab, daemon):
-    """GoBGP notices a dead leaf after its hold time of 9 s; BIRD's BFD takes 0.9 s. A run makes the leaf again."""
+    """GoBGP misses a dead leaf after its hold time of 9 s. BIRD's BFD takes 0.9 s, and OSPF between leaves 4 s for the
+    way back. A run makes the leaf again."""
     if daemon == "bird":
         bfd = "daemon: bird\n  bfd: {interval_ms: 300, multiplier: 3}"
         lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", bfd))
@@ -126,7 +130,7 @@ def test_a_leaf_is_killed(lab, daemon):
     print(f"leaf1 killed, hosts with {daemon}: packets lost, one every 50 ms: {told(lost)}")
     until(lambda: ways(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
     # A busy machine may take twice as long.
-    assert 0 < max(lost["4"] + lost["6"]) <= {"gobgp": 360, "bird": 60}[daemon], told(lost)
+    assert 0 < max(lost["4"] + lost["6"]) <= {"gobgp": 360, "bird": 160}[daemon], told(lost)
     run = lab.play(*NOT_VERIFIED)
     assert run.code == 0, run.output
     until(lambda: shared(lab), 60, "two ways everywhere")
