@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-# In the first line of every file that our templates make.
-MARK = b"Managed by Routed Hypervisor"
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import is_ours
 
 
 class ActionModule(ActionBase):
@@ -94,7 +93,7 @@ def _ours(directory: Path) -> list[str]:
     for path in sorted(directory.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:
-                if MARK in file.readline():
+                if is_ours(file.read(400)):
                     found.append(str(path.relative_to(directory)))
     return found
 

@@ -61,13 +61,13 @@ def changes(intended: str, running: str, complete: str, secrets: str = "", repla
     secrets: neighbours' passwords, in the form of a configuration. The switch shows them in another form, which
     cannot be compared: a neighbour that has a password keeps it, unless replace_passwords.
     """
-    wanted, found = parse(intended), _normal(parse(running))
+    wanted, found, hidden = parse(intended), _normal(parse(running)), parse(secrets)
     has = _merge(_normal(parse(complete)), found)
     shown = _removed_entries(wanted, found)
     for line in wanted:
-        shown += _block(line, _find(has, line.text), _find(found, line.text), (), parse(secrets))
+        shown += _block(line, _find(has, line.text), _find(found, line.text), (), hidden)
     shown += _unwanted_interfaces(wanted, found)
-    return shown, _passwords(parse(secrets), found, shown, replace_passwords)
+    return shown, _passwords(hidden, found, shown, replace_passwords)
 
 
 def commands(steps: list[Step], indent: str = "") -> list[str]:

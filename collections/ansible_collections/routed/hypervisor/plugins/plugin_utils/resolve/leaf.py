@@ -19,14 +19,10 @@ def leaf(intent: Intent, found: Index, node: Leaf) -> dict:
     if node.platform == "bird":
         return {
             "network": _network(intent, node),
-            **daemon(intent, node, _vrfs(intent, node), _tables(intent, node), speaks),
+            **daemon(intent, node, vrfs_of(intent, node), _tables(intent, node), speaks),
         }
     made = {"bgp_daemon": node.platform, "leaf": leaf_data(intent, found, node, speaks)}
     return {"network": _network(intent, node), **made} if node.platform == "frr" else made
-
-
-def _vrfs(intent: Intent, node: Leaf) -> list[str]:
-    return [vrf for vrf in intent.vrfs if vrf in vrfs_of(node)]
 
 
 def _tables(intent: Intent, node: Leaf) -> list[dict]:
@@ -40,7 +36,7 @@ def _tables(intent: Intent, node: Leaf) -> list[dict]:
             "static": [],
             "accept": [],
         }
-        for vrf in _vrfs(intent, node)
+        for vrf in vrfs_of(intent, node)
         for family in families_of(node, vrf)
     ]
 
@@ -56,7 +52,7 @@ def _network(intent: Intent, node: Leaf) -> dict:
         )
     return {
         "sysctls": sysctls(SYSCTLS),
-        "vrfs": vrf_devices(intent, _vrfs(intent, node)),
+        "vrfs": vrf_devices(intent, vrfs_of(intent, node)),
         "interfaces": interfaces,
         "proxy_arp": [],
         "routes": [],

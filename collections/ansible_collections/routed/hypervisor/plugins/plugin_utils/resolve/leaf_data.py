@@ -9,7 +9,7 @@ from collections import Counter
 
 from ..intent.model import FAMILIES, LENGTH, LOOPBACK, MAIN, Intent, Leaf
 from .index import Index
-from .links import vlan_interface
+from .links import vlan_interface, vrfs_of
 
 MAXIMUM_PATHS = 8
 TIMERS = {"keepalive_s": 3, "hold_s": 9}
@@ -25,7 +25,7 @@ def leaf_data(intent: Intent, found: Index, node: Leaf, sessions: list[dict]) ->
         "as": node.asn,
         "router_id": node.bgp_id,
         "bfd": dict(intent.bfd) if intent.bfd and any(session["bfd"] for session in sessions) else None,
-        "vrfs": [{"name": vrf} for vrf in _vrfs(intent, node) if vrf != MAIN],
+        "vrfs": [{"name": vrf} for vrf in vrfs_of(intent, node) if vrf != MAIN],
         "vlans": _vlans(intent, node),
         "interfaces": _interfaces(intent, found, node),
         "ports": [
@@ -42,11 +42,6 @@ def leaf_data(intent: Intent, found: Index, node: Leaf, sessions: list[dict]) ->
         "policies": [{"name": CONTAINERS, "permit": _admitted(intent)}],
         "acls": [],
     }
-
-
-def _vrfs(intent: Intent, node: Leaf) -> list[str]:
-    used = {vrf for uplink in node.uplinks.values() for vrf in uplink.given}
-    return [vrf for vrf in intent.vrfs if vrf in used]
 
 
 def _vlan(interface: str) -> int | None:

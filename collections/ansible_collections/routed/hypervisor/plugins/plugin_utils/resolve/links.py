@@ -61,10 +61,10 @@ def vrf_devices(intent: Intent, vrfs: list[str]) -> list[dict]:
     return [{"name": vrf.device, "table": vrf.table} for vrf in used if vrf.device is not None]
 
 
-def vrfs_of(node) -> list[str]:
-    """The VRFs that a router has an address in, in the order of the intent's networks."""
-    found = dict.fromkeys(vrf for uplink in node.uplinks.values() for vrf, families in uplink.given.items() if families)
-    return list(found)
+def vrfs_of(intent: Intent, node) -> list[str]:
+    """The VRFs that a router has an address in, in the order of the intent."""
+    used = {vrf for uplink in node.uplinks.values() for vrf, families in uplink.given.items() if families}
+    return [vrf for vrf in intent.vrfs if vrf in used]
 
 
 def families_of(node, vrf: str) -> list[str]:

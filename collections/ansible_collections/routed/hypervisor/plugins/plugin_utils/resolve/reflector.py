@@ -12,7 +12,7 @@ from .sessions import daemon, sessions, table_name
 
 
 def reflector(intent: Intent, found: Index, node: Reflector) -> dict:
-    vrfs = [vrf for vrf in intent.vrfs if vrf in vrfs_of(node)]
+    vrfs = vrfs_of(intent, node)
     uplink = node.uplinks[node.fabric]
     tables = [
         {
