@@ -11,7 +11,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 ON_LAB_KERNEL := $(ROOT) bin/lab-kernel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab shell verify down test
+.PHONY: help setup lab shell verify down test docs
 
 help: ## what can be typed
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ verify: ## verify the lab that is up
 down: ## take the lab down, whatever state it is in
 	@$(ROOT) ansible-playbook -i lab_host, -c local -e ansible_python_interpreter=$(CURDIR)/.venv/bin/python \
 	  -e lab_name=$(LAB) playbooks/down.yml $(ARGS)
+
+docs: ## web pages of the guides and of all modules, in artifacts/docs/html
+	@$(ROOT) bin/setup --dev $(INVENTORY)
+	@$(ROOT) bin/docs
 
 test: ## set-up and all tests
 	@$(ROOT) bin/setup --dev $(INVENTORY)

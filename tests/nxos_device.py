@@ -63,6 +63,7 @@ GRAMMAR = {
         (r"router-id \S+", None, "router-id"),
         (r"log-neighbor-changes", None, None),
         (r"(no )?graceful-restart", None, "graceful-restart"),
+        (r"graceful-restart-helper", None, None),
         (r"bestpath as-path multipath-relax", None, None),
         (r"address-family (ipv4|ipv6) unicast", "bgp af", None),
         (r"neighbor [\da-f.:]+", "neighbor", None),
@@ -99,7 +100,7 @@ FEATURES = {
     "interface Vlan": "interface-vlan",
     "bfd": "bfd",
 }
-REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (\d+)": "vlan "}
+REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (?!1$)(\d+)": "vlan "}
 INVALID = "% Invalid command at '^' marker."
 
 
@@ -183,6 +184,8 @@ class Device:
         place = self.below(above)
         if line in place:
             return
+        if above == ["vlan 1"]:
+            raise Refused("% VLAN 1 has default values only")
         found = re.match(r"(\d+|.*prefix-list \S+ seq \d+) ", line)
         if found and any(other.startswith(found[0]) for other in place):
             raise Refused("% Duplicate sequence number")
@@ -234,6 +237,8 @@ class Device:
         lines = [] if "shutdown" in tree or head.startswith("interface Vlan") else ["no shutdown"]
         if head.startswith("interface Ethernet") and "no switchport" not in tree:
             lines += ["switchport", "switchport mode access"]
+            if not any(line.startswith("switchport access vlan ") for line in tree):
+                lines.append("switchport access vlan 1")
         return lines
 
     # The command line.

@@ -89,7 +89,7 @@ def definition(line: Line) -> tuple[str, str] | None:
 
 def references(paths) -> list[str]:
     """Everything that is named is defined above, and everything that is defined is used."""
-    found, defined, used = [], {}, set()
+    found, defined, used = [], {("vlan", "1"): 0}, set()  # every switch has VLAN 1
     for above, line in paths:
         for where, pattern, kind in REFERENCES:
             match = re.match(pattern, line.text)

@@ -6,6 +6,7 @@ import copy
 import re
 
 import pytest
+from leaf_values import RESOLVED, values_of
 from test_nxos import LEAVES
 from test_templates import TEMPLATES, render, variables
 
@@ -175,12 +176,24 @@ def compared(values: dict) -> tuple[dict, dict]:
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_both_texts_have_the_same_fields(leaf):
-    values = variables(leaf)
+    values = values_of(leaf)
     ours, theirs = compared(values)
     assert len(ours["neighbors"]) == len(values["leaf"]["bgp"]["neighbors"])
     assert len(ours["maps"]) == len(values["leaf"]["policies"])
     for part in ours.keys() | theirs.keys():
         assert ours[part] == theirs[part], part
+
+
+@pytest.mark.parametrize("leaf", RESOLVED)
+def test_one_word_makes_a_switch_of_a_leaf(leaf):
+    """Nothing but the platform and the slashes in names tells the two apart."""
+    there, here = (values_of(leaf, platform)["leaf"] for platform in ("nxos", "frr"))
+    assert (there.pop("platform"), here.pop("platform")) == ("nxos", "frr")
+    for interface in there["interfaces"]:
+        interface["name"] = interface["name"].replace("/", "-")
+    for neighbor in there["bgp"]["neighbors"]:
+        neighbor["update_source"] = neighbor["update_source"] and neighbor["update_source"].replace("/", "-")
+    assert there == here
 
 
 CHANGES = [

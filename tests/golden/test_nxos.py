@@ -9,10 +9,11 @@ import os
 import jinja2
 import pytest
 import yaml
+from leaf_values import BY_HAND, RESOLVED, values_of
 from nxos_structure import mistakes
 from test_templates import HERE, render, variables
 
-LEAVES = ["leaf_contiv", "leaf_full"]
+LEAVES = [*BY_HAND, *RESOLVED]
 FILES = ["leaf.cfg", "secrets.cfg"]
 FULL = "leaf_full"
 
@@ -31,7 +32,7 @@ def changed(name: str, change) -> str:
 @pytest.mark.parametrize("file", FILES)
 def test_the_text_is_the_same_as_ever(leaf, file):
     golden = HERE / "templates" / leaf / file
-    text = text_of(variables(leaf), file)
+    text = text_of(values_of(leaf), file)
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
         golden.write_text(text)
@@ -42,7 +43,7 @@ def test_the_text_is_the_same_as_ever(leaf, file):
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_the_structure_is_right(leaf):
-    assert mistakes(text_of(variables(leaf))) == []
+    assert mistakes(text_of(values_of(leaf))) == []
 
 
 def test_passwords_are_in_the_secrets_file_only():
@@ -154,7 +155,7 @@ def test_what_definitions_need_stands_above_them():
 def test_only_what_a_policy_lists_is_announced():
     """No access list is behind a route map, and no route map permits what no list names."""
     for leaf in LEAVES:
-        lines = text_of(variables(leaf)).splitlines()
+        lines = text_of(values_of(leaf)).splitlines()
         for place, line in enumerate(lines):
             if line.startswith("route-map ") and " permit " in line:
                 assert " prefix-list " in lines[place + 1]

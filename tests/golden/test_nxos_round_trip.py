@@ -11,6 +11,7 @@ import re
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from leaf_values import values_of
 from test_nxos import FULL, LEAVES, changed, text_of
 from test_templates import variables
 
@@ -99,7 +100,7 @@ def lost(text: str, capsys) -> list[str]:
 
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_no_line_is_lost(leaf, capsys):
-    assert lost(text_of(variables(leaf)), capsys) == []
+    assert lost(text_of(values_of(leaf)), capsys) == []
 
 
 @pytest.mark.parametrize(
@@ -131,7 +132,7 @@ def test_vlans_are_rendered_alike(capsys):
 def test_what_is_off_is_read(capsys):
     section = block_of(text_of(variables(FULL)), "router bgp ")
     parsed = module("bgp_global", capsys, state="parsed", running_config=section)["parsed"]
-    assert [place["graceful_restart"] for place in (parsed, *parsed["vrfs"])] == [{"set": False}] * 2
+    assert [place["graceful_restart"] for place in (parsed, *parsed["vrfs"])] == [{"set": False, "helper": True}] * 2
 
 
 def test_access_lists_of_a_port_survive(capsys):

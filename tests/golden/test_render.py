@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from leaf_values import LABS, RESOLVED, intent_of
 from test_templates import HERE, TEMPLATES, render, variables
 
 PROJECT = HERE.parents[1]
@@ -104,6 +105,18 @@ def test_leaves_are_rendered_as_ever_and_what_is_gone_is_removed(tmp_path, leave
     assert again["leaf_full/leaf.cfg"][0] == golden["leaf_full/leaf.cfg"]
     assert again["leaf_full/secrets.cfg"] == made["leaf_full/secrets.cfg"]
     assert again["leaf_contiv/leaf.cfg"] == made["leaf_contiv/leaf.cfg"]
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_a_lab_of_leaves_is_rendered_for_switches_by_one_word(tmp_path, lab):
+    (tmp_path / lab).mkdir()
+    (tmp_path / lab / "fabric.yml").write_text(intent_of(lab, "nxos"))
+    play(tmp_path / lab, tmp_path / "out", "--limit", "nxos_leaves")
+    made = {path: text for path, (text, _mode, _time) in files_of(tmp_path / "out").items()}
+    leaves = [name.partition("/")[2] for name in RESOLVED if name.startswith(f"{lab}/")]
+    assert set(made) == {f"{leaf}/{file}" for leaf in leaves for file in ("leaf.cfg", "secrets.cfg")}
+    for path, text in made.items():
+        assert text == (HERE / "templates" / lab / path).read_text()
 
 
 @pytest.mark.skipif(not (TEMPLATES / "frr" / "frr.conf.j2").exists(), reason="no FRR on leaves yet")

@@ -13,6 +13,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 STATE = Path("/run/routed-hypervisor")
+NOT_VERIFIED = ("--skip-tags", "verify")  # where a molecule scenario verifies the same inventory
 
 
 class Run:
@@ -142,14 +143,14 @@ def make_lab(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bring_up(make_lab):
-    """A function that makes a lab and brings it up and verifies it; all of them are taken down in the end."""
+    """A function that makes a lab and brings it up; all of them are taken down in the end."""
     made = []
 
-    def bring(name, inventory="l3_hypervisor", edit=lambda text: text):
+    def bring(name, inventory="l3_hypervisor", *args, edit=lambda text: text):
         lab = make_lab(name, inventory)
         lab.intent.write_text(edit(lab.intent.read_text()))
         made.append(lab)
-        run = lab.play()
+        run = lab.play(*args)
         print(run.output[run.output.find("PLAY RECAP") :])
         assert run.code == 0, run.output
         return lab

@@ -170,6 +170,14 @@ def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
     assert actions(node.module("ndppd", state="deleted")) == ["stop ndppd", "remove /etc/ndppd.conf"]
 
 
+def test_mistakes_in_proxies_are_told_at_once(node):
+    wrong = [{"interface": "vm1", "timeout": -1, "rules": [{"prefix": "2001:db8::", "method": "iface"}]}]
+    result = node.module("ndppd", config=[*wrong, {"interface": "a name too long for it"}])
+    assert result["failed"]
+    places = [line.split(":")[1].strip() for line in result["msg"].splitlines()]
+    assert places == ["config[0].timeout", "config[0].rules[0]", "config[1].interface"]
+
+
 def test_ndppd_understands_the_same_rules_as_we_do(node):
     node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
     node.module("ndppd", text=NDPPD)

@@ -53,7 +53,7 @@ class Leaves:
 
     def play(self, *options: str) -> tuple[int, str]:
         inventory = self.place / "leaves.yml"
-        inventory.write_text(yaml.safe_dump({"all": {"hosts": self.hosts, "children": {"lab": {}}}}))
+        inventory.write_text(yaml.safe_dump({"nxos_leaves": {"hosts": self.hosts}}))
         argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", str(inventory), "playbooks/leaves.yml", *options]
         environment = {
             **os.environ,

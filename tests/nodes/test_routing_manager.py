@@ -6,10 +6,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from routing_lab import ROUTER_AS, ROUTERS, SUBNET4, RoutingLab, address, many, wait
+
+SPEAKER = Path(__file__).resolve().parents[1] / "plain_speaker.py"
 
 LEFT, RIGHT = "via 192.168.1.2 dev to-left", "via 192.168.2.2 dev to-right"
 LEFT6, RIGHT6 = "via 2001:db8:1::2 dev to-left", "via 2001:db8:2::2 dev to-right"
@@ -435,6 +439,55 @@ def test_without_gobgpd_routes_go_after_the_time_that_was_set(lab_image, tmp_pat
         until(lab, {"10.1.0.0/16": {LEFT}})
     finally:
         lab.remove()
+
+
+@pytest.fixture
+def plain_neighbour(lab_image, tmp_path):
+    """A host, its only neighbour, that has no graceful restart and is started by a function, and what that heard."""
+    lab = RoutingLab(lab_image, tmp_path, stale_s=2)
+    heard = tmp_path / "heard"
+    started = []
+
+    def start():
+        listen = address("left", "ipv4-unicast", 2)
+        argv = ["ip", "netns", "exec", lab.space("left"), sys.executable, SPEAKER, listen, str(ROUTER_AS)]
+        with heard.open("wb") as file:
+            started.append(subprocess.Popen(argv, stdout=file))
+
+    try:
+        lab.build()
+        for name in ("host", *ROUTERS):
+            lab.kill_gobgpd(name)
+        lab.configure("host", 64512, [(address("left", "ipv4-unicast", 2), ROUTER_AS, "ipv4-unicast")])
+        lab.start_gobgpd("host")
+        yield lab, start, lambda: heard.read_text().split()
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        lab.remove()
+
+
+def test_gobgp_forgets_a_neighbour_without_graceful_restart(plain_neighbour):
+    """Why the routing manager speaks for it. Should this fail, GoBGP has been mended: take that out."""
+    lab, start, heard = plain_neighbour
+    wait((lab.directory / "host.sock").exists)
+    add(lab, "host", "10.20.0.0/16")
+    start()
+    lab.connected(1)
+    time.sleep(6)  # GoBGP's deferral is 5 s
+    assert heard() == []
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["together", "late"])
+def test_a_neighbour_without_graceful_restart_is_told_all(plain_neighbour, late):
+    lab, start, heard = plain_neighbour
+    lab.ip("host", f"route add unreachable {SUBNET4} proto 82")
+    lab.start_manager()
+    if late:
+        time.sleep(4)  # the time that was set has passed: the manager takes the RIB for complete
+    start()
+    wait(lambda: heard() == [SUBNET4], 15)
 
 
 def test_a_neighbour_that_is_taken_out_takes_its_routes_along(lab_image, tmp_path):

@@ -12,6 +12,7 @@ import yaml
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS / "golden")]
 
+from leaf_values import RESOLVED, values_of  # noqa: E402
 from nxos_device import Device, Refused  # noqa: E402
 from test_templates import render  # noqa: E402
 
@@ -82,6 +83,11 @@ def test_an_empty_switch_takes_the_text_from_top_to_bottom():
         text = render("nxos/leaf.cfg", data(leaf))
         device.send(text.splitlines())
         assert changes(text, "\n".join(device.show()), "\n".join(device.show(True))) == ([], [])
+
+
+@pytest.mark.parametrize("leaf", RESOLVED)
+def test_a_switch_takes_what_an_inventory_resolves(leaf):
+    push(Device(), values_of(leaf))
 
 
 def test_what_others_have_stays(device):
@@ -345,6 +351,7 @@ def test_the_device_of_these_tests_refuses_what_a_switch_would():
         ["feature bgp", "router bgp 1", "neighbour 1.1.1.1"],
         ["interface Ethernet1/1", "vrf member blue"],
         ["no vlan 10"],
+        ["vlan 1", "name hosts"],
         ["ip prefix-list A seq 5 permit 10.0.0.0/8", "ip prefix-list A seq 5 permit 10.0.0.0/9"],
     ):
         with pytest.raises(Refused):

@@ -18,6 +18,7 @@ from .model import Prefix
 
 CONNECT_S = 0.3  # between two attempts to reach a gobgpd that is not there
 CHECK_S = 1.0  # between two looks whether all neighbours have told all
+AWAIT_S = 5.0  # between two looks for neighbours that have not come up yet, when those that have are in step
 QUIET_S = 2.0  # a neighbour that does not say when it told all has done so when nothing was heard for this time
 AT_ONCE = 4  # commands
 FIRST_S = 5.0  # for so long what we announce comes before what there is to learn
@@ -45,6 +46,7 @@ class Follower:
         self.parter: asyncio.Task | None = None
         self.tasks = asyncio.TaskGroup()  # the error of one ends all, and with them the service
         self.neighbors: set[str] = set()
+        self.awaited: set[str] = set()  # neighbours that have not come up since this gobgpd started
         self.wake = asyncio.Event()  # there may be something to announce or to withdraw
         self.idle = asyncio.Event()  # nothing is left to announce or to withdraw
 
@@ -128,6 +130,8 @@ class Follower:
     async def _read_table(self, complete: bool) -> None:
         whole = await asyncio.to_thread(gobgp.table, self.api, self.instance.settings.families)
         self.neighbors = {entry.address for entry in whole.neighbors}
+        if not complete:
+            self.awaited = {entry.address for entry in whole.neighbors if entry.wanted}
         self.parting.clear()
         self.instance.take_table(whole, complete)
         self.set_right(self.instance, None)
@@ -138,8 +142,9 @@ class Follower:
         rest = b""
         while True:
             chunk: bytes | None = None
+            pause = CHECK_S if not self.instance.complete else AWAIT_S if self.awaited else None
             with contextlib.suppress(asyncio.TimeoutError):
-                chunk = await asyncio.wait_for(reader.read(CHUNK), None if self.instance.complete else CHECK_S)
+                chunk = await asyncio.wait_for(reader.read(CHUNK), pause)
             if chunk == b"":
                 raise gobgp.GobgpError(rest.decode(errors="replace").strip()[:200] or "the stream of changes ended")
             if chunk:
@@ -147,13 +152,26 @@ class Follower:
                 *lines, rest = (rest + chunk).split(b"\n")
                 self._take(lines)
             now = time.monotonic()
-            if not self.instance.complete and now - checked >= CHECK_S:
+            if pause is not None and now - checked >= pause:
                 checked = now
-                found = await asyncio.to_thread(gobgp.neighbors, self.api)
-                if rib.is_complete(found, now - heard >= QUIET_S) or now >= self.deadline:
-                    # Read again: what changed between the first reading and the first line of the stream is missing.
-                    await self._read_table(complete=True)
-                    log.info("%s: in step, %d routes", self.instance, len(self.instance.learned))
+                await self._look(now, heard)
+
+    async def _look(self, now: float, heard: float) -> None:
+        """At the neighbours: whether all have told all they know, and have been told."""
+        found = await asyncio.to_thread(gobgp.neighbors, self.api)
+        up = {entry.address for entry in found if entry.established}
+        new = up & self.awaited
+        if not self.instance.complete and (rib.is_complete(found, now - heard >= QUIET_S) or now >= self.deadline):
+            # Read again: what changed between the first reading and the first line of the stream is missing.
+            await self._read_table(complete=True)
+            log.info("%s: in step, %d routes", self.instance, len(self.instance.learned))
+            new = up
+        for entry in found:
+            # GoBGP that was started with --graceful-restart waits for all neighbours, and then forgets to tell those
+            # that have none (3.10).
+            if entry.address in new and entry.complete is None:
+                await asyncio.to_thread(gobgp.tell_again, self.api, entry.address)
+        self.awaited = {entry.address for entry in found if entry.wanted} & self.awaited - up
 
     def _take(self, lines: list[bytes]) -> None:
         touched: set[Prefix] = set()

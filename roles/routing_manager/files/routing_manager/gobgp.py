@@ -108,6 +108,11 @@ def withdraw(api: str, where: Prefix) -> None:
     ask(api, "global", "rib", "del", "-a", rib.family_name(where), str(where), "identifier", IDENTIFIER)
 
 
+def tell_again(api: str, neighbor: str) -> None:
+    """Has everything announced to a neighbour that there is for it. Raises GobgpError."""
+    ask(api, "neighbor", neighbor, "softresetout")
+
+
 def stream(api: str) -> subprocess.Popen:
     """Starts the stream of changes, which ends with us. Raises GobgpError or OSError."""
     argv = _argv(api, "monitor", "global", "rib", "-j")

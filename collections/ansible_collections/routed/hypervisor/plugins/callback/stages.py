@@ -14,6 +14,14 @@ author:
 description:
   - Prints a summary for a person after the recap of a playbook, with the time of each play.
   - Prints nothing for a playbook that has only one play and verified nothing.
+requirements:
+  - To be enabled in C(callbacks_enabled).
+"""
+
+EXAMPLES = r"""
+# In ansible.cfg:
+# [defaults]
+# callbacks_enabled = routed.hypervisor.stages
 """
 
 import os

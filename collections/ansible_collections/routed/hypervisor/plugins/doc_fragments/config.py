@@ -20,7 +20,7 @@ class ModuleDocFragment:
     SYSCTLS = r"""
 options:
   config:
-    description: Host-wide sysctls.
+    description: Host-wide sysctls. There are hundreds, so O(state=gathered) returns only those that are given.
     type: list
     elements: dict
     suboptions:

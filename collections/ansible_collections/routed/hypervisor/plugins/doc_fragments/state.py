@@ -22,6 +22,11 @@ options:
     choices: [merged, replaced, overridden, deleted, gathered]
     default: merged
 attributes:
+  action_group:
+    support: full
+    description: Defaults for the whole group can be given in C(module_defaults), as C(group/routed.hypervisor.kernel).
+    membership:
+      - routed.hypervisor.kernel
   check_mode:
     support: full
     description: Returns exactly what a run would do; the same plan is made, and not carried out.

@@ -24,7 +24,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-# ansible.cfg
+# In ansible.cfg:
 # [inventory]
 # enable_plugins = host_list, routed.hypervisor.source
 # any_unparsed_is_failed = true

@@ -17,14 +17,18 @@ IP = {"ipv4": ["ip", "-4", "-json"], "ipv6": ["ip", "-6", "-json"]}
 
 
 def routes(family, table):
-    """Returns what every unicast route of a table leads to: {prefix: {gateway, or interface without one}}."""
+    """Returns what every unicast route of a table leads to: {prefix: {gateway, or interface}}.
+
+    The interface stands for what has no gateway, and for link-local ones, which no intent knows.
+    """
     found = {}
     for route in run_json([*IP[family], "route", "show", "table", str(table)]):
         if route.get("type", "unicast") != "unicast":
             continue
         for hop in route.get("nexthops") or [route]:
             gateway = hop.get("gateway") or hop.get("via", {}).get("host")
-            leads_to = str(ip_address(gateway)) if gateway else hop["dev"]
+            is_known = gateway and not ip_address(gateway).is_link_local
+            leads_to = str(ip_address(gateway)) if is_known else hop["dev"]
             found.setdefault(prefix_of(route["dst"], family), set()).add(leads_to)
     return found
 
@@ -36,9 +40,9 @@ def prefix_of(text, family):
 
 
 def check_route(check, table):
-    """A route is right when its next hops are exactly the intended ones, or it leads to the intended interface."""
+    """A route is right when its next hops are exactly the intended ones, or it leads to the intended interfaces."""
     seen = table.get(str(ip_network(check["prefix"])))
-    wanted = {str(ip_address(hop)) for hop in check["nexthops"]} or {check["interface"]}
+    wanted = {str(ip_address(hop)) for hop in check["nexthops"]} or set(check["interfaces"])
     if seen is None:
         return False, "no such route"
     return seen == wanted, ", ".join(sorted(seen))

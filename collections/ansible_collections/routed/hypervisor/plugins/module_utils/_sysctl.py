@@ -43,7 +43,7 @@ class Sysctls(Kind):
             return None
         if state == "deleted":
             mistakes.at(place, "a sysctl cannot be deleted; give the value that it shall have")
-        elif "value" not in entry:
+        elif "value" not in entry and state != "gathered":
             mistakes.at(place, "value is missing")
         value = options.sysctl_value({"True": "1", "False": "0"}.get(entry.get("value"), entry.get("value", "")))
         return Item("/".join(parts[1:]), name, {"value": value}, creates=False, place=place)

@@ -206,6 +206,7 @@ EXAMPLES = r"""
         content: |
           # Managed by Routed Hypervisor
           include "secrets.conf";
+          router id 192.0.2.1;
           protocol device { }
     secret_files:
       - path: /etc/bird/secrets.conf

@@ -64,16 +64,22 @@ before:
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: eth0, namespace: c1, master: uplink, mode: l2, flag: bridge, mtu: 1500, state: up}
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: eth0, namespace: c1, master: uplink, mode: l2, flag: bridge, mtu: 1400, state: up}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: eth0, namespace: c1, master: uplink, mode: l2, flag: bridge, mtu: 1400, state: up, owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
@@ -91,11 +97,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: ipvlan_links
+      op: change
+      name: eth0 in c1
+      before: {mtu: 1500}
+      after: {mtu: 1400}
+      why: differs
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

@@ -22,6 +22,11 @@ description:
 requirements:
   - root
 attributes:
+  action_group:
+    support: full
+    description: Defaults for the whole group can be given in C(module_defaults), as C(group/routed.hypervisor.lab).
+    membership:
+      - routed.hypervisor.lab
   check_mode:
     support: full
     description:

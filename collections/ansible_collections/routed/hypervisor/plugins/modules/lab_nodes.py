@@ -22,6 +22,11 @@ description:
 requirements:
   - Linux with overlayfs; root; C(nsenter) of util-linux 2.35 or later to enter a node
 attributes:
+  action_group:
+    support: full
+    description: Defaults for the whole group can be given in C(module_defaults), as C(group/routed.hypervisor.lab).
+    membership:
+      - routed.hypervisor.lab
   check_mode:
     support: full
     description: Returns exactly what a run would do, and changes nothing.

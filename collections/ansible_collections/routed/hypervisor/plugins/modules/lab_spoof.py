@@ -16,6 +16,11 @@ description:
     whether they arrive. Honest packets before and after them must arrive, or the check does not pass.
   - Runs on the machine that carries the lab, as root.
 attributes:
+  action_group:
+    support: full
+    description: Defaults for the whole group can be given in C(module_defaults), as C(group/routed.hypervisor.lab).
+    membership:
+      - routed.hypervisor.lab
   check_mode:
     support: full
     description: Changes nothing, in check mode and without.

@@ -38,16 +38,21 @@ before:
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample: []
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: c1, loopback: up}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: c1, loopback: up, owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
@@ -65,11 +70,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: namespaces
+      op: create
+      name: c1
+      before: {}
+      after: {loopback: up}
+      why: it does not exist
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

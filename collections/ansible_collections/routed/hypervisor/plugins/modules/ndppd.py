@@ -118,16 +118,24 @@ before:
   type: list
   elements: dict
   returned: always
+  sample: []
 after:
   description: The proxies that are in the file now, or would be in check mode.
   type: list
   elements: dict
   returned: O(state) is not V(gathered)
+  sample:
+    - interface: vm1
+      router: true
+      timeout: 500
+      ttl: 30000
+      rules: [{prefix: "2001:db8:cb00:7100::/64", method: static, interface: null}]
 changes:
   description: As of M(routed.hypervisor.daemon).
   type: list
   elements: dict
   returned: O(state) is not V(gathered)
+  sample: [{what: service, name: ndppd, action: restart, why: ndppd.conf changes}]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -190,7 +198,7 @@ def check_config(config: list[dict], deleting: bool) -> None:
         seen.setdefault(proxy["interface"], place)
         given = {key: value for key, value in proxy.items() if value is not None}
         for name in ("timeout", "ttl"):
-            in_range(given, name, 0, 2**31 - 1, place, mistakes)
+            in_range(given, name, (0, 2**31 - 1), place, mistakes)
         if proxy["rules"] is not None and not deleting:
             places = [f"{place}.rules[{index}]" for index in range(len(proxy["rules"]))]
             ndppd.check_rules(proxy, place, places, mistakes)

@@ -72,14 +72,23 @@ before:
   description: The objects that are wanted or ours, as they were, by kind.
   returned: unless O(state=gathered)
   type: dict
+  sample:
+    vrfs: [{name: public, table: 90, unreachable_default: true, state: up}]
+    interfaces: [{name: vm1, state: up, mtu: 1500, mac: "02:01:cb:00:71:01", addresses: []}]
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: dict
+  sample:
+    vrfs: [{name: public, table: 90, unreachable_default: true, state: up}]
+    interfaces: [{name: vm1, state: up, mtu: 1500, mac: "02:01:cb:00:71:01", vrf: public, addresses: []}]
 gathered:
   description: All objects, by kind, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: dict
+  sample:
+    vrfs: [{name: public, table: 90, unreachable_default: true, state: up, owned: true}]
+    namespaces: [{name: c1, loopback: up, owned: false}]
 changes:
   description: What was changed, or would be in check mode.
   returned: unless O(state=gathered)
@@ -116,11 +125,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: interfaces
+      op: change
+      name: vm1
+      before: {vrf: null}
+      after: {vrf: public}
+      why: differs
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

@@ -39,16 +39,22 @@ before:
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {interface: vm1, entries: [], proxy_arp: false, proxy_ndp: false, delay: 80}
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0, owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
@@ -66,11 +72,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: proxy_arp
+      op: change
+      name: vm1
+      before: {proxy_arp: false}
+      after: {proxy_arp: true}
+      why: differs
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

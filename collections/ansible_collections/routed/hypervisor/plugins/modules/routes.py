@@ -45,16 +45,25 @@ before:
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: global,
+       nexthops: [{interface: vm1, weight: 1}]}
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: link,
+       nexthops: [{interface: vm1, weight: 1}]}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: link,
+       nexthops: [{interface: vm1, weight: 1}], owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
@@ -72,11 +81,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: routes
+      op: change
+      name: 203.0.113.1/32 in VRF public
+      before: {scope: global}
+      after: {scope: link}
+      why: differs
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

@@ -37,16 +37,21 @@ before:
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample: []
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {priority: 2000, family: ipv4, to: 172.22.0.0/16, table: 20, action: to_table}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {priority: 2000, family: ipv4, to: 172.22.0.0/16, table: 20, action: to_table, owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
@@ -64,11 +69,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: rules
+      op: change
+      name: 2000 (ipv4)
+      before: {table: 10}
+      after: {table: 20}
+      why: differs
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

@@ -25,9 +25,11 @@ EXAMPLES = r"""
       - {name: net.ipv4.ip_forward, value: 1}
       - {name: net.ipv6.conf.all.forwarding, value: 1}
 
-- name: See what there is
+- name: See whether packets are forwarded
   routed.hypervisor.sysctls:
     state: gathered
+    config:
+      - name: net.ipv4.ip_forward
   register: found
 """
 
@@ -37,16 +39,22 @@ before:
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: net.ipv4.ip_forward, value: "0"}
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: net.ipv4.ip_forward, value: "1"}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: net.ipv4.ip_forward, value: "1", owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
@@ -64,11 +72,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: sysctls
+      op: change
+      name: net.ipv4.ip_forward
+      before: {value: "0"}
+      after: {value: "1"}
+      why: differs
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

@@ -38,16 +38,22 @@ before:
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: public, table: 90, unreachable_default: true, state: down}
 after:
   description: The same as they are now, or would be in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: public, table: 90, unreachable_default: true, state: up}
 gathered:
   description: All objects, with C(owned) telling whether each is ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
+  sample:
+    - {name: public, table: 90, unreachable_default: true, state: up, owned: true}
 changes:
   description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
@@ -65,11 +71,19 @@ done:
   returned: on failure half way
   type: list
   elements: dict
+  sample: []
 not_done:
   description: Changes that had not been completed when the kernel refused a step.
   returned: on failure half way
   type: list
   elements: dict
+  sample:
+    - kind: vrfs
+      op: change
+      name: public
+      before: {state: down}
+      after: {state: up}
+      why: differs
 mistakes:
   description: What is wrong with O(config), each with its place.
   returned: when O(config) is refused

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..intent.containers import NAME
 from ..intent.model import LENGTH, Container, ContainerNetwork, Hypervisor, Intent, Leaf, Part, Router
 from ..intent.peering import is_meshed, names, place, remote, with_leaves
+from ..resolve.containers import manages
 from ..resolve.index import Index
 from ..resolve.links import vlan_interface
 from .ping import ping
@@ -83,6 +84,8 @@ def _ping(family: str, source: str | None, target, to_name: str, title: str, rep
 def _from_host(home: Home) -> list[dict]:
     """The host reaches its containers by its own link among theirs, and not without one."""
     name, reaches = home.container.name, home.part.has_host_link
+    if not reaches and home.part.whose != "host" and manages(home.hypervisor, home.part):
+        return []  # nothing keeps the host's packets from its router, which may send them back to the container
     verb = "reaches" if reaches else "does not reach"
     return [
         _ping(family, None, address, name, f"{home.hypervisor.name} itself {verb} its container {name}", reaches)
@@ -119,44 +122,52 @@ def _routes(intent: Intent, found: Index, node: Router, other: Hypervisor) -> li
     for part in other.parts.values():
         network = intent.container_networks[part.network]
         for family, prefix in part.prefix.items():
-            ways = _ways(intent, found, node, other, network.vrf, family)
+            ways = _ways(intent, node, other, network.vrf, family)
             if not ways or part.announce == "none":
                 continue
             table = intent.vrfs[network.vrf].table
             if part.announce == "subnet":
-                wanted.append(route(family, table, str(prefix), ways, f"{part.network} on {other.name}"))
-                continue
-            for container in part.containers[:ROUTES]:
-                address = f"{container.address[family]}/{LENGTH[family]}"
-                wanted.append(route(family, table, address, ways, container.name))
+                to = {str(prefix): f"{part.network} on {other.name}"}
+            else:
+                to = {f"{one.address[family]}/{LENGTH[family]}": one.name for one in part.containers[:ROUTES]}
+            is_by_ospfv3 = intent.ospf and family == "ipv6" and _is_far(intent, node, other)
+            interfaces = _interfaces(intent, node, network.vrf, ways) if is_by_ospfv3 else []
+            wanted += [route(family, table, place, ways, whose, interfaces) for place, whose in to.items()]
     return wanted
 
 
-def _ways(intent: Intent, found: Index, node: Router, other: Hypervisor, vrf: str, family: str) -> list[str]:
-    """The next hops of NODE towards OTHER: OTHER itself, the router between them, or a leaf that both speak to."""
-    is_host = isinstance(node, Hypervisor)
-    speaks = is_host and (is_meshed(intent) or names(node, other) or names(other, node))
+def _ways(intent: Intent, node: Router, other: Hypervisor, vrf: str, family: str) -> list[str]:
+    """The next hops of NODE towards OTHER: OTHER itself, the router between them, or leaves."""
+    speaks = isinstance(node, Hypervisor) and (is_meshed(intent) or names(node, other) or names(other, node))
     if speaks and (vrf, family) in remote(node, other):
         gateway = intent.fabrics[place(node, vrf, family)].networks[vrf].gateway[family]
         return [str(gateway)]
     if speaks or intent.uses_reflectors or _leaf_speaks(intent, node, other):
         return next_hops(node, other, vrf, family)
+    leaves = intent.leaves.values()
+    far = [leaf for leaf in leaves if _leaf_speaks(intent, leaf, other) and next_hops(leaf, other, vrf, family)]
     if isinstance(node, Leaf):
-        return _by_other_leaves(intent, node, other, vrf, family)
-    ways = []
-    for leaf in intent.leaves.values():
-        if _leaf_speaks(intent, leaf, node) and _leaf_speaks(intent, leaf, other) and leaf.asn != node.asn:
-            ways += next_hops(node, leaf, vrf, family)
-    return ways
+        near = [leaf for leaf in far if leaf is not node and leaf.asn == node.asn]
+    else:
+        # A leaf passes on what it has heard from OTHER, or from a leaf of its own AS.
+        told = {leaf.asn for leaf in far} - {node.asn}
+        near = [leaf for leaf in leaves if leaf.asn in told and _leaf_speaks(intent, leaf, node)]
+    return [way for leaf in near for way in next_hops(node, leaf, vrf, family)]
 
 
-def _by_other_leaves(intent: Intent, node: Leaf, other: Hypervisor, vrf: str, family: str) -> list[str]:
-    """From a leaf that OTHER is not attached to: by those of its neighbours that it is."""
-    ways = []
-    for leaf in intent.leaves.values():
-        if leaf is not node and leaf.asn == node.asn and _leaf_speaks(intent, leaf, other):
-            ways += next_hops(node, leaf, vrf, family)
-    return ways
+def _is_far(intent: Intent, node: Router, other: Hypervisor) -> bool:
+    """Whether NODE is a leaf that OTHER is not attached to."""
+    return isinstance(node, Leaf) and not _leaf_speaks(intent, node, other)
+
+
+def _interfaces(intent: Intent, node: Router, vrf: str, ways: list[str]) -> list[str]:
+    """The interfaces of NODE to the networks of these next hops: OSPFv3 knows neighbours by link-local addresses."""
+    return [
+        vlan_interface(intent, uplink, vrf)
+        for fabric, uplink in node.uplinks.items()
+        if vrf in intent.fabrics[fabric].networks
+        and any(way in intent.fabrics[fabric].networks[vrf].prefix.get("ipv6", ()) for way in ways)
+    ]
 
 
 def _leaf_speaks(intent: Intent, leaf: Router, host: Router) -> bool:

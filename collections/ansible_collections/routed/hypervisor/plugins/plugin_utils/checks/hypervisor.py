@@ -62,7 +62,7 @@ def _own_guests(intent: Intent, node: Hypervisor) -> list[dict]:
                         "table": where,
                         "prefix": prefix,
                         "nexthops": [],
-                        "interface": guest.port,
+                        "interfaces": [guest.port],
                     }
                 )
             found.append(ping(family, address, guest.name, f"{node.name} itself reaches its guest {guest.name}"))

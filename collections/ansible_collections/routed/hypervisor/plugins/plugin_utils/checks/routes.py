@@ -19,10 +19,16 @@ def next_hops(node, other, vrf: str, family: str) -> list[str]:
     return [str(uplink.address(vrf, family)) for uplink in shared if uplink.address(vrf, family)]
 
 
-def route(family: str, table: int, prefix: str, nexthops: list[str], whose: str) -> dict:
+def route(
+    family: str, table: int, prefix: str, nexthops: list[str], whose: str, interfaces: list[str] | None = None
+) -> dict:
+    """With INTERFACES only these are known of the ways, not the next hops."""
     ways = f"{len(nexthops)} next hops" if len(nexthops) > 1 else "its next hop"
+    if interfaces:
+        ways = f"its ways by {' and '.join(interfaces)}"
     title = f"the route to {whose} has {ways} in table {table} ({LABEL[family]})"
-    return {"kind": "route", "title": title, "family": family, "table": table, "prefix": prefix, "nexthops": nexthops}
+    check = {"kind": "route", "title": title, "family": family, "table": table, "prefix": prefix}
+    return {**check, "nexthops": [], "interfaces": interfaces} if interfaces else {**check, "nexthops": nexthops}
 
 
 def to_guest(node, place, vrf: str, table: int) -> list[dict]:

@@ -8,29 +8,52 @@ from __future__ import annotations
 from collections import Counter
 
 from .formats import is_nxos
-from .mistakes import Mistakes
-from .model import Intent, Leaf
+from .mistakes import Mistakes, render
+from .model import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
+from .peering import place, shared
 from .uniqueness import Once
 
 NAMES = "Vlan10, Ethernet1/44, port-channel7"
+# What NX-OS can be told, where an intent can say more.
+LONGEST_MTU = 9216
+BFD = {"interval_ms": (50, 999), "multiplier": (2, 50)}
 
 
 def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
     for leaf in intent.leaves.values():
         for family, given in leaf.loopback.items():
             addresses.give(given.address, (*leaf.path, "loopback", family))
+        _ports(leaf, mistakes)
         if leaf.platform == "bird":
             _bird(intent, leaf, mistakes)
         if leaf.platform == "nxos":
             _nxos(intent, leaf, mistakes)
         if leaf.platform != "bird":
             _loopback(intent, leaf, mistakes)
+    if intent.ospf:
+        _with_ospf(intent, mistakes)
+    else:
+        _without_ospf(intent, mistakes)
+
+
+def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
+    """No interface twice, whatever it is called on Linux."""
+    used = {uplink.interface: (*leaf.path, "fabrics", fabric) for fabric, uplink in leaf.uplinks.items()}
+    if leaf.platform != "nxos" and leaf.loopback and LOOPBACK in used:
+        mistakes.add((*used[LOOPBACK], "interface"), f"{LOOPBACK} has the addresses of the loopback", "another name")
+    for fabric, ports in leaf.ports.items():
+        for position, port in enumerate(ports):
+            path = (*leaf.path, "fabrics", fabric, "ports", position)
+            first = used.setdefault(port if leaf.platform == "nxos" else port.replace("/", "-"), path)
+            if first != path:
+                mistakes.add(path, f"{port} is also given to {render(first)}", "a port is in one VLAN, or a router's")
 
 
 def _bird(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     path = (*leaf.path, "platform")
     # Otherwise hosts of one AS learn of each other from each other, or from reflectors.
-    hosts = Counter(node.asn for node in intent.hypervisors.values() if leaf.name in node.neighbors)
+    told = [other.name for other in intent.leaves.values() if other.asn == leaf.asn]
+    hosts = Counter(node.asn for node in intent.hypervisors.values() if any(name in node.neighbors for name in told))
     twins = next((asn for asn, count in hosts.items() if count > 1 and asn != leaf.asn), None)
     if intent.ospf:
         mistakes.add(path, "bird is not given OSPF here", "frr or nxos, or no ospf")
@@ -43,6 +66,10 @@ def _nxos(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     if intent.lab:
         wrong = "no lab node runs NX-OS"
         mistakes.add((*leaf.path, "platform"), wrong, "frr is configured from the same data; or remove lab")
+    for key, (least, most) in BFD.items() if intent.bfd else ():
+        if not least <= intent.bfd.get(key, least) <= most:
+            wrong = f"{intent.bfd[key]} is out of range on {leaf.name}, which runs NX-OS"
+            mistakes.add(("bgp", "bfd", key), wrong, f"{least} to {most}")
     for fabric, uplink in leaf.uplinks.items():
         path = (*leaf.path, "fabrics", fabric)
         if not is_nxos(uplink.interface):
@@ -52,12 +79,56 @@ def _nxos(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
                 mistakes.add((*path, "ports", position), f"NX-OS has no port called {port}", "Ethernet1/1")
         if leaf.ports.get(fabric) and not uplink.interface.startswith("Vlan"):
             mistakes.add((*path, "ports"), f"{uplink.interface} is a port itself", "a Vlan interface, or no ports")
+        for vrf in uplink.given:
+            if vrf in intent.vrfs and intent.vrfs[vrf].vlan is not None:
+                wrong = f"{leaf.name} has it on {uplink.interface}, and runs NX-OS, which gets no VLANs on interfaces"
+                mistakes.add(("vrfs", vrf, "vlan"), wrong, "no VLAN, and on switches an interface of its own")
+        if fabric in intent.fabrics and (intent.fabrics[fabric].mtu or 0) > LONGEST_MTU:
+            wrong = f"{intent.fabrics[fabric].mtu} is more than {leaf.name} can have, which runs NX-OS"
+            mistakes.add(("fabrics", fabric, "mtu"), wrong, f"up to {LONGEST_MTU}")
 
 
 def _loopback(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     """Where there are several ways to other leaves, a session by one network would end with that network."""
     others = [other for other in intent.leaves.values() if other is not leaf and other.asn == leaf.asn]
-    ways = {fabric for other in others for fabric in leaf.uplinks if fabric in other.uplinks}
-    if len(ways) > 1 and not leaf.loopback and leaf.path not in mistakes.touched:
-        wrong = f"missing, and there are several ways to other leaves ({', '.join(sorted(ways))})"
-        mistakes.add((*leaf.path, "loopback"), wrong, "an address of its own, by which sessions outlive one way")
+    common = {way for other in others for way in shared(leaf, other)}
+    for family in FAMILIES:
+        ways = sorted({fabric for fabric, vrf, one in common if (vrf, one) == (MAIN, family)})
+        if len(ways) > 1 and family not in leaf.loopback and leaf.path not in mistakes.touched:
+            path = (*leaf.path, "loopback", family) if leaf.loopback else (*leaf.path, "loopback")
+            wrong = f"missing, and there are several ways to other leaves ({', '.join(ways)})"
+            mistakes.add(path, wrong, "an address of its own, by which sessions outlive one way")
+
+
+def _with_ospf(intent: Intent, mistakes: Mistakes) -> None:
+    leaves = list(intent.leaves.values())
+    if not leaves and not any(len(path) == 1 for path in mistakes.found):
+        mistakes.add(("ospf",), "there are no leaves to speak it", "remove it, or define leaves")
+    for leaf in leaves[1:]:
+        if leaf.asn != leaves[0].asn:
+            wrong = f"{leaf.asn} is not that of {leaves[0].name} ({leaves[0].asn}), and leaves speak iBGP to each other"
+            mistakes.add((*leaf.path, "as"), wrong, "one AS for all leaves, or no ospf")
+
+
+def _without_ospf(intent: Intent, mistakes: Mistakes) -> None:
+    """Both ends of each session between leaves are then on a network of both. The first that is not is told."""
+    leaves = [leaf for leaf in intent.leaves.values() if leaf.path not in mistakes.touched]
+    for position, leaf in enumerate(leaves):
+        for other in leaves[position + 1 :] if ("fabrics",) not in mistakes.touched else ():
+            for vrf in intent.vrfs if leaf.asn == other.asn else ():
+                for family in FAMILIES:
+                    if not _meet(leaf, other, vrf, family):
+                        wrong = f"missing, and {leaf.name} and {other.name} speak to each other from other networks"
+                        right = "add it; or no loopbacks, and a fabric of both as the first of each"
+                        mistakes.add(("ospf",), wrong, right)
+                        return
+
+
+def _meet(one: Leaf, other: Leaf, vrf: str, family: str) -> bool:
+    ends = {place(one, vrf, family), place(other, vrf, family)}
+    if None in ends:
+        return True  # they have no session
+    if vrf == MAIN and family in one.loopback and family in other.loopback:
+        return False
+    both = {fabric for fabric, *network in shared(one, other) if network == [vrf, family]}
+    return ends <= both

@@ -17,6 +17,7 @@ FAMILIES = ("ipv4", "ipv6")
 LENGTH = {"ipv4": 32, "ipv6": 128}  # of a prefix that is one address
 MAIN = "main"  # the name that stands for the kernel's main table, where others are VRFs
 MAIN_TABLE = 254
+LOOPBACK = "loopback0"  # of a leaf
 Addresses = dict  # family -> netaddr.IPAddress
 
 
@@ -178,6 +179,22 @@ class Router:
     daemon: str = "bird"
     uplinks: dict[str, Uplink] = field(default_factory=dict)  # by fabric
 
+    @property
+    def own_loopbacks(self) -> list[dict[str, Given]]:
+        """Its addresses that are on no network, by family."""
+        return []
+
+    @property
+    def addresses(self) -> list:
+        """All of its own: those on loopbacks first."""
+        networks = [given for uplink in self.uplinks.values() for given in uplink.given.values()]
+        return [one.address for given in (*self.own_loopbacks, *networks) for one in given.values()]
+
+    @property
+    def bgp_id(self) -> str | None:
+        """The router id: the one given, else a loopback, else the first IPv4 address."""
+        return self.router_id or next((str(address) for address in self.addresses if address.version == 4), None)
+
 
 @dataclass
 class Hypervisor(Router):
@@ -186,6 +203,10 @@ class Hypervisor(Router):
     guests: list[Guest] = field(default_factory=list)
     parts: dict[str, Part] = field(default_factory=dict)  # by container network
     neighbors: dict[str, Neighbor] = field(default_factory=dict)
+
+    @property
+    def own_loopbacks(self) -> list[dict[str, Given]]:
+        return list(self.loopbacks.values())
 
 
 @dataclass
@@ -201,6 +222,10 @@ class Leaf(Router):
     loopback: dict[str, Given] = field(default_factory=dict)  # by family
     maximum_prefix: int = 1000
     ports: dict[str, list[str]] = field(default_factory=dict)  # to hosts, by fabric
+
+    @property
+    def own_loopbacks(self) -> list[dict[str, Given]]:
+        return [self.loopback]
 
 
 @dataclass

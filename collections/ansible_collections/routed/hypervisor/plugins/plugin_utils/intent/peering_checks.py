@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 from .mistakes import Mistakes, did_you_mean, listed
-from .model import Hypervisor, Intent, Router
-from .peering import mesh, named, place, remote, shared
+from .model import Hypervisor, Intent, Leaf, Router
+from .peering import mesh, named, names, place, remote, shared
 
 
 def check(intent: Intent, mistakes: Mistakes) -> None:
     for node in intent.routers:
         if node.daemon == "gobgp":
             _gobgp(intent, node, mistakes)
+    owners = {address: router for router in intent.routers for address in router.addresses}
     for node in intent.hypervisors.values():
-        _neighbors(intent, node, mistakes)
+        _neighbors(intent, node, owners, mistakes)
         if intent.uses_reflectors and node.asn != intent.asn:
             wrong = f"{node.asn} is not bgp.as, and reflectors are for one autonomous system"
             mistakes.add((*node.path, "as"), wrong, "remove it, or choose another bgp.peering")
+        _told_by_nobody(intent, node, mistakes)
     members = mesh(intent)
     for position, node in enumerate(members):
         for other in members[position + 1 :]:
@@ -35,7 +37,7 @@ def _gobgp(intent: Intent, node: Router, mistakes: Mistakes) -> None:
         mistakes.add(path, f"gobgp has no {' and no '.join(sorted(lacks))}", "use bird, which has, or remove these")
 
 
-def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
+def _neighbors(intent: Intent, node: Hypervisor, owners: dict, mistakes: Mistakes) -> None:
     if node.neighbors and intent.peering != "configured":
         right = "remove them, or set bgp.peering: configured"
         mistakes.add((*node.path, "neighbors"), f"bgp.peering is {intent.peering}", right)
@@ -46,7 +48,7 @@ def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
             if not any(given.get(family) for uplink in node.uplinks.values() for given in uplink.given.values()):
                 wrong = f"{node.name} has no {family.replace('ip', 'IP')} address to speak to {neighbor.address} from"
                 mistakes.add((*neighbor.path, "address"), wrong)
-            _not_one_of_ours(intent, neighbor, mistakes)
+            _not_one_of_ours(neighbor, owners.get(neighbor.address), mistakes)
         elif intent.router(neighbor.name) in (None, node):
             routers = [router.name for router in intent.routers]
             close = did_you_mean(neighbor.name, routers)
@@ -58,17 +60,30 @@ def _neighbors(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
             _routed(intent, node, other, mistakes)
 
 
-def _not_one_of_ours(intent: Intent, neighbor, mistakes: Mistakes) -> None:
+def _not_one_of_ours(neighbor, owner: Router | None, mistakes: Mistakes) -> None:
     """A router of this file is a neighbor by its name; its AS is known, and it is told of the session, too."""
-    for router in intent.routers:
-        for uplink in router.uplinks.values():
-            for given in uplink.given.values():
-                if any(one.address == neighbor.address for one in given.values()):
-                    wrong = f"{neighbor.address} is {router.name}'s"
-                    if neighbor.asn != router.asn:
-                        wrong += f", of AS {router.asn} and not {neighbor.asn}"
-                    mistakes.add((*neighbor.path, "address"), wrong, f"write {router.name}: {{}}")
-                    return
+    if owner is not None:
+        wrong = f"{neighbor.address} is {owner.name}'s"
+        if neighbor.asn != owner.asn:
+            wrong += f", of AS {owner.asn} and not {neighbor.asn}"
+        mistakes.add((*neighbor.path, "address"), wrong, f"write {owner.name}: {{}}")
+
+
+def _told_by_nobody(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
+    """What a leaf hears from a host of its own AS it tells no other router of that AS (RFC 4271, section 9.2): all of
+    them must hear it from the host."""
+    is_configured = intent.peering == "configured"
+    near = [leaf for leaf in intent.leaves.values() if (names(node, leaf) if is_configured else shared(node, leaf))]
+    same = next((leaf for leaf in near if leaf.asn == node.asn), None)
+    if same is None:
+        return
+    others: list[Router] = [leaf for leaf in intent.leaves.values() if leaf not in near]
+    if is_configured:
+        others += [host for host in intent.hypervisors.values() if not names(node, host) and not names(host, node)]
+    untold = next((other for other in others if other.asn == node.asn and other is not node), None)
+    if untold is not None:
+        wrong = f"{node.asn} is {same.name}'s, which then tells {untold.name} nothing of {node.name} (iBGP)"
+        mistakes.add((*node.path, "as"), wrong, f"another AS than {same.asn}")
 
 
 def _routed(intent: Intent, node: Router, other: Router, mistakes: Mistakes) -> None:
@@ -80,6 +95,11 @@ def _routed(intent: Intent, node: Router, other: Router, mistakes: Mistakes) -> 
     if not shared(node, other) and not between:
         wrong = f"has no VRF and family in common with {other.name}"
         mistakes.add(path, wrong, "BGP needs an address on both in one VRF and family")
+    elif isinstance(other, Leaf) and not shared(node, other):
+        near = listed(leaf.name for leaf in intent.leaves.values() if shared(node, leaf))
+        wrong = f"{node.name} is on no network of {other.name}"
+        mistakes.add((*path, "neighbors", other.name), wrong, f"hosts speak to the leaves of their networks: {near}")
+        return
     for vrf, family in between:
         for one, far in ((node, other), (other, node)):
             fabric = place(one, vrf, family)

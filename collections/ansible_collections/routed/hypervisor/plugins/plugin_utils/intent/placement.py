@@ -163,12 +163,17 @@ class Placement:
                 given.path, self._said(given, f"is the network or broadcast address of {prefix}"), f"{hosts_of(prefix)}"
             )
         else:
-            self._give(given)
+            is_new = self._give(given)
+            if is_new and given.address == network.gateway.get(family) and router.path[0] == "hypervisors":
+                place = ("fabrics", fabric, "networks", network.vrf, f"gateway{family[-1]}")
+                self.mistakes.add(place, f"{given.address} is {router.name}'s own", "the address of a router there")
 
-    def _give(self, given: Given) -> None:
+    def _give(self, given: Given) -> bool:
+        """Whether nobody else has it."""
         first = self.addresses.first.setdefault(given.address, given.path)
         if first != given.path:
             self.mistakes.add(given.path, self._said(given, f"is also given to {render(first)}"), self.addresses.right)
+        return first == given.path
 
     def _guest(self, guest) -> None:
         segment = self.intent.segments.get(guest.segment)
@@ -223,10 +228,8 @@ class Placement:
             self.macs.give(guest.mac, (*guest.path, "mac"))
 
     def _router_id(self, router: Router) -> None:
-        has_ipv4 = any("ipv4" in given for uplink in router.uplinks.values() for given in uplink.given.values())
-        has_ipv4 = has_ipv4 or any("ipv4" in given for given in getattr(router, "loopbacks", {}).values())
         is_consequence = router.path in self.mistakes.touched or ("fabrics",) in self.mistakes.touched
-        if router.router_id is None and not has_ipv4 and not is_consequence:
+        if router.bgp_id is None and not is_consequence:
             self.mistakes.add(
                 (*router.path, "router_id"),
                 "missing, and there is no IPv4 address to take it from",

@@ -8,6 +8,7 @@ Everything goes through dictionaries or one sorted pass, so that the cost grows 
 
 from __future__ import annotations
 
+from ..libraries import netaddr
 from .formats import INTERFACE_LENGTH
 from .mistakes import Mistakes, Path, render
 from .model import MAIN, MAIN_TABLE, Intent, Part, Router
@@ -87,6 +88,11 @@ def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
     router_ids = Once(mistakes, "router id ", "each router needs its own")
     for node in routers:
         router_ids.give(node.router_id, (*node.path, "router_id"))
+    for node in routers:
+        given = router_ids.first.get(node.bgp_id)
+        if node.router_id is None and given is not None:
+            wrong = f"{node.bgp_id} is {node.name}'s router id, as an address of its own"
+            mistakes.add(given, wrong, router_ids.right)
 
 
 def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
@@ -207,6 +213,25 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
             )
 
     _each_overlap([*prefixes, *hosts], report_foreign)
+    _leaf_loopbacks(intent, mistakes, prefixes)
+
+
+def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[tuple]) -> None:
+    """Leaves' loopbacks are on no network; they may be among those that hypervisors' are taken from."""
+    networks = [item for item in prefixes if item[1][0] != "loopbacks"]
+    given = {
+        one.address: (netaddr.IPNetwork(one.address), (*leaf.path, "loopback", family), MAIN)
+        for leaf in intent.leaves.values()
+        for family, one in leaf.loopback.items()
+    }
+
+    def report(one: tuple, other: tuple) -> None:
+        (leaf, network) = (one, other) if one[1][0] == "leaves" else (other, one)
+        if network[1][0] != "leaves" and leaf[1][0] == "leaves":
+            wrong = f"{leaf[0].ip} is in {render(network[1])} ({network[0]})"
+            mistakes.add(leaf[1], wrong, "an address outside all networks")
+
+    _each_overlap([*networks, *given.values()], report)
 
 
 def _each_overlap(prefixes: list[tuple], report) -> None:

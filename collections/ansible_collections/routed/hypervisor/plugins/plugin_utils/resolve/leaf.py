@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from ..intent.model import LENGTH, Intent, Leaf
+from ..intent.model import LENGTH, LOOPBACK, Intent, Leaf
 from .index import Index
 from .leaf_data import leaf_data
 from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, vrfs_of
-from .sessions import LOOPBACK, daemon, sessions, table_name
+from .sessions import daemon, sessions, table_name
 
 SYSCTLS = {"net.ipv6.conf.all.forwarding": "1", **ROUTER_SYSCTLS}
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ..intent.model import FAMILIES, LENGTH, MAIN, Intent, Leaf
+from ..intent.model import FAMILIES, LENGTH, LOOPBACK, MAIN, Intent, Leaf
 from .index import Index
 from .links import vlan_interface
-from .sessions import LOOPBACK, router_id
 
 MAXIMUM_PATHS = 8
 TIMERS = {"keepalive_s": 3, "hold_s": 9}
+# Another way is found before a session between loopbacks gives up, which is 6 s after the way went dead.
+OSPF_TIMERS = {"hello_s": 1, "dead_s": 4}
 CONTAINERS = "CONTAINERS"  # the policy that admits what hosts may announce, and nothing else
 
 
@@ -22,7 +23,7 @@ def leaf_data(intent: Intent, found: Index, node: Leaf, sessions: list[dict]) ->
         "hostname": node.name,
         "platform": node.platform,
         "as": node.asn,
-        "router_id": router_id(node),
+        "router_id": node.bgp_id,
         "bfd": dict(intent.bfd) if intent.bfd and any(session["bfd"] for session in sessions) else None,
         "vrfs": [{"name": vrf} for vrf in _vrfs(intent, node) if vrf != MAIN],
         "vlans": _vlans(intent, node),
@@ -54,8 +55,9 @@ def _vlan(interface: str) -> int | None:
 
 
 def _vlans(intent: Intent, node: Leaf) -> list[dict]:
+    """VLAN 1 is not among them: every switch has it, and refuses to call it by a name."""
     numbers = {_vlan(uplink.interface): fabric for fabric, uplink in node.uplinks.items()}
-    return [{"id": number, "name": fabric} for number, fabric in sorted(numbers.items(), key=str) if number is not None]
+    return [{"id": number, "name": numbers[number]} for number in sorted(set(numbers) - {None, 1})]
 
 
 def _interfaces(intent: Intent, found: Index, node: Leaf) -> list[dict]:
@@ -102,7 +104,7 @@ def _ospf(intent: Intent, node: Leaf) -> dict | None:
         for family in FAMILIES
         if any(family in given for uplink in node.uplinks.values() for given in uplink.given.values())
     ]
-    return {**intent.ospf, "families": families, "password_key": None}
+    return {**intent.ospf, "families": families, "timers": dict(OSPF_TIMERS), "password_key": None}
 
 
 def _neighbors(intent: Intent, node: Leaf, sessions: list[dict]) -> list[dict]:

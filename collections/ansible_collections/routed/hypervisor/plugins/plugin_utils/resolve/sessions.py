@@ -6,12 +6,11 @@ between two routers are routed, per VRF) and family."""
 
 from __future__ import annotations
 
-from ..intent.model import FAMILIES, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
+from ..intent.model import FAMILIES, LOOPBACK, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
 from ..intent.peering import mesh, named, passes_on, place, remote, shared, with_leaves
 from .index import Index
 from .links import vlan_interface
 
-LOOPBACK = "loopback0"  # of a leaf
 MULTIHOP = 64  # hops that packets of a session may take where routers are not on one network
 # For so long others keep the routes of a GoBGP that restarts; also those of one that is gone for good, unnoticed.
 GRACEFUL_RESTART_S = 30
@@ -25,19 +24,6 @@ def table_name(vrf: str | None, family: str) -> str:
 def identifier(name: str) -> str:
     """NAME as BIRD wants names. Names have no underscore, so two names never become one."""
     return name.replace("-", "_")
-
-
-def router_id(node: Router) -> str:
-    """The one given, else a loopback, else the first IPv4 address."""
-    if node.router_id:
-        return node.router_id
-    loopbacks = [given["ipv4"].address for given in getattr(node, "loopbacks", {}).values() if "ipv4" in given]
-    if isinstance(node, Leaf) and "ipv4" in node.loopback:
-        loopbacks.append(node.loopback["ipv4"].address)
-    uplinks = [
-        given["ipv4"].address for uplink in node.uplinks.values() for given in uplink.given.values() if "ipv4" in given
-    ]
-    return str((loopbacks + uplinks)[0])
 
 
 def sessions(intent: Intent, found: Index, node: Router) -> list[dict]:
@@ -186,7 +172,7 @@ def _foreign(intent: Intent, node: Router, neighbor) -> dict:
 
 def cluster_id(node: Reflector, vrf: str) -> str:
     """The reflector's own address in the VRF; where it has no IPv4 there, its router id."""
-    return str(node.uplinks[node.fabric].address(vrf, "ipv4") or router_id(node))
+    return str(node.uplinks[node.fabric].address(vrf, "ipv4") or node.bgp_id)
 
 
 def daemon(intent: Intent, node: Router, vrfs: list[str], tables: list[dict], found: list[dict]) -> dict:
@@ -199,19 +185,22 @@ def daemon(intent: Intent, node: Router, vrfs: list[str], tables: list[dict], fo
 
 def bird(intent: Intent, node: Router, vrfs: list[dict], tables: list[dict], found: list[dict]) -> dict:
     bfd = {"bfd": dict(intent.bfd)} if intent.bfd and found else {}
-    return {"router_id": router_id(node), **bfd, "vrfs": vrfs, "tables": tables, "sessions": found}
+    return {"router_id": node.bgp_id, **bfd, "vrfs": vrfs, "tables": tables, "sessions": found}
 
 
 def _gobgp(intent: Intent, node: Router, vrfs: list[str], found: list[dict]) -> dict:
-    """One GoBGP a VRF: each has a single table of routes, in which VRFs would mix."""
+    """One GoBGP a VRF: each has a single table of routes, in which VRFs would mix.
+
+    Where nobody is spoken to (any more) they stay: what was announced and learned has to go.
+    """
     instances = []
     for vrf in vrfs:
         own = [session for session in found if session["vrf"] == intent.vrfs[vrf].device]
         addresses = list(dict.fromkeys(session["local_address"] for session in own))
-        if own:
+        if own or not found:
             instances.append({"name": vrf, "vrf": intent.vrfs[vrf].device, "listen": addresses, "sessions": own})
     return {
-        "router_id": router_id(node),
+        "router_id": node.bgp_id,
         "as": node.asn,
         "multipath": True,
         "graceful_restart_s": GRACEFUL_RESTART_S,

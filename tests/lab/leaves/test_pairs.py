@@ -1,0 +1,132 @@
+"""Hosts on two leaves: the load is shared in both families, and one leaf may die."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import signal
+import time
+
+import pytest
+from conftest import NOT_VERIFIED, STATE, until
+
+# host1's and leaf4's ways to web2 and web1, in both families
+WAYS = {
+    ("host1", "web2", "4"): {"10.1.1.254", "10.1.2.254"},
+    ("host1", "web2", "6"): {"2001:db8:1:1::fe", "2001:db8:1:2::fe"},
+    ("host2", "web1", "4"): {"10.2.1.254", "10.2.2.254"},
+    ("host2", "web1", "6"): {"2001:db8:2:1::fe", "2001:db8:2:2::fe"},
+}
+DAEMONS = "zebra|bgpd|ospfd|ospf6d|staticd|bfdd"
+HOME = {"web1": "host1", "web3": "host1", "web2": "host2", "web4": "host2"}
+
+
+@pytest.fixture(scope="module")
+def lab(bring_up):
+    made = bring_up("pairs_test", "contiv_leaf_ha", *NOT_VERIFIED)
+    yield made
+    made.play(playbook="playbooks/down.yml")
+
+
+def address_of(lab, container, family):
+    found = lab.json(
+        HOME[container], f"-{family}", "-n", container, "address", "show", "dev", "eth0", "scope", "global"
+    )
+    return found[0]["addr_info"][0]["local"]
+
+
+def ways(lab, node, container, family):
+    found = lab.json(node, f"-{family}", "route", "show", address_of(lab, container, family))
+    return {hop["gateway"] for route in found for hop in route.get("nexthops", [route]) if "gateway" in hop}
+
+
+def shared(lab):
+    return all(ways(lab, *where) == expected for where, expected in WAYS.items())
+
+
+def paths(lab, leaf, container, family):
+    """The next hops of all paths that share the load, as BGP has them."""
+    prefix = f"{address_of(lab, container, family)}/{32 if family == '4' else 128}"
+    said = json.loads(lab.run(leaf, "vtysh", "-c", f"show bgp ipv{family} unicast {prefix} json"))
+    used = [path for path in said.get("paths", []) if path.get("multipath") or path.get("bestpath", {}).get("overall")]
+    return {hop["ip"] for path in used for hop in path["nexthops"] if hop.get("scope") != "link-local"}
+
+
+def pinged(lab, action, count=400):
+    """What pings every 50 ms between containers of both hosts lose while ACTION is done: {family: [lost of each]}.
+
+    Each flow takes one of the ways, by its addresses: some hit the leaf that dies, and some do not.
+    """
+    running = []
+    for family, source, target in itertools.product("46", ("web1", "web3"), ("web2", "web4")):
+        argv = ["ip", "netns", "exec", source, "ping", f"-{family}", "-n", "-i", "0.05", "-c", str(count), "-W", "1"]
+        running.append((family, lab.spawn("host1", *argv, address_of(lab, target, family))))
+    time.sleep(2)
+    action()
+    lost = {"4": [], "6": []}
+    for family, process in running:
+        output, _ = process.communicate(timeout=120)
+        sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", output).groups())
+        lost[family].append(sent - received)
+    return lost
+
+
+def kill(lab, leaf):
+    """The whole leaf, as if its power were cut: its first process takes everything in it along, its cables too."""
+    os.kill(int((STATE / lab.name / "nodes" / f"{leaf}.pid").read_text()), signal.SIGKILL)
+
+
+def told(lost):
+    return ", ".join(f"IPv{family} {' '.join(map(str, counts))} of 400 each" for family, counts in lost.items())
+
+
+def test_the_load_is_shared_by_hosts_and_by_far_leaves(lab):
+    until(lambda: shared(lab), 30, "two ways everywhere")
+    for family, expected in (("4", {"10.2.1.2", "10.2.2.2"}), ("6", {"2001:db8:2:1::2", "2001:db8:2:2::2"})):
+        assert paths(lab, "leaf1", "web2", family) == expected
+
+
+def test_the_end_of_a_leafs_daemons_costs_nothing(lab):
+    """Its kernel forwards on, while hosts and leaves turn to the other one."""
+    script = f"pkill -9 -x watchfrr; pkill -9 -x '{DAEMONS}'"
+    lost = pinged(lab, lambda: lab.run("leaf1", "sh", "-c", script))
+    print(f"daemons of leaf1 killed: packets lost, one every 50 ms: {told(lost)}")
+    until(lambda: ways(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
+    assert max(lost["4"] + lost["6"]) <= 5, told(lost)
+    lab.run("leaf1", "service", "frr", "start")
+    until(lambda: shared(lab), 60, "two ways everywhere")
+
+
+def test_a_loopback_goes_down_and_comes_up(lab):
+    """The leaf's sessions with other leaves end; its hosts are reached by the other leaf."""
+    lab.run("leaf1", "ip", "link", "set", "loopback0", "down")
+    until(lambda: paths(lab, "leaf3", "web1", "4") == {"10.1.2.1"}, 60, "leaf3 leaving leaf1")
+    assert "3 received" in lab.run(
+        "host2", "ip", "netns", "exec", "web2", "ping", "-c", "3", "-i", "0.2", address_of(lab, "web1", "4")
+    )
+    run = lab.play("--tags", "network", "--limit", "leaf1")  # IPv6 addresses went with the link
+    assert run.code == 0 and run.changed == {("leaf1", "network")}, run.output
+    until(lambda: paths(lab, "leaf3", "web1", "4") == {"10.1.1.1", "10.1.2.1"}, 60, "leaf3 coming back to leaf1")
+    until(lambda: paths(lab, "leaf3", "web1", "6") == {"2001:db8:1:1::1", "2001:db8:1:2::1"}, 60, "in IPv6, too")
+
+
+@pytest.mark.parametrize("daemon", ["gobgp", "bird"])
+def test_a_leaf_is_killed(lab, daemon):
+    """GoBGP notices a dead leaf after its hold time of 9 s; BIRD's BFD takes 0.9 s. A run makes the leaf again."""
+    if daemon == "bird":
+        bfd = "daemon: bird\n  bfd: {interval_ms: 300, multiplier: 3}"
+        lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", bfd))
+        run = lab.play(*NOT_VERIFIED)  # the host has the routes to its containers now, no longer the routing manager
+        assert run.code == 0, run.output
+    until(lambda: shared(lab), 60, "two ways everywhere")
+    time.sleep(3)
+    lost = pinged(lab, lambda: kill(lab, "leaf1"))
+    print(f"leaf1 killed, hosts with {daemon}: packets lost, one every 50 ms: {told(lost)}")
+    until(lambda: ways(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
+    # A busy machine may take twice as long.
+    assert 0 < max(lost["4"] + lost["6"]) <= {"gobgp": 360, "bird": 60}[daemon], told(lost)
+    run = lab.play(*NOT_VERIFIED)
+    assert run.code == 0, run.output
+    until(lambda: shared(lab), 60, "two ways everywhere")

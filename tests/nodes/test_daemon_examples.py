@@ -1,0 +1,56 @@
+"""The examples in the documentation of modules for daemons and labs: each does something, and once."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from daemon_node import Node
+from examples import tasks
+
+NDPPD = "# Managed by Routed Hypervisor\nproxy vm1 {\n  rule 2001:db8:cb00:7100::/64 {\n    auto\n  }\n}\n"
+VARIABLES = {"bgp_passwords": {"public": "a secret"}, "lookup": lambda _plugin, _file: NDPPD}
+
+
+@pytest.fixture
+def node(run_module, lab_image):
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to make a node")
+    with Node(run_module, lab_image) as made:
+        made.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "far-vm1")
+        yield made
+
+
+def once(run, task):
+    sentence, module, given = task
+    first, again = run(module, **given), run(module, **given)
+    assert not first.get("failed"), f"{sentence}: {first['msg']}"
+    assert first["changed"], sentence
+    assert not again.get("failed") and not again["changed"], f"{sentence}, again: {again}"
+
+
+@pytest.mark.parametrize("module", ["daemon", "ndppd"])
+def test_an_example_of_a_daemon_does_something_once(node, module):
+    for task in tasks(module, **VARIABLES):
+        once(node.module, task)
+
+
+def test_examples_that_ask_are_answered(node):
+    [(_sentence, _module, bgp)] = tasks("bgp_info")
+    asked = node.module("bgp_info", **bgp)
+    assert (asked["sessions"], asked["routes"], asked["changed"]) == ([], [], False)
+    node.run("ip", "link", "set", "lo", "up")
+    [(_sentence, _module, checks)] = tasks("checks")
+    [result] = node.module("checks", **checks)["results"]
+    assert result["passed"], result
+
+
+def test_the_examples_of_a_lab_make_it_and_take_it_down(lab, run_module):
+    replaced = {"example": lab.name, "/var/cache/images/bookworm": lab.image}
+    up, down = tasks("lab_nodes", instead=replaced, inventory_dir=lab.owner)
+    once(run_module, up)
+    [plug] = tasks("lab_cables", instead=replaced)
+    once(run_module, plug)
+    assert lab.links("vm1")["eth0"]["mtu"] == 9000
+    once(run_module, down)
+    assert lab.processes() == {}

@@ -1,0 +1,225 @@
+"""What leaves are configured from and checked for, resolved from the two inventories that have them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from intent_samples import PROJECT
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_kernel as kernel
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+
+ONE, PAIRS = (
+    yaml.safe_load(Path(PROJECT, "inventories", name, "fabric.yml").read_text())
+    for name in ("contiv_leaf", "contiv_leaf_ha")
+)
+
+
+def resolved(data: dict) -> dict:
+    """The variables of all hosts."""
+    mistakes = Mistakes()
+    intent = check(copy.deepcopy(data), mistakes)
+    assert not mistakes, mistakes.lines()
+    return resolve(intent, owner="/somewhere").host_vars
+
+
+@pytest.fixture(scope="module")
+def one() -> dict:
+    return resolved(ONE)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> dict:
+    return resolved(PAIRS)
+
+
+def routes(host: dict, prefix: str) -> tuple[list[str], list[str]]:
+    """(next hops, interfaces) that a host is checked for."""
+    (found,) = [check for check in host["checks"] if check["kind"] == "route" and check["prefix"] == prefix]
+    return found["nexthops"], found.get("interfaces", [])
+
+
+def test_hosts_have_every_way_to_containers_elsewhere(one, pairs):
+    assert routes(one["contiv1"], "192.168.1.2/32") == (["50.1.1.2"], [])
+    assert routes(pairs["host1"], "192.168.1.2/32") == (["10.1.1.254", "10.1.2.254"], [])
+    assert routes(pairs["host1"], "2001:db8:192:1::2/128") == (["2001:db8:1:1::fe", "2001:db8:1:2::fe"], [])
+
+
+def test_leaves_have_every_way_to_containers_elsewhere(one, pairs):
+    assert routes(one["switch1"], "192.168.1.3/32") == (["50.1.1.1"], [])
+    assert routes(one["switch1"], "192.168.1.2/32") == (["80.1.1.2"], [])
+    assert routes(pairs["leaf1"], "192.168.1.3/32") == (["10.1.1.1"], [])
+    by_both_of_the_pair = ["10.80.1.3", "10.80.2.3", "10.80.1.4", "10.80.2.4"]
+    assert routes(pairs["leaf1"], "192.168.1.2/32") == (by_both_of_the_pair, [])
+    # Link-local neighbours, which nobody decides on: the interfaces are known.
+    assert routes(pairs["leaf1"], "2001:db8:192:1::2/128") == ([], ["Ethernet1-49", "Ethernet1-50"])
+
+
+def test_of_a_link_local_next_hop_the_interface_counts(monkeypatch):
+    hop = {"gateway": "fe80::1", "dev": "north"}
+    shown = [
+        {"dst": "2001:db8::1", "nexthops": [hop, {**hop, "gateway": "fe80::2"}, {**hop, "dev": "south"}]},
+        {"dst": "2001:db8::2", "gateway": "2001:db8:1::1", "dev": "north"},
+    ]
+    monkeypatch.setattr(kernel, "run_json", lambda argv: shown)
+    table = kernel.routes("ipv6", 254)
+    wanted = {"prefix": "2001:db8::1/128", "nexthops": [], "interfaces": ["north", "south"]}
+    assert kernel.check_route(wanted, table) == (True, "north, south")
+    assert not kernel.check_route({**wanted, "interfaces": ["north"]}, table)[0]
+    assert not kernel.check_route({**wanted, "nexthops": ["fe80::1"]}, table)[0]
+    assert kernel.check_route({"prefix": "2001:db8::2/128", "nexthops": ["2001:db8:1::1"]}, table)[0]
+
+
+def test_another_way_is_found_before_a_session_between_loopbacks_gives_up(pairs):
+    leaf = pairs["leaf1"]["leaf"]
+    for neighbor in leaf["bgp"]["neighbors"]:
+        timers = neighbor["timers"]
+        # The last sign of life may have come as long ago as the next one is due.
+        assert leaf["ospf"]["timers"]["dead_s"] < timers["hold_s"] - timers["keepalive_s"]
+
+
+def neighbors(host: dict) -> dict[tuple[str, str], dict]:
+    """Those of a leaf, by name and family."""
+    return {(one["name"].split("_")[0], one["family"]): one for one in host["leaf"]["bgp"]["neighbors"]}
+
+
+def edited(data: dict, change) -> dict:
+    data = copy.deepcopy(data)
+    change(data)
+    return resolved(data)
+
+
+def test_leaves_all_speak_to_each_other_and_to_their_hosts_in_both_families(pairs):
+    everyone = {"leaf1", "leaf2", "leaf3", "leaf4"}
+    for number, host in enumerate(("host1", "host1", "host2", "host2"), 1):
+        name = f"leaf{number}"
+        found = neighbors(pairs[name])
+        assert found.keys() == {(one, family) for one in everyone - {name} | {host} for family in ("ipv4", "ipv6")}
+        assert {one for (one, _family), facts in found.items() if facts["kind"] == "leaf"} == everyone - {name}
+
+
+def test_leaves_speak_by_loopbacks_and_keep_the_next_hop_which_ospf_leads_to(pairs):
+    leaf = pairs["leaf1"]["leaf"]
+    found = neighbors(pairs["leaf1"])["leaf3", "ipv6"]
+    assert (found["address"], found["local_address"]) == ("2001:db8:255::3", "2001:db8:255::1")
+    assert (found["update_source"], found["as"], found["next_hop_self"]) == ("loopback0", 500, False)
+    assert (found["multihop"], found["ttl_security"]) == (None, False)
+    areas = {one["name"]: one["ospf"] for one in leaf["interfaces"]}
+    assert areas == {
+        "loopback0": {"passive": True},
+        "Vlan11": {"passive": True},  # so its network, where next hops are, is known to all
+        "Ethernet1-49": {"passive": False},
+        "Ethernet1-50": {"passive": False},
+    }
+    assert leaf["ospf"]["families"] == ["ipv4", "ipv6"]
+
+
+def test_without_loopbacks_the_first_networks_are_the_ends_of_sessions(one):
+    found = neighbors(one["switch1"])["switch2", "ipv4"]
+    assert (found["local_address"], found["address"], found["update_source"]) == ("50.1.1.2", "60.1.1.4", "Vlan1")
+    backbone = one["switch1"]["leaf"]["interfaces"][-1]
+    assert (backbone["name"], backbone["ospf"]) == ("Ethernet1-44", {"passive": False, "network": "point-to-point"})
+
+
+def test_without_ospf_a_leaf_is_the_next_hop_itself():
+    def change(data):
+        del data["ospf"]
+        for leaf in data["leaves"].values():
+            leaf["fabrics"] = dict(sorted(leaf["fabrics"].items()))
+
+    leaf = edited(ONE, change)["switch1"]
+    found = neighbors(leaf)
+    assert found["switch2", "ipv4"]["next_hop_self"] and not found["contiv1", "ipv4"]["next_hop_self"]
+    assert (found["switch2", "ipv4"]["address"], found["switch2", "ipv4"]["update_source"]) == (
+        "80.1.1.2",
+        "Ethernet1-44",
+    )
+    assert leaf["leaf"]["ospf"] is None
+    assert all(interface["ospf"] is None for interface in leaf["leaf"]["interfaces"])
+
+
+def test_an_as_is_replaced_only_where_hosts_share_it(one):
+    assert neighbors(one["switch1"])["contiv1", "ipv4"]["as_override"]
+    assert not neighbors(one["switch1"])["switch2", "ipv4"]["as_override"]
+    different = edited(ONE, lambda data: data["hypervisors"]["contiv2"].update({"as": 65003}))
+    assert not neighbors(different["switch1"])["contiv1", "ipv4"]["as_override"]
+    assert not neighbors(different["switch2"])["contiv2", "ipv4"]["as_override"]
+
+
+def test_a_host_is_on_the_network_and_can_announce_only_so_much(one):
+    found = neighbors(one["switch1"])["contiv1", "ipv4"]
+    assert (found["kind"], found["update_source"], found["multihop"], found["ttl_security"]) == (
+        "host",
+        None,
+        None,
+        True,
+    )
+    assert found["maximum_prefix"] == 1000
+    assert neighbors(one["switch1"])["switch2", "ipv4"]["maximum_prefix"] is None
+    fewer = edited(ONE, lambda data: data["leaves"]["switch1"].update(maximum_prefix=20))
+    assert neighbors(fewer["switch1"])["contiv1", "ipv4"]["maximum_prefix"] == 20
+    assert neighbors(fewer["switch2"])["contiv2", "ipv4"]["maximum_prefix"] == 1000
+
+
+def test_ttl_security_can_be_left_out():
+    data = edited(ONE, lambda data: data["bgp"].update(ttl_security=False))
+    assert not neighbors(data["switch1"])["contiv1", "ipv4"]["ttl_security"]
+
+
+def test_only_containers_subnets_are_admitted_whichever_way(pairs):
+    for leaf in ("leaf1", "leaf2", "leaf3", "leaf4"):
+        made = pairs[leaf]["leaf"]
+        assert made["policies"] == [
+            {
+                "name": "CONTAINERS",
+                "permit": [
+                    {"prefix": "192.168.1.0/24", "family": "ipv4", "longest": 32},
+                    {"prefix": "2001:db8:192:1::/64", "family": "ipv6", "longest": 128},
+                ],
+            }
+        ]
+        assert {one[way] for one in made["bgp"]["neighbors"] for way in ("import", "export")} == {"CONTAINERS"}
+        assert made["bgp"]["redistribute"] == []
+
+
+def test_a_hosts_own_prefix_is_admitted_if_it_is_announced():
+    def own(data, announce):
+        data["container_networks"]["own"] = {"vrf": "main", "announce": announce}
+        data["hypervisors"]["contiv1"]["container_networks"]["own"] = {"ipv4": "10.9.1.0/24", "containers": {"c1": {}}}
+
+    told = edited(ONE, lambda data: own(data, "subnet"))["switch2"]["leaf"]["policies"][0]["permit"]
+    assert [entry["prefix"] for entry in told] == ["192.168.1.0/24", "10.9.1.0/24"]
+    silent = edited(ONE, lambda data: own(data, "none"))["switch2"]["leaf"]["policies"][0]["permit"]
+    assert [entry["prefix"] for entry in silent] == ["192.168.1.0/24"]
+
+
+def test_ports_are_in_the_vlan_of_their_interface_and_vlan_1_needs_no_definition(one, pairs):
+    assert pairs["leaf3"]["leaf"]["vlans"] == [{"id": 21, "name": "rack2a"}]
+    assert [(port["name"], port["vlan"]) for port in pairs["leaf3"]["leaf"]["ports"]] == [("Ethernet1/1", 21)]
+    assert one["switch1"]["leaf"]["vlans"] == []
+    assert [(port["name"], port["vlan"]) for port in one["switch1"]["leaf"]["ports"]] == [("Ethernet1/1", 1)]
+
+
+def test_bfd_guards_hosts_and_not_sessions_that_other_ways_carry_on():
+    def change(data):
+        data["bgp"] = {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 3}}
+
+    leaf = edited(PAIRS, change)["leaf1"]
+    assert leaf["leaf"]["bfd"] == {"interval_ms": 300, "multiplier": 3}
+    assert {name for (name, _family), one in neighbors(leaf).items() if one["bfd"]} == {"host1"}
+
+
+def test_a_switch_is_checked_by_no_module():
+    def change(data):
+        del data["lab"]
+        for leaf in data["leaves"].values():
+            leaf["platform"] = "nxos"
+
+    made = edited(PAIRS, change)
+    assert made["leaf1"]["checks"] == [] and "network" not in made["leaf1"]
+    assert made["host1"]["checks"] != []
