@@ -24,6 +24,7 @@ FILES = {
         "bird/bird.conf",
         "bird/secrets.conf",
         "ndppd/ndppd.conf",
+        "nftables/nftables.conf",
         "dnsmasq/dnsmasq.conf",
         "dnsmasq/dnsmasq.hosts",
         "radvd/radvd.conf",
@@ -106,6 +107,8 @@ PARSERS = [
     ("border", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
     ("hypervisor", "dnsmasq/dnsmasq.conf", ["dnsmasq", "--test", "-C", "/mnt/dnsmasq.conf"]),
     ("hypervisor", "radvd/radvd.conf", ["radvd", "-c", "-C", "/mnt/radvd.conf"]),
+    # nft asks the kernel: in a namespace of its own, with none of the machine's tables.
+    ("hypervisor", "nftables/nftables.conf", ["unshare", "--net", "nft", "--check", "--file", "/mnt/nftables.conf"]),
 ]
 
 
@@ -133,7 +136,7 @@ def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image
     keys = {session["password_key"] for session in values.get("bird", {}).get("sessions", [])}
     values["bgp_passwords"] = {key: "a password" for key in keys if key}
     texts = {}
-    for name in ("ndppd", "dnsmasq", "radvd", "bird"):
+    for name in ("ndppd", "dnsmasq", "nftables", "radvd", "bird"):
         if name in values:
             files = [file for file in FILES["hypervisor"] if file.startswith(f"{name}/")]
             texts.update({Path(file).name: render(file, values) for file in files})

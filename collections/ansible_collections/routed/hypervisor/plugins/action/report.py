@@ -41,11 +41,13 @@ class ActionModule(ActionBase):
 def summarise(results):
     """Counts the checks of all nodes; a node without results (not even none) is one check that did not pass."""
     lists = [node if isinstance(node, list) else [{"kind": "node", "passed": False}] for node in results.values()]
-    checks = [check for node in lists for check in node]
+    everything = [check for node in lists for check in node]
+    checks = [check for check in everything if not check.get("left_out")]
     return {
         "total": len(checks),
         "passed": sum(check["passed"] for check in checks),
         "kinds": dict(Counter(check["kind"] for check in checks if check["passed"])),
+        "left_out": dict(Counter(check["kind"] for check in everything if check.get("left_out"))),
         "nodes": len(results),
     }
 

@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_bird as bird
+from ansible_collections.routed.hypervisor.plugins.module_utils import _check_firewall as firewall
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_frr as frr
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_gobgp as gobgp
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_kernel as kernel
@@ -66,7 +67,7 @@ def check_bfd(check, now):
     return bird.check_bfd(check, now.bfd())
 
 
-# What is read from a snapshot: (check, snapshot) -> (passed, what was seen).
+# What is read from a snapshot: (check, snapshot) -> (passed, what was seen). Passed None: left out.
 STATE_CHECKS = {
     "bgp": check_bgp,
     "bfd": check_bfd,
@@ -74,6 +75,7 @@ STATE_CHECKS = {
     "rules": lambda check, now: kernel.check_rules(check),
     "route_source": lambda check, now: kernel.check_route_source(check),
     "container": lambda check, now: kernel.check_container(check),
+    "firewall": lambda check, now: firewall.check_firewall(check),
     "in_step": lambda check, now: gobgp.check_in_step(check),
     "lease": lambda check, now: kernel.check_assigned(check),
     "slaac": lambda check, now: kernel.check_assigned(check),
@@ -92,7 +94,7 @@ def expects_silence(check):
 
 
 def run_checks(checks, deadline_s):
-    """Returns a result a check, in the order given: {title, kind, passed, seen, seconds}.
+    """Returns a result a check, in the order given: {title, kind, passed, left_out, seen, seconds}.
 
     What must be true is tried again until it is, or until the time is over. What must *not* be reachable is tried
     after that, once: before the network is up everything is unreachable, which would prove nothing.
@@ -125,7 +127,9 @@ def _round(checks, pending, results, pool, start):
         results[index] = {
             "title": check["title"],
             "kind": check["kind"],
-            "passed": passed,
+            # What cannot be had here, and need not, is neither a success nor a failure.
+            "passed": passed is not False,
+            "left_out": passed is None,
             "seen": seen,
             "seconds": round(time.monotonic() - start, 2),
         }

@@ -15,7 +15,7 @@ description:
   - Runs the checks of one node, tries again until O(deadline) those that do not hold yet, and returns
     a result for each.
   - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(ping), C(traceroute),
-    C(arping)), not through the modules that made the state.
+    C(arping), C(nft)), not through the modules that made the state.
   - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
 attributes:
   check_mode:
@@ -37,7 +37,8 @@ options:
         C(frr) neighbor, vrf), C(route) (family, table, prefix, nexthops; interfaces where there are none, or only
         link-local ones), C(rules) (family, count), C(route_source) (to, source), C(ping) (family, to, source, expect,
         namespace), C(trace) (family, to, hops), C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac)
-        (interface, address), C(container) (namespace, interface, mode, flag, addresses, gateways), C(in_step).
+        (interface, address), C(container) (namespace, interface, mode, flag, addresses, gateways), C(firewall) (table,
+        required, hooks, sets, counters), C(in_step).
     type: list
     elements: dict
     required: true
@@ -68,6 +69,7 @@ results:
     - title: vm1 reaches vm3 (IPv4)
       kind: ping
       passed: true
+      left_out: false
       seen: reply
       seconds: 0.31
 """

@@ -19,8 +19,11 @@ KINDS = {
     "neighbor": "ARP and NDP answers",
     "route_source": "source addresses of the hypervisors' own traffic",
     "rules": "counts of routing rules",
+    "firewall": "firewalls of hypervisors complete",
     "spoof": "packets with forged sources stopped",
 }
+
+LEFT_OUT = {"firewall": "firewalls LEFT OUT: this kernel has no nftables of family inet (docs/firewall.md)"}
 
 
 def summary(playbook, stages, *, report, changed, failed, kernel):
@@ -35,6 +38,7 @@ def summary(playbook, stages, *, report, changed, failed, kernel):
         lines.append(f"{report['fabric']}: {verdict}, {report['passed']} of {report['total']} checks passed")
         counted = {**dict.fromkeys(KINDS, 0), **report["kinds"]}
         lines += [f"  {count:5d} {KINDS.get(kind, kind)}" for kind, count in counted.items() if count]
+        lines += [f"  {count:5d} {LEFT_OUT.get(kind, kind)}" for kind, count in report["left_out"].items()]
         lines.append(f"  every result is in {report['path']}")
     lines.append(f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {changed} changes:")
     lines += [f"  {seconds:7.1f} s  {name}" for name, seconds in stages]

@@ -9,7 +9,7 @@ from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Hypervisor, Inten
 from ..resolve.hypervisor import vrfs_on
 from ..resolve.index import Index
 from ..resolve.links import DEFAULT
-from . import containers, sessions
+from . import containers, firewall, sessions
 from .ping import ping
 from .routes import next_hops, route, to_guest
 from .sample import ROUTES, others
@@ -23,6 +23,7 @@ def checks(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> li
     return [
         *sessions.checks(resolved),
         *_rules(resolved),
+        *firewall.checks(node.name, resolved["nftables"]),
         *_own_guests(intent, node),
         *_remote_guests(intent, found, node),
         *_default_routes(intent, found, node),

@@ -44,6 +44,7 @@ def build(data: dict) -> Intent:
         add_path=bgp.get("add_path", True),
         ospf={"process": 1, "area": "0.0.0.0", **data["ospf"]} if "ospf" in data else None,
         lab=Lab(data["lab"].get("packages", [])) if "lab" in data else None,
+        firewall=data.get("firewall", True),
         vrfs={name: _vrf(name, vrf) for name, vrf in data.get("vrfs", {}).items()},
         fabrics={name: _fabric(name, fabric) for name, fabric in data.get("fabrics", {}).items()},
         loopbacks={

@@ -251,6 +251,7 @@ class Intent:
     add_path: bool
     ospf: dict | None
     lab: Lab | None
+    firewall: bool
     vrfs: dict[str, Vrf]
     fabrics: dict[str, Fabric]
     loopbacks: dict[str, Loopback]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
 from . import containers, services
+from .firewall import firewall
 from .index import Index
 from .links import (
     DEFAULT,
@@ -52,8 +53,10 @@ def segments_by_vrf(intent: Intent) -> dict[str, list[Segment]]:
 
 def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
     vrfs = vrfs_on(node, intent)
+    network = _network(intent, node, vrfs)
     made = {
-        "network": _network(intent, node, vrfs),
+        "network": network,
+        "nftables": firewall(intent, found, node, network),
         **daemon(intent, node, vrfs, _tables(intent, node, vrfs), sessions(intent, found, node)),
         **services.all_of(intent, node),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..intent.model import Border, Guest, Hypervisor, Intent, Leaf, Reflector
+from ..libraries import netaddr
 
 
 @dataclass
@@ -30,10 +31,11 @@ class Index:
     place: dict[str, Place] = field(default_factory=dict)  # by guest's name
     hypervisors: list[Hypervisor] = field(default_factory=list)
     position: dict[str, int] = field(default_factory=dict)  # of a hypervisor, by name
+    tenants: dict[tuple[str, str], list] = field(default_factory=dict)  # prefixes of guests by VRF and family, merged
 
 
 def index(intent: Intent) -> Index:
-    made = Index(hypervisors=list(intent.hypervisors.values()))
+    made = Index(hypervisors=list(intent.hypervisors.values()), tenants=_tenants(intent))
     for reflector in intent.reflectors.values():
         made.reflectors.setdefault(reflector.fabric, []).append(reflector)
     for node in (*intent.hypervisors.values(), *intent.borders.values()):
@@ -54,3 +56,23 @@ def index(intent: Intent) -> Index:
             made.place[guest.name] = Place(guest, hypervisor, len(places))
             places.append(made.place[guest.name])
     return made
+
+
+def _tenants(intent: Intent) -> dict[tuple[str, str], list]:
+    """Prefixes of all guests and containers by (VRF, family), merged. Of a fabric's own network only the containers'
+    addresses: routers are on it, too."""
+    made: dict[tuple[str, str], list] = {}
+    for segment in intent.segments.values():
+        for family, prefix in segment.prefix.items():
+            made.setdefault((segment.vrf, family), []).append(prefix)
+    for hypervisor in intent.hypervisors.values():
+        for part in hypervisor.parts.values():
+            vrf = intent.container_networks[part.network].vrf
+            if part.whose != "fabric":
+                for family, prefix in part.prefix.items():
+                    made.setdefault((vrf, family), []).append(prefix)
+                continue
+            for container in part.containers:
+                for family, address in container.address.items():
+                    made.setdefault((vrf, family), []).append(netaddr.IPNetwork(address))
+    return {key: netaddr.cidr_merge(prefixes) for key, prefixes in made.items()}

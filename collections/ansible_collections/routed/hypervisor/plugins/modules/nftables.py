@@ -1,0 +1,162 @@
+#!/usr/bin/python
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nftables
+short_description: One table of nftables, replaced as a whole
+version_added: 0.1.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Makes the kernel's table of family C(inet) what a text says, in one transaction, if it is anything else.
+    What somebody has changed in the table by hand is noticed. Other tables are never touched.
+  - The text is loaded in a network namespace of its own first, and checked by C(nft --check) where it is to be loaded.
+    What either refuses changes nothing.
+  - No file is written. As with VRFs and routes, what is configured is the running state of the kernel.
+  - Counters of the table begin at 0 whenever it is replaced.
+requirements:
+  - C(nft) (Debian package C(nftables)) and C(unshare) (C(util-linux)) on the managed host
+attributes:
+  check_mode:
+    support: full
+    description: Tells exactly what a run would do; nft is asked in check mode, too.
+  diff_mode:
+    support: full
+    description: Shows the table as nft lists it, before and after.
+  idempotent:
+    support: full
+    description: A second run changes nothing.
+options:
+  table:
+    description: Name of the table, whose family is C(inet).
+    type: str
+    required: true
+  text:
+    description:
+      - What C(nft --file) is given. It must replace the table by itself (C(add table), C(delete table), C(table)), and
+        have no other. Its first line must contain C(Managed by Routed Hypervisor).
+      - It should name interfaces with C(iifname), not C(iif), as these may not be there yet.
+    type: str
+  state:
+    description: V(absent) deletes the table.
+    type: str
+    choices: [present, absent]
+    default: present
+  required:
+    description:
+      - Whether a kernel without nftables of family C(inet) is an error. With V(false) it is a warning, and the table is
+        left out.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Drop what comes from a guest's port
+  routed.hypervisor.nftables:
+    table: example
+    text: |
+      # Managed by Routed Hypervisor
+      add table inet example
+      delete table inet example
+      table inet example {
+        chain input {
+          type filter hook input priority filter; policy accept;
+          meta sdifname "vm1" drop
+        }
+      }
+
+- name: Remove it
+  routed.hypervisor.nftables:
+    table: example
+    state: absent
+"""
+
+RETURN = r"""
+left_out:
+  description: Why there is no table although there should be one, or none.
+  type: str
+  returned: success
+  sample: "this kernel has no nftables of family inet (Error: Could not process rule: Operation not supported)"
+"""
+
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._nftables import MARK, NftablesError, Table, lacking
+from ansible_collections.routed.hypervisor.plugins.module_utils._service import PATH
+
+ENVIRONMENT = {"LC_ALL": "C", "PATH": PATH}
+
+
+def manage(module: AnsibleModule) -> dict:
+    name, text = module.params["table"], module.params["text"]
+
+    def run(argv):
+        return module.run_command(argv, environ_update=ENVIRONMENT)
+
+    if text is not None and MARK not in text.partition("\n")[0]:
+        raise NftablesError(f"the first line of the text does not say `{MARK}`")
+    table = Table(name, run)
+    if shutil.which("nft", path=PATH) is None:
+        if module.params["state"] == "absent":
+            return {"changed": False, "left_out": None}
+        raise NftablesError("nft is not installed: install the package nftables")
+    reason = lacking(run)
+    if reason is not None:
+        if module.params["state"] == "absent":
+            return {"changed": False, "left_out": None}
+        if module.params["required"]:
+            raise NftablesError(f"{reason}, so the table inet {name} cannot be loaded; nothing was changed")
+        module.warn(f"The table inet {name} of nftables is left out: {reason}. Guests are not kept from this host.")
+        return {"changed": False, "left_out": reason}
+    before, after = table.here(), None
+    if module.params["state"] == "absent":
+        if before is not None and not module.check_mode:
+            table.delete()
+    else:
+        # A file, not a pipe: nft may fail before it reads.
+        path = os.path.join(module.tmpdir, "nftables.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        after = table.meaning(path)
+        if before != after:
+            table.check(path)
+            if not module.check_mode:
+                table.load(path, after)
+    diff = {
+        "before": before or "",
+        "after": after or "",
+        "before_header": f"inet {name}",
+        "after_header": f"inet {name}",
+    }
+    return {"changed": before != after, "left_out": None, "diff": diff}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "table": {"type": "str", "required": True},
+            "text": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "required": {"type": "bool", "default": True},
+        },
+        required_if=[("state", "present", ["text"])],
+        supports_check_mode=True,
+    )
+    if not module.params["table"].replace("_", "").isalnum():
+        module.fail_json(msg=f"table: {module.params['table']!r} is not a name; letters, digits and _ only")
+    try:
+        result = manage(module)
+    except NftablesError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

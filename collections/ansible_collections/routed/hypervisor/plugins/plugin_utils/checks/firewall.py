@@ -1,0 +1,41 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true of the firewall of a hypervisor."""
+
+from __future__ import annotations
+
+from ..intent.model import FAMILIES, LENGTH
+from ..resolve.firewall import TABLE
+
+
+def checks(name: str, nftables: dict | None) -> list[dict]:
+    if nftables is None:
+        return []
+    sets = {"guest_ports": nftables["ports"]}
+    for family in FAMILIES:
+        for kind in ("sources", "tenants"):
+            sets[f"{kind}_{family}"] = [
+                f"{item['interface']} {_listed(item['prefix'], family)}" for item in nftables[kind][family]
+            ]
+        sets[f"gateways_{family}"] = nftables["gateways"][family]
+    hooks = ["prerouting", "input", "output"]
+    if nftables["vrfs"]:
+        sets["vrf_ports"] = [interface for vrf in nftables["vrfs"] for interface in vrf["interfaces"]]
+        hooks.append("forward")
+    return [
+        {
+            "kind": "firewall",
+            "title": f"the firewall of {name} is complete",
+            "table": TABLE,
+            "required": nftables["required"],
+            "hooks": hooks,
+            "sets": sets,
+            "counters": nftables["drops"],
+        }
+    ]
+
+
+def _listed(prefix: str, family: str) -> str:
+    """As nft lists it: an address without its length."""
+    return prefix.removesuffix(f"/{LENGTH[family]}")

@@ -1,0 +1,149 @@
+"""The hypervisor's table of nftables, by traffic: what gets through without it and with it, what is counted and logged.
+
+On Debian's own kernel in QEMU, since it must have VRFs and nftables of family inet. One machine for all tests; see
+scenario.py for who sends what to whom.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import ansible
+import jinja2
+import machine
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+RESOLVED = PROJECT / "tests/golden/l3_hypervisor/hv1.json"
+SECONDS = 230  # of emulation on a busy core; alone it takes 80
+
+# What a guest and its hypervisor need: the firewall lets it through.
+NEEDED = [
+    "a guest pings its gateway",
+    "a guest pings its IPv6 gateway",
+    "a guest pings another",
+    "a guest pings another by IPv6",
+    "a guest pings the world",
+    "a guest pings the world by IPv6",
+    "a guest asks for an address",
+    "a guest sends from its address",
+    "a guest sends from its IPv6 address",
+    "the world connects to a guest",
+    "the hypervisor pings a guest",
+    "the hypervisor pings a guest by IPv6",
+    "the hypervisor connects to a guest",
+    "the hypervisor connects to a guest by IPv6",
+    "the router connects to BGP",
+    "the router connects to BGP by IPv6",
+    "the router sends BFD",
+    "the router sends BFD by IPv6",
+]
+# What nothing but the firewall stops, and what counts it.
+STOPPED = {
+    "a guest connects to BGP": "to_routing",
+    "a guest connects to BGP by IPv6": "to_routing",
+    "a guest connects to BGP at its gateway": "to_routing",
+    "a guest connects to BGP at its IPv6 gateway": "to_routing",
+    "a guest sends BFD": "to_routing",
+    "a guest sends BFD by IPv6": "to_routing",
+    "a guest sends BFD echo": "to_routing",
+    "a guest sends BFD over several hops": "to_routing",
+    "a guest elsewhere connects to BGP": "to_routing",
+    "a guest elsewhere sends BFD": "to_routing",
+    "a guest connects to SSH": "to_hypervisor",
+    "a guest connects to SSH at its IPv6 gateway": "to_hypervisor",
+    "a guest sends to another service": "to_hypervisor",
+    "a guest pings an uplink of its hypervisor": "to_hypervisor",
+    "a guest sends from another's IPv6 address": "forged_source",
+    "a guest sends from any IPv6 address": "forged_source",
+    "a guest sends from another's IPv6 address to a guest": "forged_source",
+    "a guest sends into another VRF": "between_vrfs",
+    "a network in no VRF sends to a guest": "between_vrfs",
+    "a guest redirects its hypervisor": "icmp_redirect",
+    "a guest redirects its hypervisor by IPv6": "icmp_redirect",
+    "a guest redirects another": "icmp_redirect",
+    "the router redirects a guest": "icmp_redirect",
+    "the hypervisor redirects a network in no VRF": "icmp_redirect",
+    "the hypervisor redirects the router": "icmp_redirect",
+}
+# What strict rp_filter stops already; the firewall comes first, and counts it.
+STOPPED_TWICE = {"a guest sends from another's address": "forged_source"}
+ALL_STOPPED = {**STOPPED, **STOPPED_TWICE}
+
+
+def library(place: Path) -> None:
+    """What module network needs: the collection, and the part of Ansible that modules use."""
+    hide = shutil.ignore_patterns("__pycache__", "tests", "roles")
+    shutil.copytree(PROJECT / "collections", place, ignore=hide)
+    (place / "ansible").mkdir()
+    (place / "ansible/__init__.py").touch()
+    shutil.copytree(Path(ansible.__file__).parent / "module_utils", place / "ansible/module_utils", ignore=hide)
+
+
+def prepare(work: Path) -> None:
+    values = json.loads(RESOLVED.read_text())
+    template = (PROJECT / "templates/nftables/nftables.conf.j2").read_text()
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    (work / "hypervisor.nft").write_text(environment.from_string(template).render(values))
+    (work / "network.json").write_text(json.dumps(values["network"]))
+    for name in ("packets.py", "scenario.py"):
+        shutil.copy(Path(__file__).with_name(name), work)
+    (work / "run").write_text("#!/bin/sh\nexec python3 scenario.py\n")
+    (work / "run").chmod(0o755)
+    library(work / "library")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory) -> dict:
+    if not machine.is_prepared():
+        pytest.skip("no QEMU in the cache: run bin/setup --dev, as root, on amd64")
+    work = tmp_path_factory.mktemp("work")
+    prepare(work)
+    start = time.monotonic()
+    ended = machine.run(work, SECONDS)
+    print(f"the machine ran for {time.monotonic() - start:.0f} s")
+    assert ended.code == 0, f"{ended.output}\n{ended.console}"
+    lines = [line for line in ended.output.splitlines() if line.startswith("{")]
+    return json.loads(lines[-1])
+
+
+def test_nothing_that_is_tried_is_forgotten_here(seen):
+    assert sorted([*NEEDED, *ALL_STOPPED]) == sorted(seen["with"])
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_is_needed_gets_through_and_is_not_counted(seen, name):
+    assert seen["without"][name]["through"]
+    assert seen["with"][name] == {"through": True, "counted": {}}
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_the_firewall_and_nothing_else_stops(seen, name):
+    assert seen["without"][name]["through"]
+    assert not seen["with"][name]["through"]
+
+
+@pytest.mark.parametrize("name", STOPPED_TWICE)
+def test_what_the_kernel_stops_by_itself_is_stopped_before_that(seen, name):
+    assert not seen["without"][name]["through"]
+    assert not seen["with"][name]["through"]
+
+
+@pytest.mark.parametrize(("name", "counter"), ALL_STOPPED.items())
+def test_each_drop_is_counted_as_what_it_is(seen, name, counter):
+    assert list(seen["with"][name]["counted"]) == [counter]
+
+
+@pytest.mark.parametrize("counter", sorted(set(ALL_STOPPED.values())))
+def test_each_kind_of_drop_is_logged_with_its_name_and_not_without_end(seen, counter):
+    lines = [line for line in seen["logged"] if line.startswith(f"{counter}: ")]
+    assert 1 <= len(lines) <= 5 + 10
+    assert all(" SRC=" in line for line in lines)
+
+
+def test_a_flood_is_counted_in_full_and_hardly_logged(seen):
+    assert seen["flood"]["counted"] == 200
+    assert seen["flood"]["logged"] <= 10
