@@ -53,6 +53,7 @@ def write_topology(directory: Path, nodes: int) -> None:
         "addressing": {
             "mgmt": {"ipv4": "192.168.0.0/16"},
             "loopback": {"ipv4": "10.128.0.0/16"},
+            "router_id": {"ipv4": "10.144.0.0/16"},
             "p2p": {"ipv4": "10.0.0.0/12"},
         },
         "module": ["ospf", "bgp"],

@@ -107,8 +107,11 @@ def interleaved(runs: int, contenders: dict[str, Callable[[], Times]]) -> tuple[
     """Has everyone do the same in turn, so that a noisy minute hits all: medians by contender and step; all runs."""
     seen: list[dict[str, Times]] = []
     for number in range(runs):
-        order = list(contenders)[:: -1 if number % 2 else 1]
-        seen.append({name: contenders[name]() for name in order})
+        seen.append({})
+        for name in list(contenders)[:: -1 if number % 2 else 1]:
+            times = seen[-1][name] = contenders[name]()
+            shown = ", ".join(f"{step} {seconds:.2f} s" for step, seconds in times.items())
+            print(f"run {number + 1} of {runs}, {name}: {shown}", file=sys.stderr, flush=True)
     medians = {
         name: {step: statistics.median(run[name][step] for run in seen) for step in seen[0][name]}
         for name in contenders

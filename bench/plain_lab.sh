@@ -4,7 +4,7 @@
 #   plain_lab.sh down
 # A node is a network namespace plain-NODE, and for its daemons a root directory over the image. Ends when every route
 # and address is there and every guest reaches all others and the world.
-set -euo pipefail
+set -Eeuo pipefail
 command=$1 files=${2:-} image=${3:-}
 state=/run/plain-lab
 switches="switch-A switch-B"
@@ -163,18 +163,20 @@ network() {
   done
 }
 
+# Those that stay must not keep the caller's output open.
 daemons() {
-  for node in hv1 hv2 hv3; do
+  local node
+  {
     # User-mode Linux 6.1 has no such tables.
-    in_root "$node" nft -f /nftables.conf 2>/dev/null || true
-  done
-  for node in rr1 rr2 internet hv1 hv2 hv3; do in_root "$node" bird -c /etc/bird/bird.conf; done
-  for node in hv1 hv2 hv3; do
-    in_root "$node" ndppd -d -c /etc/ndppd.conf -p /run/ndppd.pid >/dev/null
-    in_root "$node" radvd -C /etc/radvd.conf -p /run/radvd/radvd.pid
-    in_root "$node" dnsmasq -C /etc/dnsmasq.conf -x /run/dnsmasq/dnsmasq.pid
-  done
-  for node in vm1 vm2 vm3 vm4; do in_root "$node" dhcpcd -q >/dev/null 2>&1; done
+    for node in hv1 hv2 hv3; do in_root "$node" nft -f /nftables.conf || true; done
+    for node in rr1 rr2 internet hv1 hv2 hv3; do in_root "$node" bird -c /etc/bird/bird.conf; done
+    for node in hv1 hv2 hv3; do
+      in_root "$node" ndppd -d -c /etc/ndppd.conf -p /run/ndppd.pid
+      in_root "$node" radvd -C /etc/radvd.conf -p /run/radvd/radvd.pid
+      in_root "$node" dnsmasq -C /etc/dnsmasq.conf -x /run/dnsmasq/dnsmasq.pid
+    done
+    for node in vm1 vm2 vm3 vm4; do in_root "$node" dhcpcd -q; done
+  } >>"$state/log" 2>&1
 }
 
 two_hops() { # NODE COMMAND…: whether the route has two next hops; if not, says so
@@ -240,6 +242,7 @@ part() { # prints its name and microseconds
   echo "$1 $((${EPOCHREALTIME/[.,]/} - start))"
 }
 
+trap 'tail -n 5 "$state/log" 2>/dev/null' ERR
 case $command in
   up) for step in nodes cables network daemons settled packets; do part $step; done ;;
   down) down ;;
