@@ -39,7 +39,7 @@ def write_intent(directory: Path, hypervisors: int) -> int:
     del intent["lab"]
     (directory / "group_vars").mkdir(parents=True)
     (directory / "fabric.yml").write_text(yaml.safe_dump(intent, sort_keys=False))
-    passwords = {"bgp_passwords": {"private": "a password", "public": "another password"}}
+    passwords = {"bgp_passwords": {"private": "a-password", "public": "another-password"}}
     (directory / "group_vars" / "all.yml").write_text(yaml.safe_dump(passwords))
     return sum(len(intent[kind]) for kind in ("hypervisors", "reflectors", "borders"))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import cProfile
 import gc
 import json
+import os
 import pstats
 import sys
 import time
@@ -50,7 +51,7 @@ def render(inventory: str, out: str) -> dict[str, float]:
     from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
     from ansible.playbook.play_context import PlayContext  # noqa: PLC0415
     from ansible.playbook.task import Task  # noqa: PLC0415
-    from ansible.plugins.loader import action_loader  # noqa: PLC0415
+    from ansible.plugins.loader import action_loader, connection_loader  # noqa: PLC0415
     from ansible.template import Templar, trust_as_template  # noqa: PLC0415
     from ansible.vars.manager import VariableManager  # noqa: PLC0415
 
@@ -62,6 +63,7 @@ def render(inventory: str, out: str) -> dict[str, float]:
     times |= {"variables": 0.0, "render": 0.0, "write": 0.0}
     role = PROJECT / "roles" / "render"
     files = loader.load_from_file(str(role / "vars" / "main.yml"), trusted_as_template=True)
+    here = connection_loader.get("ansible.builtin.local", PlayContext(), os.devnull)
     task = Task.load({"name": "Write", "routed.hypervisor.render": {}}, loader=loader)
     for host in hosts.get_hosts():
         begin = time.perf_counter()
@@ -75,7 +77,7 @@ def render(inventory: str, out: str) -> dict[str, float]:
         action = action_loader.get(
             "routed.hypervisor.render",
             task=task,
-            connection=None,
+            connection=here,
             play_context=PlayContext(),
             loader=loader,
             templar=templar,
