@@ -11,7 +11,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 ON_LAB_KERNEL := $(ROOT) bin/lab-kernel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab shell verify down test docs
+.PHONY: help setup lab shell verify down test bench docs
 
 help: ## what can be typed
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,3 +39,7 @@ docs: ## web pages of the guides and of all modules, in artifacts/docs/html
 test: ## set-up and all tests
 	@$(ROOT) bin/setup --dev $(INVENTORY)
 	@$(ROOT) tests/run
+
+bench: ## times next to those of others, in tables and artifacts/bench [ARGS="NAME --runs 1"]
+	@$(ROOT) bin/setup $(INVENTORY)
+	@$(ROOT) bench/run $(ARGS)

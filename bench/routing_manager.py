@@ -1,7 +1,4 @@
-#!/usr/bin/env python3
 """The routing manager with many routes from a real GoBGP peer, next to `ip -batch` writing the same routes.
-
-    sudo .venv/bin/python bench/routing_manager.py [ROUTES …]        (default: 10000)
 
 start: the manager is started beside a GoBGP that has all routes, until the kernel has them, and until it says that it
 is in step. live: the peer announces all at once to a running manager; how much later than GoBGP the kernel has the last
@@ -11,25 +8,17 @@ there; how many the manager loses. Memory is the resident set of the manager, no
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from measure import PROJECT, Results, Times, arguments, image, ip, timed
+
+sys.path.insert(0, str(PROJECT / "tests"))
 from routing_lab import RoutingLab, many
-
-RUNS = 3
-
-
-def image() -> Path:
-    cache = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache/routed-hypervisor"))
-    return max((path for path in (cache / "images").glob("*") if path.is_dir()), key=lambda path: path.stat().st_mtime)
 
 
 class Bench:
@@ -66,15 +55,12 @@ class Bench:
 
     def batch(self) -> float:
         """`ip -batch` writes the same routes, into a table of its own."""
-        lines = "\n".join(f"route replace {p} via 192.168.1.2 dev to-left proto 83 table 99" for p in self.routes)
-        command = ["ip", "-n", self.lab.space("host"), "-batch", "-"]
-        start = time.perf_counter()
-        subprocess.run(command, input=lines, text=True, check=True)
-        seconds = time.perf_counter() - start
+        lines = [f"route replace {p} via 192.168.1.2 dev to-left proto 83 table 99" for p in self.routes]
+        seconds = timed(lambda: ip("-n", self.lab.space("host"), batch=lines))
         self.lab.ip("host", "route flush table 99")
         return seconds
 
-    def run(self) -> dict[str, float]:
+    def run(self) -> Times:
         count, lab = len(self.routes), self.lab
         result = {"ip -batch": self.batch()}
         lab.end_manager()
@@ -104,7 +90,7 @@ class Bench:
         result["live"] = self.lag(
             lambda: self.inject("192.168.1.2"), lambda: self.in_gobgp() >= count, lambda: self.in_kernel() >= count
         )
-        result["memory, MB"], result["memory at its highest, MB"] = self.memory("VmRSS:"), self.memory("VmHWM:")
+        result["memory"], result["memory at its highest"] = self.memory("VmRSS:"), self.memory("VmHWM:")
         since = len(lab.log.read_text())
         lab.kill_gobgpd("host", signal.SIGTERM)
         while not lab.logged("lost gobgpd", since):
@@ -122,27 +108,29 @@ class Bench:
 
 
 def main() -> None:
-    answers = {}
-    for count in [int(argument) for argument in sys.argv[1:]] or [10000]:
+    given = arguments(__doc__, sizes=[10000], runs=3)
+    results = Results(__file__, given)
+    for count in given.sizes:
         with tempfile.TemporaryDirectory() as directory:
-            lab = RoutingLab(image(), Path(directory))
+            lab = RoutingLab(image("usr/bin/gobgpd"), Path(directory))
             try:
                 lab.build()
                 lab.start_manager()
                 lab.connected()
                 lab.in_step()
                 bench = Bench(lab, many(count))
-                runs = [bench.run() for _ in range(RUNS)]
+                runs = [bench.run() for _ in range(given.runs)]
             finally:
                 lab.remove()
-        medians = {step: round(statistics.median(run[step] for run in runs), 2) for step in runs[0]}
-        answers[count] = medians
-        print(f"{count} routes (medians of {RUNS} runs)")
+        results.seen[str(count)] = runs
+        medians = {step: statistics.median(run[step] for run in runs) for step in runs[0]}
+        limit = medians.pop("ip -batch")
         for step, value in medians.items():
-            timed = "memory" not in step and "lost" not in step
-            ratio = f"   {value / medians['ip -batch']:5.1f} times ip -batch" if timed and step != "ip -batch" else ""
-            print(f"  {step:26} {value:8.2f}{' s' if timed else ''}{ratio}")
-    print(json.dumps(answers))
+            if "memory" in step or "lost" in step:
+                results.add(f"{count} routes", step, value, unit="MB" if "memory" in step else "routes")
+            else:
+                results.add(f"{count} routes", step, value, "ip -batch", limit)
+    results.finish()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ SYSCTLS = {
     "proxy_ndp": "ipv6/conf/{}/proxy_ndp",
     "delay": "ipv4/neigh/{}/proxy_delay",  # in 1/100 s (USER_HZ) to us, whatever HZ the kernel has
 }
+DELAY = 80  # the kernel's
 
 
 class ProxyArp(Kind):
@@ -57,7 +58,8 @@ class ProxyArp(Kind):
 
     def release(self, target: dict[str, t.Any], given: Item | None) -> None:
         if given is not None:
-            target.update(_settings("default"))
+            # Only the first network namespace has defaults of neighbours.
+            target.update({key: DELAY if value is None else value for key, value in _settings("default").items()})
 
     def gather(self, snapshot: Snapshot, want: list[Item], planned: t.Any = None) -> dict[t.Hashable, Item]:
         # three small files a port: read only where something is wanted, or for all when all is asked for

@@ -1,0 +1,189 @@
+"""Kernel objects, a thousand of each kind, next to the fastest plain commands that make the same.
+
+Those are one `ip -batch`, and for sysctls, which ip cannot write, one shell whose own `echo` does (sysctl(8) takes
+longer). Both sides mark what they make, and give each VRF its unreachable default routes. Times are of whole processes:
+a module call includes the start of Python, a look at the kernel before, and one after.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from dataclasses import dataclass, field
+
+from measure import Results, Times, arguments, interleaved, ip, module, timed, unchanged
+
+HOST = "bench-host"
+SLOWER, AGAIN = 1.3, 0.3  # aims
+LAST = "metric 4278198272"
+MARK = "alias routed.hypervisor"
+OURS = "proto 82"
+DEFAULTS = ("0.0.0.0/0", "::/0")
+
+
+@dataclass
+class Case:
+    """ip: lines for `ip -batch`; sysctl: values by path below /proc/sys/net. Of each pair, to create and to delete."""
+
+    title: str
+    module: str
+    config: list | dict
+    create: list[str] = field(default_factory=list)
+    delete: list[str] = field(default_factory=list)
+    write: dict[str, int] = field(default_factory=dict)
+    reset: dict[str, int] = field(default_factory=dict)
+    prepare: list[str] = field(default_factory=list)
+    deleting: dict = field(default_factory=dict)
+
+
+def prefix(number: int) -> str:
+    return f"10.{number // 250}.{number % 250}.0/24"
+
+
+def vrfs(count: int) -> Case:
+    tables = {f"vrf{n}": 1000 + n for n in range(count)}
+    create, delete = [], []
+    for name, table in tables.items():
+        create += [f"link add {name} up type vrf table {table}", f"link set {name} {MARK}"]
+        create += [f"route add unreachable {default} {LAST} table {table} {OURS}" for default in DEFAULTS]
+        delete += [f"link delete {name}"]
+        delete += [f"route delete unreachable {default} {LAST} table {table}" for default in DEFAULTS]
+    config = [{"name": name, "table": table} for name, table in tables.items()]
+    return Case(f"{count} VRFs", "vrfs", config, create, delete)
+
+
+def interfaces(count: int) -> Case:
+    create = []
+    for n in range(count):
+        create += [f"link add port{n} up master vrf{n} type dummy", f"link set port{n} {MARK}"]
+    return Case(
+        f"{count} interfaces in VRFs",
+        "interfaces",
+        [{"name": f"port{n}", "type": "dummy", "vrf": f"vrf{n}"} for n in range(count)],
+        create,
+        [f"link delete port{n}" for n in range(count)],
+        prepare=[f"link add vrf{n} up type vrf table {1000 + n}" for n in range(count)],
+    )
+
+
+def routes(count: int) -> Case:
+    return Case(
+        f"{count} routes",
+        "routes",
+        [{"prefix": prefix(n), "gateway": "192.0.2.2"} for n in range(count)],
+        [f"route add {prefix(n)} via 192.0.2.2 {OURS}" for n in range(count)],
+        [f"route delete {prefix(n)} via 192.0.2.2" for n in range(count)],
+        prepare=["link add uplink up type dummy", "address add 192.0.2.1/24 dev uplink"],
+    )
+
+
+def ports(count: int) -> list[str]:
+    return [f"link add port{n} up type dummy" for n in range(count)]
+
+
+def settings(count: int, proxy: int, delay: int) -> dict[str, int]:
+    found = {}
+    for n in range(count):
+        found |= {f"ipv4/conf/port{n}/proxy_arp": proxy, f"ipv4/neigh/port{n}/proxy_delay": delay}
+    return found
+
+
+def proxy_arp(count: int) -> Case:
+    config = [{"interface": f"port{n}", "proxy_arp": True, "delay": 0} for n in range(count)]
+    return Case(
+        f"{count} proxy ARP ports",
+        "proxy_arp",
+        config,
+        write=settings(count, 1, 0),
+        reset=settings(count, 0, 80),
+        prepare=ports(count),
+        deleting={"config": [{"interface": f"port{n}"} for n in range(count)]},
+    )
+
+
+def proxy_entries(count: int) -> Case:
+    entries = {f"port{n}": f"192.0.{2 + n // 250}.{n % 250 + 1}" for n in range(count)}
+    return Case(
+        f"{count} proxy entries",
+        "proxy_arp",
+        [{"interface": name, "entries": [address]} for name, address in entries.items()],
+        [f"neighbor add proxy {address} dev {name} {OURS}" for name, address in entries.items()],
+        [f"neighbor delete proxy {address} dev {name}" for name, address in entries.items()],
+        prepare=ports(count),
+    )
+
+
+def network(count: int) -> Case:
+    """All at once: VRFs, an interface in each, a route through it, proxy ARP on it."""
+    pairs, links, proxies = vrfs(count), interfaces(count), proxy_arp(count)
+    ways = [{"prefix": prefix(n), "vrf": f"vrf{n}", "interface": f"port{n}", "scope": "link"} for n in range(count)]
+    return Case(
+        f"{count} of each, network",
+        "network",
+        {"vrfs": pairs.config, "interfaces": links.config, "routes": ways, "proxy_arp": proxies.config},
+        [
+            *pairs.create,
+            *links.create,
+            *(f"route add {prefix(n)} dev port{n} scope link table {1000 + n} {OURS}" for n in range(count)),
+        ],
+        [*links.delete, *pairs.delete],  # routes go with their interfaces, as settings do
+        proxies.write,
+    )
+
+
+@contextlib.contextmanager
+def namespace(case: Case):
+    try:
+        ip(batch=[f"netns add {HOST}"])
+        ip("-n", HOST, batch=case.prepare)
+        yield
+    finally:
+        ip("-force", batch=[f"netns delete {HOST}"])
+
+
+def with_module(case: Case) -> Times:
+    wanted = {"config": case.config, "state": "overridden"}
+    if case.module == "proxy_arp":
+        wanted["state"] = "merged"  # its ports are someone else's
+    with namespace(case):
+        return {
+            "first run": timed(lambda: module(case.module, HOST, **wanted)),
+            "no-op run": timed(lambda: unchanged(case.module, HOST, **wanted)),
+            "delete": timed(lambda: module(case.module, HOST, state="deleted", **case.deleting)),
+        }
+
+
+def with_plain_commands(case: Case) -> Times:
+    def carry_out(lines: list[str], sysctls: dict[str, int]) -> None:
+        if lines:
+            ip("-n", HOST, batch=lines)
+        if sysctls:
+            text = "\n".join(f"echo {value} >/proc/sys/net/{path}" for path, value in sysctls.items())
+            inside = ["nsenter", f"--net=/run/netns/{HOST}", "/bin/sh", "-e", "/dev/stdin"]
+            subprocess.run(inside, input=text, text=True, check=True)
+
+    with namespace(case):
+        return {
+            "first run": timed(lambda: carry_out(case.create, case.write)),
+            "delete": timed(lambda: carry_out(case.delete, case.reset)),
+        }
+
+
+def main() -> None:
+    given = arguments(__doc__, sizes=[1000], runs=3)
+    results = Results(__file__, given)
+    for count in given.sizes:
+        for make in (vrfs, interfaces, routes, proxy_arp, proxy_entries, network):
+            case = make(count)
+            both = {"ours": lambda case=case: with_module(case), "plain": lambda case=case: with_plain_commands(case)}
+            medians, results.seen[case.title] = interleaved(given.runs, both)
+            ours, plain = medians["ours"], medians["plain"]
+            peer = " and ".join(name for name, used in (("ip -batch", case.create), ("echo", case.write)) if used)
+            for step in ("first run", "delete"):
+                results.add(case.title, step, ours[step], peer, plain[step], SLOWER)
+            results.add(case.title, "no-op run", ours["no-op run"], "first run", ours["first run"], AGAIN)
+    results.finish()
+
+
+if __name__ == "__main__":
+    main()

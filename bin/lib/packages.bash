@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# Packages that are unpacked in the cache or installed in a virtual environment, never on the machine. To be sourced, with
+# cache, tools and venv set, and the functions say and refuse.
+
+# unpack PACKAGE [DIRECTORY]: unpacks a Debian package in the cache, in $tools if not told otherwise. The machine's
+# package lists are used; if they are missing or old, own ones are fetched to the cache, so that the machine's stay as
+# they are.
+unpack() {
+  local package=$1 target=${2:-$tools} work own=(-o "Dir::State::Lists=$cache/apt/lists" -o "Dir::Cache=$cache/apt/cache")
+  local apt=(apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=2)
+  say "unpacking the Debian package $package in $target"
+  mkdir -p "$target" "$cache/apt/lists/partial" "$cache/apt/cache/archives/partial" || exit 1
+  work=$(mktemp -d "$cache/apt/download-XXXXXX") || exit 1
+  if ! (cd "$work" && "${apt[@]}" download "$package") >"$work/log" 2>&1; then
+    [ -n "${fetched_lists:-}" ] || "${apt[@]}" "${own[@]}" update >>"$work/log" 2>&1
+    fetched_lists=yes
+    if ! (cd "$work" && "${apt[@]}" "${own[@]}" download "$package") >>"$work/log" 2>&1; then
+      local reason
+      reason=$(grep -m1 '^E:' "$work/log" || tail -n1 "$work/log")
+      rm -rf "$work"
+      refuse "the Debian package $package could not be downloaded; is there a network? apt-get says: $reason"
+    fi
+  fi
+  dpkg-deb -x "$work"/*.deb "$target" || { rm -rf "$work"; refuse "$package could not be unpacked in $target."; }
+  rm -rf "$work"
+}
+
+# pip of the environment, of this Python, or of Debian's python3-pip-whl: Debian's Python alone has none.
+find_pip() {
+  if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    pip=("$venv/bin/python" -m pip)
+  elif "$venv/bin/python" -m ensurepip >/dev/null 2>&1; then
+    pip=("$venv/bin/python" -m pip)
+  else
+    ls "$tools"/usr/share/python-wheels/pip-*.whl >/dev/null 2>&1 || unpack python3-pip-whl
+    pip=(env "PYTHONPATH=$(echo "$tools"/usr/share/python-wheels/pip-*.whl)" "$venv/bin/python" -m pip)
+  fi
+}
