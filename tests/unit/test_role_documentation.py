@@ -79,6 +79,7 @@ def test_what_a_node_is_given_is_what_its_roles_take(node):
         ("gobgp", "gobgpd.toml.j2"),
         ("guest", "dhcpcd.conf.j2"),
         ("ndppd", "ndppd.conf.j2"),
+        ("nftables", "nftables.conf.j2"),
         ("radvd", "radvd.conf.j2"),
     ],
 )
