@@ -15,16 +15,8 @@ description:
   - Asks the routing daemons that run on a host for their BGP sessions and for the routes in their tables.
   - What is returned has the same keys whichever daemon it is from.
   - It only asks. Nothing is changed.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing, in check mode and without.
-  diff_mode:
-    support: none
-    description: There is nothing to show, as nothing is changed.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - routed.hypervisor.attributes.reads
 options:
   daemons:
     description:

@@ -17,16 +17,8 @@ description:
   - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(ping), C(traceroute),
     C(arping), C(nft)), not through the modules that made the state.
   - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing, in check mode and without.
-  diff_mode:
-    support: none
-    description: There is nothing to show, as nothing is changed.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - routed.hypervisor.attributes.reads
 options:
   config:
     description:

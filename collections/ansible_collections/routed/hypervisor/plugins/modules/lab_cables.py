@@ -21,12 +21,9 @@ description:
     alias that names the lab and the other end), and only interfaces with it are ever removed.
 requirements:
   - root
+extends_documentation_fragment:
+  - routed.hypervisor.attributes.lab
 attributes:
-  action_group:
-    support: full
-    description: Defaults for the whole group can be given in C(module_defaults), as C(group/routed.hypervisor.lab).
-    membership:
-      - routed.hypervisor.lab
   check_mode:
     support: full
     description:

@@ -21,12 +21,9 @@ description:
   - Changes in the file system of a node last as long as the node.
 requirements:
   - Linux with overlayfs; root; C(nsenter) of util-linux 2.35 or later to enter a node
+extends_documentation_fragment:
+  - routed.hypervisor.attributes.lab
 attributes:
-  action_group:
-    support: full
-    description: Defaults for the whole group can be given in C(module_defaults), as C(group/routed.hypervisor.lab).
-    membership:
-      - routed.hypervisor.lab
   check_mode:
     support: full
     description: Returns exactly what a run would do, and changes nothing.

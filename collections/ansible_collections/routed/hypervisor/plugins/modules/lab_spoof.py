@@ -15,21 +15,9 @@ description:
   - Sends IPv4 packets from one lab node to another, with a source address that is not the sender's own, and looks
     whether they arrive. Honest packets before and after them must arrive, or the check does not pass.
   - Runs on the machine that carries the lab, as root.
-attributes:
-  action_group:
-    support: full
-    description: Defaults for the whole group can be given in C(module_defaults), as C(group/routed.hypervisor.lab).
-    membership:
-      - routed.hypervisor.lab
-  check_mode:
-    support: full
-    description: Changes nothing, in check mode and without.
-  diff_mode:
-    support: none
-    description: There is nothing to show, as nothing is changed.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - routed.hypervisor.attributes.lab
+  - routed.hypervisor.attributes.reads
 options:
   lab:
     description: The name of the lab.
