@@ -13,7 +13,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 STATE = Path("/run/routed-hypervisor")
-NOT_VERIFIED = ("--skip-tags", "verify")  # where a molecule scenario verifies the same inventory
+NOT_VERIFIED = ("--skip-tags", "verify")  # where something else is asked, and another run verifies
 
 
 class Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from conftest import NOT_VERIFIED
 
 ADDED_GUEST = "      vm5: {ipv4: 203.0.113.5}\n"
 ADDED_HYPERVISOR = "  hv4: {id: 4, guests: {vm6: {ipv4: 203.0.113.6}}}\n"
@@ -27,7 +28,7 @@ def test_existing_sessions_stay_up_when_the_lab_grows(lab):
 def test_a_smaller_intent_takes_away_what_it_no_longer_has(lab):
     text = lab.intent.read_text()
     lab.intent.write_text(text.replace(ADDED_HYPERVISOR, ""))
-    run = lab.play("--skip-tags", "verify")
+    run = lab.play(*NOT_VERIFIED)
     assert run.code == 0, run.output
     assert not any("hv4" in line for line in lab.run("rr1", "birdc", "show", "protocols").splitlines())
     assert not lab.json("hv1", "-4", "route", "show", "vrf", "public", "203.0.113.6/32")
