@@ -19,7 +19,6 @@ import json
 import os
 import re
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -27,11 +26,12 @@ import termios
 import threading
 import tty
 
+from uml_boot import boot, own_processor
+
 FAILURE = 125
 BOOT_SECONDS = 90
 POWER_OFF_SECONDS = 5
 CHUNK = 32768
-HERE = os.path.dirname(os.path.realpath(__file__))
 # They name sockets and descriptors of the machine, which a command in another kernel cannot use.
 MEANINGLESS = {
     "SSH_AUTH_SOCK",
@@ -45,17 +45,6 @@ MEANINGLESS = {
     "BASH_ENV",
 }
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-# The shell stays: user-mode Linux ends itself by SIGABRT after a panic, which the first process of a namespace ignores.
-# /dev/shm is where user-mode Linux keeps its memory, and a path without spaces, as a kernel parameter must be.
-BOOT_SCRIPT = """
-set -e
-mount -t tmpfs -o "size=$(($memory + 64))M,mode=700" lab-kernel /dev/shm
-ln -s "$init" /dev/shm/init; ln -s "$guest" /dev/shm/guest; ln -s "$python" /dev/shm/python
-ln -s "$uml" /dev/shm/uml
-cat >/dev/shm/session
-env -i PATH="$PATH" TMPDIR=/dev/shm HOME=/dev/shm "$linux" "$@" </dev/null
-exit
-"""
 
 
 def say(sentence: str) -> None:
@@ -78,22 +67,6 @@ def same_file(one: int, other: int) -> bool:
 def window_size() -> tuple[int, int]:
     rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))
     return rows, columns
-
-
-def own_processor() -> socket.socket | None:
-    """Keeps to one processor, one that no other lab kernel has; returns what claims it, for as long as it is kept.
-
-    A system call or page fault in user-mode Linux hands over between processes of this machine. Between processors
-    that takes twice as long as on one: starting a program 85 ms instead of 55 ms, Python 380 ms instead of 200 ms.
-    """
-    for processor in sorted(os.sched_getaffinity(0)):
-        claim = socket.socket(socket.AF_UNIX)
-        with contextlib.suppress(OSError):
-            claim.bind(f"\0routed-hypervisor:processor:{processor}")
-            os.sched_setaffinity(0, {processor})
-            return claim
-        claim.close()
-    return None
 
 
 def command_environment() -> dict[str, str]:
@@ -160,50 +133,7 @@ class Machine:
             lines.append(f"con0=fd:{kernel_input},fd:{kernel_output}")
         else:
             lines += [f"ssl2=fd:{kernel_input},null", f"ssl3=null,fd:{kernel_output}"]
-        names = {
-            "memory": str(self.memory),
-            "linux": f"{self.tools}/usr/bin/linux.uml",
-            "init": f"{HERE}/uml_init",
-            "guest": f"{HERE}/uml_guest.py",
-            "python": os.path.realpath(sys.executable),
-            "uml": f"{self.tools}/uml",
-        }
-        self.process = subprocess.Popen(
-            [
-                "setpriv",
-                "--pdeathsig",
-                "KILL",
-                "unshare",
-                "--mount",
-                "--propagation",
-                "private",
-                "--pid",
-                "--fork",
-                "--kill-child=KILL",
-                "/bin/sh",
-                "-c",
-                BOOT_SCRIPT,
-                "lab-kernel",
-                f"mem={self.memory}M",
-                "umid=lab-kernel",
-                "uml_dir=/dev/shm",
-                "quiet",
-                "panic=-1",
-                "devtmpfs.mount=0",
-                "rootfstype=hostfs",
-                "rootflags=/",
-                "rw",
-                "init=/dev/shm/init",
-                *lines,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=kernel_messages,
-            stderr=kernel_messages,
-            cwd="/",
-            pass_fds=self.kernel_ends,
-            start_new_session=True,
-            env={**os.environ, **names},
-        )
+        self.process = boot(self.tools, self.memory, lines, kernel_messages, self.kernel_ends)
         for end in self.kernel_ends:
             os.close(end)
         assert self.process.stdin

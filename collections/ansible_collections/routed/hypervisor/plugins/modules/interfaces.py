@@ -19,7 +19,7 @@ description:
   - An attribute that cannot be changed on an existing interface (type, parent, VLAN) takes a new one; that is
     reported as V(replace). What was lost with it is restored in the same run.
 extends_documentation_fragment:
-  - routed.hypervisor.config.interfaces
+  - routed.hypervisor.links.interfaces
   - routed.hypervisor.state
 """
 

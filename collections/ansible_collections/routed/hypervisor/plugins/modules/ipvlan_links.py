@@ -22,7 +22,7 @@ description:
     82. Nothing else is ever deleted or removed. Links are looked for in all namespaces that have a name below
     C(/run/netns) or a process; only those whose master is in the module's own are touched.
 extends_documentation_fragment:
-  - routed.hypervisor.config.ipvlan_links
+  - routed.hypervisor.links.ipvlan_links
   - routed.hypervisor.state
 notes:
   - The master does not reach its links, nor they it; a link on the host does.

@@ -15,7 +15,7 @@ description:
     up.
   - The C(lo) of a namespace that this module made bears the link alias C(routed.hypervisor). Others are never removed.
 extends_documentation_fragment:
-  - routed.hypervisor.config.namespaces
+  - routed.hypervisor.links.namespaces
   - routed.hypervisor.state
 """
 

@@ -20,7 +20,7 @@ description:
   - What is ours bears a mark - links the alias C(routed.hypervisor), addresses, routes, rules and proxy entries
     the protocol number 82. Nothing else is ever removed.
 extends_documentation_fragment:
-  - routed.hypervisor.config.network
+  - routed.hypervisor.network
   - routed.hypervisor.state
 """
 

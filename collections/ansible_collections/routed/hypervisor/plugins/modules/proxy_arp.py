@@ -15,7 +15,7 @@ description:
   - Entries of ours bear the protocol number 82; only these are removed. The switches themselves bear no mark -
     with O(state=deleted) a port that is given gets the kernel's defaults.
 extends_documentation_fragment:
-  - routed.hypervisor.config.proxy_arp
+  - routed.hypervisor.routing.proxy_arp
   - routed.hypervisor.state
 """
 

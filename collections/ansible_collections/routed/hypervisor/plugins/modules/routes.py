@@ -16,7 +16,7 @@ description:
     removed; one that stands where a wanted one would go is refused.
   - The C(unreachable) default routes of a VRF belong to M(routed.hypervisor.vrfs).
 extends_documentation_fragment:
-  - routed.hypervisor.config.routes
+  - routed.hypervisor.routing.routes
   - routed.hypervisor.state
 """
 

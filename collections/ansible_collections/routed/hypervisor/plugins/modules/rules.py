@@ -15,7 +15,7 @@ description:
   - Rules of ours have the protocol number 82. Others are never touched; one with the priority of a wanted rule
     is refused.
 extends_documentation_fragment:
-  - routed.hypervisor.config.rules
+  - routed.hypervisor.routing.rules
   - routed.hypervisor.state
 """
 

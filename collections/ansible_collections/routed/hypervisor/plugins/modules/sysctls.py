@@ -14,7 +14,7 @@ description:
   - Sets run-time values below C(net). Nothing is written to C(/etc/sysctl.d).
   - A sysctl always has a value, so O(state=deleted) is refused, and O(state=overridden) is O(state=replaced).
 extends_documentation_fragment:
-  - routed.hypervisor.config.sysctls
+  - routed.hypervisor.routing.sysctls
   - routed.hypervisor.state
 """
 

@@ -15,7 +15,7 @@ description:
     table.
   - A VRF that this module made bears the link alias C(routed.hypervisor). Others are never touched.
 extends_documentation_fragment:
-  - routed.hypervisor.config.vrfs
+  - routed.hypervisor.links.vrfs
   - routed.hypervisor.state
 """
 

@@ -1,0 +1,78 @@
+"""Starts user-mode Linux, in a process namespace and a mount namespace that end with the caller."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+# The shell stays: user-mode Linux ends itself by SIGABRT after a panic, which the first process of a namespace ignores.
+# /dev/shm is where user-mode Linux keeps its memory, and a path without spaces, as a kernel parameter must be.
+BOOT_SCRIPT = """
+set -e
+mount -t tmpfs -o "size=$(($memory + 64))M,mode=700" lab-kernel /dev/shm
+ln -s "$init" /dev/shm/init; ln -s "$guest" /dev/shm/guest; ln -s "$python" /dev/shm/python
+ln -s "$uml" /dev/shm/uml
+cat >/dev/shm/session
+env -i PATH="$PATH" TMPDIR=/dev/shm HOME=/dev/shm "$linux" "$@" </dev/null
+exit
+"""
+
+
+def own_processor() -> socket.socket | None:
+    """Keeps to one processor, one that no other lab kernel has; returns what claims it, for as long as it is kept.
+
+    A system call or page fault in user-mode Linux hands over between processes of this machine. Between processors
+    that takes twice as long as on one: starting a program 85 ms instead of 55 ms, Python 380 ms instead of 200 ms.
+    """
+    for processor in sorted(os.sched_getaffinity(0)):
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            claim.bind(f"\0routed-hypervisor:processor:{processor}")
+            os.sched_setaffinity(0, {processor})
+            return claim
+        claim.close()
+    return None
+
+
+def boot(tools: str, memory: int, lines: list[str], messages: int, ends: list[int]) -> subprocess.Popen:
+    """`lines` are parameters that say what the kernel's consoles and serial lines are: `ends`, which it inherits.
+
+    The process reads the session that its first process is to begin from its standard input.
+    """
+    names = {
+        "memory": str(memory),
+        "linux": f"{tools}/usr/bin/linux.uml",
+        "init": f"{HERE}/uml_init",
+        "guest": f"{HERE}/uml_guest.py",
+        "python": os.path.realpath(sys.executable),
+        "uml": f"{tools}/uml",
+    }
+    return subprocess.Popen(
+        [
+            *("setpriv", "--pdeathsig", "KILL"),
+            *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL"),
+            *("/bin/sh", "-c", BOOT_SCRIPT, "lab-kernel"),
+            f"mem={memory}M",
+            "umid=lab-kernel",
+            "uml_dir=/dev/shm",
+            "quiet",
+            "panic=-1",
+            "devtmpfs.mount=0",
+            "rootfstype=hostfs",
+            "rootflags=/",
+            "rw",
+            "init=/dev/shm/init",
+            *lines,
+        ],
+        stdin=subprocess.PIPE,
+        stdout=messages,
+        stderr=messages,
+        cwd="/",
+        pass_fds=ends,
+        start_new_session=True,
+        env={**os.environ, **names},
+    )
