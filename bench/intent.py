@@ -1,18 +1,18 @@
 """From an intent to every rendered file, next to netlab's `netlab create`.
 
 Hypervisors with two guests each on two fabrics, two route reflectors and a border. resolve: the inventory plugin's
-work. files: and every file of every node, in one process. playbook: the same by playbooks/render.yml. netlab turns a
-topology of as many routers, two of them route reflectors of all others, with OSPF and iBGP, into its inventory of
-resolved nodes; it renders no file of a node here. Times are of whole processes. A node is a host of the inventory;
-"a node more" is what the step from the size before cost for each node added, whatever start-up costs.
+work. files: playbooks/render.yml, which writes every file of every node. netlab turns a topology of as many routers,
+two of them route reflectors of all others, with OSPF and iBGP, into its inventory of resolved nodes; it renders no file
+of a node here. Times are of whole processes. A node is a host of the inventory; "a node more" is what the step from the
+size before cost for each node added, whatever start-up costs.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -27,7 +27,6 @@ NETLAB = CACHE / "bench" / "netlab"
 WORK = Path(__file__).with_name("intent_work.py")
 AIM_MS = 10  # a node
 GROWTH = 1.2  # a node more among many, next to one among few
-MOST_IN_PLAYBOOK = 100  # a play takes a process for each host and task: minutes
 GUESTS = 2
 
 Contender = tuple[list, dict]  # a command, and how it is started
@@ -65,18 +64,15 @@ def write_topology(directory: Path, nodes: int) -> None:
     (directory / "topology.yml").write_text(yaml.safe_dump(topology, sort_keys=False))
 
 
-def contenders(scratch: Path, nodes: int, hypervisors: int, alone: bool) -> dict[str, Contender]:
+def contenders(scratch: Path, nodes: int, alone: bool) -> dict[str, Contender]:
     intent = scratch / "intent"
     settings = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     ours = {"cwd": PROJECT, "env": settings}
+    playbook = [sys.executable, "-m", "ansible.cli.playbook", "-i", intent, "playbooks/render.yml"]
     found = {
-        "resolve": ([sys.executable, WORK, "resolve", intent, scratch / "out"], ours),
-        "files": ([sys.executable, WORK, "render", intent, scratch / "out"], ours),
+        "resolve": ([sys.executable, WORK, intent], ours),
+        "files": ([*playbook, "-e", json.dumps({"render_directory": str(scratch / "files")})], ours),
     }
-    if hypervisors <= MOST_IN_PLAYBOOK:
-        where = json.dumps({"render_directory": f"{scratch}/play/{{{{ inventory_hostname }}}}"})
-        playbook = [sys.executable, "-m", "ansible.cli.playbook", "-i", intent, "playbooks/render.yml", "-e", where]
-        found["playbook"] = (playbook, ours)
     if not alone:
         write_topology(scratch / "netlab", nodes)
         path = {**os.environ, "PATH": f"{NETLAB}/bin:{os.environ['PATH']}"}
@@ -84,29 +80,19 @@ def contenders(scratch: Path, nodes: int, hypervisors: int, alone: bool) -> dict
     return found
 
 
-def same_files(scratch: Path) -> None:
-    """What is measured is what the playbook writes."""
-    if (scratch / "play").exists():
-        subprocess.run(["diff", "-r", scratch / "out", scratch / "play"], check=True)
-
-
 def measure(hypervisors: int, given, results: Results) -> tuple[int, dict[str, tuple[float, float]]]:
     """The number of nodes; seconds and MB, the medians, by contender."""
     with tempfile.TemporaryDirectory() as directory:
         scratch = Path(directory)
         nodes = write_intent(scratch / "intent", hypervisors)
-        everyone = contenders(scratch, nodes, hypervisors, given.alone)
+        everyone = contenders(scratch, nodes, given.alone)
         seen = []
         for _ in range(given.runs):
             run = {}
             for name, (command, how) in everyone.items():
-                # Every run writes all files.
-                subprocess.run(
-                    ["rm", "-rf", scratch / {"files": "out", "playbook": "play"}.get(name, "none")], check=True
-                )
+                shutil.rmtree(scratch / "files", ignore_errors=True)  # every run writes all
                 run[name] = process(command, **how)
             seen.append(run)
-        same_files(scratch)
     results.seen[str(hypervisors)] = seen
     return nodes, {
         name: tuple(statistics.median(run[name][part] for run in seen) for part in (0, 1)) for name in everyone

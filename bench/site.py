@@ -97,7 +97,7 @@ class Labs:
         shutil.copytree(PROJECT / "inventories" / "l3_hypervisor", self.inventory)
         intent = self.inventory / "fabric.yml"
         intent.write_text(intent.read_text().replace("name: l3_hypervisor\n", f"name: {NAME}\n"))
-        where = json.dumps({"render_directory": f"{scratch}/files/{{{{ inventory_hostname }}}}"})
+        where = json.dumps({"render_directory": f"{scratch}/files"})
         self.play("playbooks/render.yml", "-e", where)
         # Switches have no files.
         for node in NODES:

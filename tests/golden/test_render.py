@@ -19,7 +19,7 @@ BY_OTHERS = "notes.txt"
 
 def play(inventory: Path, out: Path, *options: str) -> str:
     """What the playbook prints. The files of node N go to out/N."""
-    where = json.dumps({"render_directory": f"{out}/{{{{ inventory_hostname }}}}"})
+    where = json.dumps({"render_directory": str(out)})
     done = subprocess.run(
         [
             sys.executable,
@@ -142,7 +142,7 @@ def test_every_template_is_in_the_role():
     role = (PROJECT / "roles" / "render" / "vars" / "main.yml").read_text()
     for template in TEMPLATES.glob("*/*.j2"):
         included = any(f"'{template.name}'" in other.read_text() for other in template.parent.glob("*.j2"))
-        assert included or f"'{template.relative_to(TEMPLATES)}'" in role, template
+        assert included or f"template: {template.relative_to(TEMPLATES)}\n" in role, template
 
 
 def test_files_are_where_the_roles_put_them():
@@ -165,12 +165,18 @@ def test_files_are_where_the_roles_put_them():
 @pytest.mark.parametrize(
     ("files", "told"),
     [
-        ([{"path": "../x", "content": ""}], "../x: must be a path below the directory"),
-        ([{"path": "/etc/x", "content": ""}], "/etc/x: must be a path below the directory"),
-        ([{"path": "x", "content": ""}, {"path": "x", "content": "y"}], "x: there are two files of this path"),
+        ([{"path": "../x"}], "h: ../x: must be a path below the directory"),
+        ([{"path": "/etc/x"}], "h: /etc/x: must be a path below the directory"),
+        ([{"path": "x"}, {"path": "x"}], "h: x: there are two files of this path"),
+        ([{"path": "x", "when": "nothing > 3"}], "h: x cannot be made: 'nothing' is undefined"),
+        ([{"path": "x", "loop": "1 +"}], "h: x cannot be made: "),
+        ([{"path": "x", "loop": "3"}], "h: x cannot be made: 'int' object is not iterable"),
+        ([{"path": "x"}, {"path": "y", "template": "bird/bird.conf.j2"}], "h: y cannot be made: 'bird' is undefined"),
+        ([{"path": "x", "template": "nowhere.j2"}], "h: x cannot be made: "),
     ],
 )
-def test_a_path_outside_or_twice_is_refused(tmp_path, files, told):
+def test_what_is_wrong_is_told_and_nothing_is_written(tmp_path, files, told):
+    files = [{"template": "frr/daemons.j2", **file} for file in files]
     arguments = json.dumps({"directory": str(tmp_path / "out"), "files": files})
     argv = [
         sys.executable,

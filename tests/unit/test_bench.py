@@ -37,7 +37,7 @@ def test_a_tiny_one_measures_and_keeps_what_it_measured(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     kept = json.loads((tmp_path / "intent.json").read_text())
     steps = {row["step"] for row in kept["rows"] if row["case"].startswith("2 hypervisors")}
-    assert {"resolve", "files", "playbook", "files, each node", "files, a node more"} <= steps
+    assert {"resolve", "files", "files, memory", "files, each node", "files, a node more"} <= steps
     assert all(row["ours"] > 0 for row in kept["rows"] if not row["step"].endswith("a node more"))
     assert kept["kernel"]["release"] and kept["versions"]["ansible-core"]
 

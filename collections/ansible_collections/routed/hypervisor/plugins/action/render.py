@@ -7,14 +7,29 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from ansible.errors import AnsibleActionFail
+import jinja2
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import is_ours
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.templates import Templates, Variables
+
+FILE = {
+    "path": {"type": "str", "required": True},
+    "template": {"type": "str", "required": True},
+    "when": {"type": "str", "default": "true"},
+    "loop": {"type": "str"},
+    "loop_var": {"type": "str", "default": "item"},
+    "secret": {"type": "str", "default": "false", "no_log": False},
+}
+File = tuple[bytes, int]  # its text and mode
 
 
 class ActionModule(ActionBase):
-    """Runs wholly on the controller; its documentation is that of the module of the same name."""
+    """Runs wholly on the controller, for many nodes at once: a task for each would cost more than its files.
+
+    Its documentation is that of the module of the same name.
+    """
 
     _supports_check_mode = True
     _supports_diff = True
@@ -22,59 +37,94 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        file = {
-            "path": {"type": "str", "required": True},
-            "content": {"type": "str", "required": True},
-            "secret": {"type": "bool", "default": False, "no_log": False},
-        }
         _result, given = self.validate_argument_spec(
             argument_spec={
                 "directory": {"type": "path", "required": True},
-                "files": {"type": "list", "elements": "dict", "required": True, "options": file},
+                "nodes": {"type": "list", "elements": "str"},
+                "files": {"type": "list", "elements": "dict", "required": True, "options": FILE},
             }
         )
-        mistakes = [
-            f"{file['path']}: must be a path below the directory" for file in given["files"] if not _below(file)
-        ]
-        paths = [file["path"] for file in given["files"]]
-        mistakes += [
-            f"{path}: there are two files of this path" for path in sorted({p for p in paths if paths.count(p) > 1})
-        ]
+        nodes = given["nodes"] if given["nodes"] is not None else [task_vars["inventory_hostname"]]
+        templates = Templates(lambda name: self._find_needle("templates", name), task_vars["ansible_search_path"])
+        # All are made before one is written: a mistake leaves everything as it was.
+        wanted, mistakes = {}, []
+        for node in nodes:
+            variables = Variables(self._variables(node, task_vars), self._templar)
+            wanted[node] = self._files(node, given["files"], templates, variables, mistakes)
         if mistakes:
             raise AnsibleActionFail("; ".join(mistakes))
-        directory = Path(given["directory"])
-        written, diff = [], []
-        for file in given["files"]:
-            before = _read(directory / file["path"])
-            after = (file["content"].encode(), 0o600 if file["secret"] else 0o644)
-            if before == after:
-                continue
-            written.append(file["path"])
-            diff.append(_difference(file["path"], before, after))
+        result = {"written": [], "removed": [], "diff": []}
+        for node, files in wanted.items():
+            self._bring(Path(given["directory"]), node, files, result)
+        return {"changed": bool(result["written"] or result["removed"]), **result}
+
+    def _variables(self, node: str, task_vars: dict) -> dict:
+        """All variables that this task would have on the node."""
+        if node == task_vars["inventory_hostname"]:
+            return task_vars
+        # hostvars[node] has none of the play and the role.
+        every = task_vars["hostvars"]
+        host = every._inventory.get_host(node)
+        if host is None:
+            raise AnsibleActionFail(f"nodes: there is no {node} in the inventory")
+        found = every._variable_manager.get_vars(play=self._task.get_play(), host=host, task=self._task)
+        return {**found, "ansible_search_path": task_vars["ansible_search_path"]}
+
+    @staticmethod
+    def _files(node: str, entries: list, templates: Templates, variables: Variables, mistakes: list) -> dict[str, File]:
+        """A node's files by path."""
+        files = {}
+        for entry in entries:
+            try:
+                items = [None] if entry["loop"] is None else templates.value(entry["loop"], variables, {})
+                for item in items:
+                    more = {} if entry["loop"] is None else {entry["loop_var"]: item}
+                    if not templates.value(entry["when"], variables, more):
+                        continue
+                    path = templates.line(entry["path"], variables, more)
+                    if not _is_below(path):
+                        mistakes.append(f"{node}: {path}: must be a path below the directory")
+                    elif path in files:
+                        mistakes.append(f"{node}: {path}: there are two files of this path")
+                    else:
+                        mode = 0o600 if templates.value(entry["secret"], variables, more) else 0o644
+                        files[path] = (templates.text(entry["template"], variables, more).encode(), mode)
+            except (AnsibleError, jinja2.TemplateError, TypeError, ValueError) as error:
+                raise AnsibleActionFail(f"{node}: {entry['path']} cannot be made: {error}") from error
+        return files
+
+    def _bring(self, top: Path, node: str, files: dict[str, File], result: dict) -> None:
+        """Writes what differs, and removes what is ours and no longer wanted."""
+        for path, after in files.items():
+            before = _read(top / node / path)
+            if before != after:
+                self._tell(f"{node}/{path}", "written", before, after, result)
+                if not self._task.check_mode:
+                    _write(top / node / path, before, *after)
+        for path in _left_over(top / node, files):
+            self._tell(f"{node}/{path}", "removed", _read(top / node / path), None, result)
             if not self._task.check_mode:
-                _write(directory / file["path"], before, *after)
-        removed = [path for path in _ours(directory) if path not in paths]
-        for path in removed:
-            diff.append(_difference(path, _read(directory / path), None))
-            if not self._task.check_mode:
-                (directory / path).unlink()
-        return {"changed": bool(written or removed), "written": written, "removed": removed, "diff": diff}
+                (top / node / path).unlink()
+
+    def _tell(self, path: str, what: str, before: File | None, after: File | None, result: dict) -> None:
+        result[what].append(path)
+        if self._task.diff:
+            result["diff"].append(_difference(path, before, after))
 
 
-def _below(file) -> bool:
-    path = PurePosixPath(file["path"])
+def _is_below(text: str) -> bool:
+    path = PurePosixPath(text)
     return not path.is_absolute() and ".." not in path.parts and path.name != ""
 
 
-def _read(path: Path) -> tuple[bytes, int] | None:
-    """A file's text and mode."""
+def _read(path: Path) -> File | None:
     try:
         return path.read_bytes(), path.stat().st_mode & 0o777
     except FileNotFoundError:
         return None
 
 
-def _write(path: Path, before: tuple[bytes, int] | None, text: bytes, mode: int) -> None:
+def _write(path: Path, before: File | None, text: bytes, mode: int) -> None:
     if before and before[0] == text:
         path.chmod(mode)
         return
@@ -87,18 +137,19 @@ def _write(path: Path, before: tuple[bytes, int] | None, text: bytes, mode: int)
     draft.replace(path)
 
 
-def _ours(directory: Path) -> list[str]:
-    """The files below it that our templates made."""
+def _left_over(directory: Path, files: dict[str, File]) -> list[str]:
+    """The other files below it that our templates made."""
     found = []
-    for path in sorted(directory.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                if is_ours(file.read(400)):
-                    found.append(str(path.relative_to(directory)))
-    return found
+    for where, _directories, names in os.walk(directory):
+        for path in (Path(where, name) for name in names):
+            if str(path.relative_to(directory)) not in files:
+                with path.open("rb") as file:
+                    if is_ours(file.read(400)):
+                        found.append(str(path.relative_to(directory)))
+    return sorted(found)
 
 
-def _difference(path: str, before: tuple[bytes, int] | None, after: tuple[bytes, int] | None) -> dict:
+def _difference(path: str, before: File | None, after: File | None) -> dict:
     """Texts that not everyone may read are not shown."""
     headers = {"before_header": path, "after_header": path}
     if any(side and side[1] == 0o600 for side in (before, after)):

@@ -55,6 +55,7 @@ hypervisors:
   hv2: {id: 2, guests: {vm2: {ipv4: 203.0.113.2}}}
 """
 
+import functools
 import gc
 import os
 
@@ -76,9 +77,6 @@ class IntentRefused(AnsibleParserError):
 
 class InventoryModule(BaseInventoryPlugin):
     NAME = "routed.hypervisor.fabric"
-
-    # No text of an intent can hold a template, as each has one of the forms in formats.py: what is one is ours.
-    trusted_by_default = True
 
     def verify_file(self, path):
         """Whether the file is an intent: YAML by its name, and for this plugin by its own words or by its name."""
@@ -115,7 +113,26 @@ class InventoryModule(BaseInventoryPlugin):
             self.inventory.add_group(group)
             for child in children:
                 self.inventory.add_child(group, child)
-        for entity, variables in (*made.group_vars.items(), *made.host_vars.items()):
-            for name, value in variables.items():
-                # Said again here, as trust in this plugin does not count when another one (auto) delegates to it.
-                self.inventory.set_variable(entity, name, trust_as_template(value) if isinstance(value, str) else value)
+        # Past InventoryData.set_variable, which marks each value with its origin: five times what resolving takes.
+        for entities, given in ((self.inventory.groups, made.group_vars), (self.inventory.hosts, made.host_vars)):
+            for entity, variables in given.items():
+                for name, value in variables.items():
+                    entities[entity].set_variable(name, _trusted(value))
+
+
+def _trusted(value):
+    """The same, with every text as one of ours: not escaped where variables are shown, and templated if it is one.
+
+    No text of an intent can hold a template, as each has one of the forms in formats.py.
+    """
+    if isinstance(value, str):
+        return _trusted_text(value)
+    if isinstance(value, dict):
+        return {key: _trusted(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_trusted(below) for below in value]
+    return value
+
+
+# The same few names, addresses and words again and again.
+_trusted_text = functools.cache(trust_as_template)

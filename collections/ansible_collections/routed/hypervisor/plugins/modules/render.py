@@ -7,14 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: render
-short_description: Write the configuration files of a node below a directory of the controller
+short_description: Write the configuration files of nodes below a directory of the controller
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Writes texts to files on the controller, so that they can be read, compared or kept without reaching the node.
-  - A file whose text is the same is not touched.
-  - A file below the directory that says in its first line that Routed Hypervisor manages it, and that is not among
+  - Writes texts that templates make of nodes' variables to files on the controller, so that they can be read, compared
+    or kept without reaching a node.
+  - One task makes the files of all nodes. Each template is compiled once; the texts are those of the lookup
+    P(ansible.builtin.template#lookup), which is asked for what Jinja alone does not know, such as filters of Ansible.
+    A text takes a hundred times longer then.
+  - All texts are made before one is written. A file whose text is the same is not touched.
+  - A file below a node's directory that says in its first line that Routed Hypervisor manages it, and that is not among
     O(files), is removed. Other files are left alone.
 attributes:
   check_mode:
@@ -28,47 +32,77 @@ attributes:
     description: Reports no change if every file has its text and mode.
 options:
   directory:
-    description: The directory. It is made.
+    description: The directory. The files of a node go to a directory below it that has the node's name. Both are made.
     type: path
     required: true
+  nodes:
+    description:
+      - Hosts of the inventory, for a task that runs once. By default the host that the task runs for.
+      - Templates and expressions are given the variables that this task would have on each of them.
+    type: list
+    elements: str
   files:
-    description: The files that are to be there.
+    description:
+      - The files that a node may have.
+      - Expressions have no braces, and know the filters and tests of Jinja itself.
     type: list
     elements: dict
     required: true
     suboptions:
       path:
-        description: Its path below O(directory).
+        description:
+          - Its path below the node's directory. May be a template, of Jinja itself; mark it with C(!unsafe), or it is
+            templated too early.
         type: str
         required: true
-      content:
-        description: Its text.
+      template:
+        description: The template, which is looked for where other tasks of this play and role would find it.
         type: str
         required: true
+      when:
+        description: An expression. The node has the file if it is true.
+        type: str
+        default: "true"
+      loop:
+        description: An expression. The node has a file for each item of the list.
+        type: str
+      loop_var:
+        description: The variable that has the item.
+        type: str
+        default: item
       secret:
-        description: Whether it has passwords in it. Then only its owner may read it, and it is not shown.
-        type: bool
-        default: false
+        description:
+          - An expression. If it is true, there are passwords in the file; only its owner may read it, and it is not
+            shown.
+        type: str
+        default: "false"
 """
 
 EXAMPLES = r"""
-- name: Write the configuration of one node
+- name: Write the configuration of all nodes to artifacts/production/NODE/etc/bird
   routed.hypervisor.render:
-    directory: artifacts/l3_hypervisor/hv1
+    directory: artifacts/production
+    nodes: "{{ ansible_play_batch }}"
     files:
       - path: etc/bird/bird.conf
-        content: "{{ lookup('ansible.builtin.template', 'bird.conf.j2') }}"
+        template: bird/bird.conf.j2
+        when: bird is defined
+      - path: etc/bird/secrets.conf
+        template: bird/secrets.conf.j2
+        when: bird is defined
+        secret: true
+  run_once: true
 """
 
 RETURN = r"""
 written:
-  description: The paths of files that were written, or whose mode was changed.
+  description: The files that were written, or whose mode was changed, by their paths below O(directory).
   returned: always
   type: list
   elements: str
-  sample: [etc/bird/bird.conf]
+  sample: [hv1/etc/bird/bird.conf]
 removed:
-  description: The paths of files that were removed.
+  description: The files that were removed, by their paths below O(directory).
   returned: always
   type: list
   elements: str

@@ -1,0 +1,136 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Texts of many nodes from the same templates, as Ansible's template lookup makes them of one.
+
+The lookup copies all variables of a node, and compiles the template, for each text. Here a template is compiled once,
+by Jinja itself, and is given the variables that it names. What that cannot do is left to the lookup.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+
+import jinja2
+from ansible.template import Templar, trust_as_template
+from ansible.utils.display import Display
+from jinja2 import meta
+
+ALL = {"hostvars", "vars"}  # never templated as a whole
+
+
+class Variables:
+    """A node's variables. What is a template in them is templated by Ansible, when it is first asked for."""
+
+    def __init__(self, raw: dict, templar: Templar):
+        self.raw = raw
+        self._templar = templar.copy_with_new_env(available_variables=raw)
+        self._known: dict[str, object] = {}
+
+    def named(self, names: Iterable[str]) -> dict[str, object]:
+        if not ALL.isdisjoint(names):
+            raise jinja2.TemplateError("it asks for the variables of all nodes")
+        for name in names:
+            if name not in self._known and name in self.raw:
+                self._known[name] = self._plain(self.raw[name])
+        return {name: self._known[name] for name in names if name in self._known}
+
+    def looked_up(self, template: str, more: dict) -> str:
+        """A template's text by Ansible's lookup."""
+        templar = self._templar.copy_with_new_env(
+            available_variables={**self.raw, "_template": template, "_more": more}
+        )
+        lookup = "{{ lookup('ansible.builtin.template', _template, template_vars=_more) }}"
+        return str(_printed(templar.template(trust_as_template(lookup))))
+
+    def _plain(self, value):
+        if isinstance(value, dict):
+            return {key: self._plain(below) for key, below in value.items()}
+        if isinstance(value, list):
+            return [self._plain(below) for below in value]
+        if value is None or isinstance(value, (bool, int, float)):
+            return value
+        if isinstance(value, str) and not self._templar.is_possibly_template(value):
+            return value
+        return self._templar.template(value)
+
+
+class Templates:
+    """FIND says where the file of a template is; what it includes is beside it, or in a directory of SEARCH."""
+
+    def __init__(self, find: Callable[[str], str], search: list[str]):
+        self._find = find
+        self._search = [os.path.join(path, part) for path in search for part in ("templates", "")]
+        self._environment = functools.cache(self._made_environment)
+        self._template = functools.cache(self._compiled)
+        self._expression = functools.cache(self._compiled_expression)
+        self._line = functools.cache(self._compiled_line)
+
+    def text(self, name: str, variables: Variables, more: dict) -> str:
+        """What a template says of a node; MORE are variables that only this text has."""
+        try:
+            template, names, newlines = self._template(name)
+            text = template.render(variables.named(names) | more)
+            if not text:
+                raise jinja2.TemplateError("only Ansible knows whether nothing ends in a newline")
+        except Exception as error:
+            # An unknown filter, a variable that is not there: the lookup knows more, or says what is wrong.
+            Display().vvv(f"{name} is left to the template lookup: {error}")
+            return variables.looked_up(name, more)
+        return text + "\n" * (newlines - _newlines(text))
+
+    def value(self, expression: str, variables: Variables, more: dict):
+        """Of an expression of Jinja's own."""
+        compiled, names = self._expression(expression)
+        return compiled(variables.named(names) | more)
+
+    def line(self, text: str, variables: Variables, more: dict) -> str:
+        """Of a short text that is a template itself, such as a path."""
+        compiled, names = self._line(text)
+        return compiled(variables.named(names) | more)
+
+    def _made_environment(self, directory: str) -> jinja2.Environment:
+        return jinja2.Environment(
+            loader=jinja2.FileSystemLoader([directory, *self._search]),
+            undefined=jinja2.StrictUndefined,
+            finalize=_printed,
+            trim_blocks=True,
+            auto_reload=False,
+        )
+
+    def _compiled(self, name: str) -> tuple[jinja2.Template, set[str], int]:
+        """With the names of the variables that it takes, and the newlines at its end, which Jinja drops."""
+        directory, file = os.path.split(self._find(name))
+        environment = self._environment(directory)
+        names, waiting, seen = set(), [file], set()
+        while waiting:
+            source = environment.loader.get_source(environment, waiting[0])[0]
+            if source.startswith("#jinja2:"):
+                raise jinja2.TemplateError("it has settings that only Ansible knows")
+            parsed = environment.parse(source)
+            names |= meta.find_undeclared_variables(parsed)
+            seen.add(waiting.pop(0))
+            # A name that is computed is none: it is not found, and left to Ansible.
+            waiting += [other or "" for other in meta.find_referenced_templates(parsed) if other not in seen]
+        source = environment.loader.get_source(environment, file)[0]
+        return environment.get_template(file), names, _newlines(source)
+
+    def _compiled_expression(self, text: str) -> tuple[Callable, set[str]]:
+        environment = self._environment("")
+        names = meta.find_undeclared_variables(environment.parse("{{" + text + "}}"))
+        return environment.compile_expression(text, undefined_to_none=False), names
+
+    def _compiled_line(self, text: str) -> tuple[Callable, set[str]]:
+        environment = self._environment("")
+        return environment.from_string(text).render, meta.find_undeclared_variables(environment.parse(text))
+
+
+def _printed(value):
+    """As Ansible prints what an expression has come to."""
+    return "" if value is None else value
+
+
+def _newlines(text: str) -> int:
+    return len(text) - len(text.rstrip("\n"))
