@@ -22,3 +22,4 @@ def test_a_port_that_is_given_up_has_the_kernels_settings_again(bare_namespace):
     assert settings(host) == kernels
     assert host.ip("neighbor show proxy") == ""
     assert host.changed("proxy_arp", config=[port], state="deleted") == []
+    assert host.changed("proxy_arp", config=[{"interface": "gone"}], state="deleted") == []
