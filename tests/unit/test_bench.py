@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-from measure import PROJECT, Row, interleaved, table
+from measure import PROJECT, Row, each_more, interleaved, table
 
 BENCH = PROJECT / "bench"
 
@@ -53,3 +53,7 @@ def test_contenders_take_turns_and_medians_are_of_all_runs():
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert medians == {"a": {"step": 2.0}, "b": {"step": 4.0}}
     assert [run["b"]["step"] for run in seen] == [50.0, 4.0, 3.0]
+
+
+def test_what_each_more_took_leaves_out_what_all_runs_have_in_common():
+    assert each_more({"make": 2.5, "delete": 1.0}, {"make": 0.5, "delete": 1.0}, 500) == {"make": 4.0, "delete": 0.0}
