@@ -2,7 +2,8 @@
 
 Those are one `ip -batch`, and for sysctls, which ip cannot write, one shell whose own `echo` does (sysctl(8) takes
 longer). Both sides mark what they make, and give each VRF its unreachable default routes. Times are of whole processes:
-a module call includes the start of Python, a look at the kernel before, and one after.
+a module call includes the start of Python and Ansible's own code, a look at the kernel before, and one after. "Each
+more" is what every object beyond the size before took, whatever that start costs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import subprocess
 from dataclasses import dataclass, field
 
-from measure import Results, Times, arguments, interleaved, ip, module, timed, unchanged
+from measure import Results, Times, arguments, each_more, interleaved, ip, module, timed, unchanged
 
 HOST = "bench-host"
 SLOWER, AGAIN = 1.3, 0.3  # aims
@@ -170,19 +171,29 @@ def with_plain_commands(case: Case) -> Times:
 
 
 def main() -> None:
-    given = arguments(__doc__, sizes=[1000], runs=3)
+    given = arguments(__doc__, sizes=[100, 1000], runs=3)
     results = Results(__file__, given)
-    for count in given.sizes:
-        for make in (vrfs, interfaces, routes, proxy_arp, proxy_entries, network):
+    for make in (vrfs, interfaces, routes, proxy_arp, proxy_entries, network):
+        fewer: tuple[int, Times, Times] | None = None
+        for count in sorted(given.sizes):
             case = make(count)
             both = {"ours": lambda case=case: with_module(case), "plain": lambda case=case: with_plain_commands(case)}
             medians, results.seen[case.title] = interleaved(given.runs, both)
             ours, plain = medians["ours"], medians["plain"]
-            peer = " and ".join(name for name, used in (("ip -batch", case.create), ("echo", case.write)) if used)
-            for step in ("first run", "delete"):
-                results.add(case.title, step, ours[step], peer, plain[step], SLOWER)
-            results.add(case.title, "no-op run", ours["no-op run"], "first run", ours["first run"], AGAIN)
+            show(results, case, ours, plain)
+            if fewer:
+                less, ours_less, plain_less = fewer
+                more = each_more(ours, ours_less, count - less), each_more(plain, plain_less, count - less)
+                show(results, case, *more, ", each more", unit="ms")
+            fewer = (count, ours, plain)
     results.finish()
+
+
+def show(results: Results, case: Case, ours: Times, plain: Times, suffix: str = "", **unit: str) -> None:
+    peer = " and ".join(name for name, used in (("ip -batch", case.create), ("echo", case.write)) if used)
+    for step in ("first run", "delete"):
+        results.add(case.title, step + suffix, ours[step], peer, plain[step], SLOWER, **unit)
+    results.add(case.title, "no-op run" + suffix, ours["no-op run"], "first run", ours["first run"], AGAIN, **unit)
 
 
 if __name__ == "__main__":

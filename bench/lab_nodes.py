@@ -3,7 +3,8 @@
 A ring: as many cables as nodes, both ends up. `ip -batch` makes bare network namespaces and the same cables, Mininet
 hosts (network and mount namespaces, a shell in each); a lab node has mount, UTS, IPC and PID namespaces, an overlay of
 a Debian image and a first process. Times are of whole processes: a module call includes the start of Python, Mininet's
-first step too, and one `ip -batch` a namespace is what iproute2 needs to set links up.
+first step too, and one `ip -batch` a namespace is what iproute2 needs to set links up. "Each more" is what every node
+beyond the size before took, whatever that start costs.
 """
 
 from __future__ import annotations
@@ -16,9 +17,23 @@ import sys
 import time
 from pathlib import Path
 
-from measure import CACHE, PROJECT, Results, Times, arguments, image, interleaved, ip, module, timed, unchanged
+from measure import (
+    CACHE,
+    PROJECT,
+    Results,
+    Times,
+    arguments,
+    each_more,
+    image,
+    interleaved,
+    ip,
+    module,
+    timed,
+    unchanged,
+)
 
 LAB = "bench"
+AIMS = {"ip -batch": 2, "Mininet": 1}
 MININET = CACHE / "bench" / "mininet"
 
 
@@ -77,23 +92,33 @@ def with_mininet(names: list[str]) -> Times:
     return whole(times)
 
 
+def show(results: Results, case: str, everyone: dict[str, Times], suffix: str = "", **unit: str) -> None:
+    ours = everyone["modules"]
+    for step in ("up in all", "down") if suffix else ("nodes", "links, up", "up in all", "down"):
+        for peer, aim in AIMS.items():
+            if peer in everyone:
+                limit = aim if step in ("up in all", "down") else None
+                results.add(case, step + suffix, ours[step], peer, everyone[peer][step], limit, **unit)
+    results.add(case, f"again in all{suffix}", ours["again in all"], "up in all", ours["up in all"], **unit)
+
+
 def main() -> None:
     given = arguments(__doc__, sizes=[10, 100, 300], runs=5)
     results = Results(__file__, given)
-    for count in given.sizes:
+    fewer: tuple[int, dict[str, Times]] | None = None
+    for count in sorted(given.sizes):
         names = [f"bench{number}" for number in range(count)]
         everyone = {"modules": lambda names=names: with_modules(names), "ip -batch": lambda names=names: with_ip(names)}
         if not given.alone:
             everyone["Mininet"] = lambda names=names: with_mininet(names)
         medians, results.seen[str(count)] = interleaved(given.runs, everyone)
-        ours = medians.pop("modules")
-        for step in ("nodes", "links, up", "up in all", "down"):
-            for peer, theirs in medians.items():
-                aim = {"ip -batch": 2, "Mininet": 1}[peer] if step in ("up in all", "down") else None
-                results.add(f"{count} nodes, {count} cables", step, ours[step], peer, theirs[step], aim)
-        results.add(
-            f"{count} nodes, {count} cables", "again in all", ours["again in all"], "up in all", ours["up in all"]
-        )
+        case = f"{count} nodes, {count} cables"
+        show(results, case, medians)
+        if fewer:
+            less, before = fewer
+            more = {name: each_more(times, before[name], count - less) for name, times in medians.items()}
+            show(results, case, more, ", each more", unit="ms")
+        fewer = (count, medians)
     source = MININET / "python" / "mininet" / "net.py"
     results.finish(
         **({} if given.alone else {"mininet": re.search(r'(?m)^VERSION = "(.*)"', source.read_text()).group(1)})

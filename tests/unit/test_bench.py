@@ -1,8 +1,7 @@
-"""Benchmarks are not run by the tests; that they could be is."""
+"""Benchmarks without their runs: what their command refuses, how runs are taken and shown (tests/nodes runs one)."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-from measure import PROJECT, Row, interleaved, table
+from measure import PROJECT, Row, each_more, interleaved, table
 
 BENCH = PROJECT / "bench"
 
@@ -30,16 +29,6 @@ def test_help_names_every_benchmark():
 def test_what_there_is_not_is_refused(arguments):
     done = run(*arguments)
     assert done.returncode == 1 and arguments[0] in done.stderr
-
-
-def test_a_tiny_one_measures_and_keeps_what_it_measured(tmp_path):
-    done = run("--alone", "--runs", "1", "--sizes", "1,2", "--results", tmp_path, "intent")
-    assert done.returncode == 0, done.stdout + done.stderr
-    kept = json.loads((tmp_path / "intent.json").read_text())
-    steps = {row["step"] for row in kept["rows"] if row["case"].startswith("2 hypervisors")}
-    assert {"resolve", "files", "files, memory", "files, each node", "files, a node more"} <= steps
-    assert all(row["ours"] > 0 for row in kept["rows"] if not row["step"].endswith("a node more"))
-    assert kept["kernel"]["release"] and kept["versions"]["ansible-core"]
 
 
 def test_a_table_says_which_aims_are_missed():
@@ -64,3 +53,7 @@ def test_contenders_take_turns_and_medians_are_of_all_runs():
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert medians == {"a": {"step": 2.0}, "b": {"step": 4.0}}
     assert [run["b"]["step"] for run in seen] == [50.0, 4.0, 3.0]
+
+
+def test_what_each_more_took_leaves_out_what_all_runs_have_in_common():
+    assert each_more({"make": 2.5, "delete": 1.0}, {"make": 0.5, "delete": 1.0}, 500) == {"make": 4.0, "delete": 0.0}

@@ -10,18 +10,17 @@ import typing as t
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
-    ADDRESS,
     BEING_CREATED,
     CREATE,
     FAMILIES,
     IFF_UP,
-    LINK,
     PROTOCOL,
     REPLACE,
     Kernel,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._link import deletion, mark_link, set_link
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import ADDRESS, LINK
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 NODAD = 0x02  # IFA_F_NODAD

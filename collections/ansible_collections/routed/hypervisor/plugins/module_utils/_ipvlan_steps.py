@@ -23,15 +23,14 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     EXCLUSIVE,
     FAMILIES,
     IFF_UP,
-    LINK,
     MARK,
     PROTOCOL,
     REPLACE,
-    ROUTE,
     Kernel,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._link import deletion, set_link
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import LINK, ROUTE
 
 SCOPE_LINK, SCOPE_ANY = 253, 255
 ONLINK = 4  # RTNH_F_ONLINK

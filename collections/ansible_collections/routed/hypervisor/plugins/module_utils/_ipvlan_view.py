@@ -11,9 +11,10 @@ import typing as t
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _options as options
 from ansible_collections.routed.hypervisor.plugins.module_utils._interface import observe_address
-from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import ADDRESS, FAMILIES, PROTOCOL, Kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import FAMILIES, PROTOCOL, Kernel
 from ansible_collections.routed.hypervisor.plugins.module_utils._namespace_names import OWN
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Item
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import ADDRESS
 from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Link, Snapshot, describe
 
 MODES = {"l2": 0, "l3": 1, "l3s": 2}

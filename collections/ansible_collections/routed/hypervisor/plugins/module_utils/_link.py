@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
-from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import DOOMED, LINK, MARK, Kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import DOOMED, MARK, Kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import LINK
 
 
 def set_link(kernel: Kernel, name: str, attributes: list[tuple], **fields: int) -> None:

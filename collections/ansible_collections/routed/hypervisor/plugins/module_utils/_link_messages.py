@@ -25,12 +25,14 @@ NLA_F_NESTED = 0x8000
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER = 1, 3, 4, 5, 10
 IFLA_LINKINFO, IFLA_IFALIAS, IFLA_GROUP = 18, 20, 27
-IFLA_NET_NS_FD, IFLA_LINK_NETNSID = 28, 37
+IFLA_AF_SPEC, IFLA_NET_NS_FD, IFLA_LINK_NETNSID = 26, 28, 37
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFF_UP = 1
+# Where a link's own settings are: address family, attribute, place in a list of numbers
+PROXY_ARP, PROXY_NDP = (socket.AF_INET, 1, 2), (socket.AF_INET6, 2, 22)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Link:
     """A link as the kernel shows it. peer: index of the link it hangs on; peer_network: the kernel's number, as seen
     from this namespace, of the namespace that one is in, None for this one."""
@@ -47,6 +49,7 @@ class Link:
     peer_network: int | None
     master: int = 0  # index
     data: dict[int, bytes] = field(default_factory=dict)  # what only its kind has, undecoded
+    families: bytes = b""  # its settings, undecoded
 
 
 def attribute(kind: int, value: bytes | str | int) -> bytes:
@@ -105,7 +108,15 @@ def parse_link(body: bytes) -> Link:
         peer_network=number(found.get(IFLA_LINK_NETNSID)),
         master=number(found.get(IFLA_MASTER)) or 0,
         data=attributes_in(info.get(IFLA_INFO_DATA, b"")),
+        families=found.get(IFLA_AF_SPEC, b""),
     )
+
+
+def setting(families: bytes, which: tuple[int, int, int]) -> int:
+    """One of a link's settings, as its file below /proc/sys/net has it; 0 where the link has none of the family."""
+    family, kind, place = which
+    numbers = attributes_in(attributes_in(families).get(family, b"")).get(kind, b"")
+    return struct.unpack_from("=i", numbers, place * 4)[0] if len(numbers) > place * 4 else 0
 
 
 # A request: message type, flags beside REQUEST and ACK, body.

@@ -12,7 +12,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _network
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Failed
-from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import PYROUTE2_ERROR, Kernel, KernelError
+from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import Kernel, KernelError
+from ansible_collections.routed.hypervisor.plugins.module_utils._messages import PYROUTE2_ERROR
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import STATES, Change, Item, Refused
 from ansible_collections.routed.hypervisor.plugins.module_utils._rtnetlink import Refusal
 from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import Snapshot

@@ -14,7 +14,6 @@ from errno import EEXIST, EINVAL
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     DIRECTORY,
     IFF_UP,
-    LINK,
     MARK,
     Kernel,
     namespace_path,
@@ -30,6 +29,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._namespaces impo
     unmount,
     unshare,
 )
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import LINK
 
 OWN = "/proc/thread-self/ns/net"
 NS_GET_NSTYPE = 0xB703

@@ -66,7 +66,7 @@ class Kind:
     def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
         return have == want
 
-    def release(self, target: dict[str, t.Any], given: Item | None) -> None:
+    def release(self, target: dict[str, t.Any], have: Item, given: Item | None) -> None:
         """Changes what remains of an object that is not ours once the members that bear our mark are gone."""
 
     def complete(self, item: Item) -> dict[str, t.Any]:
@@ -144,7 +144,7 @@ def _remove(kind: Kind, have: Item, given: Item | None, mistakes: list[str]) -> 
     target = dict(have.attributes)
     for name, members in have.marked.items():
         target[name] = {member: value for member, value in target[name].items() if member not in members}
-    kind.release(target, given)
+    kind.release(target, have, given)
     before, after = difference(kind, have.attributes, target)
     if not before and not after:
         return []

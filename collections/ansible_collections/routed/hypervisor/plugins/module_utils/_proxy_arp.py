@@ -12,15 +12,16 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Ph
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     CREATE,
     FAMILIES,
-    NEIGHBOR,
     PROTOCOL,
     REPLACE,
     Kernel,
     read_sysctl,
     write_sysctl,
 )
+from ansible_collections.routed.hypervisor.plugins.module_utils._link_messages import PROXY_ARP, PROXY_NDP, setting
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
-from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import NTF_PROXY, VERSIONS, Snapshot
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import NEIGHBOR
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import NTF_PROXY, VERSIONS, Link, Snapshot
 
 SYSCTLS = {
     "proxy_arp": "ipv4/conf/{}/proxy_arp",
@@ -56,20 +57,19 @@ class ProxyArp(Kind):
             attributes["entries"] = {str(address): True for address in parsed if address is not None}
         return Item(name, name, attributes, creates=False, place=place)
 
-    def release(self, target: dict[str, t.Any], given: Item | None) -> None:
+    def release(self, target: dict[str, t.Any], have: Item, given: Item | None) -> None:
         if given is not None:
-            # Only the first network namespace has defaults of neighbours.
-            target.update({key: DELAY if value is None else value for key, value in _settings("default").items()})
+            target.update(have.hints.get("defaults", {}))  # none: there is no such port any more
 
     def gather(self, snapshot: Snapshot, want: list[Item], planned: t.Any = None) -> dict[t.Hashable, Item]:
-        # three small files a port: read only where something is wanted, or for all when all is asked for
         wanted = {item.key for item in want}
+        hints = {"defaults": _defaults()} if wanted and planned.state == "deleted" else {}
         found = {}
-        for name in snapshot.links:
+        for name, link in snapshot.links.items():
             attributes: dict[str, t.Any] = {"entries": {}}
             if name in wanted or planned.everything:
-                attributes.update(_settings(name))
-            found[name] = Item(name, name, attributes, marked={"entries": set()})
+                attributes.update(_settings(link))
+            found[name] = Item(name, name, attributes, marked={"entries": set()}, hints=hints)
         for message, attributes in snapshot.proxies:
             name = snapshot.names.get(message["ifindex"])
             if name and message["family"] in VERSIONS:
@@ -111,9 +111,19 @@ class ProxyArp(Kind):
         return {"interface": item.key, **item.attributes, "entries": list(item.attributes.get("entries", {}))}
 
 
-def _settings(name: str) -> dict[str, t.Any]:
-    arp, ndp, delay = (read_sysctl(SYSCTLS[key].format(name)) for key in ("proxy_arp", "proxy_ndp", "delay"))
-    return {"proxy_arp": arp == "1", "proxy_ndp": ndp == "1", "delay": int(delay) if delay else None}
+def _settings(link: Link) -> dict[str, t.Any]:
+    delay = read_sysctl(SYSCTLS["delay"].format(link.name))  # the only one that the kernel does not tell with the link
+    return {
+        "proxy_arp": setting(link.families, PROXY_ARP) == 1,
+        "proxy_ndp": setting(link.families, PROXY_NDP) == 1,
+        "delay": int(delay) if delay else None,
+    }
+
+
+def _defaults() -> dict[str, t.Any]:
+    arp, ndp, delay = (read_sysctl(SYSCTLS[key].format("default")) for key in ("proxy_arp", "proxy_ndp", "delay"))
+    # only the first network namespace has defaults of neighbours
+    return {"proxy_arp": arp == "1", "proxy_ndp": ndp == "1", "delay": int(delay) if delay else DELAY}
 
 
 def _entry(name: str, address: str, present: bool) -> Step:

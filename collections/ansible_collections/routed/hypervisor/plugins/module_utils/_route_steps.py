@@ -14,10 +14,10 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     FAMILIES,
     PROTOCOL,
     REPLACE,
-    ROUTE,
     Kernel,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import ROUTE
 
 TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 SCOPES = {"global": 0, "link": 253, "host": 254}

@@ -10,8 +10,9 @@ import typing as t
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _options as options
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
-from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import FAMILIES, PROTOCOL, RULE
+from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import FAMILIES, PROTOCOL
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import RULE
 from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Snapshot
 
 ACTIONS = {"to_table": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}

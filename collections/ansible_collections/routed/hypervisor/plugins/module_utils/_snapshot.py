@@ -13,20 +13,17 @@ import sys
 import typing as t
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
-    ADDRESS,
     BEING_CREATED,
     DOOMED,
     FAMILIES,
     MARK,
-    NEIGHBOR,
     PROTOCOL,
-    ROUTE,
-    RULE,
     Kernel,
     KernelError,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._link_messages import Link as LinkMessage
 from ansible_collections.routed.hypervisor.plugins.module_utils._namespace_names import Spaces
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import ADDRESS, NEIGHBOR, ROUTE, RULE
 
 NTF_PROXY = 0x8
 DATA = {  # what only links of a kind have, by number: whole numbers of any width
@@ -51,6 +48,7 @@ class Link:
     master: str | None
     parent: str | None  # of a VLAN or an ipvlan; the peer of a veth; None where it is in another namespace
     data: dict[str, int]
+    families: bytes = b""  # see _link_messages.setting
 
     @property
     def owned(self) -> bool:
@@ -76,6 +74,7 @@ def describe(link: LinkMessage, names: dict[int, str]) -> Link:
         master=names.get(link.master),
         parent=names.get(link.peer) if link.peer_network is None else None,
         data={name: int.from_bytes(link.data[n], sys.byteorder) for n, name in decoders.items() if n in link.data},
+        families=link.families,
     )
 
 

@@ -14,14 +14,13 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     CREATE,
     FAMILIES,
     IFF_UP,
-    LINK,
     PROTOCOL,
     REPLACE,
-    ROUTE,
     Kernel,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._link import delete_link, mark_link, set_link
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
+from ansible_collections.routed.hypervisor.plugins.module_utils._requests import LINK, ROUTE
 from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import Snapshot
 
 # Worse than any route a person or a daemon would install; the kernel's documentation of VRF suggests this number.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.rtnl import fibmsg, ifaddrmsg, ifinfmsg, ndmsg, rtmsg
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils import _messages
 from ansible_collections.routed.hypervisor.plugins.module_utils._requests import (
     ADDRESS,
     ATTRIBUTES,
@@ -23,9 +23,9 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._rtnetlink impor
 
 CLASSES = {
     LINK: ifinfmsg.ifinfmsg,
-    ADDRESS: _kernel._with(ifaddrmsg.ifaddrmsg, ((11, "IFA_PROTO", "uint8"),)),
+    ADDRESS: _messages._with(ifaddrmsg.ifaddrmsg, ((11, "IFA_PROTO", "uint8"),)),
     ROUTE: rtmsg.rtmsg,
-    NEIGHBOR: _kernel._with(ndmsg.ndmsg, ((12, "NDA_PROTOCOL", "uint8"),)),
+    NEIGHBOR: _messages._with(ndmsg.ndmsg, ((12, "NDA_PROTOCOL", "uint8"),)),
     RULE: fibmsg.fibmsg,
 }
 

@@ -1,0 +1,44 @@
+"""pyroute2's message classes, without the rest of pyroute2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
+IMPORT = "from ansible_collections.routed.hypervisor.plugins.module_utils import _messages"
+
+
+def python(*lines: str) -> str:
+    """In a process of its own: this one has imported pyroute2."""
+    program = "\n".join(["import sys", f"sys.path.append({str(COLLECTIONS)!r})", *lines])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_only_what_is_needed_is_imported():
+    loaded = "print(*(name for name in ('asyncio', 'multiprocessing', 'ssl', 'pyroute2') if name in sys.modules))"
+    assert python(IMPORT, "assert _messages.message_classes()", loaded) == ""
+    assert "asyncio" in python("import pyroute2", loaded)  # else this test would prove nothing
+
+
+def test_who_imports_pyroute2_before_or_after_has_all_of_it():
+    for lines in ([IMPORT, "import pyroute2"], ["import pyroute2", IMPORT]):
+        used = "print(pyroute2.IPRoute.__name__, pyroute2.netlink.rtnl.rtmsg.rtmsg.__name__)"
+        assert python(*lines, used) == "IPRoute rtmsg"
+
+
+def test_a_version_whose_messages_need_the_rest_is_imported_whole(tmp_path):
+    messages = tmp_path / "pyroute2" / "netlink" / "rtnl"
+    messages.mkdir(parents=True)
+    (tmp_path / "pyroute2" / "__init__.py").write_text("config = 1\n")
+    for name in ("fibmsg", "ifaddrmsg", "ndmsg", "rtmsg"):
+        (messages / f"{name}.py").write_text("from pyroute2 import config\n")
+    assert python(f"sys.path.insert(0, {str(tmp_path)!r})", IMPORT, "print(_messages.rtmsg.config)") == "1"
+
+
+def test_without_pyroute2_the_error_is_kept():
+    gone = "sys.modules['pyroute2'] = None"
+    assert "ModuleNotFoundError" in python(gone, IMPORT, "print(_messages.PYROUTE2_ERROR)")
