@@ -80,3 +80,27 @@ def test_all_in_one_call_namespaces_masters_and_what_refers_to_the_links(host):
     assert host.space.changed("network", state="deleted")
     assert host.space.changed("network", state="deleted") == []
     assert not host.show("link show type ipvlan") and name not in subprocess.getoutput("ip netns list")
+
+
+def test_what_goes_with_a_namespace_or_a_master_is_not_among_what_remains(host):
+    names = [f"{host.space.name}-{short}" for short in ("new1", "new2")]
+    config = {
+        "namespaces": [{"name": name} for name in names],
+        "interfaces": [{"name": "m0", "type": "dummy"}, {"name": "m0.5", "type": "vlan", "parent": "m0", "vlan_id": 5}],
+        "ipvlan_links": [link(names[0], "10.10.1.2/24", master="m0"), link(names[1], "10.10.1.3/24")],
+        "proxy_arp": [{"interface": "m0.5", "entries": ["10.10.1.9"]}],
+        "routes": [{"prefix": "10.20.0.0/16", "interface": "m0.5"}],
+    }
+    host.space.changed("network", config=config)
+
+    def remains(_check=True, **args):
+        result = host.space.module("network", state="deleted", _check=_check, **args)
+        assert not result.get("failed"), result["msg"]
+        return {kind: [entry.get("namespace") or entry for entry in left] for kind, left in result["after"].items()}
+
+    one_of_each = {"namespaces": config["namespaces"][1:], "ipvlan_links": config["ipvlan_links"][:1]}
+    assert remains(config=one_of_each)["ipvlan_links"] == []
+    assert remains(config={"interfaces": config["interfaces"], "routes": config["routes"]})["routes"] == []
+    for check in (True, False):
+        assert not any(remains(_check=check).values())
+    assert host.space.changed("network", state="deleted") == []

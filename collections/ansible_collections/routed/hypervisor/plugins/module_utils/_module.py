@@ -160,7 +160,8 @@ def _before(outcome: _network.Outcome) -> dict[str, list[dict]]:
 def _after(outcome: _network.Outcome) -> dict[str, list[dict]]:
     result = {}
     for name, changes in outcome.changes.items():
-        items = _concerned(outcome, name)
+        stays = outcome.stays[name]
+        items = {key: stays[key] for key in _concerned(outcome, name) if key in stays}
         for change in changes:
             if change.want is None:
                 items.pop(change.item.key, None)

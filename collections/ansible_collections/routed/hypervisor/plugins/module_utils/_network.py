@@ -96,6 +96,7 @@ class Outcome:
     changes: dict[str, list[Change]]
     planned: Planned
     wanted_keys: dict[str, set]
+    stays: dict[str, dict[t.Hashable, Item]]  # of `have`, without what goes with something else, and as that leaves it
 
     def all_changes(self) -> list[Change]:
         return [change for changes in self.changes.values() for change in changes]
@@ -137,7 +138,7 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str) -> Outcome:
     planned = _foresee_names(snapshot, wanted, state)
     if "interfaces" in wanted and state != "deleted":
         wanted["interfaces"] = _parents_first(wanted["interfaces"], mistakes)
-    outcome = Outcome({}, {}, planned, {})
+    outcome = Outcome({}, {}, planned, {}, {})
     effects = _effects.Effects(snapshot, KINDS["interfaces"])
     for name, kind in KINDS.items():
         if name not in wanted:
@@ -152,6 +153,9 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str) -> Outcome:
         if state not in ("deleted", "gathered"):
             kind.check(want, have, snapshot, planned, mistakes)
         have = effects.foresee(name, have, want)
+        outcome.stays[name] = have
+        if name == "ipvlan_links":
+            outcome.stays[name] = {key: item for key, item in have.items() if key[0] not in planned.old_namespaces}
         try:
             outcome.changes[name] = plan(kind, have, want, state)
         except Refused as refused:
