@@ -6,17 +6,13 @@ contiv1 -left- switch1 -core- switch2 -right- contiv2, and contiv3 -other- switc
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import yaml
+import ansible_play
 from daemon_node import library, module_command
 
-PROJECT = Path(__file__).resolve().parents[2]
 LEAVES = ("switch1", "switch2")
 # node, interface: IPv4 address, IPv6 address
 ADDRESSES = {
@@ -206,53 +202,14 @@ class LeafPair:
 
     def role(self, *options: str, fails: bool = False, name: str = "frr", playbook=None, limit=LEAVES, **more) -> str:
         """Runs a role, or a playbook, on the leaves. Returns all that Ansible said."""
-        where = {
-            "ansible_connection": "local",
-            "ansible_become": True,
-            "ansible_become_method": "routed.hypervisor.node",
-            "ansible_node_lab": self.lab.name,
-            "ansible_remote_tmp": str(self.lab.directory / "tmp"),
-            "ansible_python_interpreter": "/usr/bin/python3",
-        }
-        hosts = {
-            leaf: {**where, "leaf": self.leaves[leaf], "bgp_passwords": self.passwords[leaf], **more} for leaf in limit
-        }
-        groups = {"routers": {"hosts": hosts}, "lab_absent": {}}
-        (self.directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
-        play = [{"hosts": "all", "gather_facts": False, "roles": [{"role": name}]}]
-        (self.directory / "play.yml").write_text(yaml.safe_dump(play))
-        done = subprocess.run(
-            [
-                Path(sys.executable).parent / "ansible-playbook",
-                "-i",
-                "hosts.yml",
-                "-v",
-                *options,
-                playbook or "play.yml",
-            ],
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(self.directory / "none.cfg"),
-                "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
-                "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
-                "ANSIBLE_INJECT_FACT_VARS": "false",
-                "ANSIBLE_PIPELINING": "true",
-                "ANSIBLE_NOCOLOR": "true",
-            },
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        assert (done.returncode != 0) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        hosts = {leaf: {"leaf": self.leaves[leaf], "bgp_passwords": self.passwords[leaf], **more} for leaf in limit}
+        groups = {"routers": hosts, "lab_absent": {}}
+        play = playbook or ansible_play.play_of(name)
+        return ansible_play.run(self.lab, self.directory, groups, play, *options, fails=fails)
 
     def changes(self, *options: str, **more) -> list[str]:
         """Runs a role. Returns what it did, as `ACTION NAME`, of all leaves."""
-        output = self.role(*options, **more)
-        found = re.findall(r'"action": "([a-z ]+)", "name": "([^"]+)"', output)
-        return [f"{action} {name}" for action, name in found]
+        return ansible_play.services(self.role(*options, **more))
 
     def reload_would(self, node: str) -> str:
         """What a reload of the file that is there would do."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
+import ansible_play
 import pytest
 import yaml
+from ansible_play import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 REFLECTOR = yaml.safe_load((PROJECT / "tests/golden/data/gobgp_reflector.yml").read_text())
 BIRD = {"bird": {"router_id": "198.51.100.226", "vrfs": [], "tables": [], "sessions": []}, "bgp_passwords": {}}
 
@@ -34,39 +31,10 @@ class Host:
 
     def role(self, name: str, values: dict) -> str:
         """Runs a role. Returns what it did, a line a change, or "" for nothing."""
-        where = {
-            "ansible_connection": "local",
-            "ansible_become": True,
-            "ansible_become_method": "routed.hypervisor.node",
-            "ansible_node_lab": self.lab.name,
-            "ansible_remote_tmp": str(self.lab.directory / "tmp"),
-            "ansible_python_interpreter": "/usr/bin/python3",
-        }
-        (self.directory / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"n": {**where, **values}}}}))
-        play = [{"hosts": "n", "gather_facts": False, "roles": [{"role": name}]}]
-        (self.directory / "play.yml").write_text(yaml.safe_dump(play))
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(self.directory / "none.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
-            "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
-            "ANSIBLE_INJECT_FACT_VARS": "false",
-            "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_NOCOLOR": "true",
-        }
-        done = subprocess.run(
-            [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts.yml", "-v", "play.yml"],
-            env=environment,
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        changes = re.findall(r'"action": "([a-z ]+)", "name": "([^"]+)"', done.stdout)
-        assert ("changed=0" in done.stdout) == (not changes), done.stdout
-        return "\n".join(f"{action} {name}" for action, name in changes)
+        done = ansible_play.run(self.lab, self.directory, {"routers": {"n": values}}, ansible_play.play_of(name))
+        changes = ansible_play.services(done)
+        assert (ansible_play.changed(done) == 0) == (not changes), done
+        return "\n".join(changes)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import time
 
 import pytest
 import yaml
-from leaf_pair import LEAVES, PROJECT, LeafPair
+from ansible_play import PROJECT
+from leaf_pair import LEAVES, LeafPair
 
 SWITCH1 = {
     "60.1.1.0/24": "[110/20] 80.1.1.2",

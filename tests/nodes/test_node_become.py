@@ -10,23 +10,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_play import PROJECT, variables
 
-COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
+COLLECTIONS = PROJECT / "collections"
 
 
 @pytest.fixture
 def ansible(lab, tmp_path):
     inventory = tmp_path / "hosts.yml"
-    variables = {
-        "ansible_connection": "local",
-        "ansible_become": True,
-        "ansible_become_method": "routed.hypervisor.node",
-        "ansible_node_lab": lab.name,
-        "ansible_remote_tmp": f"/run/routed-hypervisor/{lab.name}/tmp",
-        "ansible_python_interpreter": "/usr/bin/python3",
-    }
     hosts = {"n1": None, "second": {"ansible_node_name": "n2"}}
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": variables}}))
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts, "vars": variables(lab)}}))
     (tmp_path / "ansible.cfg").write_text("[defaults]\n")
 
     def run(*arguments, pipelining=True, command="ansible"):

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
+import ansible_play
 import pytest
 import yaml
+from ansible_play import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 SETTINGS = {
     "namespaces": ["/run/netns"],
     "instances": [
@@ -37,51 +31,17 @@ TASKS = [
         "when": "routing_manager | length == 0",
     },
 ]
-PLAY = [{"hosts": "all", "gather_facts": False, "tasks": TASKS}]
+PLAY = {"hosts": "all", "gather_facts": False, "tasks": TASKS}
 
 
 @pytest.fixture
 def play(lab, tmp_path):
     """Runs the role with settings in node n1; returns the node's change count. `check` is check mode."""
-    variables = {
-        "ansible_connection": "local",
-        "ansible_become": True,
-        "ansible_become_method": "routed.hypervisor.node",
-        "ansible_node_lab": lab.name,
-        "ansible_remote_tmp": f"/run/routed-hypervisor/{lab.name}/tmp",
-        "ansible_python_interpreter": "/usr/bin/python3",
-    }
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"n1": None}, "vars": variables}}))
-    (tmp_path / "play.yml").write_text(yaml.safe_dump(PLAY))
-    (tmp_path / "ansible.cfg").write_text("[defaults]\n")
     lab.nodes("n1")
 
     def run(settings, *, check=False):
-        done = subprocess.run(
-            [
-                *(
-                    Path(sys.executable).parent / "ansible-playbook",
-                    "-i",
-                    tmp_path / "hosts.yml",
-                    tmp_path / "play.yml",
-                ),
-                *("-e", json.dumps({"routing_manager": settings}), *(["--check"] if check else [])),
-            ],
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-                "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
-                "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
-                "ANSIBLE_PIPELINING": "true",
-                "ANSIBLE_INJECT_FACT_VARS": "false",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return int(re.search(r"^n1 .*changed=(\d+)", done.stdout, re.MULTILINE)[1])
+        groups = {"routers": {"n1": {"routing_manager": settings}}}
+        return ansible_play.changed(ansible_play.run(lab, tmp_path, groups, PLAY, *(["--check"] if check else [])))
 
     return run
 
