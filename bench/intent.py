@@ -28,6 +28,7 @@ WORK = Path(__file__).with_name("intent_work.py")
 AIM_MS = 10  # a node
 GROWTH = 1.2  # a node more among many, next to one among few
 GUESTS = 2
+NETLAB_LINKS = 1000  # of a node, here a reflector; netlab takes no more
 
 Contender = tuple[list, dict]  # a command, and how it is started
 
@@ -45,7 +46,7 @@ def write_intent(directory: Path, hypervisors: int) -> int:
 
 def write_topology(directory: Path, nodes: int) -> None:
     """As many routers for netlab; its limits on names and numbers raised to what that takes."""
-    names = [f"hv{n}" for n in range(1, nodes - 1)]
+    names = [f"hv{n}" for n in range(1, min(nodes - 1, NETLAB_LINKS + 1))]
     topology = {
         "provider": "clab",
         "defaults": {"device": "frr", "const": {"MAX_NODE_ID": 4000}},

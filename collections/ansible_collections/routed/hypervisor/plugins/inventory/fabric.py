@@ -101,6 +101,7 @@ class InventoryModule(BaseInventoryPlugin):
         except IntentError as error:
             raise IntentRefused(str(error)) from None
         finally:
+            gc.freeze()  # later, too, and in every process that Ansible forks from this one
             if was_enabled:
                 gc.enable()
 
