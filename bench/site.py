@@ -113,7 +113,11 @@ class Labs:
             second, again = self.play("site.yml")
             if "changed=0" not in again or re.search(r"changed=[1-9]", again):
                 sys.exit(f"a second run changed something:\n{again}")
-            stages = {f"stage: {name}": float(seconds) for seconds, name in STAGE.findall(output)}
+            stages = {
+                f"{prefix}stage: {name}": float(seconds)
+                for prefix, text in (("", output), ("second run, ", again))
+                for seconds, name in STAGE.findall(text)
+            }
             return {"first run": first, "second run": second, **stages}
         finally:
             self.play("playbooks/down.yml")
@@ -149,7 +153,7 @@ def main() -> None:
     results.add("default lab", "first run", ours["first run"], "shell script", plain["first run"], SLOWER)
     results.add("default lab", "second run", ours["second run"], "first run", ours["first run"], AGAIN)
     for step, seconds in ours.items():
-        if step.startswith("stage"):
+        if "stage: " in step and seconds:
             results.add("default lab", step, seconds)
     for step, seconds in plain.items():
         if step.startswith("part"):

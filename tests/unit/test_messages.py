@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import spelled
 
 COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
 IMPORT = "from ansible_collections.routed.hypervisor.plugins.module_utils import _messages"
@@ -42,3 +50,15 @@ def test_a_version_whose_messages_need_the_rest_is_imported_whole(tmp_path):
 def test_without_pyroute2_the_error_is_kept():
     gone = "sys.modules['pyroute2'] = None"
     assert "ModuleNotFoundError" in python(gone, IMPORT, "print(_messages.PYROUTE2_ERROR)")
+
+
+@given(st.lists(st.sampled_from([0, 0, 1, 255]), min_size=16, max_size=16).map(bytes))
+def test_an_address_of_the_kernel_is_spelled_as_a_wanted_one(packed):
+    for family, part in ((socket.AF_INET6, packed), (socket.AF_INET, packed[:4])):
+        assert spelled(socket.inet_ntop(family, part)) == str(ipaddress.ip_address(part))
+
+
+@pytest.mark.parametrize("text", ["::", "::1", "::192.0.2.1", "::ffff:192.0.2.1", "64:ff9b::192.0.2.1"])
+def test_addresses_that_end_in_an_ipv4_one_too(text):
+    packed = socket.inet_pton(socket.AF_INET6, text)
+    assert spelled(socket.inet_ntop(socket.AF_INET6, packed)) == str(ipaddress.ip_address(text))

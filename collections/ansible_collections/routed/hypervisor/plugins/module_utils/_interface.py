@@ -23,7 +23,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._link_members im
     show_members,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
-from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Link, Snapshot
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Link, Snapshot, spelled
 
 TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
@@ -183,7 +183,7 @@ def observe_address(item: Item, message: t.Any, attributes: dict) -> None:
         return
     version = VERSIONS[message["family"]]
     text = attributes.get("IFA_LOCAL") or attributes["IFA_ADDRESS"]
-    key = f"{options.address(text, '', options.Mistakes())}/{message['prefixlen']}"
+    key = f"{spelled(text)}/{message['prefixlen']}"
     item.attributes["addresses"][key] = {"scope": SCOPES.get(message["scope"], str(message["scope"]))}
     item.hints["protocols"][key] = attributes.get("IFA_PROTO") or 0
     # before Linux 5.18 an address cannot bear a mark: those of our links count as ours, but not the kernel's own

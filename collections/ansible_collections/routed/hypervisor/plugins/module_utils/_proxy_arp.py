@@ -21,7 +21,13 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
 from ansible_collections.routed.hypervisor.plugins.module_utils._link_messages import PROXY_ARP, PROXY_NDP, setting
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
 from ansible_collections.routed.hypervisor.plugins.module_utils._requests import NEIGHBOR
-from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import NTF_PROXY, VERSIONS, Link, Snapshot
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import (
+    NTF_PROXY,
+    VERSIONS,
+    Link,
+    Snapshot,
+    spelled,
+)
 
 SYSCTLS = {
     "proxy_arp": "ipv4/conf/{}/proxy_arp",
@@ -73,7 +79,7 @@ class ProxyArp(Kind):
         for message, attributes in snapshot.proxies:
             name = snapshot.names.get(message["ifindex"])
             if name and message["family"] in VERSIONS:
-                address = str(options.address(attributes["NDA_DST"], "", options.Mistakes()))
+                address = spelled(attributes["NDA_DST"])
                 found[name].attributes["entries"][address] = True
                 if attributes.get("NDA_PROTOCOL") == PROTOCOL:
                     found[name].marked["entries"].add(address)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _options as options
@@ -14,12 +13,14 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._apply import St
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import PROTOCOL
 from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Change, Item, Kind
 from ansible_collections.routed.hypervisor.plugins.module_utils._route_steps import ONLINK, SCOPES, TYPES
-from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Snapshot
+from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import VERSIONS, Snapshot, spelled
 from ansible_collections.routed.hypervisor.plugins.module_utils._vrf import is_last_default
 
 MAIN = 254
 IPV6_METRIC = 1024  # what the kernel makes of no metric, and of 0
 DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
+TYPE_NAMES = {number: name for name, number in TYPES.items()}
+SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
 PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
 
 
@@ -150,7 +151,7 @@ class Routes(Kind):
         tables = set(planned.tables.values()) | set(planned.old_tables)
         found: dict[t.Hashable, Item] = {}
         for message, attributes in snapshot.all_routes if planned.everything else snapshot.own_routes:
-            if message["type"] not in TYPES.values():
+            if message["type"] not in TYPE_NAMES:
                 continue  # local, broadcast, anycast, multicast: the kernel's own
             if is_last_default(message, attributes) and attributes["RTA_TABLE"] in tables:
                 continue  # part of the VRF
@@ -216,7 +217,7 @@ def _hop_order(hop: dict) -> tuple:
 def _key(message: t.Any, attributes: dict) -> tuple:
     version = VERSIONS[message["family"]]
     destination = attributes.get("RTA_DST")
-    prefix = str(ipaddress.ip_network(f"{destination}/{message['dst_len']}")) if destination else DEFAULTS[version]
+    prefix = f"{spelled(destination)}/{message['dst_len']}" if destination else DEFAULTS[version]
     table = attributes.get("RTA_TABLE") or message["table"]
     return (version, table, prefix, attributes.get("RTA_PRIORITY") or 0)
 
@@ -224,7 +225,7 @@ def _key(message: t.Any, attributes: dict) -> tuple:
 def _observe(message: t.Any, attributes: dict, snapshot: Snapshot) -> Item:
     key = _key(message, attributes)
     version = key[0]
-    kind = {number: name for name, number in TYPES.items()}.get(message["type"], str(message["type"]))
+    kind = TYPE_NAMES.get(message["type"]) or str(message["type"])
     hops = []
     if kind == "unicast":
         for hop in attributes.get("RTA_MULTIPATH") or []:
@@ -234,9 +235,7 @@ def _observe(message: t.Any, attributes: dict, snapshot: Snapshot) -> Item:
             hops.append(_hop(attributes.get("RTA_GATEWAY"), attributes.get("RTA_OIF"), 1, message["flags"], snapshot))
     observed: dict[str, t.Any] = {"type": kind, "nexthops": sorted(hops, key=_hop_order)}
     if version == 4:
-        observed["scope"] = {number: name for name, number in SCOPES.items()}.get(
-            message["scope"], str(message["scope"])
-        )
+        observed["scope"] = SCOPE_NAMES.get(message["scope"]) or str(message["scope"])
     observed["source"] = attributes.get("RTA_PREFSRC")
     observed["mtu"] = dict((attributes.get("RTA_METRICS") or {"attrs": []})["attrs"]).get("RTAX_MTU")
     return Item(key, _label(key[2], key[1], key[3], version), observed, owned=message["proto"] == PROTOCOL)
@@ -245,7 +244,7 @@ def _observe(message: t.Any, attributes: dict, snapshot: Snapshot) -> Item:
 def _hop(gateway: str | None, index: int | None, weight: int, flags: int, snapshot: Snapshot) -> dict[str, t.Any]:
     hop: dict[str, t.Any] = {"weight": weight, "onlink": bool(flags & ONLINK)}
     if gateway:
-        hop["gateway"] = str(ipaddress.ip_address(gateway))
+        hop["gateway"] = spelled(gateway)
     if index:
         hop["interface"] = snapshot.names.get(index, f"index {index}")
     return hop

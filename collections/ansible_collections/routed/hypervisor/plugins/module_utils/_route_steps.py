@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from ansible_collections.routed.hypervisor.plugins.module_utils._apply import Phase, Step
 from ansible_collections.routed.hypervisor.plugins.module_utils._kernel import (
     CREATE,
@@ -36,10 +34,10 @@ def steps(change: Change, fresh: bool) -> list[Step]:
 
 def _fields(key: tuple) -> tuple[dict, list[tuple]]:
     version, table, prefix, metric = key
-    parsed = ipaddress.ip_network(prefix)
-    fields = {"family": FAMILIES[version], "dst_len": parsed.prefixlen, "proto": PROTOCOL}
-    destination = str(parsed.network_address) if parsed.prefixlen else None
-    return fields, [("RTA_TABLE", table), ("RTA_PRIORITY", metric or None), ("RTA_DST", destination)]
+    destination, length = prefix.split("/")
+    fields = {"family": FAMILIES[version], "dst_len": int(length), "proto": PROTOCOL}
+    there = destination if fields["dst_len"] else None
+    return fields, [("RTA_TABLE", table), ("RTA_PRIORITY", metric or None), ("RTA_DST", there)]
 
 
 def _delete(kernel: Kernel, key: tuple) -> None:

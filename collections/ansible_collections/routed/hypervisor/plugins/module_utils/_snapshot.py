@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import ipaddress
 import os
 import socket
 import sys
@@ -33,6 +34,11 @@ DATA = {  # what only links of a kind have, by number: whole numbers of any widt
     "vrf": {1: "IFLA_VRF_TABLE"},
 }
 VERSIONS = {socket.AF_INET: 4, socket.AF_INET6: 6}
+
+
+def spelled(address: str) -> str:
+    """An address that the kernel told, as Python spells it: otherwise only where an IPv6 one ends in an IPv4 one."""
+    return str(ipaddress.ip_address(address)) if ":" in address and "." in address else address
 
 
 @dataclasses.dataclass
