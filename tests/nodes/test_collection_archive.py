@@ -20,6 +20,7 @@ TOOLS = Path(sys.executable).parent
 JUNK = (
     ".venv/bin/activate",
     ".pytest_cache/README.md",
+    ".hypothesis/constants/0123456789abcdef",
     ".ansible/collections/x.yml",
     "tests/output/.tmp/result.json",
     "plugins/modules/__pycache__/vrfs.cpython-311.pyc",
@@ -72,10 +73,9 @@ def installed(archive) -> Path:
 def test_the_archive_has_the_collection_and_nothing_else(archive):
     with tarfile.open(archive) as opened:
         packed = {entry.name for entry in opened if entry.isfile()}
+    kept = (path.relative_to(COLLECTION) for path in COLLECTION.rglob("*") if path.is_file())
     ours = {
-        str(path.relative_to(COLLECTION))
-        for path in COLLECTION.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and "output" not in path.parts
+        str(path) for path in kept if path.parts[0][0] != "." and not {"__pycache__", "output"}.intersection(path.parts)
     }
     assert packed - {"MANIFEST.json", "FILES.json"} == ours - {"galaxy.yml"}
     licence = "LICENSES/GPL-3.0-or-later.txt"
