@@ -121,6 +121,8 @@ class RoutingLab:
                 process.wait()
         for name in [*self.containers, *(self.space(name) for name in ("host", *ROUTERS))]:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+        if self.log.exists():
+            print(self.log.read_text(encoding="utf-8")[-8000:])  # pytest shows it where a test failed
 
     # commands
 

@@ -36,8 +36,6 @@ def lab(lab_image, tmp_path):
         yield lab
     finally:
         lab.remove()
-        if lab.log.exists():
-            print(lab.log.read_text(encoding="utf-8")[-8000:])
 
 
 def routes(lab, family, protocol):

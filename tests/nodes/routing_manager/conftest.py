@@ -22,8 +22,6 @@ def shared_lab(lab_image, tmp_path_factory):
         yield lab
     finally:
         lab.remove()
-        if lab.log.exists():
-            print(lab.log.read_text(encoding="utf-8")[-8000:])
 
 
 @pytest.fixture
