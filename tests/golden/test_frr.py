@@ -97,3 +97,14 @@ def test_timers_of_ospf_and_point_to_point_links_are_written_where_given():
     values["leaf"]["interfaces"][1]["ospf"]["network"] = "point-to-point"
     assert conf(values).count(" ip ospf hello-interval 1\n") == conf(values).count(" ip ospf dead-interval 4\n") == 2
     assert conf(values).count(" ip ospf network point-to-point\n") == 1
+
+
+def test_hosts_of_several_as_get_updates_of_their_own():
+    """In one update group FRR would replace the AS of one of them for all."""
+    values = values_of("leaf_full", "frr")
+    assert " solo\n" not in conf(values)
+    one = next(one for one in values["leaf"]["bgp"]["neighbors"] if one["name"] == "host2_ipv4")
+    one["as_override"] = True
+    text = conf(values)
+    assert " neighbor 10.254.0.2 solo\n" in text and " neighbor 50.1.1.1 solo\n" in text
+    assert " neighbor 10.20.0.11 solo\n" not in text, "the only AS of its VRF"

@@ -196,7 +196,10 @@ class LeafPair:
         self.run("contiv2", "sh", "-c", start)
         self.until(lambda: "60.1.1.3" in self.run("contiv2", "gobgp", "--target", SOCKET, "global", fails=True))
         for family, prefix in (("ipv4", "192.168.1.2/32"), ("ipv6", "2001:db8:1::2/128")):
-            self.run("contiv2", "gobgp", "--target", SOCKET, "global", "rib", "-a", family, "add", prefix)
+            self.announce("contiv2", family, prefix)
+
+    def announce(self, node: str, family: str, prefix: str, action: str = "add") -> None:
+        self.run(node, "gobgp", "--target", SOCKET, "global", "rib", "-a", family, action, prefix)
 
     # leaves
 

@@ -98,6 +98,20 @@ def test_packets_cross_both_leaves(pair, source, to, gateway):
     assert "3 received" in answer and "ttl=62" in answer
 
 
+@pytest.mark.parametrize("last", ["50.1.1.1", "50.1.2.1"])
+def test_what_comes_later_has_the_right_as_for_each_host(pair, last):
+    """FRR would group contiv1 and contiv3, and have the AS of the last one replaced in the updates of both."""
+    pair.vtysh("switch1", f"clear bgp {last}")
+    pair.until(pair.all_up)
+    groups = pair.vtysh("switch1", "show bgp ipv4 unicast update-groups").split("Update-group ")
+    peers = [sorted(re.findall(r"- (\S+)", group)) for group in groups]
+    assert ["50.1.1.1"] in peers and ["50.1.2.1"] in peers, peers
+    pair.announce("contiv2", "ipv4", "192.168.1.50/32")
+    pair.until_routes("contiv1", {"192.168.1.50/32": "[100/0] 50.1.1.2"}, 10)
+    pair.announce("contiv2", "ipv4", "192.168.1.50/32", "del")
+    pair.until_routes("contiv1", {"192.168.1.50/32": ""}, 10)
+
+
 def test_bgp_info_says_the_same_of_every_daemon(pair):
     infos = {node: pair.info(node) for node in ("switch1", "contiv1", "contiv2")}
     assert [infos[node]["sessions"][0]["daemon"] for node in infos] == ["frr", "bird", "gobgp"]
