@@ -36,7 +36,9 @@ FAMILY = [
     ("paths of iBGP", r"maximum-paths ibgp (\d+)"),
 ]
 # What only one of the two needs, wants or shows. (Addresses and VRFs of interfaces are the kernel's, not FRR's.)
-ONLY = re.compile(r"disable-peer-as-check|solo|timers connect|soft-reconfiguration|activate|bfd profile|address-family ")
+ONLY = re.compile(
+    r"disable-peer-as-check|solo|timers connect|soft-reconfiguration|activate|bfd profile|address-family "
+)
 
 
 def fields(kinds: list, texts: list[str]) -> dict:
