@@ -1,4 +1,7 @@
-"""A lab that site.yml brought up, and the questions that tests ask it. bin/lab-kernel has the kernel for it."""
+"""A lab that site.yml brought up, and the questions that tests ask it. bin/lab-kernel has the kernel for it.
+
+A lab that is up is taken as it is: tests/scenario has molecule make it. Otherwise it is brought up, and down at the end.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +37,12 @@ class Run:
 
 
 class Lab:
-    """A lab of its own: a copy of an inventory under a name that nobody else uses."""
+    """A lab made from a copy of an inventory, which tests may change; the name of the lab is that of the directory."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, owner: Path):
         self.name = directory.name
         self.inventory = directory
+        self.owner = owner
         self.intent = directory / "fabric.yml"
         self.report = PROJECT / "artifacts" / self.name / "verify.json"
 
@@ -50,7 +54,7 @@ class Lab:
             "RECORD_FILE": str(record or os.devnull),
             "ANSIBLE_NOCOLOR": "1",
         }
-        command = ["ansible-playbook", "-i", str(self.inventory), playbook, *args]
+        command = ["ansible-playbook", "-i", self.inventory, "-e", f"lab_owner={self.owner}", playbook, *args]
         return subprocess.Popen(
             command,
             cwd=PROJECT,
@@ -129,26 +133,29 @@ def until(holds, seconds=30.0, what="the condition"):
 
 @pytest.fixture(scope="session")
 def make_lab(tmp_path_factory):
-    """A function that copies an inventory under another name; the name of a lab is that of its directory."""
+    """A function that copies an inventory, for the same lab or for one of another name."""
 
-    def make(name, inventory="l3_hypervisor"):
-        copy = tmp_path_factory.mktemp("inventories") / name
-        shutil.copytree(PROJECT / "inventories" / inventory, copy)
-        intent = copy / "fabric.yml"
-        intent.write_text(intent.read_text().replace(f"name: {inventory}\n", f"name: {name}\n"))
-        return Lab(copy)
+    def make(inventory, name=None):
+        original = PROJECT / "inventories" / inventory
+        copy = tmp_path_factory.mktemp("inventories") / (name or inventory)
+        shutil.copytree(original, copy)
+        lab = Lab(copy, copy if name else original)
+        lab.intent.write_text(lab.intent.read_text().replace(f"name: {inventory}\n", f"name: {lab.name}\n"))
+        return lab
 
     return make
 
 
 @pytest.fixture(scope="session")
 def bring_up(make_lab):
-    """A function that makes a lab and brings it up; all of them are taken down in the end."""
+    """A function that brings a lab up, if it is not; the ones that were not are taken down in the end."""
     made = []
 
-    def bring(name, inventory="l3_hypervisor", *args, edit=lambda text: text):
-        lab = make_lab(name, inventory)
+    def bring(inventory, *args, name=None, edit=lambda text: text):
+        lab = make_lab(inventory, name)
         lab.intent.write_text(edit(lab.intent.read_text()))
+        if (STATE / lab.name).exists():
+            return lab
         made.append(lab)
         run = lab.play(*args)
         print(run.output[run.output.find("PLAY RECAP") :])
@@ -158,10 +165,9 @@ def bring_up(make_lab):
     yield bring
     for lab in made:
         lab.play(playbook="playbooks/down.yml")
-        shutil.rmtree(lab.report.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def lab(bring_up):
-    """The default lab, up and verified, for the whole session."""
-    return bring_up("lab_test")
+    """The default lab; tests of others have a fixture of this name, too."""
+    return bring_up("l3_hypervisor", *NOT_VERIFIED)

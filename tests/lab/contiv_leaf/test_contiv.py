@@ -36,9 +36,7 @@ ON_CONTIV1 = {"192.168.1.1/32", "192.168.1.3/32"}
 
 @pytest.fixture(scope="module")
 def lab(bring_up):
-    made = bring_up("contiv_test", "contiv_leaf", *NOT_VERIFIED)
-    yield made
-    made.play(playbook="playbooks/down.yml")
+    return bring_up("contiv_leaf", *NOT_VERIFIED)
 
 
 @pytest.fixture(autouse=True)

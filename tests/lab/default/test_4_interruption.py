@@ -10,7 +10,9 @@ import pytest
 
 @pytest.fixture(scope="module")
 def cut(make_lab):
-    made = make_lab("lab_cut")
+    """The default lab, from nothing."""
+    made = make_lab("l3_hypervisor")
+    made.play(playbook="playbooks/down.yml")
     yield made
     made.play(playbook="playbooks/down.yml")
 

@@ -39,9 +39,7 @@ def changed(text):
 
 @pytest.fixture(scope="module")
 def lab(bring_up):
-    made = bring_up("vrfs_test", edit=changed)
-    yield made
-    made.play(playbook="playbooks/down.yml")
+    return bring_up("l3_hypervisor", name="containers_in_vrfs", edit=changed)
 
 
 def address_of(lab, host, container):

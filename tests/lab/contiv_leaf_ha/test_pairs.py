@@ -25,9 +25,7 @@ HOME = {"web1": "host1", "web3": "host1", "web2": "host2", "web4": "host2"}
 
 @pytest.fixture(scope="module")
 def lab(bring_up):
-    made = bring_up("pairs_test", "contiv_leaf_ha", *NOT_VERIFIED)
-    yield made
-    made.play(playbook="playbooks/down.yml")
+    return bring_up("contiv_leaf_ha", *NOT_VERIFIED)
 
 
 def address_of(lab, container, family):
