@@ -1,6 +1,6 @@
 """A lab that site.yml brought up, and the questions that tests ask it. bin/lab-kernel has the kernel for it.
 
-A lab that is up is taken as it is: tests/scenario has molecule make it. Otherwise it is brought up, and down at the end.
+A lab that is up is taken as it is: tests/scenario has molecule make it. Others are brought up, and down at the end.
 """
 
 from __future__ import annotations
