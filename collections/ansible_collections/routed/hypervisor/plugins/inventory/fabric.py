@@ -67,6 +67,7 @@ from ansible.template import trust_as_template
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.load import is_intent
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import IntentError
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.libraries import IMPORT_ERRORS
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.preload import preload
 
 
 class IntentRefused(AnsibleParserError):
@@ -119,6 +120,7 @@ class InventoryModule(BaseInventoryPlugin):
             for entity, variables in given.items():
                 for name, value in variables.items():
                     entities[entity].set_variable(name, _trusted(value))
+        preload([*made.group_vars.values(), *made.host_vars.values()])
 
 
 def _trusted(value):
