@@ -8,16 +8,22 @@ import socket
 import subprocess
 import sys
 
+from uml_kernels import choose
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 # The shell stays: user-mode Linux ends itself by SIGABRT after a panic, which the first process of a namespace ignores.
-# /dev/shm is where user-mode Linux keeps its memory, and a path without spaces, as a kernel parameter must be.
+# /dev/shm is where user-mode Linux keeps its memory, and a path without spaces, as a kernel parameter must be. A kernel
+# with libraries of its own has /dev/shm/ld.so as its interpreter. It must be started as a program, not by that loader:
+# it executes /proc/self/exe again. LD_LIBRARY_PATH is for it alone; the machine's programs crash with those libraries.
 BOOT_SCRIPT = """
 set -e
 mount -t tmpfs -o "size=$(($memory + 64))M,mode=700" lab-kernel /dev/shm
 ln -s "$init" /dev/shm/init; ln -s "$guest" /dev/shm/guest; ln -s "$python" /dev/shm/python
 ln -s "$uml" /dev/shm/uml
+if [ -n "$modules" ]; then ln -s "$modules" /dev/shm/modules; fi
+if [ -n "$loader" ]; then ln -s "$loader" /dev/shm/ld.so; fi
 cat >/dev/shm/session
-env -i PATH="$PATH" TMPDIR=/dev/shm HOME=/dev/shm "$linux" "$@" </dev/null
+env -i PATH="$PATH" TMPDIR=/dev/shm HOME=/dev/shm ${libraries:+"LD_LIBRARY_PATH=$libraries"} "$linux" "$@" </dev/null
 exit
 """
 
@@ -38,16 +44,31 @@ def own_processor() -> socket.socket | None:
     return None
 
 
-def boot(tools: str, memory: int, lines: list[str], messages: int, ends: list[int]) -> subprocess.Popen:
+def boot(
+    tools: str,
+    memory: int,
+    lines: list[str],
+    messages: int,
+    ends: list[int],
+    *,
+    guest: str | None = None,
+    kernel: str | None = None,
+) -> subprocess.Popen:
     """`lines` are parameters that say what the kernel's consoles and serial lines are: `ends`, which it inherits.
 
-    The process reads the session that its first process is to begin from its standard input.
+    The process reads the session that its first process is to begin from its standard input. `guest` is the Python
+    program that becomes the first process, uml_guest.py by default; `kernel` is a kind of uml_kernels, by default the
+    best there is.
     """
+    chosen = choose(tools, kernel)
     names = {
         "memory": str(memory),
-        "linux": f"{tools}/usr/bin/linux.uml",
+        "linux": chosen.linux,
+        "loader": chosen.loader or "",
+        "libraries": chosen.libraries or "",
+        "modules": chosen.modules or "",
         "init": f"{HERE}/uml_init",
-        "guest": f"{HERE}/uml_guest.py",
+        "guest": guest or f"{HERE}/uml_guest.py",
         "python": os.path.realpath(sys.executable),
         "uml": f"{tools}/uml",
     }
@@ -66,6 +87,7 @@ def boot(tools: str, memory: int, lines: list[str], messages: int, ends: list[in
             "rootflags=/",
             "rw",
             "init=/dev/shm/init",
+            *chosen.parameters,
             *lines,
         ],
         stdin=subprocess.PIPE,

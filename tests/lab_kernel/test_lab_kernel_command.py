@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import signal
 import subprocess
 
@@ -14,7 +15,7 @@ def test_output_error_output_and_exit_code_are_the_commands_own():
     assert result.returncode == 42
     assert result.stdout == b"to stdout\nno newline"
     said, rest = result.stderr.split(b"\n", 1)
-    assert said.startswith(b"lab-kernel: ROUTED_HYPERVISOR_KERNEL=uml: running in user-mode Linux 6.")
+    assert re.fullmatch(rb"lab-kernel: ROUTED_HYPERVISOR_KERNEL=uml: running in user-mode Linux \d+[.]\d+[.]\d+", said)
     assert rest == b"to stderr\n"
 
 
@@ -126,4 +127,4 @@ def test_it_runs_directly_within_the_lab_kernel():
 
 def test_the_lab_kernel_itself_passes_the_probe():
     script = f"env -u ROUTED_HYPERVISOR_KERNEL -u ROUTED_HYPERVISOR_KERNEL_KIND {LAB_KERNEL} --probe"
-    assert lab_kernel("bash", "-c", script).stdout.startswith(b"host: this kernel (6.")
+    assert lab_kernel("bash", "-c", script).stdout.startswith(b"host: this kernel (")
