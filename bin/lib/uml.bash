@@ -1,35 +1,52 @@
 # shellcheck shell=bash
 # User-mode Linux in the cache: one directory per kernel, tools/uml/KIND, that kernel.json describes (see uml_kernels.py).
-# To be sourced after packages.bash, with here, cache and tools set, and the functions say and refuse.
+# To be sourced after packages.bash, with here, cache, tools and python set, and the functions say and refuse.
+# shellcheck disable=SC2154 # those
 
 # Debian's suite that has user-mode Linux 7.2: it runs programs more than twice as fast as 6.1, and boots so, too.
 newer_suite=forky
 newer_kernel=debian-7.2
 newer_kernel_package=${ROUTED_HYPERVISOR_UML_PACKAGE:-user-mode-linux=7.2um1}
 
-# A mirror of Debian that the machine uses itself, whichever format its sources are written in.
-debian_mirror() {
-  local mirror
-  mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' 'Identifier: Packages' 2>/dev/null |
-    awk '$1 ~ /^(https?|file|copy):.*\/debian\/?$/ && $3 == "main" && ($4 == "" || $4 == "Debian") { print $1; exit }')
-  echo "${ROUTED_HYPERVISOR_DEBIAN_MIRROR:-${mirror:-http://deb.debian.org/debian}}"
+# The mirrors of Debian to try, best first: the machine's own, whichever format its sources are written in, and the usual.
+# With package lists apt knows whose they are; without, as in a new container, there are only the addresses.
+debian_mirrors() {
+  if [ -n "${ROUTED_HYPERVISOR_DEBIAN_MIRROR:-}" ]; then
+    echo "$ROUTED_HYPERVISOR_DEBIAN_MIRROR"
+    return
+  fi
+  # shellcheck disable=SC2016 # these are names of apt's
+  {
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' |
+      awk '$2 !~ /security/ && $3 == "main" && $4 == "Debian" { print $1; exit }'
+    apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' |
+      awk '$1 ~ /\/debian\/?$/ && $3 == "main" { print $1; exit }'
+    echo http://deb.debian.org/debian
+  } 2>/dev/null | sed 's,/$,,' | awk '!seen[$0]++'
 }
 
-# Sets the array newer to an apt-get that knows only that suite: neither the machine's lists nor its packages take part.
-# The signature is verified with the keyring of the machine's own Debian.
+# Sets the array newer to an apt-get that knows only that suite, and mirror to where it comes from: neither the machine's
+# lists nor its packages take part. The signature is verified with the keyring of the machine's own Debian.
 use_newer_suite() {
   local place=$cache/apt/$newer_suite keyring=usr/share/keyrings/debian-archive-keyring.gpg
-  [ -e "/$keyring" ] && keyring=/$keyring || keyring=$tools/$keyring
+  [ -z "${newer_lists:-}" ] || return 0
+  if [ -e "/$keyring" ]; then keyring=/$keyring; else keyring=$tools/$keyring; fi
   mkdir -p "$place"/{lists,cache/archives}/partial || exit 1
-  printf 'deb [arch=amd64 signed-by=%s] %s %s main\n' "$keyring" "$(debian_mirror)" "$newer_suite" >"$place/sources.list"
   newer=(apt-get -q -o APT::Sandbox::User=root -o APT::Architecture=amd64 -o Acquire::Retries=2 -o Acquire::Languages=none
     -o "Dir::State::Lists=$place/lists" -o "Dir::Cache=$place/cache" -o Dir::State::status=/dev/null
     -o "Dir::Etc::sourcelist=$place/sources.list" -o Dir::Etc::sourceparts=/dev/null
     -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null)
-  [ -z "${newer_lists:-}" ] || return 0
   say "fetching the package list of Debian $newer_suite (10 MB)"
-  "${newer[@]}" update >"$place/log" 2>&1 && ! grep -q '^[WE]:' "$place/log" || { apt_says "$place/log"; return 1; }
-  newer_lists=yes
+  while read -r mirror; do
+    printf 'deb [arch=amd64 signed-by=%s] %s %s main\n' "$keyring" "$mirror" "$newer_suite" >"$place/sources.list"
+    # A list that is out of reach is a mere warning of apt's.
+    if "${newer[@]}" update >"$place/log" 2>&1 </dev/null && ! grep -q '^[WE]:' "$place/log"; then
+      newer_lists=yes
+      return 0
+    fi
+    apt_says "$place/log"
+  done < <(debian_mirrors)
+  return 1
 }
 
 # apt_says LOG: sets reason
@@ -60,34 +77,6 @@ download_newer() {
   wait "$job" || { apt_says "$directory/log"; return 1; }
   say "  ${total:-?} MB in $((SECONDS - began)) s"
 }
-
-# Makes sure that the cache has a user-mode Linux, the newest that can be had.
-prepare_uml() {
-  prepare_modprobe
-  prepare_newer_kernel || prepare_release_kernel
-}
-
-# modprobe and depmod of the machine, or unpacked, with what they need: tools/uml/bin, tools/uml/lib.
-prepare_modprobe() {
-  local kmod library
-  kmod=$(readlink -f "$(command -v kmod || command -v modprobe)")
-  if [ ! -x "$kmod" ]; then
-    for kmod in "$tools/bin/kmod" "$tools/usr/bin/kmod"; do [ ! -x "$kmod" ] || break; done
-  fi
-  if [ ! -x "$kmod" ]; then
-    unpack kmod
-    unpack libkmod2
-    # /bin in Debian 12, /usr/bin later
-    for kmod in "$tools/bin/kmod" "$tools/usr/bin/kmod"; do [ ! -x "$kmod" ] || break; done
-  fi
-  mkdir -p "$tools/uml/bin" "$tools/uml/lib" || exit 1
-  ln -sfn "$kmod" "$tools/uml/bin/modprobe"
-  ln -sfn "$kmod" "$tools/uml/bin/depmod"
-  for library in "$tools"/usr/lib/*/libkmod.so.2; do [ ! -e "$library" ] || ln -sfn "$library" "$tools/uml/lib/"; done
-}
-
-# index_modules DIRECTORY VERSION
-index_modules() { LD_LIBRARY_PATH=$tools/uml/lib "$tools/uml/bin/depmod" -b "$1" "$2"; }
 
 # Directories of a kernel in the making: $work/uml/KIND, with what uml_boot.py wants beside it.
 new_work() {

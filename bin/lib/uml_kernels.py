@@ -1,4 +1,4 @@
-"""The user-mode Linux kernels in the cache, each described by TOOLS/uml/KIND/kernel.json, and which of them to boot.
+"""The user-mode Linux kernels in the cache, each described by TOOLS/uml/KIND/kernel.json, and the choice among them.
 
     uml_kernels.py TOOLS    prints the kind and the version of that one; exit code 1 if there is none
 """
@@ -68,7 +68,7 @@ def choose(tools: str, kind: str | None = None) -> Kernel:
             return kernel
     if kernels:
         kinds = ", ".join(kernel.kind for kernel in kernels)
-        raise NoKernelError(f"{CHOICE} is '{kind}', but {tools}/uml has only {kinds}.")
+        raise NoKernelError(f"there is no user-mode Linux '{kind}' in {tools}/uml, only {kinds}.")
     raise NoKernelError(f"user-mode Linux is not in {tools}: run 'make setup'.")
 
 
