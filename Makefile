@@ -8,10 +8,11 @@ ARGS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Namespaces need root; the environment is kept for proxies, the cache and Ansible's own settings.
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
-ON_LAB_KERNEL := $(ROOT) bin/lab-kernel
+# They make Python read a program byte by byte, and compile what is compiled already.
+unexport PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab shell verify down test bench docs
+.PHONY: help setup lab shell verify status down test bench docs
 
 help: ## what can be typed
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,18 +20,20 @@ help: ## what can be typed
 setup: ## what the lab needs, in .venv and the cache directory; nothing is installed
 	@$(ROOT) bin/setup $(INVENTORY)
 
-lab: setup ## bring up the lab and verify it [INVENTORY=inventories/NAME]
-	@$(ON_LAB_KERNEL) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
+lab: setup ## bring up the lab and verify it; it stays up [INVENTORY=inventories/NAME]
+	@$(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
 
-shell: setup ## a prompt in the lab [NODE=hv1: in that node]
-	@$(ON_LAB_KERNEL) bin/lab-shell $(INVENTORY) $(NODE)
+shell: ## a prompt in the lab that is up [NODE=hv1: in that node]
+	@$(ROOT) bin/lab exec $(LAB) "$(NODE)"
 
 verify: ## verify the lab that is up
-	@$(ON_LAB_KERNEL) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
+	@$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
+
+status: ## which labs are up, since when, and where
+	@$(ROOT) bin/lab status
 
 down: ## take the lab down, whatever state it is in
-	@$(ROOT) ansible-playbook -i lab_host, -c local -e ansible_python_interpreter=$(CURDIR)/.venv/bin/python \
-	  -e lab_name=$(LAB) playbooks/down.yml $(ARGS)
+	@$(ROOT) bin/lab down $(LAB)
 
 docs: ## web pages of the guides and of all modules, in artifacts/docs/html
 	@$(ROOT) bin/setup --dev $(INVENTORY)

@@ -19,7 +19,7 @@ BOOT_SCRIPT = """
 set -e
 mount -t tmpfs -o "size=$(($memory + 64))M,mode=700" lab-kernel /dev/shm
 ln -s "$init" /dev/shm/init; ln -s "$guest" /dev/shm/guest; ln -s "$python" /dev/shm/python
-ln -s "$uml" /dev/shm/uml
+ln -s "$uml" /dev/shm/uml; mkdir -m 700 /dev/shm/requests
 if [ -n "$modules" ]; then ln -s "$modules" /dev/shm/modules; fi
 if [ -n "$loader" ]; then ln -s "$loader" /dev/shm/ld.so; fi
 cat >/dev/shm/session
@@ -57,7 +57,7 @@ def boot(
     """`lines` are parameters that say what the kernel's consoles and serial lines are: `ends`, which it inherits.
 
     The process reads the session that its first process is to begin from its standard input. `guest` is the Python
-    program that becomes the first process, uml_guest.py by default; `kernel` is a kind of uml_kernels, by default the
+    program that becomes the first process, guest.py by default; `kernel` is a kind of uml_kernels, by default the
     best there is.
     """
     chosen = choose(tools, kernel)
@@ -68,7 +68,7 @@ def boot(
         "libraries": chosen.libraries or "",
         "modules": chosen.modules or "",
         "init": f"{HERE}/uml_init",
-        "guest": guest or f"{HERE}/uml_guest.py",
+        "guest": guest or f"{HERE}/guest.py",
         "python": os.path.realpath(sys.executable),
         "uml": f"{tools}/uml",
     }

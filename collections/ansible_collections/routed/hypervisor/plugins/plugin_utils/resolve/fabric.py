@@ -79,19 +79,15 @@ def _add_lab(intent: Intent, found, owner: str, made: Inventory) -> None:
     made.groups["lab"] = [LAB_HOST]
     made.children["lab_nodes"] = ["routers", "guests", "switches"]
     made.group_vars["lab_nodes"] = {
-        "ansible_connection": "local",
-        "ansible_become": True,
-        "ansible_become_method": "routed.hypervisor.node",
+        "ansible_connection": "routed.hypervisor.node",
         "ansible_node_lab": intent.name,
-        "ansible_remote_tmp": f"/run/routed-hypervisor/{intent.name}/tmp",
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     made.host_vars[LAB_HOST] = {
-        "ansible_connection": "local",
-        # Python reads a program from a pipe byte by byte: 177,000 system calls for a module, 5 s in user-mode Linux.
-        # As a file it is read at once, and within one machine there is no round trip to save.
-        "ansible_pipelining": False,
-        # This machine; the libraries that its modules need are beside Ansible's own.
+        "ansible_connection": "routed.hypervisor.node",
+        "ansible_node_lab": intent.name,
+        "ansible_node_name": "",
+        # The libraries that its modules need are beside Ansible's own.
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         "lab": lab(intent, found, owner),
         "checks": [],

@@ -1,0 +1,1 @@
+../../collections/ansible_collections/routed/hypervisor/plugins/plugin_utils/lab_frames.py

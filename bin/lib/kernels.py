@@ -1,0 +1,238 @@
+"""The kernels that a lab may run in, behind one interface: boot, submit, collect, shut down.
+
+host  the machine's own kernel: the guest program is a child of this process
+uml   user-mode Linux, a kernel that is a process
+qemu  Debian's kernel in QEMU
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import typing as t
+
+import frames
+import uml_boot
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+BOOT_S = 90
+POWER_OFF_S = 5
+SHORT = 512  # bytes that go over the line themselves
+# Where the guest program finds requests and payloads in a kernel of its own.
+SHARED = "/run/routed-hypervisor-requests"
+
+Deliver = t.Callable[[bytes, bytes], None]
+
+
+class KernelFailed(Exception):
+    """A sentence: why there is no kernel, or no more."""
+
+
+class Kernel:
+    """A booted kernel, and the jobs that run in it."""
+
+    def __init__(self, kind: str, tools: str, memory: int, directory: str) -> None:
+        """`memory` in megabytes; `directory` is one that only root can enter, for requests and payloads."""
+        self.kind, self.tools, self.memory, self.directory = kind, tools, memory, directory
+        self.messages: collections.deque[str] = collections.deque(maxlen=400)
+        self.ready = threading.Event()
+        self.over = threading.Event()
+        self.release = ""
+        self.waiting: dict[int, Deliver] = {}
+        self.numbers = itertools.count(1)
+        self.lock = threading.Lock()
+        self.process: subprocess.Popen | None = None
+        self.sender = -1
+        self.claim: t.Any = None
+        self.watcher: threading.Thread | None = None
+
+    def boot(self) -> None:
+        """Start it; `wait` says when it is there."""
+        if self.kind == "host":
+            receiver = self._start_on_host()
+        elif self.kind == "qemu":
+            receiver = self._start_qemu()
+        else:
+            receiver = self._start_uml()
+        threading.Thread(target=self._receive, args=(receiver,), daemon=True).start()
+        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        self.watcher.start()
+
+    def wait(self, seconds: float = BOOT_S) -> None:
+        """Wait until jobs can be submitted; a kernel that does not come up is ended."""
+        if self.ready.wait(seconds) and not self.over.is_set():
+            return
+        if self.over.is_set():
+            raise KernelFailed(self.verdict())
+        self.kill()
+        last = [line for line in self.messages if line][-5:]
+        raise KernelFailed(
+            f"{self.kind} was not up after {seconds:.0f} s and was ended; its last messages: {' / '.join(last) or 'none'}"
+        )
+
+    def _start_on_host(self) -> int:
+        receiver, guest_out = os.pipe()
+        guest_in, self.sender = os.pipe()
+        session = json.dumps(
+            {
+                "link": {"fds": [guest_in, guest_out]},
+                "shared": self.directory,
+                "mount": None,
+                "power_off": False,
+            }
+        )
+        source, sink = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-EsSB", f"{HERE}/guest.py", str(source)],
+            pass_fds=[guest_in, guest_out, source],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd="/",
+        )
+        for end in (guest_in, guest_out, source):
+            os.close(end)
+        frames.write_all(sink, session.encode())
+        os.close(sink)
+        assert self.process.stdout
+        self._keep_messages(os.dup(self.process.stdout.fileno()))
+        return receiver
+
+    def _start_uml(self) -> int:
+        self.claim = uml_boot.own_processor()
+        messages, kernel_messages = os.pipe()
+        receiver, kernel_out = os.pipe()
+        kernel_in, self.sender = os.pipe()
+        lines = [
+            "con=null",
+            "ssl=null",
+            "console=ttyS0",
+            f"ssl0=null,fd:{kernel_messages}",
+            f"ssl1=fd:{kernel_in},fd:{kernel_out}",
+        ]
+        ends = [kernel_messages, kernel_in, kernel_out]
+        self.process = uml_boot.boot(self.tools, self.memory, lines, kernel_messages, ends)
+        # What serves the kernel from outside need not wait for its processor.
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        for end in ends:
+            os.close(end)
+        self._keep_messages(messages)
+        session = {
+            "link": {"path": "/dev/ttyS1"},
+            "shared": SHARED,
+            # /dev/shm of the process that is the kernel: private to it, and gone with it.
+            "mount": ["none", SHARED, "hostfs", "/dev/shm/requests"],
+            "power_off": True,
+        }
+        self.directory = f"/proc/{self.process.pid}/root/dev/shm/requests"
+        assert self.process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(session).encode())
+            self.process.stdin.close()
+        return receiver
+
+    def _start_qemu(self) -> int:
+        raise KernelFailed("not yet")
+
+    def _keep_messages(self, source: int) -> None:
+        def keep() -> None:
+            with os.fdopen(source, encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    self.messages.append(line.strip())
+
+        threading.Thread(target=keep, daemon=True).start()
+
+    def _receive(self, receiver: int) -> None:
+        parser = frames.Parser()
+        while data := os.read(receiver, 1 << 18):
+            for frame in parser.feed(data):
+                if frame.kind == frames.READY:
+                    self.release = json.loads(frame.data)["release"]
+                    self.ready.set()
+                    continue
+                deliver = self.waiting.get(frame.job)
+                if frame.kind == frames.EXIT:
+                    self.waiting.pop(frame.job, None)
+                    with contextlib.suppress(OSError):
+                        os.unlink(self._request(frame.job))
+                if deliver:
+                    deliver(frame.kind, frame.data)
+
+    def _watch(self) -> None:
+        assert self.process
+        self.process.wait()
+        self.over.set()
+        self.ready.set()
+        for deliver in list(self.waiting.values()):
+            deliver(frames.EXIT, json.dumps({"error": self.verdict(), "gone": True}).encode())
+        self.waiting.clear()
+
+    def _request(self, number: int) -> str:
+        return f"{self.directory}/requests/{number}"
+
+    def submit(self, head: dict, data: bytes, deliver: Deliver) -> int:
+        """Start a job; `deliver` gets the kind and the data of each frame for it, EXIT last."""
+        number = next(self.numbers)
+        with open(self._request(number), "wb") as file:
+            file.write(json.dumps(head).encode() + b"\n" + data)
+        self.waiting[number] = deliver
+        self.send(number, frames.OPEN, str(number).encode())
+        return number
+
+    def send(self, number: int, kind: bytes, data: bytes = b"") -> None:
+        if kind == frames.INPUT and len(data) > SHORT:
+            # A name of its own each time: a file that changed may be served from the kernel's cache.
+            name = f"{number}.{next(self.numbers)}"
+            with open(f"{self.directory}/requests/{name}", "wb") as file:
+                file.write(data)
+            kind, data = frames.INPUT_FILE, name.encode()
+        with self.lock, contextlib.suppress(OSError):
+            frames.write_all(self.sender, frames.pack(number, kind, data))
+
+    def has_payload(self, name: str) -> bool:
+        return os.path.exists(f"{self.directory}/payloads/{name}.zip")
+
+    def keep_payload(self, name: str, data: bytes) -> None:
+        path = f"{self.directory}/payloads/{name}.zip"
+        draft = f"{path}.{threading.get_ident()}"
+        with open(draft, "wb") as file:
+            file.write(data)
+        os.rename(draft, path)
+
+    def shut_down(self) -> None:
+        """End everything in it, and it."""
+        self.send(0, frames.CANCEL)
+        assert self.process and self.watcher
+        self.watcher.join(POWER_OFF_S)
+        self.kill()
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.watcher and self.watcher is not threading.current_thread():
+            self.watcher.join(POWER_OFF_S)
+
+    def victims(self) -> list[str]:
+        """What the kernel killed for want of memory."""
+        found = re.findall(r"Out of memory: Killed process \d+ \(([^)]*)\)", "\n".join(self.messages))
+        return list(dict.fromkeys(found))
+
+    def verdict(self) -> str:
+        """Why it ended, in one sentence."""
+        if victims := self.victims():
+            return (
+                f"the lab kernel ran out of memory ({self.memory} MB) and killed {', '.join(victims)}: "
+                "set ROUTED_HYPERVISOR_KERNEL_MEMORY to more megabytes"
+            )
+        found = re.search(r"Kernel panic[^\n]*|^\w*Error\b[^\n]*", "\n".join(self.messages), re.MULTILINE)
+        last = found.group(0) if found else next((line for line in reversed(self.messages) if line), "no message")
+        name = {"uml": "user-mode Linux", "qemu": "QEMU", "host": "the lab's program on this machine"}[self.kind]
+        return f"{name} ended before it was asked to: {last}"

@@ -1,0 +1,288 @@
+"""The labs on this machine: brings their kernels up, and runs commands in them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import frames
+import places
+from memory import NotEnough, kernel_memory
+from relay import Relay, wait
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _lab_exchange, _lab_node
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+FAILURE = 125
+CACHE = os.environ.get("ROUTED_HYPERVISOR_CACHE") or f"{os.environ.get('HOME') or '/root'}/.cache/routed-hypervisor"
+BOOT_S, STOP_S = 100, 30
+
+
+class Refused(Exception):
+    """A sentence for the user."""
+
+
+def status_of(lab: str) -> dict | None:
+    try:
+        return lab_client.ask(lab, "status")
+    except (lab_client.LabDown, OSError):
+        return None
+
+
+def refuse_other_owner(status: dict, owner: str | None) -> None:
+    if owner and status["owner"] != owner:
+        raise Refused(
+            f"lab {status['lab']} is up and belongs to {status['owner']}, not to {owner}: take it down first "
+            f"(make down INVENTORY={status['owner']}), or give this lab another name"
+        )
+
+
+def up(arguments: argparse.Namespace) -> int:
+    lab, owner = arguments.lab, os.path.realpath(arguments.owner)
+    status = status_of(lab)
+    if status:
+        refuse_other_owner(status, owner)
+        return report(arguments, "up", status)
+    note = places.end_note(lab)
+    if arguments.check:
+        return report(arguments, "absent", {"lab": lab, "note": note})
+    if note:
+        print(f"lab {lab} was up; {note}. It is made anew.", flush=True)
+    options = {"owner": owner, **kernel_options()}
+    print(f"starting the kernel of lab {lab}: {options['reason']}", flush=True)
+    start = time.monotonic()
+    start_supervisor(lab, options)
+    status = status_of(lab)
+    if not status:
+        raise Refused(f"lab {lab} ended at once: {places.end_note(lab)}")
+    print(f"the kernel of lab {lab} is up after {time.monotonic() - start:.1f} s", flush=True)
+    return report(arguments, "started", status)
+
+
+def report(arguments: argparse.Namespace, state: str, status: dict) -> int:
+    if arguments.json:
+        print(json.dumps({"state": state, **status}))
+    return 0
+
+
+def kernel_options() -> dict:
+    probe = subprocess.run([f"{HERE}/../lab-kernel", "--probe"], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        raise Refused(probe.stderr.strip().removeprefix("lab-kernel: "))
+    kind, _colon, reason = probe.stdout.strip().partition(": ")
+    # Within a lab kernel, that one is the machine.
+    if "running directly" in reason:
+        kind = "host"
+    return {"kind": kind, "reason": reason, "tools": f"{CACHE}/tools", "memory": kernel_memory()}
+
+
+def start_supervisor(lab: str, options: dict) -> None:
+    """Start it and wait until it is ready; it lives on."""
+    program = [sys.executable, "-EsB", f"{HERE}/supervisor.py", f"{places.MARK}{lab}", json.dumps(options)]
+    process = subprocess.Popen(
+        program,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        cwd="/",
+    )
+    assert process.stdout
+    said: list[str] = []
+    deadline = time.monotonic() + BOOT_S
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            process.kill()
+            raise Refused(f"the kernel of lab {lab} was not up after {BOOT_S} s")
+        line = process.stdout.readline().strip()
+        if line == "ready":
+            return
+        if line.startswith("failed "):
+            raise Refused(line.removeprefix("failed "))
+        if not line:
+            raise Refused(f"the supervisor of lab {lab} ended: {' '.join(said[-3:]) or 'no message'}")
+        said.append(line)
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """Take a lab down, whatever state it is in. Nothing of it is left."""
+    lab = arguments.lab
+    if mistakes := _lab_node.name_mistakes(lab, []):
+        raise Refused(mistakes[0])
+    if arguments.owner and (status := status_of(lab)):
+        refuse_other_owner(status, os.path.realpath(arguments.owner))
+    nodes = _lab_node.gather_nodes(lab)
+    something = bool(places.supervisors(lab) or os.path.isdir(places.directory(lab)) or nodes or _lab_exchange.exists(lab))
+    if arguments.check:
+        print(f"lab {lab} {'would be taken down' if something else 'is not up'}", flush=True)
+        return 0
+    with contextlib.suppress(lab_client.LabDown, OSError):
+        lab_client.ask(lab, "stop")
+    end_supervisors(lab)
+    places.remove(lab)
+    # On the machine's own kernel nodes are processes of the machine.
+    if failures := _lab_node.stop_nodes(lab, nodes, STOP_S):
+        raise Refused("; ".join(failures))
+    _lab_exchange.remove(lab)
+    print(f"lab {lab} is down" if something else f"lab {lab} was not up", flush=True)
+    return 0
+
+
+def end_supervisors(lab: str) -> None:
+    deadline = time.monotonic() + STOP_S
+    while processes := places.supervisors(lab):
+        if time.monotonic() > deadline - STOP_S + 8:
+            # Its kernel and all in it end with it.
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            raise Refused(f"the supervisor of lab {lab} (process {processes[0]}) does not end")
+        time.sleep(0.02)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Which labs are up, since when, where their kernel is, how much memory they use."""
+    found = []
+    for lab in sorted({*places.labs(), *running_without_supervisor()}):
+        status = status_of(lab) or {"lab": lab, "note": places.end_note(lab) or "its supervisor was killed"}
+        if "kind" in status:
+            status.update(measure(lab, status))
+        found.append(status)
+    if arguments.json:
+        print(json.dumps(found))
+        return 0
+    if not found:
+        print("no lab is up; make lab brings one up")
+    for status in found:
+        print(describe(status))
+    return 0
+
+
+def running_without_supervisor() -> set[str]:
+    """Labs with nodes on the machine's own kernel."""
+    try:
+        return set(os.listdir(_lab_exchange.BASE))
+    except FileNotFoundError:
+        return set()
+
+
+def measure(lab: str, status: dict) -> dict:
+    script = "grep -E '^(MemTotal|MemAvailable):' /proc/meminfo"
+    nodes = f"ls /run/routed-hypervisor/{lab}/nodes 2>/dev/null | grep -c '[.]pid$'; {script}"
+    with contextlib.suppress(lab_client.LabDown, lab_client.JobFailed):
+        _code, output, _errors = lab_client.run(lab, {"kind": "exec", "lab": lab, "command": nodes, "directory": "/"})
+        numbers = [int(word) for word in re.findall(r"\b\d+\b", output.decode())]
+        if len(numbers) == 3:
+            return {"nodes": numbers[0], "memory_used": (numbers[1] - numbers[2]) // 1024}
+    return {}
+
+
+def describe(status: dict) -> str:
+    if "kind" not in status:
+        return f"{status['lab']}: not up: {status['note']}. Bring it up again with make lab, or clean up with make down"
+    since = datetime.datetime.fromtimestamp(status["since"]).strftime("%Y-%m-%d %H:%M:%S")
+    where = {"host": "this machine's kernel", "uml": "user-mode Linux", "qemu": "QEMU"}[status["kind"]]
+    memory = (
+        f", {status['memory_used']} of {status['memory']} MB"
+        if status["memory"] and "memory_used" in status
+        else ""
+    )
+    nodes = f"{status['nodes']} nodes, " if "nodes" in status else ""
+    return (
+        f"{status['lab']}: up since {since}, {nodes}{where} {status['release']} (process {status['process']}){memory}, "
+        f"from {status['owner']}"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    lab = arguments.lab
+    node = arguments.node
+    command = arguments.command or ["/bin/bash", "-l"]
+    relay = Relay()
+    environment = {"TERM": os.environ.get("TERM", "dumb")}
+    if not node:
+        environment = {**os.environ, "ROUTED_HYPERVISOR_KERNEL_KIND": "host"}
+    head = {"kind": "exec", "lab": lab, "node": node, "command": command, **relay.head()}
+    head |= {"environment": environment, "directory": "/root" if node else os.getcwd()}
+    connection = lab_client.connect(lab)
+    connection.sendall(frames.pack(0, frames.OPEN, json.dumps(head).encode() + b"\n"))
+    lock = threading.Lock()
+
+    def give(kind: bytes, data: bytes) -> None:
+        with lock, contextlib.suppress(OSError):
+            connection.sendall(frames.pack(0, kind, data))
+
+    def give_up(number: int) -> None:
+        relay.end = {"code": 128 + number}
+        relay.over.set()
+
+    threading.Thread(target=receive, args=(connection, relay), daemon=True).start()
+    relay.pass_signals(give_up)
+    relay.start(give)
+    try:
+        relay.raw()
+        wait(relay.over)
+    finally:
+        relay.restore()
+    if "error" in relay.end:
+        raise Refused(relay.end["error"])
+    return relay.end["code"]
+
+
+def receive(connection: socket.socket, relay: Relay) -> None:
+    for frame in frames.frames_of(connection):
+        relay.deliver(frame.kind, frame.data)
+    if not relay.over.is_set():
+        relay.end = {"error": "the lab ended meanwhile"}
+        relay.over.set()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bin/lab", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    action = actions.add_parser("up", help="boot the kernel of a lab, if it is not up; site.yml does the rest")
+    action.add_argument("lab")
+    action.add_argument("--owner", required=True, help="the inventory's directory")
+    action.add_argument("--check", action="store_true", help="only say whether it is up")
+    action.add_argument("--json", action="store_true", help="the last line is a JSON object")
+    action.set_defaults(run=up)
+    action = actions.add_parser("down", help="take a lab down, whatever state it is in")
+    action.add_argument("lab")
+    action.add_argument("--owner", help="refuse a lab of another inventory")
+    action.add_argument("--check", action="store_true", help="only say whether there is anything to take down")
+    action.set_defaults(run=down)
+    action = actions.add_parser("status", help="which labs are up")
+    action.add_argument("--json", action="store_true")
+    action.set_defaults(run=status)
+    action = actions.add_parser("exec", help="run a command, or a shell, in a node or (node '') in the lab's kernel")
+    action.add_argument("lab")
+    action.add_argument("node")
+    action.add_argument("command", nargs=argparse.REMAINDER)
+    action.set_defaults(run=execute)
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        raise Refused("must be root, since a lab is made of network namespaces: try again with sudo")
+    return arguments.run(arguments)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Refused, NotEnough, lab_client.LabDown) as refused:
+        print(f"lab: {refused}", file=sys.stderr)
+        sys.exit(FAILURE)

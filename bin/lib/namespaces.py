@@ -1,0 +1,95 @@
+"""System calls about namespaces that Python 3.11 lacks, and finding a lab node among the machine's processes.
+
+Used inside lab kernels, by interpreters that have nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import typing as t
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
+
+RUN = "/run/routed-hypervisor"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class NoSuchNode(Exception):
+    """A sentence: which node is not up."""
+
+
+class Node(t.NamedTuple):
+    """The first process of a node, a descriptor that holds on to it, and the image that it runs on."""
+
+    process: int
+    descriptor: int
+    image: str
+
+
+def _call(what: str, code: int) -> None:
+    if code:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def setns(descriptor: int, kinds: int) -> None:
+    _call("setns", _libc.setns(ctypes.c_int(descriptor), ctypes.c_int(kinds)))
+
+
+def enter_all_but_processes(node: int) -> None:
+    """Enter the namespaces of a node, given by a process descriptor. Its processes' only a child enters, by fork."""
+    setns(node, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
+
+
+def parent_death_signal(number: int) -> None:
+    _call("prctl", _libc.prctl(ctypes.c_int(PR_SET_PDEATHSIG), ctypes.c_ulong(number), 0, 0, 0))
+
+
+def mount(source: str, target: str, kind: str, options: str = "") -> None:
+    encoded = [part.encode() for part in (source, target, kind)]
+    _call(f"mount {target}", _libc.mount(*encoded, ctypes.c_ulong(0), options.encode()))
+
+
+def _environment(process: int) -> dict[str, str]:
+    with open(f"/proc/{process}/environ", "rb") as file:
+        pairs = [entry.partition(b"=") for entry in file.read().split(b"\0")]
+    return {os.fsdecode(key): os.fsdecode(value) for key, _equals, value in pairs}
+
+
+def _is_node(process: int, lab: str, node: str) -> bool:
+    try:
+        with open(f"/proc/{process}/cmdline", "rb") as file:
+            return file.read().startswith(f"routed-hypervisor:{lab}:{node}\0".encode())
+    except OSError:
+        return False
+
+
+def find_node(lab: str, node: str) -> Node:
+    """The node of a lab, by the mark that its first process carries; the noted number of the process is a hint."""
+    candidates: list[int] = []
+    try:
+        with open(f"{RUN}/{lab}/nodes/{node}.pid", encoding="ascii") as file:
+            candidates.append(int(file.read()))
+    except (OSError, ValueError):
+        pass
+    if not candidates or not _is_node(candidates[0], lab, node):
+        candidates = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    for process in candidates:
+        if _is_node(process, lab, node) and os.stat(f"/proc/{process}").st_uid == 0:
+            descriptor = os.pidfd_open(process)
+            try:
+                # The descriptor holds on to one process: if that carries the mark now, no other can be entered.
+                if _is_node(process, lab, node):
+                    return Node(process, descriptor, _environment(process).get("ROUTED_HYPERVISOR_IMAGE", ""))
+            except OSError:
+                pass
+            os.close(descriptor)
+    raise NoSuchNode(f"node {node} of lab {lab} is not up: make lab")

@@ -1,0 +1,74 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frames between a lab's supervisor, the guest program in its kernel, and the clients of its socket.
+
+A frame is a header (number of the job, kind, size; big-endian) and so many bytes. On a client's socket the number is 0.
+
+To the guest: OPEN starts a job; INPUT is a part of its input, empty at the end, and INPUT_FILE the name of a file in
+shared/requests that has it, since a serial line stalls with 10 KB that wait in it; SIGNAL is a number; SIZE is that of its
+terminal, rows and columns; TAKEN is how many bytes of output the client has read; CANCEL ends the job.
+From the guest: READY; OUTPUT and ERRORS; ACCEPTED says that the job has read the last INPUT; EXIT is a JSON object with
+`code`, or with `error`, a sentence.
+Between client and supervisor only: WANTED asks for a module's payload, PAYLOAD is one.
+
+Flow control: one INPUT at a time, and at most WINDOW bytes of output that the client has not TAKEN. So neither a
+reader that stops nor a writer that does not can fill the one line that all jobs of a kernel share.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import typing as t
+
+HEADER = struct.Struct(">IcI")
+OPEN, INPUT, INPUT_FILE, SIGNAL, SIZE, TAKEN, CANCEL = b"O", b"I", b"F", b"S", b"Z", b"T", b"C"
+READY, OUTPUT, ERRORS, ACCEPTED, EXIT = b"R", b"o", b"e", b"a", b"x"
+WANTED, PAYLOAD = b"w", b"P"
+NUMBER = struct.Struct(">I")
+PAIR = struct.Struct(">HH")
+
+CHUNK = 32768
+WINDOW = 4 * CHUNK
+
+
+class Frame(t.NamedTuple):
+    job: int
+    kind: bytes
+    data: bytes
+
+
+def pack(job: int, kind: bytes, data: bytes = b"") -> bytes:
+    return HEADER.pack(job, kind, len(data)) + data
+
+
+class Parser:
+    """Makes frames of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+
+    def feed(self, data: bytes) -> t.Iterator[Frame]:
+        self.buffer += data
+        while len(self.buffer) >= HEADER.size:
+            job, kind, size = HEADER.unpack_from(self.buffer)
+            if len(self.buffer) < HEADER.size + size:
+                return
+            body = bytes(self.buffer[HEADER.size : HEADER.size + size])
+            del self.buffer[: HEADER.size + size]
+            yield Frame(job, kind, body)
+
+
+def write_all(target: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(target, view) :]
+
+
+def frames_of(connection: socket.socket) -> t.Iterator[Frame]:
+    """The frames that a socket receives, until its other end closes it."""
+    parser = Parser()
+    while data := connection.recv(1 << 18):
+        yield from parser.feed(data)
