@@ -2,6 +2,32 @@
 # Packages that are unpacked in the cache or installed in a virtual environment, never on the machine. To be sourced, with
 # cache, tools and venv set, and the functions say and refuse.
 
+# follow WHAT PLACES MEGABYTES COMMAND…: runs the command with its output kept back, says every few seconds how far it is
+# by the size of what it writes (of so many megabytes, 0: not known), and how long it took. Shows the output if it fails.
+follow() {
+  local what=$1 places=$2 total=$3 began=$SECONDS said=0 log job size
+  shift 3
+  say "$what"
+  mkdir -p "$cache" && log=$(mktemp "$cache/.log-XXXXXX") || exit 1
+  "$@" >"$log" 2>&1 </dev/null &
+  job=$!
+  while kill -0 "$job" 2>/dev/null; do
+    sleep 0.2
+    [ $((SECONDS - began)) -ge $((said + 5)) ] || continue
+    said=$((SECONDS - began))
+    # shellcheck disable=SC2086 # a pattern
+    size=$(du -cxsm $places 2>/dev/null | awk 'END { print $1 }')
+    say "  ${size:-0}$([ "$total" = 0 ] || echo " of about $total") MB after $said s"
+  done
+  if ! wait "$job"; then
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+  say "  done in $((SECONDS - began)) s"
+}
+
 # unpack PACKAGE [DIRECTORY]: unpacks a Debian package in the cache, in $tools if not told otherwise. The machine's
 # package lists are used; if they are missing or old, own ones are fetched to the cache, so that the machine's stay as
 # they are.
