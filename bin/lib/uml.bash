@@ -8,7 +8,7 @@ newer_suite=forky
 newer_kernel=debian-7.2
 newer_kernel_package=${ROUTED_HYPERVISOR_UML_PACKAGE:-user-mode-linux=7.2um1}
 
-# The mirrors of Debian to try, best first: the machine's own, whichever format its sources are written in, and the usual.
+# The mirrors of Debian to try, best first: the machine's own, whichever format its sources are written in, and the usual one.
 # With package lists apt knows whose they are; without, as in a new container, there are only the addresses.
 debian_mirrors() {
   if [ -n "${ROUTED_HYPERVISOR_DEBIAN_MIRROR:-}" ]; then
@@ -21,7 +21,8 @@ debian_mirrors() {
       awk '$2 !~ /security/ && $3 == "main" && $4 == "Debian" { print $1; exit }'
     apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' |
       awk '$1 ~ /\/debian\/?$/ && $3 == "main" { print $1; exit }'
-    echo http://deb.debian.org/debian
+    # The one that mmdebstrap, which makes the image, takes by default
+    sed -n "s/^ *my \$mirror *= '\(http[^']*\)';.*/\1/p" "$(command -v mmdebstrap || echo "$tools/usr/bin/mmdebstrap")" | head -n1
   } 2>/dev/null | sed 's,/$,,' | awk '!seen[$0]++'
 }
 
