@@ -410,7 +410,7 @@ class Guest:
     def sources(self, name: str, payload: str) -> dict[str, int]:
         """Checksums of the Python files of a payload."""
         if name not in self.checksums:
-            import zipfile  # not needed before, and dear: a tenth of the program's start
+            import zipfile  # noqa: PLC0415 - not needed before, and dear: a tenth of the program's start
 
             with zipfile.ZipFile(payload) as archive:
                 self.checksums[name] = {
@@ -510,7 +510,8 @@ class Guest:
             if each is interpreter:
                 del self.interpreters[key]
         for job in list(interpreter.jobs.values()):
-            self.ended(job, {"error": "the interpreter that runs modules was killed; the next task starts a new one"}, 0)
+            sentence = "the interpreter that runs modules was killed; the next task starts a new one"
+            self.ended(job, {"error": sentence}, 0)
         interpreter.jobs.clear()
 
     # Children

@@ -73,9 +73,8 @@ class Kernel:
             raise KernelFailed(self.verdict())
         self.kill()
         last = [line for line in self.messages if line][-5:]
-        raise KernelFailed(
-            f"{self.kind} was not up after {seconds:.0f} s and was ended; its last messages: {' / '.join(last) or 'none'}"
-        )
+        said = " / ".join(last) or "none"
+        raise KernelFailed(f"{self.kind} was not up after {seconds:.0f} s and was ended; its last messages: {said}")
 
     def _start_on_host(self) -> int:
         receiver, guest_out = os.pipe()

@@ -126,7 +126,8 @@ def down(arguments: argparse.Namespace) -> int:
     if arguments.owner and (status := status_of(lab)):
         refuse_other_owner(status, os.path.realpath(arguments.owner))
     nodes = _lab_node.gather_nodes(lab)
-    something = bool(places.supervisors(lab) or os.path.isdir(places.directory(lab)) or nodes or _lab_exchange.exists(lab))
+    own = places.supervisors(lab) or os.path.isdir(places.directory(lab))
+    something = bool(own or nodes or _lab_exchange.exists(lab))
     if arguments.check:
         print(f"lab {lab} {'would be taken down' if something else 'is not up'}", flush=True)
         return 0

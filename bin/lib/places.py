@@ -11,7 +11,7 @@ import sys
 
 sys.path.append(f"{os.path.dirname(os.path.realpath(__file__))}/../../collections")
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.lab_client import (  # noqa: E402
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.lab_client import (
     BASE,
     directory,
     end_note,

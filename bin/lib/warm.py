@@ -51,7 +51,7 @@ inspect io ipaddress itertools json locale logging math numbers operator os.path
 pty pwd queue random re resource runpy secrets select selectors shlex shutil signal socket stat string struct
 subprocess syslog tempfile textwrap threading time token tokenize traceback types typing uuid weakref zipfile zlib
 concurrent.futures concurrent.futures.thread multiprocessing.util
-""".split()
+""".split()  # noqa: SIM905 - one would be a line each
 
 
 class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
@@ -333,16 +333,16 @@ def set_up() -> None:
     os.chdir("/root")
     os.umask(0o022)
     sys.argv = [""]
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = open(1, "w", closefd=False)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
 
 
 def run_module(head: dict, payload_path: str) -> int:
     """Runs a module as the payload's own main program would, and returns its exit code."""
     code = 1
     try:
-        from ansible.module_utils._internal._ansiballz import _loader
+        from ansible.module_utils._internal._ansiballz import _loader  # noqa: PLC0415 - of the payload
 
         _loader.run_module(
             json_params=head["parameters"].encode(),
@@ -445,7 +445,7 @@ def leave_nothing(environment: dict[str, str], handlers: dict[int, t.Any]) -> No
     for number, handler in handlers.items():
         if handler is not None and signal.getsignal(number) != handler:
             signal.signal(number, handler)
-    from ansible.module_utils.common import warnings
+    from ansible.module_utils.common import warnings  # noqa: PLC0415 - of the payload
 
     warnings._global_warnings.clear()
     warnings._global_deprecations.clear()

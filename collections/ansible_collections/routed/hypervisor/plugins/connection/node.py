@@ -32,7 +32,8 @@ options:
       - name: ansible_node_name
   lab_connection:
     description:
-      - Whether modules run in interpreters that are up (V(warm)), or are started anew each time, as on any host (V(cold)).
+      - Whether modules run in interpreters that are up (V(warm)), or are started anew each time, as on any host
+        (V(cold)).
     choices: [warm, cold]
     default: warm
     env:

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs jobs in a lab's kernel, through the socket of the lab's supervisor. This plugin_util is private to this collection.
+"""Runs jobs in a lab's kernel, through the socket of its supervisor. This plugin_util is private to this collection.
 
 bin/lib/supervisor.py is the other end, and lab_frames describes what goes over the socket.
 """

@@ -6,8 +6,8 @@
 A frame is a header (number of the job, kind, size; big-endian) and so many bytes. On a client's socket the number is 0.
 
 To the guest: OPEN starts a job; INPUT is a part of its input, empty at the end, and INPUT_FILE the name of a file in
-shared/requests that has it, since a serial line stalls with 10 KB that wait in it; SIGNAL is a number; SIZE is that of its
-terminal, rows and columns; TAKEN is how many bytes of output the client has read; CANCEL ends the job.
+shared/requests that has it, since a serial line stalls with 10 KB that wait in it; SIGNAL is a number; SIZE is that of
+its terminal, rows and columns; TAKEN is how many bytes of output the client has read; CANCEL ends the job.
 From the guest: READY; OUTPUT and ERRORS; ACCEPTED says that the job has read the last INPUT; EXIT is a JSON object with
 `code`, or with `error`, a sentence.
 Between client and supervisor only: WANTED asks for a module's payload, PAYLOAD is one.
