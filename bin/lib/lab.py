@@ -199,9 +199,7 @@ def describe(status: dict) -> str:
     since = datetime.datetime.fromtimestamp(status["since"]).strftime("%Y-%m-%d %H:%M:%S")
     where = {"host": "this machine's kernel", "uml": "user-mode Linux", "qemu": "QEMU"}[status["kind"]]
     memory = (
-        f", {status['memory_used']} of {status['memory']} MB"
-        if status["memory"] and "memory_used" in status
-        else ""
+        f", {status['memory_used']} of {status['memory']} MB" if status["memory"] and "memory_used" in status else ""
     )
     nodes = f"{status['nodes']} nodes, " if "nodes" in status else ""
     return (
