@@ -6,8 +6,10 @@ as argument, is the session, a JSON object:
   shared     the directory that the supervisor writes requests and payloads to
   mount      a type of file system that shows that directory here, or null where it is the same already
   power_off  whether the kernel ends with this program
+  kind       of kernel, which commands find in ROUTED_HYPERVISOR_KERNEL_KIND
 
-An OPEN frame has the name of a file in shared/requests: a line of JSON, then the job's input. The line has
+An OPEN frame has the name of a file in shared/requests: a line of JSON, then the job's input. It is removed as soon as
+it is open. The line has
   kind        exec or module
   lab, node   which node; none for the machine itself
 and for exec:
@@ -54,6 +56,8 @@ from namespaces import (
 
 # What a command left behind may finish what it has to say, as `tee >(sha256sum)` does, but not hold anyone up.
 LAST_WORDS_S = 1.0
+# A command whose client is gone is asked to end, and made to after this time.
+CANCEL_S = 5.0
 UNREAD_TERMINAL_S = 0.05  # until what was typed is offered again to a program that does not read it
 # Interpreters for modules, of which each image takes one: those of images that are no longer used end.
 INTERPRETERS = 4
@@ -87,6 +91,7 @@ class Job:
         self.terminal = -1
         self.end: dict[str, t.Any] | None = None
         self.deadline = 0.0
+        self.syncs = False  # whether it may have written files of the machine through a kernel of its own
 
 
 class Interpreter:
@@ -109,6 +114,7 @@ class Guest:
     def __init__(self, session: dict) -> None:
         self.shared = session["shared"]
         self.power_off = session["power_off"]
+        self.kind = session["kind"]
         link = session["link"]
         if "path" in link:
             self.link_in = self.link_out = open_line(link["path"])
@@ -121,6 +127,7 @@ class Guest:
         self.selector = selectors.DefaultSelector()
         self.jobs: dict[int, Job] = {}
         self.unread: set[Job] = set()
+        self.cancelled: dict[Job, float] = {}
         self.children: dict[int, Job | Interpreter] = {}
         self.interpreters: dict[tuple[str, str], Interpreter] = {}
         self.checksums: dict[str, dict[str, int]] = {}
@@ -166,34 +173,29 @@ class Guest:
 
     def on_frame(self, frame: frames.Frame) -> None:
         if frame.kind == frames.OPEN:
-            job = self.jobs[frame.job] = Job(frame.job, f"{self.shared}/requests/{frame.data.decode()}")
-            try:
-                self.open(job)
-            except NoSuchNode as error:
-                self.finish(job, {"error": str(error)})
-            except OSError as error:
-                self.finish(job, {"error": f"the job could not be started: {error}"})
-            return
-        if frame.kind == frames.CANCEL and not frame.job:
+            self.open(Job(frame.job, f"{self.shared}/requests/{frame.data.decode()}"))
+        elif frame.kind == frames.CANCEL and not frame.job:
             sys.exit()
-        found = self.jobs.get(frame.job)
-        if not found:
-            return
-        if frame.kind in (frames.INPUT, frames.INPUT_FILE):
-            found.waiting_input = frame.data if frame.kind == frames.INPUT else self.take_file(frame.data.decode())
-            if found.waiting_input:
-                self.feed(found)
-            else:
-                self.close_input(found)
-        elif frame.kind == frames.TAKEN:
-            found.untaken -= frames.NUMBER.unpack(frame.data)[0]
-            self.resume(found)
+        elif frame.kind in (frames.INPUT, frames.INPUT_FILE):
+            data = frame.data if frame.kind == frames.INPUT else self.take_file(frame.data.decode())
+            if frame.job in self.jobs:
+                self.take_input(self.jobs[frame.job], data)
+        elif frame.job in self.jobs:
+            self.on_job_frame(self.jobs[frame.job], frame)
+
+    def on_job_frame(self, job: Job, frame: frames.Frame) -> None:
+        if frame.kind == frames.TAKEN:
+            job.untaken -= frames.NUMBER.unpack(frame.data)[0]
+            self.resume(job)
         elif frame.kind == frames.SIGNAL:
-            self.pass_signal(found, frames.NUMBER.unpack(frame.data)[0])
-        elif frame.kind == frames.SIZE and found.terminal >= 0:
-            resize(found.terminal, *frames.PAIR.unpack(frame.data))
+            self.pass_signal(job, frames.NUMBER.unpack(frame.data)[0])
+        elif frame.kind == frames.SIZE and job.terminal >= 0:
+            resize(job.terminal, *frames.PAIR.unpack(frame.data))
+        elif frame.kind == frames.CLOSED:
+            for stream in [stream for stream, kind in job.streams.items() if kind == frame.data]:
+                self.close_output(job, stream)
         elif frame.kind == frames.CANCEL:
-            self.cancel(found)
+            self.cancel(job)
 
     def take_file(self, name: str) -> bytes:
         path = f"{self.shared}/requests/{name}"
@@ -205,6 +207,20 @@ class Guest:
     # Jobs
 
     def open(self, job: Job) -> None:
+        self.jobs[job.number] = job
+        try:
+            self.start(job)
+        except NoSuchNode as error:
+            self.finish(job, {"error": str(error)})
+        except OSError as error:
+            self.finish(job, {"error": f"the job could not be started: {error}"})
+        except (KeyError, TypeError, ValueError) as error:
+            self.finish(job, {"error": f"the request is not one: {error!r}"})
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(job.request)
+
+    def start(self, job: Job) -> None:
         with open(job.request, "rb") as file:
             head = json.loads(file.readline())
             offset = file.tell()
@@ -216,6 +232,11 @@ class Guest:
 
     def start_command(self, job: Job, head: dict, offset: int, size: int) -> None:
         node = find_node(head["lab"], head["node"]) if head.get("node") else None
+        job.syncs = self.power_off and not node
+        environment = head.get("environment", {})
+        head["environment"] = (
+            {**NODE_ENVIRONMENT, **environment} if node else {**environment, "ROUTED_HYPERVISOR_KERNEL_KIND": self.kind}
+        )
         reports, report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ends: list[int] = []
         if head.get("terminal"):
@@ -235,6 +256,8 @@ class Guest:
             ends = [*{source, output, errors}]
         child = self.fork(node.descriptor if node else -1)
         if child == 0:
+            if not self.power_off:
+                parent_death_signal(signal.SIGKILL)
             become_command(head, node.descriptor if node else -1, standard, report)
         report.close()
         for end in ends:
@@ -316,6 +339,13 @@ class Guest:
             job.terminal = job.input = -1
         os.close(source)
 
+    def take_input(self, job: Job, data: bytes) -> None:
+        if data:
+            job.waiting_input = data
+            self.feed(job)
+        else:
+            self.close_input(job)
+
     def feed(self, job: Job) -> None:
         """Write what is waiting to the job's input; ask for more when it has been taken."""
         self.unread.discard(job)
@@ -350,19 +380,36 @@ class Guest:
         # The keyboard's signals go to the whole group, as a terminal sends them; the others to the command alone.
         keyboard = number in (signal.SIGINT, signal.SIGQUIT)
         if job.process:
-            with contextlib.suppress(ProcessLookupError):
+            try:
                 os.kill(-job.process if keyboard else job.process, number)
+            except ProcessLookupError:  # it has not made its group yet
+                os.kill(job.process, number)
 
     def cancel(self, job: Job) -> None:
         """Its client is gone."""
+        number = signal.SIGHUP if job.terminal >= 0 else signal.SIGTERM
+        for stream in list(job.streams):
+            self.close_output(job, stream)
+        self.close_input(job)
+        if self.kill(job, number):
+            self.cancelled[job] = time.monotonic() + CANCEL_S
+
+    def kill(self, job: Job, number: int) -> bool:
+        """Send a signal to what runs for a job; whether there was anything."""
         group = job.process or next(
             (each.groups[job.number] for each in self.interpreters.values() if job.number in each.groups), 0
         )
-        for stream in list(job.streams):
-            self.close_output(job, stream)
-        if group:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-group, signal.SIGHUP if job.terminal >= 0 else signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-group, number) if group else None
+        return group != 0
+
+    def end_cancelled(self) -> None:
+        for job, deadline in list(self.cancelled.items()):
+            if job.number not in self.jobs:
+                del self.cancelled[job]
+            elif time.monotonic() >= deadline:
+                del self.cancelled[job]
+                self.kill(job, signal.SIGKILL)
 
     def ended(self, job: Job, end: dict[str, t.Any], patience: float) -> None:
         job.end, job.deadline = end, time.monotonic() + patience
@@ -387,6 +434,8 @@ class Guest:
         for stream in list(job.streams):
             self.close_output(job, stream)
         self.jobs.pop(job.number, None)
+        if job.syncs:
+            os.sync()  # whoever waits for the command may read its files on the machine
         self.send(job.number, frames.EXIT, json.dumps(end).encode())
 
     # Modules
@@ -559,7 +608,8 @@ class Guest:
         self.send(0, frames.READY, json.dumps({"release": os.uname().release}).encode())
         while True:
             ending = [job for job in self.jobs.values() if job.end is not None and not job.paused]
-            waits = [max(0.0, job.deadline - time.monotonic()) for job in ending]
+            deadlines = [*(job.deadline for job in ending), *self.cancelled.values()]
+            waits = [max(0.0, deadline - time.monotonic()) for deadline in deadlines]
             if self.unread:
                 waits.append(UNREAD_TERMINAL_S)
             for key, events in self.selector.select(min(waits, default=None)):
@@ -568,6 +618,7 @@ class Guest:
                     key.data(events)
             for job in ending:
                 self.conclude(job)
+            self.end_cancelled()
             for job in list(self.unread):
                 self.feed(job)
 
@@ -596,8 +647,8 @@ def become_command(head: dict, node: int, standard: tuple[int, int, int] | None,
     command = head["command"]
     shell = isinstance(command, str)
     program = "/bin/sh" if shell else command[0]
-    environment = {**(NODE_ENVIRONMENT if node >= 0 else {}), **head.get("environment", {})}
-    errors = 2
+    directory = head.get("directory") or "/root"
+    at_fault = program
     try:
         signal.set_wakeup_fd(-1)
         os.setsid()
@@ -618,12 +669,13 @@ def become_command(head: dict, node: int, standard: tuple[int, int, int] | None,
         # Python ignores these two; a command expects the defaults.
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        os.chdir(head.get("directory") or "/root")
-        os.execvpe(program, ["/bin/sh", "-c", command] if shell else command, environment)
+        at_fault = directory
+        os.chdir(directory)
+        at_fault = program
+        os.execvpe(program, ["/bin/sh", "-c", command] if shell else command, head["environment"])
     except OSError as error:
-        where = f"{error.filename}: " if error.filename and error.filename != program else f"{program}: "
         with contextlib.suppress(OSError):
-            os.write(errors, f"lab-kernel: {where}{error.strerror}\n".encode())
+            os.write(2, f"lab-kernel: {at_fault}: {error.strerror}\n".encode())
         os._exit(127 if error.errno == errno.ENOENT else 126)
     finally:
         os._exit(126)
@@ -647,6 +699,8 @@ def main() -> None:
     if not session["power_off"]:
         parent_death_signal(signal.SIGKILL)
     raise_descriptor_limit()
+    # A command that is not one yet ends by the signals it gets.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     guest = Guest(session)
     try:
         guest.run()

@@ -20,10 +20,13 @@ import typing as t
 
 import frames
 import uml_boot
+import uml_kernels
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 BOOT_S = 90
 POWER_OFF_S = 5
+NAMES = {"uml": "user-mode Linux", "qemu": "QEMU", "host": "the lab's program on this machine"}
+LAST_WORDS_S = 2
 SHORT = 512  # bytes that go over the line themselves
 # Where the guest program finds requests and payloads in a kernel of its own.
 SHARED = "/run/routed-hypervisor-requests"
@@ -38,8 +41,8 @@ class KernelFailed(Exception):
 class Kernel:
     """A booted kernel, and the jobs that run in it."""
 
-    def __init__(self, kind: str, tools: str, memory: int, directory: str) -> None:
-        """`memory` in megabytes; `directory` is one that only root can enter, for requests and payloads."""
+    def __init__(self, kind: str, tools: str, memory: int, directory: str = "") -> None:
+        """`memory` in megabytes. On the machine's own kernel, requests go to `directory`, which only root can enter."""
         self.kind, self.tools, self.memory, self.directory = kind, tools, memory, directory
         self.messages: collections.deque[str] = collections.deque(maxlen=400)
         self.ready = threading.Event()
@@ -51,17 +54,17 @@ class Kernel:
         self.process: subprocess.Popen | None = None
         self.sender = -1
         self.claim: t.Any = None
+        self.readers: list[threading.Thread] = []
         self.watcher: threading.Thread | None = None
 
     def boot(self) -> None:
         """Start it; `wait` says when it is there."""
-        if self.kind == "host":
-            receiver = self._start_on_host()
-        elif self.kind == "qemu":
-            receiver = self._start_qemu()
-        else:
-            receiver = self._start_uml()
-        threading.Thread(target=self._receive, args=(receiver,), daemon=True).start()
+        start = {"host": self._start_on_host, "uml": self._start_uml, "qemu": self._start_qemu}[self.kind]
+        try:
+            receiver = start()
+        except uml_kernels.NoKernelError as error:
+            raise KernelFailed(str(error)) from error
+        self._follow(self._receive, receiver)
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
 
@@ -72,9 +75,10 @@ class Kernel:
         if self.over.is_set():
             raise KernelFailed(self.verdict())
         self.kill()
-        last = [line for line in self.messages if line][-5:]
-        said = " / ".join(last) or "none"
-        raise KernelFailed(f"{self.kind} was not up after {seconds:.0f} s and was ended; its last messages: {said}")
+        last = " / ".join([line for line in self.messages if line][-5:]) or "none"
+        raise KernelFailed(
+            f"{NAMES[self.kind]} was not up after {seconds:.0f} s and was ended; its last messages: {last}"
+        )
 
     def _start_on_host(self) -> int:
         receiver, guest_out = os.pipe()
@@ -85,6 +89,7 @@ class Kernel:
                 "shared": self.directory,
                 "mount": None,
                 "power_off": False,
+                "kind": self.kind,
             }
         )
         source, sink = os.pipe()
@@ -102,10 +107,11 @@ class Kernel:
         frames.write_all(sink, session.encode())
         os.close(sink)
         assert self.process.stdout
-        self._keep_messages(os.dup(self.process.stdout.fileno()))
+        self._follow(self._keep_messages, os.dup(self.process.stdout.fileno()))
         return receiver
 
     def _start_uml(self) -> int:
+        processors = os.sched_getaffinity(0)
         self.claim = uml_boot.own_processor()
         messages, kernel_messages = os.pipe()
         receiver, kernel_out = os.pipe()
@@ -120,16 +126,17 @@ class Kernel:
         ends = [kernel_messages, kernel_in, kernel_out]
         self.process = uml_boot.boot(self.tools, self.memory, lines, kernel_messages, ends)
         # What serves the kernel from outside need not wait for its processor.
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        os.sched_setaffinity(0, processors)
         for end in ends:
             os.close(end)
-        self._keep_messages(messages)
+        self._follow(self._keep_messages, messages)
         session = {
             "link": {"path": "/dev/ttyS1"},
             "shared": SHARED,
             # /dev/shm of the process that is the kernel: private to it, and gone with it.
             "mount": ["none", SHARED, "hostfs", "/dev/shm/requests"],
             "power_off": True,
+            "kind": self.kind,
         }
         self.directory = f"/proc/{self.process.pid}/root/dev/shm/requests"
         assert self.process.stdin
@@ -141,13 +148,15 @@ class Kernel:
     def _start_qemu(self) -> int:
         raise KernelFailed("not yet")
 
-    def _keep_messages(self, source: int) -> None:
-        def keep() -> None:
-            with os.fdopen(source, encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    self.messages.append(line.strip())
+    def _follow(self, read: t.Callable[[int], None], source: int) -> None:
+        thread = threading.Thread(target=read, args=(source,), daemon=True)
+        thread.start()
+        self.readers.append(thread)
 
-        threading.Thread(target=keep, daemon=True).start()
+    def _keep_messages(self, source: int) -> None:
+        with os.fdopen(source, encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                self.messages.append(line.strip())
 
     def _receive(self, receiver: int) -> None:
         parser = frames.Parser()
@@ -160,29 +169,41 @@ class Kernel:
                 deliver = self.waiting.get(frame.job)
                 if frame.kind == frames.EXIT:
                     self.waiting.pop(frame.job, None)
-                    with contextlib.suppress(OSError):
-                        os.unlink(self._request(frame.job))
                 if deliver:
                     deliver(frame.kind, frame.data)
 
     def _watch(self) -> None:
         assert self.process
         self.process.wait()
+        # What it wrote last is in the pipes.
+        for reader in self.readers:
+            reader.join(LAST_WORDS_S)
         self.over.set()
         self.ready.set()
-        for deliver in list(self.waiting.values()):
+        with self.lock:
+            orphans, self.waiting = list(self.waiting.values()), {}
+        for deliver in orphans:
             deliver(frames.EXIT, json.dumps({"error": self.verdict(), "gone": True}).encode())
-        self.waiting.clear()
 
-    def _request(self, number: int) -> str:
-        return f"{self.directory}/requests/{number}"
+    def _write_request(self, name: str, data: bytes) -> None:
+        path = f"{self.directory}/requests/{name}"
+        try:
+            with open(path, "wb") as file:
+                file.write(data)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
 
     def submit(self, head: dict, data: bytes, deliver: Deliver) -> int:
         """Start a job; `deliver` gets the kind and the data of each frame for it, EXIT last."""
         number = next(self.numbers)
-        with open(self._request(number), "wb") as file:
-            file.write(json.dumps(head).encode() + b"\n" + data)
-        self.waiting[number] = deliver
+        self._write_request(str(number), json.dumps(head).encode() + b"\n" + data)
+        with self.lock:
+            if not self.over.is_set():
+                self.waiting[number] = deliver
+        if self.over.is_set():
+            deliver(frames.EXIT, json.dumps({"error": self.verdict(), "gone": True}).encode())
         self.send(number, frames.OPEN, str(number).encode())
         return number
 
@@ -190,8 +211,7 @@ class Kernel:
         if kind == frames.INPUT and len(data) > SHORT:
             # A name of its own each time: a file that changed may be served from the kernel's cache.
             name = f"{number}.{next(self.numbers)}"
-            with open(f"{self.directory}/requests/{name}", "wb") as file:
-                file.write(data)
+            self._write_request(name, data)
             kind, data = frames.INPUT_FILE, name.encode()
         with self.lock, contextlib.suppress(OSError):
             frames.write_all(self.sender, frames.pack(number, kind, data))
@@ -208,9 +228,9 @@ class Kernel:
 
     def shut_down(self) -> None:
         """End everything in it, and it."""
-        self.send(0, frames.CANCEL)
-        assert self.process and self.watcher
-        self.watcher.join(POWER_OFF_S)
+        if self.watcher and self.ready.is_set():
+            self.send(0, frames.CANCEL)
+            self.watcher.join(POWER_OFF_S)
         self.kill()
 
     def kill(self) -> None:
@@ -224,8 +244,8 @@ class Kernel:
         found = re.findall(r"Out of memory: Killed process \d+ \(([^)]*)\)", "\n".join(self.messages))
         return list(dict.fromkeys(found))
 
-    def verdict(self) -> str:
-        """Why it ended, in one sentence."""
+    def verdict(self, event: str = "it was asked to") -> str:
+        """Why it ended before an event, in one sentence."""
         if victims := self.victims():
             return (
                 f"the lab kernel ran out of memory ({self.memory} MB) and killed {', '.join(victims)}: "
@@ -233,5 +253,5 @@ class Kernel:
             )
         found = re.search(r"Kernel panic[^\n]*|^\w*Error\b[^\n]*", "\n".join(self.messages), re.MULTILINE)
         last = found.group(0) if found else next((line for line in reversed(self.messages) if line), "no message")
-        name = {"uml": "user-mode Linux", "qemu": "QEMU", "host": "the lab's program on this machine"}[self.kind]
-        return f"{name} ended before it was asked to: {last}"
+        name = NAMES[self.kind]
+        return f"{name} ended before {event}: {last}"

@@ -18,8 +18,9 @@ import time
 
 import frames
 import places
+from environment import callers_environment
 from memory import NotEnough, kernel_memory
-from relay import Relay, wait
+from relay import Relay
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _lab_exchange, _lab_node
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
@@ -126,8 +127,9 @@ def down(arguments: argparse.Namespace) -> int:
     if arguments.owner and (status := status_of(lab)):
         refuse_other_owner(status, os.path.realpath(arguments.owner))
     nodes = _lab_node.gather_nodes(lab)
-    own = places.supervisors(lab) or os.path.isdir(places.directory(lab))
-    something = bool(own or nodes or _lab_exchange.exists(lab))
+    something = bool(
+        places.supervisors(lab) or os.path.isdir(places.directory(lab)) or nodes or _lab_exchange.exists(lab)
+    )
     if arguments.check:
         print(f"lab {lab} {'would be taken down' if something else 'is not up'}", flush=True)
         return 0
@@ -213,10 +215,8 @@ def execute(arguments: argparse.Namespace) -> int:
     node = arguments.node
     command = arguments.command or ["/bin/bash", "-l"]
     relay = Relay()
-    environment = {"TERM": os.environ.get("TERM", "dumb")}
-    if not node:
-        environment = {**os.environ, "ROUTED_HYPERVISOR_KERNEL_KIND": "host"}
-    head = {"kind": "exec", "lab": lab, "node": node, "command": command, **relay.head()}
+    environment = {"TERM": os.environ.get("TERM", "dumb")} if node else callers_environment()
+    head = {"kind": "exec", "lab": lab, "node": node, "command": command, **relay.request()}
     head |= {"environment": environment, "directory": "/root" if node else os.getcwd()}
     connection = lab_client.connect(lab)
     connection.sendall(frames.pack(0, frames.OPEN, json.dumps(head).encode() + b"\n"))
@@ -226,16 +226,12 @@ def execute(arguments: argparse.Namespace) -> int:
         with lock, contextlib.suppress(OSError):
             connection.sendall(frames.pack(0, kind, data))
 
-    def give_up(number: int) -> None:
-        relay.end = {"code": 128 + number}
-        relay.over.set()
-
+    # The kernel outlives a command: this process goes, and the supervisor ends the command.
+    relay.take_signals(lambda _number: None)
     threading.Thread(target=receive, args=(connection, relay), daemon=True).start()
-    relay.pass_signals(give_up)
-    relay.start(give)
     try:
-        relay.raw()
-        wait(relay.over)
+        relay.start(give)
+        relay.over.wait()
     finally:
         relay.restore()
     if "error" in relay.end:
@@ -246,9 +242,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def receive(connection: socket.socket, relay: Relay) -> None:
     for frame in frames.frames_of(connection):
         relay.deliver(frame.kind, frame.data)
-    if not relay.over.is_set():
-        relay.end = {"error": "the lab ended meanwhile"}
-        relay.over.set()
+    relay.conclude({"error": "the lab ended meanwhile"})
 
 
 def main() -> int:

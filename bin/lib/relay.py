@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
+import queue
 import signal
 import struct
 import termios
@@ -16,6 +16,10 @@ import typing as t
 import frames
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+PATIENCE = 2  # signals that go to the job; the next one ends it all
+TARGETS = {frames.OUTPUT: 1, frames.ERRORS: 2}
+
+Give = t.Callable[[bytes, bytes], None]
 
 
 def same_file(one: int, other: int) -> bool:
@@ -31,19 +35,21 @@ def window_size() -> tuple[int, int]:
 
 
 class Relay:
-    """One job. `give` sends it a frame; frames of it are handed to `deliver`."""
+    """One job: frames from it are handed to `deliver`; frames for it go to what `start` was given."""
 
     def __init__(self) -> None:
         self.terminal = os.isatty(0) and os.isatty(1)
-        self.give: t.Callable[[bytes, bytes], None] = lambda kind, data: None
+        self.give: Give = lambda kind, data: None
+        self.started = threading.Event()
         self.accepted = threading.Semaphore(1)
         self.over = threading.Event()
         self.end: dict[str, t.Any] = {}
-        self.broken = {frames.OUTPUT: False, frames.ERRORS: False}
+        self.broken: set[bytes] = set()
         self.settings: list | None = None
+        self.signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def head(self) -> dict:
-        """What a request says of this process's descriptors."""
+    def request(self) -> dict:
+        """What a request has to say about this process's descriptors."""
         return {
             "terminal": window_size() if self.terminal else None,
             "join": os.isatty(2) if self.terminal else same_file(1, 2),
@@ -51,37 +57,43 @@ class Relay:
         }
 
     def deliver(self, kind: bytes, data: bytes) -> None:
+        self.started.wait()
         if kind == frames.EXIT:
-            self.end = json.loads(data)
-            self.over.set()
+            self.conclude(json.loads(data))
         elif kind == frames.ACCEPTED:
             self.accepted.release()
-        elif kind in self.broken:
-            if not self.broken[kind]:
-                try:
-                    frames.write_all(1 if kind == frames.OUTPUT else 2, data)
-                except OSError:
-                    # The next write of the command gets SIGPIPE, as it would here.
-                    self.broken[kind] = True
-                    self.give(frames.SIGNAL, frames.NUMBER.pack(signal.SIGPIPE))
-            self.give(frames.TAKEN, frames.NUMBER.pack(len(data)))
+        elif kind in TARGETS:
+            self.write(kind, data)
 
-    def raw(self) -> None:
+    def write(self, kind: bytes, data: bytes) -> None:
+        if kind not in self.broken:
+            try:
+                frames.write_all(TARGETS[kind], data)
+            except OSError:
+                # The next write of the job fails, as it would if it wrote here itself.
+                self.broken.add(kind)
+                self.give(frames.CLOSED, kind)
+        self.give(frames.TAKEN, frames.NUMBER.pack(len(data)))
+
+    def conclude(self, end: dict[str, t.Any]) -> None:
+        """The job is over, with an exit code or an error. Only the first end counts."""
+        if not self.over.is_set():
+            self.end = end
+            self.over.set()
+
+    def start(self, give: Give) -> None:
+        """There is a job: the terminal, input and signals are its own from now on."""
         if self.terminal:
             self.settings = termios.tcgetattr(0)
             tty.setraw(0, termios.TCSANOW)
+        self.give = give
+        self.started.set()
+        threading.Thread(target=self.carry_input, daemon=True).start()
 
     def restore(self) -> None:
         if self.settings:
             signal.signal(signal.SIGTTOU, signal.SIG_IGN)
             termios.tcsetattr(0, termios.TCSADRAIN, self.settings)
-
-    def start(self, give: t.Callable[[bytes, bytes], None]) -> None:
-        """The job has been submitted."""
-        self.give = give
-        if self.terminal:
-            signal.signal(signal.SIGWINCH, lambda *_: self.give(frames.SIZE, frames.PAIR.pack(*window_size())))
-        threading.Thread(target=self.carry_input, daemon=True).start()
 
     def carry_input(self) -> None:
         while True:
@@ -94,29 +106,23 @@ class Relay:
             if not data:
                 return
 
-    def pass_signals(self, give_up: t.Callable[[int], None]) -> None:
-        """Signals go to the job; from the third on, and while there is no job, `give_up` is called with the number."""
-        count = 0
-
-        def handle(number: int, _frame: object) -> None:
-            nonlocal count
-            count += 1
-            if count > 2 or not self.started:
-                give_up(number)
-            else:
-                self.give(frames.SIGNAL, frames.NUMBER.pack(number))
-
-        for number in FORWARDED:
-            signal.signal(number, handle)
+    def take_signals(self, give_up: t.Callable[[int], None]) -> None:
+        """Pass signals to the job; `give_up` is called with one that comes before there is a job, or once too often."""
+        # A handler may interrupt the sending of a frame, so it sends none.
+        for number in FORWARDED + ((signal.SIGWINCH,) if self.terminal else ()):
+            signal.signal(number, lambda number, _frame: self.signals.put(number))
         signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+        threading.Thread(target=self.pass_signals, args=(give_up,), daemon=True).start()
 
-    @property
-    def started(self) -> bool:
-        return getattr(self.give, "__name__", "") != "<lambda>"
-
-
-def wait(event: threading.Event) -> None:
-    """Wait so that signals are handled meanwhile."""
-    with contextlib.suppress(InterruptedError):
-        while not event.wait(3600):
-            pass
+    def pass_signals(self, give_up: t.Callable[[int], None]) -> None:
+        passed = 0
+        while True:
+            number = self.signals.get()
+            if number == signal.SIGWINCH:
+                self.give(frames.SIZE, frames.PAIR.pack(*window_size()))
+            elif self.started.is_set() and passed < PATIENCE:
+                passed += 1
+                self.give(frames.SIGNAL, frames.NUMBER.pack(number))
+            else:
+                self.conclude({"code": 128 + number})
+                give_up(number)

@@ -1,6 +1,6 @@
 """Inside a new user-mode Linux: fails unless the lab can run there, and prints whether it has nftables' inet family.
 
-    try_uml.py LAB_KERNEL
+Its argument is bin/lab-kernel.
 """
 
 from __future__ import annotations

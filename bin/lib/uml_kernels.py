@@ -1,6 +1,6 @@
 """The user-mode Linux kernels in the cache, each described by TOOLS/uml/KIND/kernel.json, and the choice among them.
 
-    uml_kernels.py TOOLS    prints the kind and the version of that one; exit code 1 if there is none
+`uml_kernels.py TOOLS` prints the kind and the version of the one to boot; exit code 1 if there is none.
 """
 
 from __future__ import annotations

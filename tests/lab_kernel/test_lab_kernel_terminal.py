@@ -58,7 +58,7 @@ def test_a_terminal_is_a_terminal_inside_with_the_same_size():
     script = "tty; stty size; echo $TERM; [ -t 0 -a -t 1 -a -t 2 ]; exit $((3 + $?))"
     code, shown = in_terminal("bash", "-c", script, keys=[])
     assert code == 3
-    assert re.search(r"/dev/tty\d+\r\n33 111\r\nxterm\r\n", shown)
+    assert re.search(r"/dev/pts/\d+\r\n33 111\r\nxterm\r\n", shown)
 
 
 def test_a_shell_has_line_editing_and_job_control():

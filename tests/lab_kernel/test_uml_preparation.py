@@ -1,4 +1,4 @@
-"""How bin/setup puts user-mode Linux in the cache: bin/lib/uml.bash, with stand-ins for what needs a network or a boot."""
+"""How bin/lib/uml.bash puts user-mode Linux in the cache, with stand-ins for what needs a network or a boot."""
 
 from __future__ import annotations
 
@@ -100,10 +100,8 @@ def test_a_mirror_without_a_valid_signature_is_refused(bash, tmp_path):
     suite = tmp_path / "mirror/debian/dists/forky"
     (suite / "main/binary-amd64").mkdir(parents=True)
     (suite / "main/binary-amd64/Packages").write_text("")
-    (suite / "Release").write_text("Origin: Debian\nSuite: forky\nCodename: forky\nComponents: main\nArchitectures: amd64\n")
-    result = bash(
-        'use_newer_suite || echo "$reason"', ROUTED_HYPERVISOR_DEBIAN_MIRROR=f"file:{tmp_path}/mirror/debian"
-    )
+    (suite / "Release").write_text("Suite: forky\nCodename: forky\nComponents: main\nArchitectures: amd64\n")
+    result = bash('use_newer_suite || echo "$reason"', ROUTED_HYPERVISOR_DEBIAN_MIRROR=f"file:{tmp_path}/mirror/debian")
     assert result.stdout.splitlines()[-1].startswith("E: The repository"), result.stdout
     assert "is not signed" in result.stdout
 

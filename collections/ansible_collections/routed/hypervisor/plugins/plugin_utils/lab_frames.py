@@ -7,7 +7,8 @@ A frame is a header (number of the job, kind, size; big-endian) and so many byte
 
 To the guest: OPEN starts a job; INPUT is a part of its input, empty at the end, and INPUT_FILE the name of a file in
 shared/requests that has it, since a serial line stalls with 10 KB that wait in it; SIGNAL is a number; SIZE is that of
-its terminal, rows and columns; TAKEN is how many bytes of output the client has read; CANCEL ends the job.
+its terminal, rows and columns; TAKEN is how many bytes of output the client has read; CLOSED is a kind of output that
+nobody reads any more; CANCEL ends the job.
 From the guest: READY; OUTPUT and ERRORS; ACCEPTED says that the job has read the last INPUT; EXIT is a JSON object with
 `code`, or with `error`, a sentence.
 Between client and supervisor only: WANTED asks for a module's payload, PAYLOAD is one.
@@ -24,7 +25,7 @@ import struct
 import typing as t
 
 HEADER = struct.Struct(">IcI")
-OPEN, INPUT, INPUT_FILE, SIGNAL, SIZE, TAKEN, CANCEL = b"O", b"I", b"F", b"S", b"Z", b"T", b"C"
+OPEN, INPUT, INPUT_FILE, SIGNAL, SIZE, TAKEN, CLOSED, CANCEL = b"O", b"I", b"F", b"S", b"Z", b"T", b"D", b"C"
 READY, OUTPUT, ERRORS, ACCEPTED, EXIT = b"R", b"o", b"e", b"a", b"x"
 WANTED, PAYLOAD = b"w", b"P"
 NUMBER = struct.Struct(">I")

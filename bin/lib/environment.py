@@ -1,0 +1,27 @@
+"""The environment of a command that runs in a lab kernel: the caller's, without what only works on the machine."""
+
+from __future__ import annotations
+
+import os
+import re
+
+# They name sockets, descriptors and displays of the machine, or change how a shell there starts.
+MEANINGLESS = {
+    "SSH_AUTH_SOCK",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "BASH_ENV",
+}
+
+
+def callers_environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in MEANINGLESS}
+    for name in ("MAKEFLAGS", "MFLAGS"):
+        if name in environment:
+            environment[name] = re.sub(r" ?--jobserver-(auth|fds)=\S+| ?-j\d*\b", "", environment[name])
+    return environment
