@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-# Interpreters that are up already, and their workers, as bin/lib/guest.py starts them.
-WARM = r"cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -c -- '-E -s -' || true"
+# Interpreters that are up already, and their workers, as bin/lib/guest.py starts them. (The pattern is not itself.)
+WARM = ("pgrep", "-fc", "--", "[-]B -E -$")
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def lab(bring_up):
 
 
 def warm_interpreters(lab) -> int:
-    return int(lab.run("", "sh", "-c", WARM))
+    return int(lab.run("", *WARM, check=False))
 
 
 def test_cold_modules_make_the_same_lab(lab, monkeypatch):

@@ -12,11 +12,11 @@ from conftest import Lab
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
 KINDS = ("supervisor", "kernel", "interpreter", "worker", "ansible-playbook")
-# In the kernel: `interpreter` and `worker`, and a process for each, from the one that warm.py runs in.
+# Each interpreter or worker in the kernel, and its parent.
 WARM = r"""
 for place in /proc/[0-9]*; do
   case $(tr '\0' ' ' <$place/cmdline) in
-    *' -E -s - ') echo ${place#/proc/} $(sed 's/.*) . //; s/ .*//' $place/stat) ;;
+    *' -B -E - ') echo ${place#/proc/} $(sed 's/.*) . //; s/ .*//' $place/stat) ;;
   esac
 done 2>/dev/null
 """
