@@ -20,6 +20,7 @@ and for exec:
   stream      whether input follows in frames
 and for module:
   interpreter, module, parameters, profile, and payload: the name of a zip file in shared/payloads
+  directory, environment
   persistent  whether it may run in the node's worker itself, instead of a fork of it
 """
 
@@ -44,10 +45,12 @@ import frames
 from namespaces import (
     CLONE_NEWPID,
     NoSuchNode,
+    close_descriptors,
     enter_all_but_processes,
     find_node,
     mount,
     parent_death_signal,
+    raise_descriptor_limit,
     setns,
 )
 
@@ -56,6 +59,11 @@ LAST_WORDS_S = 1.0
 # A command whose client is gone is asked to end, and made to after this time.
 CANCEL_S = 5.0
 UNREAD_TERMINAL_S = 0.05  # until what was typed is offered again to a program that does not read it
+# Interpreters for modules, of which each image takes one: those of images that are no longer used end.
+INTERPRETERS = 4
+INTERPRETER_BUFFER = 1 << 22  # for some thousand jobs that are started at once
+SO_SNDBUFFORCE = 32
+WARM_MODULES = ("namespaces", "payloads", "leftovers", "workers")  # those that warm.py imports, in this order
 HERE = os.path.dirname(os.path.realpath(__file__))
 NODE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -443,15 +451,17 @@ class Guest:
             "init": node.process if node else 0,
             "payload": head["payload"],
         }
-        reply_output = self.pipe_for(job, frames.OUTPUT)
-        reply_errors = self.pipe_for(job, frames.ERRORS)
+        output = self.pipe_for(job, frames.OUTPUT)
+        errors = self.pipe_for(job, frames.ERRORS)
         request = os.open(job.request, os.O_RDONLY)
-        descriptors = [request, reply_output, reply_errors, os.open(payload, os.O_RDONLY)]
+        descriptors = [request, output, errors, os.open(payload, os.O_RDONLY)]
         if node:
             descriptors.append(node.descriptor)
+        interpreter.jobs[job.number] = job
         try:
             socket.send_fds(interpreter.connection, [json.dumps(message).encode()], descriptors)
-            interpreter.jobs[job.number] = job
+        except ConnectionError:
+            pass  # it has just ended, which on_interpreter receives
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -469,21 +479,27 @@ class Guest:
 
     def interpreter(self, root: str, program: str, sources: dict[str, int]) -> Interpreter:
         """The interpreter for modules of an image, or of the machine. A changed source file takes a new one."""
-        found = self.interpreters.get((root, program))
+        found = self.interpreters.pop((root, program), None)
         if found and found.differs(sources):
             self.retire(found)
             found = None
-        if not found:
-            found = self.interpreters[root, program] = self.start_interpreter(root, program)
+        # The one that was used last comes last.
+        self.interpreters[root, program] = found = found or self.start_interpreter(root, program)
+        for each in list(self.interpreters.values())[:-INTERPRETERS]:
+            self.retire(each)
         found.sources.update(sources)
         return found
 
     def start_interpreter(self, root: str, program: str) -> Interpreter:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, INTERPRETER_BUFFER)
         with open(f"{HERE}/warm.py", encoding="utf-8") as file:
             source = file.read()
-        with open(f"{HERE}/namespaces.py", encoding="utf-8") as file:
-            modules = {"namespaces": file.read()}
+        modules = {}
+        for name in WARM_MODULES:
+            with open(f"{HERE}/{name}.py", encoding="utf-8") as file:
+                modules[name] = file.read()
         text = f"import sys; MODULES = {modules!r}; exec(compile({source!r}, 'warm.py', 'exec'))"
         script = os.memfd_create("warm")
         frames.write_all(script, text.encode())
@@ -498,10 +514,9 @@ class Guest:
                 os.dup2(script, 0)
                 os.dup2(theirs.fileno(), 3)
                 os.set_inheritable(3, True)
-                os.closerange(4, 4096)
-                environment = {**NODE_ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"}
-                arguments = [program, "-E", "-s", "-"]
-                os.execve(program, arguments, environment)
+                close_descriptors(4)
+                # Environment variables would reach what modules start.
+                os.execve(program, [program, "-B", "-E", "-"], NODE_ENVIRONMENT)
             except OSError as error:
                 with contextlib.suppress(OSError):
                     os.write(3, json.dumps({"failed": f"{program}: {error.strerror}"}).encode())
@@ -555,9 +570,13 @@ class Guest:
                 interpreter.connection.shutdown(socket.SHUT_WR)
 
     def retire_gone(self, interpreter: Interpreter) -> None:
+        """An interpreter ended. Nobody can report what its modules do from now on, so they end too."""
         for key, each in list(self.interpreters.items()):
             if each is interpreter:
                 del self.interpreters[key]
+        for group in interpreter.groups.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-group, signal.SIGKILL)
         for job in list(interpreter.jobs.values()):
             self.ended(
                 job, {"error": "the interpreter that runs modules was killed; the next task starts a new one"}, 0
@@ -646,7 +665,7 @@ def become_command(head: dict, node: int, standard: tuple[int, int, int] | None,
             standard = (terminal, terminal, terminal)
         for number, end in enumerate(os.dup(each) for each in standard):
             os.dup2(end, number)
-        os.closerange(3, 4096)
+        close_descriptors(3)
         # Python ignores these two; a command expects the defaults.
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
@@ -679,6 +698,7 @@ def main() -> None:
         os.makedirs(f"{session['shared']}/{name}", exist_ok=True)
     if not session["power_off"]:
         parent_death_signal(signal.SIGKILL)
+    raise_descriptor_limit()
     # A command that is not one yet ends by the signals it gets.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     guest = Guest(session)

@@ -5,8 +5,10 @@ Used inside lab kernels, by interpreters that have nothing but the standard libr
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import resource
 import typing as t
 
 CLONE_NEWNS = 0x00020000
@@ -56,6 +58,22 @@ def parent_death_signal(number: int) -> None:
 def mount(source: str, target: str, kind: str, options: str = "") -> None:
     encoded = [part.encode() for part in (source, target, kind)]
     _call(f"mount {target}", _libc.mount(*encoded, ctypes.c_ulong(0), options.encode()))
+
+
+# What a program started with has: a server of many jobs raises it for itself, its children get it back.
+_descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+
+def raise_descriptor_limit() -> None:
+    """A lab of 1,000 nodes needs some thousand descriptors in each of its programs, and 1,024 is a usual limit."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_descriptors[1], _descriptors[1]))
+
+
+def close_descriptors(first: int) -> None:
+    """In a child: close all descriptors from this one on, and get the usual limit of them back."""
+    os.closerange(first, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20))
+    resource.setrlimit(resource.RLIMIT_NOFILE, _descriptors)
 
 
 def _environment(process: int) -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import yaml
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -16,13 +20,24 @@ PROJECT = Path(__file__).resolve().parents[2]
 def variables(lab) -> dict:
     """How Ansible gets into the nodes of a lab."""
     return {
-        "ansible_connection": "local",
-        "ansible_become": True,
-        "ansible_become_method": "routed.hypervisor.node",
+        "ansible_connection": "routed.hypervisor.node",
         "ansible_node_lab": lab.name,
-        "ansible_remote_tmp": str(lab.directory / "tmp"),
         "ansible_python_interpreter": "/usr/bin/python3",
     }
+
+
+@contextlib.contextmanager
+def supervised(lab):
+    """A supervisor for the lab, on this machine's own kernel. Its end leaves the nodes as they are."""
+    command = [PROJECT / "bin/lab", "up", lab.name, "--owner", lab.owner]
+    subprocess.run(command, env={**os.environ, "ROUTED_HYPERVISOR_KERNEL": "host"}, check=True, timeout=60)
+    try:
+        yield
+    finally:
+        lab_client.ask(lab.name, "stop")
+        deadline = time.monotonic() + 20
+        while Path(lab_client.directory(lab.name)).exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def play_of(role: str) -> dict:
@@ -37,23 +52,24 @@ def run(lab, directory: Path, groups: dict[str, dict], play: dict | Path, *optio
     if isinstance(play, dict):
         (directory / "play.yml").write_text(yaml.safe_dump([play]))
         play = directory / "play.yml"
-    done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts.yml", "-v", *options, play],
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(directory / "none.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
-            "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
-            "ANSIBLE_INJECT_FACT_VARS": "false",
-            "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_NOCOLOR": "true",
-        },
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
+    with supervised(lab):
+        done = subprocess.run(
+            [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts.yml", "-v", *options, play],
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(directory / "none.cfg"),
+                "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
+                "ANSIBLE_ROLES_PATH": str(PROJECT / "roles"),
+                "ANSIBLE_INJECT_FACT_VARS": "false",
+                "ANSIBLE_PIPELINING": "true",
+                "ANSIBLE_NOCOLOR": "true",
+            },
+            cwd=directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + done.stderr
 

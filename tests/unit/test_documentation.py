@@ -23,7 +23,7 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read impo
 
 PLUGINS = PROJECT / "collections/ansible_collections/routed/hypervisor/plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
-OTHERS = {"become": ["node"], "callback": ["stages"], "inventory": ["fabric", "source"]}
+OTHERS = {"callback": ["stages"], "connection": ["node"], "inventory": ["fabric", "source"]}
 BUILTIN = ["ansible.builtin.assert", "ansible.builtin.debug"]
 
 
@@ -159,10 +159,10 @@ def test_settings_of_the_examples_are_settings_of_ansible(tmp_path):
                 assert f";{key}=" in known, key
 
 
-def test_the_variables_of_the_become_example_are_those_of_the_plugin():
-    [about] = documentation("become", ["routed.hypervisor.node"]).values()
+def test_the_variables_of_the_connection_example_are_those_of_the_plugin():
+    [about] = documentation("connection", ["routed.hypervisor.node"]).values()
     given = yaml.safe_load(about["examples"])["all"]["children"]["lab_nodes"]["vars"]
     own = {variable["name"] for option in about["doc"]["options"].values() for variable in option.get("vars", [])}
-    of_ansible = {"connection", "become", "become_method", "remote_tmp", "python_interpreter"}
+    of_ansible = {"connection", "python_interpreter"}
     assert {name for name in given if name.removeprefix("ansible_") not in of_ansible} <= own
-    assert given["ansible_become_method"] == "routed.hypervisor.node"
+    assert given["ansible_connection"] == "routed.hypervisor.node"

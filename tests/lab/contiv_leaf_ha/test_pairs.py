@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import signal
 import time
 
 import pytest
-from conftest import NOT_VERIFIED, STATE, until
+from conftest import NOT_VERIFIED, until
 
 # host1's and leaf4's ways to web2 and web1, in both families
 WAYS = {
@@ -76,7 +74,7 @@ def kill(lab, leaf):
     heard. Its first process then takes everything along, its cables too."""
     links = [link["ifname"] for link in lab.json(leaf, "link") if link.get("ifname", "lo") != "lo"]
     lab.run(leaf, "sh", "-c", "".join(f"ip link set {link} down; " for link in links))
-    os.kill(int((STATE / lab.name / "nodes" / f"{leaf}.pid").read_text()), signal.SIGKILL)
+    lab.run("", "sh", "-c", f"kill -9 $(cat /run/routed-hypervisor/{lab.name}/nodes/{leaf}.pid)")
 
 
 def told(lost):

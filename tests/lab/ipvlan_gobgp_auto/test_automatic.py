@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import time
 
 import pytest
@@ -80,8 +79,8 @@ def pinged(lab, action):
 
 
 def in_step(lab, node):
-    done = subprocess.run(lab.command(node, "routed-hypervisor-routes", "status"), capture_output=True, check=False)
-    return done.returncode == 0
+    code, _output, _errors = lab.tried(node, "routed-hypervisor-routes", "status")
+    return code == 0
 
 
 def restarted(lab, node, service):

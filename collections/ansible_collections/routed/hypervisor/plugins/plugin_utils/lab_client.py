@@ -1,9 +1,9 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs jobs in a lab's kernel, through the socket of the lab's supervisor. This plugin_util is private to this collection.
+"""Runs jobs in a lab's kernel, through the socket of its supervisor. This plugin_util is private to this collection.
 
-bin/lib/supervisor.py is the other end, and lab_frames describes what goes over the socket.
+bin/lib/supervisor.py is the other end; lab_frames describes the protocol.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import typing as t
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_frames as frames
 
 BASE = "/run/routed-hypervisor-lab"
+# A supervisor that is silent for so long is asked for its status, and must answer in as long again.
+PATIENCE_S = 30.0
+INPUT_CHUNK = 1 << 19
 
 
 class LabDown(Exception):
@@ -35,7 +38,7 @@ def socket_path(lab: str) -> str:
 
 
 def end_note(lab: str) -> str:
-    """Why a lab is not up that nobody took down; empty if nobody brought it up."""
+    """Why a lab ended that nobody took down; empty if nobody brought it up."""
     if not os.path.isdir(directory(lab)):
         return ""
     try:
@@ -48,12 +51,17 @@ def end_note(lab: str) -> str:
 def connect(lab: str) -> socket.socket:
     """A connection to the supervisor of a lab."""
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(PATIENCE_S)
     try:
         connection.connect(socket_path(lab))
+        connection.settimeout(None)
         return connection
     except PermissionError as error:
         connection.close()
         raise LabDown(f"lab {lab} is root's: run this as root (sudo -E)") from error
+    except (TimeoutError, BlockingIOError) as error:  # its queue of connections is full
+        connection.close()
+        raise LabDown(_hangs(lab)) from error
     except OSError as error:
         connection.close()
         if os.path.isdir(BASE) and not os.access(BASE, os.X_OK):
@@ -62,29 +70,79 @@ def connect(lab: str) -> socket.socket:
         raise LabDown(f"lab {lab} is not up{': ' + note if note else ''}. Bring it up with make lab") from error
 
 
+def _hangs(lab: str) -> str:
+    return (
+        f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down and bring it up again"
+    )
+
+
 def ask(lab: str, kind: str) -> dict:
-    """What the supervisor answers to a request of its own: status or stop."""
+    """The supervisor's answer to a request of its own: status or stop."""
     with connect(lab) as connection:
-        connection.sendall(frames.pack(0, frames.OPEN, json.dumps({"kind": kind}).encode() + b"\n"))
-        for frame in frames.frames_of(connection):
-            return json.loads(frame.data)
+        connection.settimeout(PATIENCE_S)
+        try:
+            connection.sendall(frames.pack(0, frames.OPEN, json.dumps({"kind": kind}).encode() + b"\n"))
+            for frame in frames.frames_of(connection):
+                return json.loads(frame.data)
+        except TimeoutError as error:
+            raise LabDown(_hangs(lab)) from error
     raise LabDown(f"lab {lab} does not answer")
 
 
-def run(lab: str, head: dict, data: bytes = b"", payload: t.Callable[[], bytes] = bytes) -> tuple[int, bytes, bytes]:
-    """Run a job: its exit code, output and errors. `head` and `data` are described in bin/lib/guest.py."""
+def run(
+    lab: str,
+    head: dict,
+    data: bytes = b"",
+    payload: t.Callable[[], bytes] = bytes,
+    source: t.BinaryIO | None = None,
+    sink: t.BinaryIO | None = None,
+) -> tuple[int, bytes, bytes]:
+    """Run a job: its exit code, output and errors. bin/lib/guest.py describes `head` and `data`.
+
+    Input may come from a file `source`, output may go to a file `sink`: then files of any size need little memory.
+    """
     output, errors = bytearray(), bytearray()
     with connect(lab) as connection:
-        connection.sendall(frames.pack(0, frames.OPEN, json.dumps(head).encode() + b"\n" + data))
-        for frame in frames.frames_of(connection):
+
+        def send(kind: bytes, content: bytes) -> None:
+            connection.sendall(frames.pack(0, kind, content))
+
+        send(frames.OPEN, json.dumps({**head, "stream": source is not None}).encode() + b"\n" + data)
+        if source:
+            send(frames.INPUT, source.read(INPUT_CHUNK))
+        for frame in _frames(lab, connection):
             if frame.kind == frames.EXIT:
                 end = json.loads(frame.data)
                 if "error" in end:
                     raise (LabDown if end.get("gone") else JobFailed)(end["error"])
                 return end["code"], bytes(output), bytes(errors)
             if frame.kind == frames.WANTED:
-                connection.sendall(frames.pack(0, frames.PAYLOAD, payload()))
+                send(frames.PAYLOAD, payload())
+            elif frame.kind == frames.ACCEPTED and source:
+                chunk = source.read(INPUT_CHUNK)
+                send(frames.INPUT, chunk)
+                source = source if chunk else None
             elif frame.kind in (frames.OUTPUT, frames.ERRORS):
-                (output if frame.kind == frames.OUTPUT else errors).extend(frame.data)
-                connection.sendall(frames.pack(0, frames.TAKEN, frames.NUMBER.pack(len(frame.data))))
+                if frame.kind == frames.OUTPUT and sink:
+                    sink.write(frame.data)
+                else:
+                    (output if frame.kind == frames.OUTPUT else errors).extend(frame.data)
+                send(frames.TAKEN, frames.NUMBER.pack(len(frame.data)))
     raise LabDown(f"lab {lab} ended meanwhile: {end_note(lab) or 'it was taken down'}")
+
+
+def _frames(lab: str, connection: socket.socket) -> t.Iterator[frames.Frame]:
+    """The frames of a job, as long as its supervisor lives: a job may be silent for hours, a supervisor that runs is not."""
+    parser = frames.Parser()
+    connection.settimeout(PATIENCE_S)
+    while True:
+        try:
+            data = connection.recv(1 << 18)
+        except TimeoutError:
+            ask(lab, "status")
+            continue
+        except ConnectionError:
+            return
+        if not data:
+            return
+        yield from parser.feed(data)

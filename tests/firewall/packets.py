@@ -1,4 +1,4 @@
-"""Sockets in the namespaces of the machine of tests/qemu: who sends, who listens, and whether it arrives."""
+"""Sockets in the namespaces of scenario.py: who sends, who listens, and whether it arrives."""
 
 from __future__ import annotations
 

@@ -1,0 +1,108 @@
+"""The Python modules of all payloads that an interpreter has received: compiled once, most of them imported in advance.
+
+A payload is the zip file of one Ansible module, with the module_utils that it needs. It never has byte code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib.abc
+import importlib.util
+import io
+import marshal
+import os
+import sys
+import types
+import zipfile
+
+COLLECTION = "ansible_collections.routed.hypervisor.plugins."
+OURS = f"{COLLECTION}modules."
+# Only files of this collection and of Ansible itself are imported outside the node: others may look at the machine that
+# they are imported on. A module of ansible.module_utils that is not in this list may be a user's.
+UTILITIES = f"{COLLECTION}module_utils."
+ANSIBLE = "ansible.module_utils."
+ANSIBLES_OWN = frozenset(
+    """_internal _text ansible_release api basic common compat connection datatag distro errors facts json_utils parsing
+    pycompat24 service six splitter testing urls yumdnf""".split()
+)
+
+
+def is_imported_in_advance(module: str) -> bool:
+    if module.startswith(ANSIBLE):
+        return module.removeprefix(ANSIBLE).partition(".")[0] in ANSIBLES_OWN
+    return module.startswith(UTILITIES)
+
+
+class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def __init__(self) -> None:
+        self.sources: dict[str, bytes] = {}
+        self.compiled: dict[str, bytes] = {}
+        self.packages: set[str] = set()
+        self.seen: set[str] = set()
+
+    def add(self, name: str, payload: int) -> None:
+        """Take the sources of a payload that are new, and import what may be imported in advance."""
+        if name in self.seen:
+            return
+        new = []
+        with os.fdopen(os.dup(payload), "rb") as file, zipfile.ZipFile(io.BytesIO(file.read())) as archive:
+            for entry in archive.infolist():
+                if not entry.filename.endswith(".py"):
+                    continue
+                module = entry.filename[:-3].replace("/", ".")
+                if module.endswith(".__init__"):
+                    module = module[: -len(".__init__")]
+                    self.packages.add(module)
+                if module not in self.sources:
+                    self.sources[module] = archive.read(entry)
+                    new.append(module)
+        self.seen.add(name)
+        self.import_all(new)
+        gc.collect()
+        gc.freeze()
+
+    def import_all(self, modules: list[str]) -> None:
+        for module in modules:
+            if is_imported_in_advance(module):
+                # What cannot be imported here is imported, or fails, where it is used.
+                with contextlib.suppress(Exception, SystemExit):
+                    importlib.import_module(module)
+
+    def lack_libraries(self) -> bool:
+        """Whether a library of this collection's was missing in the image: it may have been installed in the node."""
+        return bool(getattr(sys.modules.get(f"{UTILITIES}_messages"), "PYROUTE2_ERROR", None))
+
+    def forget_ours(self) -> None:
+        for name in [name for name in sys.modules if name.startswith(COLLECTION)]:
+            del sys.modules[name]
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname not in self.sources and fullname not in self.compiled:
+            return None
+        return importlib.util.spec_from_loader(fullname, self, origin="payload", is_package=self.is_package(fullname))
+
+    def is_package(self, fullname: str) -> bool:
+        return fullname in self.packages
+
+    def get_source(self, fullname: str) -> str | None:
+        source = self.sources.get(fullname)
+        return source.decode() if source is not None else None
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        if fullname not in self.compiled:
+            code = compile(self.sources[fullname], self.path(fullname), "exec", dont_inherit=True)
+            self.compiled[fullname] = marshal.dumps(code)
+        return marshal.loads(self.compiled[fullname])
+
+    def path(self, fullname: str) -> str:
+        return f"/payload/{fullname.replace('.', '/')}{'/__init__' if self.is_package(fullname) else ''}.py"
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module) -> None:
+        if module.__spec__.submodule_search_locations is not None:
+            module.__path__ = []
+        module.__file__ = self.path(module.__name__)
+        exec(self.get_code(module.__name__), vars(module))

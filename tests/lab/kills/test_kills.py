@@ -1,0 +1,75 @@
+"""A lab is brought up, and one of its processes is killed at a random moment: the next run gives a verified lab.
+
+The same kills again: ROUTED_HYPERVISOR_TESTS_SEED=NUMBER, as a failed test prints it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import time
+
+import pytest
+from conftest import NOT_VERIFIED, PROGRAM
+from victims import KINDS, family, kill, start_of, supervisor
+
+SEED = int(os.environ.get("ROUTED_HYPERVISOR_TESTS_SEED", "0"))
+ENDS_WITHIN_S = 240  # a run whose lab was killed must fail, not hang
+
+
+@pytest.fixture(scope="module")
+def lab(make_lab):
+    """The smallest lab, from nothing each time."""
+    made = make_lab("ipvlan_l2", name="kills")
+    yield made
+    down(made)
+
+
+@pytest.fixture(scope="module")
+def run_takes(lab) -> float:
+    """How long a run from nothing takes here, in seconds: kills are spread over that time."""
+    start = time.monotonic()
+    run = lab.play(*NOT_VERIFIED)
+    assert run.code == 0, run.output
+    return time.monotonic() - start
+
+
+def down(lab) -> None:
+    done = subprocess.run([PROGRAM, "down", lab.name], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def killed_and_repaired(lab, run_takes, number: int, kind: str) -> None:
+    choice = random.Random(f"{SEED} {number} {kind}")
+    down(lab)
+    play = lab.start(*NOT_VERIFIED)
+    moment = choice.uniform(0, run_takes)
+    time.sleep(moment)
+    owner = supervisor(lab)
+    before = family(owner) if owner else []
+    victim = kill(lab, kind, play.pid, choice)
+    output, _ = play.communicate(timeout=ENDS_WITHIN_S)
+    said = f"seed {SEED}, round {number}: {victim} killed after {moment:.1f} s, the run ended with {play.returncode}"
+    print(said)
+    run = lab.play()
+    assert run.code == 0, f"{said}\n{output}\n----- the run after it\n{run.output}"
+    passed, total = lab.verified()
+    assert passed == total > 0, said
+    owner = supervisor(lab)
+    assert owner, said
+    before += family(owner)
+    down(lab)
+    assert lab.remains() == [], said
+    assert [process for process, started in before if start_of(process) == started] == [], said
+
+
+@pytest.mark.parametrize(("number", "kind"), enumerate(random.Random(SEED).sample(KINDS, 3)))
+def test_a_lab_with_a_killed_process_is_repaired_by_the_next_run(lab, run_takes, number, kind):
+    killed_and_repaired(lab, run_takes, number, kind)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "kind"), enumerate(KINDS * 4, 3))
+def test_whatever_is_killed_is_repaired_by_the_next_run(lab, run_takes, number, kind):
+    killed_and_repaired(lab, run_takes, number, kind)

@@ -1,0 +1,96 @@
+"""Processes of a lab that can be killed, outside its kernel and in it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from pathlib import Path
+
+from conftest import Lab
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
+
+KINDS = ("supervisor", "kernel", "interpreter", "worker", "ansible-playbook")
+# Each interpreter or worker in the kernel, and its parent.
+WARM = r"""
+for place in /proc/[0-9]*; do
+  case $(tr '\0' ' ' <$place/cmdline) in
+    *' -B -E - ') echo ${place#/proc/} $(sed 's/.*) . //; s/ .*//' $place/stat) ;;
+  esac
+done 2>/dev/null
+"""
+
+
+def parents() -> dict[int, int]:
+    """The parent of each process."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    return found
+
+
+def supervisor(lab: Lab) -> int | None:
+    """Where it says so, since it is the only one that answers."""
+    try:
+        return lab_client.ask(lab.name, "status")["process"]
+    except (lab_client.LabDown, OSError):
+        return None
+
+
+def family(process: int) -> list[tuple[int, str]]:
+    """A process and all its descendants, each with the time that it was started at."""
+    of = parents()
+    found = [process]
+    for one in found:
+        found += [child for child, parent in of.items() if parent == one]
+    return [(one, started) for one in found if (started := start_of(one))]
+
+
+def start_of(process: int) -> str | None:
+    """None for a process that is gone, or only waits for its parent."""
+    try:
+        words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if words[0] == "Z" else words[19]
+
+
+def memory(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+
+
+def warm(lab: Lab, kind: str) -> list[int]:
+    """Interpreters, or workers: processes that were forked from one."""
+    try:
+        _code, output, _errors = lab.tried("", "sh", "-c", WARM)
+    except (lab_client.LabDown, lab_client.JobFailed, OSError):
+        return []
+    of = {int(process): int(parent) for process, parent in map(str.split, output.splitlines())}
+    return [process for process, parent in of.items() if (parent in of) == (kind == "worker")]
+
+
+def kill(lab: Lab, kind: str, play: int, choice: random.Random) -> str:
+    """Kills a process of a kind, or ansible-playbook where there is none yet. Says what was killed."""
+    owner = supervisor(lab)
+    if kind in ("interpreter", "worker") and (found := warm(lab, kind)):
+        process = choice.choice(sorted(found))
+        lab.tried("", "kill", "-9", str(process))
+    elif kind == "supervisor" and owner:
+        os.kill(owner, signal.SIGKILL)
+    elif kind == "kernel" and owner:
+        # Of all that runs under the supervisor, the kernel has by far the most memory.
+        os.kill(max((process for process, _started in family(owner)[1:]), key=memory), signal.SIGKILL)
+    else:
+        kind = "ansible-playbook"
+        try:
+            os.killpg(play, signal.SIGKILL)
+        except ProcessLookupError:
+            return "nothing: ansible-playbook had ended"
+    return kind
