@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_frames as frames
 
 BASE = "/run/routed-hypervisor-lab"
+PATIENCE_S = 5
 
 
 class LabDown(Exception):
@@ -65,6 +66,7 @@ def connect(lab: str) -> socket.socket:
 def ask(lab: str, kind: str) -> dict:
     """What the supervisor answers to a request of its own: status or stop."""
     with connect(lab) as connection:
+        connection.settimeout(PATIENCE_S)  # a stopped supervisor accepts, and never answers
         connection.sendall(frames.pack(0, frames.OPEN, json.dumps({"kind": kind}).encode() + b"\n"))
         for frame in frames.frames_of(connection):
             return json.loads(frame.data)
