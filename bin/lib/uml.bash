@@ -84,9 +84,9 @@ new_work() {
   work=$(mktemp -d "$tools/uml/.work-XXXXXX") && mkdir "$work/uml" && ln -s "$tools/uml/bin" "$tools/uml/lib" "$work/uml/" || exit 1
 }
 
-# keep_kernel KIND: $work/uml/KIND takes its place.
+# keep_kernel KIND: $work/uml/KIND takes its place. Lab kernels that run on its predecessor have that open.
 keep_kernel() {
-  rm -rf "$tools/uml/$1"
+  [ ! -e "$tools/uml/$1" ] || mv "$tools/uml/$1" "$work/old" || exit 1
   mv "$work/uml/$1" "$tools/uml/$1" || exit 1
   rm -rf "$work"
 }
