@@ -27,7 +27,6 @@ and for module:
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -141,8 +140,7 @@ class Guest:
     # The link
 
     def send(self, number: int, kind: bytes, data: bytes = b"") -> None:
-        self.to_send += frames.pack(number, kind, data)
-        self.flush()
+        self.to_send += frames.pack(number, kind, data)  # sent before the next wait
 
     def flush(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -231,6 +229,9 @@ class Guest:
             self.start_command(job, head, offset, size)
 
     def start_command(self, job: Job, head: dict, offset: int, size: int) -> None:
+        command = head["command"]
+        if not command or not isinstance(command, (str, list)):
+            raise ValueError("the command is neither a text nor a list")
         node = find_node(head["lab"], head["node"]) if head.get("node") else None
         job.syncs = self.power_off and not node
         environment = head.get("environment", {})
@@ -238,29 +239,17 @@ class Guest:
             {**NODE_ENVIRONMENT, **environment} if node else {**environment, "ROUTED_HYPERVISOR_KERNEL_KIND": self.kind}
         )
         reports, report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ends: list[int] = []
-        if head.get("terminal"):
-            standard = None
-        else:
-            if head.get("stream"):
-                source, job.input = os.pipe()
-                os.set_blocking(job.input, False)
-            elif size:
-                source = os.open(job.request, os.O_RDONLY)
-                os.lseek(source, offset, os.SEEK_SET)
-            else:
-                source = os.open("/dev/null", os.O_RDONLY)
-            output = self.pipe_for(job, frames.OUTPUT)
-            errors = output if head.get("join") else self.pipe_for(job, frames.ERRORS)
-            standard = (source, output, errors)
-            ends = [*{source, output, errors}]
+        standard = None if head.get("terminal") else self.pipes(job, head, offset, size)
         child = self.fork(node.descriptor if node else -1)
         if child == 0:
-            if not self.power_off:
-                parent_death_signal(signal.SIGKILL)
-            become_command(head, node.descriptor if node else -1, standard, report)
+            try:
+                if not self.power_off:
+                    parent_death_signal(signal.SIGKILL)
+                become_command(head, node.descriptor if node else -1, standard, report)
+            finally:
+                os._exit(126)
         report.close()
-        for end in ends:
+        for end in set(standard or ()):
             os.close(end)
         if node:
             os.close(node.descriptor)
@@ -272,6 +261,20 @@ class Guest:
                 if descriptors:
                     self.take_terminal(job, descriptors[0], head["terminal"])
         reports.close()
+
+    def pipes(self, job: Job, head: dict, offset: int, size: int) -> tuple[int, int, int]:
+        """What a command without a terminal has as its input, output and errors."""
+        if head.get("stream"):
+            source, job.input = os.pipe()
+            os.set_blocking(job.input, False)
+        elif size:
+            source = os.open(job.request, os.O_RDONLY)
+            os.lseek(source, offset, os.SEEK_SET)
+        else:
+            source = os.open("/dev/null", os.O_RDONLY)
+        output = self.pipe_for(job, frames.OUTPUT)
+        errors = output if head.get("join") else self.pipe_for(job, frames.ERRORS)
+        return source, output, errors
 
     def take_terminal(self, job: Job, terminal: int, size: list[int]) -> None:
         os.set_blocking(terminal, False)
@@ -612,6 +615,8 @@ class Guest:
             waits = [max(0.0, deadline - time.monotonic()) for deadline in deadlines]
             if self.unread:
                 waits.append(UNREAD_TERMINAL_S)
+            if self.to_send:
+                self.flush()
             for key, events in self.selector.select(min(waits, default=None)):
                 # One event may close what the next one is about.
                 if self.selector.get_map().get(key.fd) == key:
@@ -673,10 +678,10 @@ def become_command(head: dict, node: int, standard: tuple[int, int, int] | None,
         os.chdir(directory)
         at_fault = program
         os.execvpe(program, ["/bin/sh", "-c", command] if shell else command, head["environment"])
-    except OSError as error:
+    except (OSError, TypeError, ValueError) as error:
         with contextlib.suppress(OSError):
-            os.write(2, f"lab-kernel: {at_fault}: {error.strerror}\n".encode())
-        os._exit(127 if error.errno == errno.ENOENT else 126)
+            os.write(2, f"lab-kernel: {at_fault}: {getattr(error, 'strerror', error)}\n".encode())
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
     finally:
         os._exit(126)
 

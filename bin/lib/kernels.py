@@ -24,6 +24,7 @@ import uml_kernels
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 BOOT_S = 90
+PATIENCE = "ROUTED_HYPERVISOR_BOOT_SECONDS"
 POWER_OFF_S = 5
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU", "host": "the lab's program on this machine"}
 LAST_WORDS_S = 2
@@ -38,6 +39,14 @@ class KernelFailed(Exception):
     """A sentence: why there is no kernel, or no more."""
 
 
+def boot_seconds() -> float:
+    """How long a kernel may take to boot."""
+    text = os.environ.get(PATIENCE) or str(BOOT_S)
+    if not re.fullmatch(r"[1-9]\d{0,4}", text):
+        raise KernelFailed(f"{PATIENCE} is '{text}': it must be a number of seconds")
+    return float(text)
+
+
 class Kernel:
     """A booted kernel, and the jobs that run in it."""
 
@@ -48,6 +57,7 @@ class Kernel:
         self.ready = threading.Event()
         self.over = threading.Event()
         self.release = ""
+        self.patience = 0.0
         self.waiting: dict[int, Deliver] = {}
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
@@ -59,6 +69,7 @@ class Kernel:
 
     def boot(self) -> None:
         """Start it; `wait` says when it is there."""
+        self.patience = boot_seconds()
         start = {"host": self._start_on_host, "uml": self._start_uml, "qemu": self._start_qemu}[self.kind]
         try:
             receiver = start()
@@ -68,16 +79,17 @@ class Kernel:
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()
 
-    def wait(self, seconds: float = BOOT_S) -> None:
+    def wait(self) -> None:
         """Wait until jobs can be submitted; a kernel that does not come up is ended."""
-        if self.ready.wait(seconds) and not self.over.is_set():
+        if self.ready.wait(self.patience) and not self.over.is_set():
             return
         if self.over.is_set():
             raise KernelFailed(self.verdict())
         self.kill()
         last = " / ".join([line for line in self.messages if line][-5:]) or "none"
         raise KernelFailed(
-            f"{NAMES[self.kind]} was not up after {seconds:.0f} s and was ended; its last messages: {last}"
+            f"{NAMES[self.kind]} was not up after {self.patience:.0f} s and was ended; its last messages: {last}. "
+            f"{PATIENCE}=SECONDS gives it more time"
         )
 
     def _start_on_host(self) -> int:
@@ -215,6 +227,14 @@ class Kernel:
             kind, data = frames.INPUT_FILE, name.encode()
         with self.lock, contextlib.suppress(OSError):
             frames.write_all(self.sender, frames.pack(number, kind, data))
+
+    def ignore(self, number: int) -> None:
+        """Nobody waits for this job any more: end it."""
+        with self.lock:
+            if number not in self.waiting:
+                return
+            self.waiting[number] = lambda kind, data: None
+        self.send(number, frames.CANCEL)
 
     def has_payload(self, name: str) -> bool:
         return os.path.exists(f"{self.directory}/payloads/{name}.zip")

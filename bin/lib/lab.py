@@ -19,6 +19,7 @@ import time
 import frames
 import places
 from environment import callers_environment
+from kernels import KernelFailed, boot_seconds
 from memory import NotEnough, kernel_memory
 from relay import Relay
 
@@ -28,7 +29,10 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_clien
 HERE = os.path.dirname(os.path.realpath(__file__))
 FAILURE = 125
 CACHE = os.environ.get("ROUTED_HYPERVISOR_CACHE") or f"{os.environ.get('HOME') or '/root'}/.cache/routed-hypervisor"
-BOOT_S, STOP_S = 100, 30
+STOP_S = 30
+ANSWER_S = 10  # a supervisor that runs answers at once, also on a busy machine
+GRACE_S = 10  # beyond the time that a kernel may take to boot
+PROGRESS_S = 2
 
 
 class Refused(Exception):
@@ -37,7 +41,7 @@ class Refused(Exception):
 
 def status_of(lab: str) -> dict | None:
     try:
-        return lab_client.ask(lab, "status")
+        return lab_client.ask(lab, "status", ANSWER_S)
     except (lab_client.LabDown, OSError):
         return None
 
@@ -52,24 +56,49 @@ def refuse_other_owner(status: dict, owner: str | None) -> None:
 
 def up(arguments: argparse.Namespace) -> int:
     lab, owner = arguments.lab, os.path.realpath(arguments.owner)
-    status = status_of(lab)
-    if status:
-        refuse_other_owner(status, owner)
-        return report(arguments, "up", status)
-    note = places.end_note(lab)
     if arguments.check:
-        return report(arguments, "absent", {"lab": lab, "note": note})
-    if note:
-        print(f"lab {lab} was up; {note}. It is made anew.", flush=True)
+        status = status_of(lab)
+        if status:
+            refuse_other_owner(status, owner)
+            return report(arguments, "up", status)
+        return report(arguments, "absent", {"lab": lab, "note": places.end_note(lab)})
+    deadline = time.monotonic() + boot_seconds() + GRACE_S
+    while True:
+        status = status_of(lab)
+        if status:
+            refuse_other_owner(status, owner)
+            return report(arguments, "up", status)
+        if not places.supervisors(lab) and start(lab, owner):
+            status = status_of(lab)
+            if not status:
+                raise Refused(f"lab {lab} ended at once: {places.end_note(lab)}")
+            return report(arguments, "started", status)
+        wait_for_others(lab, deadline)
+
+
+def start(lab: str, owner: str) -> bool:
+    """Boot the kernel of a lab; False if another command was faster."""
+    if note := places.end_note(lab):
+        print(f"lab {lab} was up; {note}. Starting it again.", flush=True)
     options = {"owner": owner, **kernel_options()}
     print(f"starting the kernel of lab {lab}: {options['reason']}", flush=True)
-    start = time.monotonic()
-    start_supervisor(lab, options)
-    status = status_of(lab)
-    if not status:
-        raise Refused(f"lab {lab} ended at once: {places.end_note(lab)}")
-    print(f"the kernel of lab {lab} is up after {time.monotonic() - start:.1f} s", flush=True)
-    return report(arguments, "started", status)
+    began = time.monotonic()
+    if not start_supervisor(lab, options):
+        return False
+    print(f"the kernel of lab {lab} is up after {time.monotonic() - began:.1f} s", flush=True)
+    return True
+
+
+def wait_for_others(lab: str, deadline: float) -> None:
+    """Until the lab is up, or nobody brings it up or down any more."""
+    print(f"another command is bringing lab {lab} up or down: waiting for it", flush=True)
+    while places.supervisors(lab) and not status_of(lab):
+        if time.monotonic() > deadline:
+            process = places.supervisors(lab)[0]
+            raise Refused(
+                f"the supervisor of lab {lab} (process {process}) does not answer: end it with make down, and try again"
+            )
+        time.sleep(0.1)
 
 
 def report(arguments: argparse.Namespace, state: str, status: dict) -> int:
@@ -89,11 +118,10 @@ def kernel_options() -> dict:
     return {"kind": kind, "reason": reason, "tools": f"{CACHE}/tools", "memory": kernel_memory()}
 
 
-def start_supervisor(lab: str, options: dict) -> None:
-    """Start it and wait until it is ready; it lives on."""
-    program = [sys.executable, "-EsB", f"{HERE}/supervisor.py", f"{places.MARK}{lab}", json.dumps(options)]
+def start_supervisor(lab: str, options: dict) -> bool:
+    """Start it and wait until it is ready; it lives on. False if there is another one."""
     process = subprocess.Popen(
-        program,
+        [sys.executable, "-EsB", f"{HERE}/supervisor.py", f"{places.MARK}{lab}", json.dumps(options)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -101,29 +129,35 @@ def start_supervisor(lab: str, options: dict) -> None:
         start_new_session=True,
         cwd="/",
     )
+    try:
+        return follow(lab, process)
+    except BaseException:
+        process.terminate()
+        raise
+
+
+def follow(lab: str, process: subprocess.Popen) -> bool:
+    """Wait for what comes of a supervisor, and report how long it takes."""
     assert process.stdout
-    said: list[str] = []
-    deadline = time.monotonic() + BOOT_S
+    last: list[str] = []
+    began = time.monotonic()
     while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
-            process.kill()
-            raise Refused(f"the kernel of lab {lab} was not up after {BOOT_S} s")
+        if not select.select([process.stdout], [], [], PROGRESS_S)[0]:
+            print(f"  still booting after {time.monotonic() - began:.0f} s", flush=True)
+            continue
         line = process.stdout.readline().strip()
-        if line == "ready":
-            return
+        if line in ("ready", "taken"):
+            return line == "ready"
         if line.startswith("failed "):
-            raise Refused(line.removeprefix("failed "))
+            raise Refused(f"lab {lab} is not up: {line.removeprefix('failed ')}")
         if not line:
-            raise Refused(f"the supervisor of lab {lab} ended: {' '.join(said[-3:]) or 'no message'}")
-        said.append(line)
+            raise Refused(f"the supervisor of lab {lab} ended: {' '.join(last[-3:]) or 'no message'}")
+        last.append(line)
 
 
 def down(arguments: argparse.Namespace) -> int:
     """Take a lab down, whatever state it is in. Nothing of it is left."""
     lab = arguments.lab
-    if mistakes := _lab_node.name_mistakes(lab, []):
-        raise Refused(mistakes[0])
     if arguments.owner and (status := status_of(lab)):
         refuse_other_owner(status, os.path.realpath(arguments.owner))
     nodes = _lab_node.gather_nodes(lab)
@@ -133,8 +167,6 @@ def down(arguments: argparse.Namespace) -> int:
     if arguments.check:
         print(f"lab {lab} {'would be taken down' if something else 'is not up'}", flush=True)
         return 0
-    with contextlib.suppress(lab_client.LabDown, OSError):
-        lab_client.ask(lab, "stop")
     end_supervisors(lab)
     places.remove(lab)
     # On the machine's own kernel nodes are processes of the machine.
@@ -147,6 +179,9 @@ def down(arguments: argparse.Namespace) -> int:
 
 def end_supervisors(lab: str) -> None:
     deadline = time.monotonic() + STOP_S
+    for process in places.supervisors(lab):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGTERM)
     while processes := places.supervisors(lab):
         if time.monotonic() > deadline - STOP_S + 8:
             # Its kernel and all in it end with it.
@@ -270,12 +305,16 @@ def main() -> int:
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise Refused("must be root, since a lab is made of network namespaces: try again with sudo")
+    if "lab" in arguments and (mistakes := _lab_node.name_mistakes(arguments.lab, [])):
+        raise Refused(mistakes[0].removeprefix("lab: "))
     return arguments.run(arguments)
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (Refused, NotEnough, lab_client.LabDown) as refused:
+    except (Refused, NotEnough, KernelFailed, lab_client.LabDown) as refused:
         print(f"lab: {refused}", file=sys.stderr)
         sys.exit(FAILURE)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

@@ -1,6 +1,6 @@
 """Boots a kernel for one command, and ends with it: what bin/lab-kernel runs once it has chosen a kind of kernel.
 
-    lab_kernel.py KIND TOOLS MEGABYTES COMMAND [ARGUMENT…]
+    lab_kernel.py KIND TOOLS COMMAND [ARGUMENT…]
 
 Nothing outlives this process, not even after SIGKILL: see kernels.py.
 """
@@ -12,6 +12,7 @@ import sys
 
 from environment import callers_environment
 from kernels import Kernel, KernelFailed
+from memory import NotEnough, kernel_memory
 from relay import Relay
 
 FAILURE = 125
@@ -39,9 +40,13 @@ def run(kernel: Kernel, relay: Relay, command: list[str]) -> None:
 
 
 def main() -> int:
-    kind, tools, memory, *command = sys.argv[1:]
+    kind, tools, *command = sys.argv[1:]
     relay = Relay()
-    kernel = Kernel(kind, tools, int(memory))
+    try:
+        kernel = Kernel(kind, tools, kernel_memory())
+    except NotEnough as error:
+        say(str(error))
+        return FAILURE
     relay.take_signals(lambda _number: kernel.kill())
     try:
         run(kernel, relay, command)

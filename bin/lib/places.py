@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import fcntl
 import os
+import pwd
 import shutil
 import sys
 
@@ -23,6 +25,31 @@ __all__ = ["BASE", "directory", "end_note", "labs", "note_end", "remove", "socke
 MARK = "routed-hypervisor-lab:"
 
 
+class Unsafe(OSError):
+    """A directory that another user could change."""
+
+
+def explain(error: OSError) -> str:
+    """A sentence about what went wrong with the directory of a lab."""
+    if isinstance(error, Unsafe):
+        return str(error)
+    if error.errno == errno.ENOSPC:
+        return (
+            f"no space left in /run for {error.filename or BASE}: free some; df /run and df -i /run show what is full"
+        )
+    return str(error)
+
+
+def check_owner(place: str) -> None:
+    owner = os.stat(place).st_uid
+    if owner != os.geteuid():
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"user {owner}"
+        raise Unsafe(f"{place} belongs to {name}, who could take over the lab: remove it, and try again")
+
+
 def labs() -> list[str]:
     """The labs that are up, or were when they ended."""
     try:
@@ -36,6 +63,7 @@ def take(lab: str) -> int | None:
     for place in (BASE, directory(lab)):
         with contextlib.suppress(FileExistsError):
             os.mkdir(place, 0o700)
+        check_owner(place)
         os.chmod(place, 0o700)
     descriptor = os.open(directory(lab), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -54,7 +82,7 @@ def take(lab: str) -> int | None:
 
 
 def note_end(lab: str, reason: str, messages: str) -> None:
-    """Leave word of why a lab ended, and the last messages of its kernel beside it."""
+    """Record why a lab ended, and the last messages of its kernel beside it."""
     with contextlib.suppress(OSError), open(f"{directory(lab)}/messages", "w", encoding="utf-8") as file:
         file.write(messages)
     now = datetime.datetime.now().astimezone().strftime("%H:%M:%S")

@@ -4,7 +4,7 @@
 
 Its directory, /run/routed-hypervisor-lab/NAME, is root's alone. It is locked for as long as this process lives, so that
 no two own one lab. In it: `socket`, for the clients; `ended`, why a lab is no longer up that nobody has taken down.
-Progress goes to standard output, a sentence a line; the last line is `ready`.
+What comes of it goes to standard output: `ready`, `taken` if another process has the lab, or `failed` and a sentence.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import socket
 import sys
 import threading
 import time
-import typing as t
 
 import frames
 import places
+from client import Client
 from kernels import Kernel, KernelFailed
 
 
@@ -30,14 +30,14 @@ class Supervisor:
         self.directory = places.directory(lab)
         self.since = time.time()
         self.kernel = Kernel(options["kind"], options["tools"], options["memory"], self.directory)
-        self.stopping = False
         self.done = threading.Event()
 
     def run(self) -> None:
         self.kernel.boot()
         self.kernel.wait()
         listener = self.listen()
-        print("ready", flush=True)
+        with contextlib.suppress(BrokenPipeError):  # whoever asked for the lab was killed; it is there all the same
+            print("ready", flush=True)
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)
@@ -45,7 +45,7 @@ class Supervisor:
         threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
         threading.Thread(target=lambda: (self.kernel.over.wait(), self.done.set()), daemon=True).start()
         self.done.wait()
-        if self.kernel.over.is_set() and not self.stopping:
+        if self.kernel.over.is_set():
             places.note_end(self.lab, self.kernel.verdict(), "\n".join(self.kernel.messages))
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(places.socket_path(self.lab))
@@ -67,53 +67,40 @@ class Supervisor:
     def accept(self, listener: socket.socket) -> None:
         while True:
             connection, _address = listener.accept()
-            # What the reader of the kernel's line sends must never wait for a client.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * frames.WINDOW)
             threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
-            received = frames.frames_of(connection)
-            first = next(received, None)
+            client = Client(connection)
+            first = next(client.received, None)
             if first is None:
                 return
             line, _newline, data = first.data.partition(b"\n")
             head = json.loads(line)
-            if head["kind"] in ("status", "stop"):
-                connection.sendall(frames.pack(0, frames.EXIT, json.dumps(self.status()).encode()))
-                if head["kind"] == "stop":
-                    self.stopping = True
-                    self.done.set()
+            if head["kind"] == "status":
+                client.send(frames.EXIT, json.dumps(self.status()).encode())
                 return
             try:
                 if head["kind"] == "module" and not self.kernel.has_payload(head["payload"]):
-                    connection.sendall(frames.pack(0, frames.WANTED))
-                    payload = next(received, None)
+                    client.send(frames.WANTED)
+                    payload = next(client.received, None)
                     if payload is None:
                         return
                     self.kernel.keep_payload(head["payload"], payload.data)
-                self.carry(connection, received, head, data)
+                number = self.kernel.submit(head, data, client.send)
             except OSError as error:
                 sentence = f"the request could not be written: {error.strerror}"
-                connection.sendall(frames.pack(0, frames.EXIT, json.dumps({"error": sentence}).encode()))
+                client.send(frames.EXIT, json.dumps({"error": sentence}).encode())
+                return
+            self.carry(client, number)
 
-    def carry(self, connection: socket.socket, received: t.Iterator[frames.Frame], head: dict, data: bytes) -> None:
-        over = threading.Event()
-
-        def deliver(kind: bytes, body: bytes) -> None:
-            if kind == frames.EXIT:
-                over.set()
-            with contextlib.suppress(OSError):
-                connection.sendall(frames.pack(0, kind, body))
-
-        number = self.kernel.submit(head, data, deliver)
-        with contextlib.suppress(OSError):
-            for frame in received:
+    def carry(self, client: Client, number: int) -> None:
+        """Pass on what a client sends to its job, until it closes the connection."""
+        try:
+            for frame in client.received:
                 self.kernel.send(number, frame.kind, frame.data)
-        if not over.is_set():
-            self.kernel.send(number, frames.CANCEL)
-            # Its output goes nowhere, and must not stop it.
-            self.kernel.waiting[number] = lambda kind, body: None
+        finally:
+            self.kernel.ignore(number)
 
     def status(self) -> dict:
         return {
@@ -129,18 +116,27 @@ class Supervisor:
         }
 
 
+def give_up(_number: int, _frame: object) -> None:
+    raise KernelFailed("another command took it down")
+
+
 def main() -> int:
     mark, text = sys.argv[1:3]
     lab = mark.partition(":")[2]
-    lock = places.take(lab)
-    if lock is None:
-        print(f"failed lab {lab} is being brought up by another command", flush=True)
+    try:
+        lock = places.take(lab)
+    except OSError as error:
+        print(f"failed {places.explain(error)}", flush=True)
         return 1
+    if lock is None:
+        print("taken", flush=True)
+        return 1
+    signal.signal(signal.SIGTERM, give_up)
     try:
         Supervisor(lab, json.loads(text)).run()
     except (KernelFailed, OSError) as error:
-        print(f"failed {error}", flush=True)
         places.remove(lab)
+        print(f"failed {places.explain(error) if isinstance(error, OSError) else error}", flush=True)
         return 1
     return 0
 

@@ -108,8 +108,8 @@ try_kernel() {
   local kind=$1 kernel=$work/uml/$1 inet
   shift
   describe_kernel "$kernel" "$@" nftables_inet=false
-  if ! inet=$(ROUTED_HYPERVISOR_UML=$kind "$python" -EsB "$here/lib/lab_kernel.py" uml "$work" 512 \
-    "$python" -I -S "$here/lib/try_uml.py" "$here/lab-kernel" 2>&1 </dev/null); then
+  if ! inet=$(ROUTED_HYPERVISOR_UML=$kind ROUTED_HYPERVISOR_KERNEL_MEMORY=512 \
+    "$python" -EsB "$here/lib/lab_kernel.py" uml "$work" "$python" -I -S "$here/lib/try_uml.py" "$here/lab-kernel" 2>&1 </dev/null); then
     reason="it was booted, and failed: $inet"
     return 1
   fi

@@ -76,10 +76,10 @@ def _hangs(lab: str) -> str:
     )
 
 
-def ask(lab: str, kind: str) -> dict:
-    """The supervisor's answer to a request of its own: status or stop."""
+def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict:
+    """The supervisor's answer to a request of its own: status or stop. One that is stopped accepts, and never answers."""
     with connect(lab) as connection:
-        connection.settimeout(PATIENCE_S)
+        connection.settimeout(seconds)
         try:
             connection.sendall(frames.pack(0, frames.OPEN, json.dumps({"kind": kind}).encode() + b"\n"))
             for frame in frames.frames_of(connection):

@@ -1,0 +1,158 @@
+"""Jobs in the kernel of one lab do not disturb each other."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from run_lab import DEADLINE, REPOSITORY, lab, run, start, up, wait_until
+
+
+@pytest.fixture(scope="module", name="name")
+def lab_that_is_up():
+    name = f"jobs-{os.getpid()}"
+    up(name)
+    yield name
+    lab("down", name)
+
+
+@pytest.fixture(scope="module", name="client")
+def lab_client():
+    sys.path.insert(0, str(REPOSITORY / "collections"))
+    try:
+        return importlib.import_module("ansible_collections.routed.hypervisor.plugins.plugin_utils.lab_client")
+    finally:
+        sys.path.pop(0)
+
+
+def test_outputs_of_fifty_jobs_at_once_do_not_mix(name, client):
+    script = "i=0; while [ $i -lt 40 ]; do echo $0 out; echo $0 err >&2; i=$((i + 1)); done; exit $0"
+
+    def job(number):
+        return client.run(name, {"kind": "exec", "command": ["sh", "-c", script, str(number)], "directory": "/"})
+
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        for number, result in enumerate(pool.map(job, range(50))):
+            assert result == (number, f"{number} out\n".encode() * 40, f"{number} err\n".encode() * 40)
+
+
+def test_a_large_output_arrives_whole(name):
+    size = 20_000_000
+    job = start(name, "bash", "-c", f"yes 0123456789abcde | head -c {size} | tee >(sha256sum >&2)")
+    output, errors = job.communicate(timeout=DEADLINE)
+    assert (job.returncode, len(output)) == (0, size)
+    assert hashlib.sha256(output).hexdigest().encode() in errors
+
+
+def test_a_large_input_arrives_whole(name):
+    data = os.urandom(5_000_000)
+    job = start(name, "sha256sum", stdin=subprocess.PIPE)
+    output, _errors = job.communicate(data, timeout=DEADLINE)
+    assert output.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+def test_many_inputs_at_once(name):
+    data = [bytes([number]) * 400_000 for number in range(6)]
+    jobs = [start(name, "sha256sum", stdin=subprocess.PIPE) for _ in data]
+    for job, each in zip(jobs, data, strict=True):
+        job.stdin.write(each[:300_000])
+        job.stdin.flush()
+    for job, each in zip(jobs, data, strict=True):
+        output, _errors = job.communicate(each[300_000:], timeout=DEADLINE)
+        assert output.split()[0].decode() == hashlib.sha256(each).hexdigest()
+
+
+@pytest.mark.parametrize("writes", ["yes", "while :; do printf x; done"], ids=["large", "small"])
+def test_a_slow_reader_does_not_hold_up_others(name, writes):
+    slow = start(name, "bash", "-c", writes)
+    try:
+        time.sleep(1)  # its window is full
+        assert run(name, "seq 50000 | tail -n 1") == "50000\n"
+    finally:
+        slow.kill()
+        slow.communicate()
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' TERM HUP;"], ids=["obedient", "stubborn"])
+def test_a_command_ends_with_its_client(name, trap):
+    job = start(name, "bash", "-c", f"{trap} echo started; while :; do sleep 0.2; done; : my-mark")
+    assert job.stdout.readline() == b"started\n"
+    job.kill()
+    job.communicate()
+    wait_until(lambda: run(name, "pgrep -f [m]y-mark | wc -l") == "0\n", "the command has ended")
+
+
+def test_the_third_ctrl_c_lets_go_of_a_command(name):
+    job = start(name, "bash", "-c", "trap '' INT; echo started; while :; do sleep 0.2; done")
+    assert job.stdout.readline() == b"started\n"
+    for _ in range(3):
+        job.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    assert job.wait(DEADLINE) == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_a_command_that_has_just_begun(name, client, number):
+    frames = client.frames
+    head = {"kind": "exec", "command": ["sleep", "1000"], "directory": "/"}
+    for _ in range(10):
+        with client.connect(name) as connection:
+            connection.sendall(
+                frames.pack(0, frames.OPEN, json.dumps(head).encode() + b"\n")
+                + frames.pack(0, frames.SIGNAL, frames.NUMBER.pack(number))
+            )
+            end = next(frames.frames_of(connection))
+            assert json.loads(end.data) == {"code": 128 + number}
+
+
+def test_a_request_that_is_none_does_no_harm(name, client):
+    for head in (
+        {"kind": "exec"},
+        {"kind": "exec", "command": 5},
+        {"kind": "exec", "command": ["true"], "node": 7},
+    ):
+        with pytest.raises(client.JobFailed, match="the request is not one"):
+            client.run(name, head)
+    assert run(name, "echo works") == "works\n"
+
+
+def test_what_a_command_wrote_is_there_when_it_has_ended(name, tmp_path):
+    run(name, f"echo text > {tmp_path}/file")
+    assert (tmp_path / "file").read_text(encoding="ascii") == "text\n"
+    (tmp_path / "file").write_text("something longer\n", encoding="ascii")
+    assert run(name, f"cat {tmp_path}/file") == "something longer\n"
+
+
+def test_the_environment_is_the_callers_without_what_only_works_outside(name):
+    result = lab(
+        "exec",
+        name,
+        "",
+        "bash",
+        "-c",
+        'printf "%s\n" "$VALUE" "${SSH_AUTH_SOCK-none}" "$MAKEFLAGS" "$ROUTED_HYPERVISOR_KERNEL_KIND"',
+        environment={"VALUE": "two words", "SSH_AUTH_SOCK": "/nowhere", "MAKEFLAGS": "k -j4 --jobserver-auth=3,4"},
+    )
+    assert result.stdout.splitlines() == ["two words", "none", "k", "uml"]
+
+
+def test_jobs_leave_no_files_and_no_descriptors(name):
+    script = "ls /run/routed-hypervisor-requests/requests | wc -l; ls /proc/1/fd | wc -l"
+    run(name, "true")
+    before = run(name, script)
+    for job in [start(name, "cat", stdin=subprocess.PIPE) for _ in range(4)]:
+        job.communicate(b"x" * 100_000, timeout=DEADLINE)
+    assert run(name, script) == before
+
+
+def test_a_node_that_is_not_up_is_reported(name):
+    result = lab("exec", name, "hv1", "true")
+    assert (result.returncode, result.stderr) == (125, f"lab: node hv1 of lab {name} is not up: make lab\n")
