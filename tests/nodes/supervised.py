@@ -174,10 +174,10 @@ def lab_command(*arguments: str) -> None:
 
 
 def inventory(lab) -> dict:
-    """Nodes n1 and `second` (n2), `machine` that they are on, and `gone`, which is not up."""
+    """Nodes n1 and `twin` (n2), `machine` that they are on, and `gone`, which is not up."""
     hosts = {
         "n1": {},
-        "second": {"ansible_node_name": "n2", "lab_connection": "cold"},
+        "twin": {"ansible_node_name": "n2", "lab_connection": "cold"},
         "machine": {"ansible_node_name": "", "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
         "gone": {},
     }

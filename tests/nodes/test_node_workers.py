@@ -362,11 +362,11 @@ def test_a_killed_playbook_leaves_nothing_and_the_next_one_works(supervised, tmp
         Path(sys.executable).parent / "ansible",
         "-i",
         "hosts.yml",
-        "n1,second",
+        "n1,twin",
         "-m",
         "command",
         "-a",
-        "sleep 92",
+        "sleep 3",
     ]
     process = subprocess.Popen(
         command, env=environment, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL
