@@ -96,9 +96,10 @@ class Job:
 class Interpreter:
     """A process of warm.py, from which workers for modules are forked."""
 
-    def __init__(self, process: int, connection: socket.socket) -> None:
-        self.process = process
+    def __init__(self, program: str, connection: socket.socket) -> None:
+        self.program = program
         self.connection = connection
+        self.answers = False  # whether it has ever
         self.jobs: dict[int, Job] = {}
         self.groups: dict[int, int] = {}  # process groups of running modules, by job
         self.sources: dict[str, int] = {}  # checksums of what it has seen, by file
@@ -527,7 +528,7 @@ class Guest:
                 os._exit(127)
         theirs.close()
         os.close(script)
-        made = Interpreter(child, ours)
+        made = Interpreter(program, ours)
         self.children[child] = made
         self.selector.register(ours, selectors.EVENT_READ, lambda _: self.on_interpreter(made))
         return made
@@ -546,13 +547,14 @@ class Guest:
         try:
             data = interpreter.connection.recv(65536)
         except ConnectionError:
-            data = b""
+            return  # it left messages unread; after this error come those that it sent, then the end
         if not data:
             self.selector.unregister(interpreter.connection)
             interpreter.connection.close()
             self.retire_gone(interpreter)
             return
         message = json.loads(data)
+        interpreter.answers = True
         if "failed" in message:
             for job in list(interpreter.jobs.values()):
                 self.ended(job, {"error": f"the interpreter for modules did not start: {message['failed']}"}, 0)
@@ -580,10 +582,14 @@ class Guest:
         for group in interpreter.groups.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-group, signal.SIGKILL)
-        for job in list(interpreter.jobs.values()):
-            self.ended(
-                job, {"error": "the interpreter that runs modules was killed; the next task starts a new one"}, 0
+        reason = "the interpreter that runs modules was killed; the next task starts a new one"
+        if not interpreter.answers:
+            reason = (
+                f"{interpreter.program} ended before it could run a module: it must be Python 3.9 or later "
+                "(with an older one, set lab_connection to cold)"
             )
+        for job in list(interpreter.jobs.values()):
+            self.ended(job, {"error": reason}, 0)
         interpreter.jobs.clear()
 
     # Children

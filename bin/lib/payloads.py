@@ -40,6 +40,7 @@ class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         self.compiled: dict[str, bytes] = {}
         self.packages: set[str] = set()
         self.seen: set[str] = set()
+        self.root = "/payload"  # where they seem to come from
 
     def add(self, name: str, payload: int) -> None:
         """Take the sources of a payload that are new, and import what may be imported in advance."""
@@ -80,7 +81,7 @@ class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def find_spec(self, fullname, path=None, target=None):
         if fullname not in self.sources and fullname not in self.compiled:
             return None
-        return importlib.util.spec_from_loader(fullname, self, origin="payload", is_package=self.is_package(fullname))
+        return importlib.util.spec_from_loader(fullname, self, origin=self.path(fullname), is_package=self.is_package(fullname))
 
     def is_package(self, fullname: str) -> bool:
         return fullname in self.packages
@@ -96,7 +97,7 @@ class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return marshal.loads(self.compiled[fullname])
 
     def path(self, fullname: str) -> str:
-        return f"/payload/{fullname.replace('.', '/')}{'/__init__' if self.is_package(fullname) else ''}.py"
+        return f"{self.root}/{fullname.replace('.', '/')}{'/__init__' if self.is_package(fullname) else ''}.py"
 
     def create_module(self, spec):
         return None

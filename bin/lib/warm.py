@@ -33,7 +33,6 @@ from namespaces import CLONE_NEWPID, parent_death_signal, raise_descriptor_limit
 from payloads import OURS, Payloads, is_imported_in_advance
 from workers import ANSWER, BROKEN, LEAVING, SIZE, read_head, run_once, serve
 
-OLDEST = (3, 9)
 # Above this many, the worker that has been idle longest ends: an idle one holds 5 to 8 MB of its own.
 IDLE_WORKERS = 64
 # What modules import, and each fork would import for itself otherwise.
@@ -166,7 +165,9 @@ class Interpreter:
         # What this process has received since the worker's fork, compiled.
         new = {}
         for name in self.payloads.sources:
-            if name not in worker.known and (name == head["module"] or is_imported_in_advance(name) or self.is_package(name)):
+            if name not in worker.known and (
+                name == head["module"] or is_imported_in_advance(name) or self.is_package(name)
+            ):
                 with contextlib.suppress(Exception):
                     self.payloads.get_code(name)
                     new[name] = (self.payloads.compiled[name], self.is_package(name))

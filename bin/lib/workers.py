@@ -8,6 +8,7 @@ import importlib
 import json
 import marshal
 import os
+import platform
 import shutil
 import signal
 import site
@@ -26,6 +27,7 @@ from payloads import Payloads
 SIZE = struct.Struct(">I")  # of what follows a request
 ANSWER = struct.Struct(">BB")  # exit code of the module, and how the worker goes on:
 READY, LEAVING, BROKEN = range(3)  # BROKEN is followed by a traceback
+NULL = 4  # /dev/null in a worker, whatever its module made of /dev
 SECONDS_OF_A_THREAD = 2.0
 
 
@@ -43,10 +45,8 @@ def enter(node: int) -> None:
     os.setsid()
     if node >= 0:
         enter_all_but_processes(node)
-
-
-def open_null() -> int:
-    return os.open("/dev/null", os.O_RDWR)
+    # The name of the machine may be in it: some modules call platform.uname() when they are imported.
+    platform._uname_cache = None  # type: ignore[attr-defined]
 
 
 def set_up(head: dict) -> None:
@@ -107,7 +107,7 @@ def run_once(payloads: Payloads, head: dict, payload: int, output: int, errors: 
         os.dup2(output, 1)
         os.dup2(errors, 2)
         enter(node)
-        os.dup2(open_null(), 0)
+        os.dup2(os.open("/dev/null", os.O_RDWR), 0)
         close_descriptors(3)
         set_up(head)
         if "environment" in head:
@@ -122,6 +122,7 @@ def run_once(payloads: Payloads, head: dict, payload: int, output: int, errors: 
         if payloads.lack_libraries():
             payloads.forget_ours()
         sys.path.insert(0, path)
+        payloads.root = path
         respawn = sys.modules.get("ansible.module_utils.common.respawn")
         if respawn:  # it looks for itself in the file system
             respawn._ANSIBLE_PARENT_PATH = path  # type: ignore[attr-defined]
@@ -143,11 +144,12 @@ def serve(payloads: Payloads, connection: socket.socket, node: int) -> t.NoRetur
     """In a fork: run this collection's modules in a node, one after another."""
     try:
         enter(node)
-        os.dup2(connection.fileno(), 3)
+        os.dup2(connection.fileno(), 3, inheritable=False)
         connection.detach()
         connection = socket.socket(fileno=3)
+        os.dup2(os.open("/dev/null", os.O_RDWR), NULL, inheritable=False)
         standard_streams_to_null()
-        close_descriptors(4)
+        close_descriptors(NULL + 1)
         clean = CleanState()
         while serve_one(payloads, connection, clean):
             pass
@@ -172,7 +174,7 @@ def serve_one(payloads: Payloads, connection: socket.socket, clean: CleanState) 
     head = read_head(request)
     os.dup2(output, 1)
     os.dup2(errors, 2)
-    close_descriptors(4)
+    close_descriptors(NULL + 1)
     set_up(head)
     me = os.getpid()
     code = run_module(head, "/payload.zip")
@@ -181,7 +183,7 @@ def serve_one(payloads: Payloads, connection: socket.socket, clean: CleanState) 
     if os.getpid() != me:  # the module forked, and its child came back from it
         os._exit(code)
     standard_streams_to_null()
-    close_descriptors(4)
+    close_descriptors(NULL + 1)
     threads_end()
     usable = clean.restore()
     connection.sendall(ANSWER.pack(code, READY if usable else LEAVING))
@@ -200,9 +202,8 @@ def learn(payloads: Payloads, new: dict[str, tuple[bytes, bool]], clean: CleanSt
 
 
 def standard_streams_to_null() -> None:
-    null = open_null()
     for number in range(3):
-        os.dup2(null, number)
+        os.dup2(NULL, number)
 
 
 def threads_end() -> None:

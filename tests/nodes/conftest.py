@@ -83,3 +83,14 @@ def shared_lab(run_module_once, lab_image):
     """One for all tests of a file; each leaves it as it found it."""
     with made(run_module_once, lab_image) as lab:
         yield lab
+
+
+@pytest.fixture(scope="module")
+def supervised(shared_lab):
+    """Nodes n1 and n2 of a lab with a supervisor, on this machine's own kernel."""
+    import supervised  # noqa: PLC0415 - Ansible's loader, which the other tests do without
+
+    try:
+        yield supervised.bring_up(shared_lab)
+    finally:
+        supervised.lab_command("down", shared_lab.name)

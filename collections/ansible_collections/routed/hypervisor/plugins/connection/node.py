@@ -29,8 +29,11 @@ options:
   node:
     description:
       - The node; empty for the machine that the nodes are on.
+      - C(ansible_host) comes before C(inventory_hostname) because only it has the name of the host that a task is
+        delegated to.
     vars:
       - name: inventory_hostname
+      - name: ansible_host
       - name: ansible_node_name
   lab_connection:
     description:

@@ -71,9 +71,7 @@ def connect(lab: str) -> socket.socket:
 
 
 def _hangs(lab: str) -> str:
-    return (
-        f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down and bring it up again"
-    )
+    return f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down and bring it up again"
 
 
 def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict:
