@@ -26,4 +26,5 @@ def remains(lab: str):
 
 
 if __name__ == "__main__":
-    print(*remains(sys.argv[1]), sep="\n")
+    for found in remains(sys.argv[1]):
+        print(found)

@@ -72,9 +72,12 @@ def test_a_hypervisor_without_bird_disappears_and_leaks_nothing(lab, bird_of_hv1
 
 
 def test_verification_finds_a_port_without_source_validation(lab):
+    """Nor a firewall, which would stop what the port lets in; it is there if the kernel has nftables' inet family."""
     lab.run("hv1", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/vm1/rp_filter")
+    without_firewall, _, _ = lab.tried("hv1", "nft", "delete", "table", "inet", "routed_hypervisor")
     run = lab.play(playbook="playbooks/verify.yml")
     assert run.code != 0
     assert "got through" in run.output
-    assert lab.play("--tags", "network", "--limit", "hv1").changed == {("hv1", "network")}
+    repaired = {("hv1", "network")} | ({("hv1", "nftables")} if without_firewall == 0 else set())
+    assert lab.play("--tags", "network,firewall", "--limit", "hv1").changed == repaired
     assert lab.run("hv1", "cat", "/proc/sys/net/ipv4/conf/vm1/rp_filter") == "1\n"
