@@ -18,31 +18,30 @@ import contextlib
 import hashlib
 import os
 import shutil
-import time
 from pathlib import Path
 
 import ansible
 from ansible import constants
 from ansible.release import __version__
 
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept as directories
+
 COLLECTION = Path(__file__).resolve().parents[2]
 PREFIX = "ansible_collections.routed.hypervisor.plugins.modules."
-UNUSED_DAYS = 14
 
 
 def use() -> None:
     """Take what is kept, and keep what this run builds. Never a reason to fail."""
     with contextlib.suppress(OSError):
         built = Path(constants.DEFAULT_LOCAL_TMP, "ansiballz_cache")
-        kept = _cache() / fingerprint()
+        kept = directories.cache("modules") / fingerprint()
         take(kept, built)
         # Forked processes end without it, and it runs before Ansible removes its directory.
         atexit.register(keep, built, kept)
 
 
 def take(kept: Path, built: Path) -> None:
-    # What is in it is run as root: only a directory that nobody else can have written to.
-    if not kept.is_dir() or not _is_private(kept):
+    if not directories.is_private(kept):
         return
     built.mkdir(exist_ok=True)
     for file in kept.glob(f"{PREFIX}*"):
@@ -53,18 +52,12 @@ def take(kept: Path, built: Path) -> None:
 def keep(built: Path, kept: Path) -> None:
     with contextlib.suppress(OSError):
         new = [file for file in _finished(built) if not (kept / file.name).exists()]
-        if not new:
-            return
-        kept.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not _is_private(kept):
+        if not new or not directories.make(kept):
             return
         for file in new:
             draft = kept / f".{file.name}.{os.getpid()}"
             shutil.copyfile(file, draft)
             draft.replace(kept / file.name)
-        for other in kept.parent.iterdir():
-            if other != kept and other.stat().st_mtime < time.time() - UNUSED_DAYS * 86400:
-                shutil.rmtree(other, ignore_errors=True)
 
 
 def fingerprint() -> str:
@@ -81,15 +74,5 @@ def fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def _cache() -> Path:
-    home = os.environ.get("HOME") or "/root"
-    return Path(os.environ.get("ROUTED_HYPERVISOR_CACHE") or f"{home}/.cache/routed-hypervisor", "modules")
-
-
 def _finished(built: Path) -> list[Path]:
     return [file for file in built.glob(f"{PREFIX}*") if file.suffix != ".lock" and not file.name.endswith("-part")]
-
-
-def _is_private(directory: Path) -> bool:
-    status = directory.stat()
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
