@@ -182,6 +182,8 @@ class Results:
         self.seen: dict[str, object] = {}
         self.runs, self.directory = given.runs, given.results
         self.load = os.getloadavg()
+        # Where it is not the kernel that this program runs on.
+        self.kernel: dict[str, str] = {}
 
     def add(self, *values, **named) -> None:
         self.rows.append(Row(*values, **named))
@@ -195,6 +197,7 @@ class Results:
                 "kind": os.environ.get("ROUTED_HYPERVISOR_KERNEL_KIND", "host"),
                 "release": platform.release(),
                 "processors": os.cpu_count(),
+                **self.kernel,
             },
             "load": {"before": self.load, "after": os.getloadavg()},
             "versions": {

@@ -167,7 +167,7 @@ network() {
 daemons() {
   local node
   {
-    # User-mode Linux 6.1 has no such tables.
+    # Not every user-mode Linux has such tables.
     for node in hv1 hv2 hv3; do in_root "$node" nft -f /nftables.conf || true; done
     for node in rr1 rr2 internet hv1 hv2 hv3; do in_root "$node" bird -c /etc/bird/bird.conf; done
     for node in hv1 hv2 hv3; do

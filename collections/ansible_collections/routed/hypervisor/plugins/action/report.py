@@ -33,32 +33,34 @@ class ActionModule(ActionBase):
         answer.update(changed=False, fabric=given["fabric"], path=given["path"])
         if not self._task.check_mode:
             _write(Path(given["path"]), given["fabric"], results, answer)
-        if answer["passed"] < answer["total"]:
+        if answer["failed_checks"]:
             answer.update(failed=True, msg=complaint(results, answer))
         return answer
 
 
 def summarise(results):
-    """Counts the checks of all nodes; a node without results (not even none) is one check that did not pass."""
-    lists = [node if isinstance(node, list) else [{"kind": "node", "passed": False}] for node in results.values()]
-    everything = [check for node in lists for check in node]
-    checks = [check for check in everything if not check.get("left_out")]
+    """Counts the checks of all nodes; a node without results (not even none) is one check that failed."""
+    lists = [node if isinstance(node, list) else [{"kind": "node", "state": "failed"}] for node in results.values()]
+    checks = [check for node in lists for check in node]
+    states = Counter(check["state"] for check in checks)
     return {
         "total": len(checks),
-        "passed": sum(check["passed"] for check in checks),
-        "kinds": dict(Counter(check["kind"] for check in checks if check["passed"])),
-        "left_out": dict(Counter(check["kind"] for check in everything if check.get("left_out"))),
+        "passed": states["passed"],
+        "failed_checks": states["failed"],
+        "not_run": states["not run"],
+        "kinds": dict(Counter(check["kind"] for check in checks if check["state"] == "passed")),
+        "reasons": {check["kind"]: check["seen"] for check in checks if check["state"] == "not run"},
         "nodes": len(results),
     }
 
 
 def complaint(results, answer):
-    lines = [f"{answer['total'] - answer['passed']} of {answer['total']} checks did not pass:"]
+    lines = [f"{answer['failed_checks']} of {answer['total']} checks failed:"]
     for node, checks in results.items():
         if not isinstance(checks, list):
             lines.append(f"  {node}: no results, the node failed before")
             continue
-        lines += [f"  {node}: {check['title']}: {check['seen']}" for check in checks if not check["passed"]]
+        lines += [f"  {node}: {check['title']}: {check['seen']}" for check in checks if check["state"] == "failed"]
     return "\n".join(lines)
 
 
@@ -68,7 +70,8 @@ def _write(path, fabric, results, answer):
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "total": answer["total"],
         "passed": answer["passed"],
-        "failed": answer["total"] - answer["passed"],
+        "failed": answer["failed_checks"],
+        "not_run": answer["not_run"],
         "nodes": results,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

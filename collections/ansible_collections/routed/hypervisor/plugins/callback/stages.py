@@ -41,7 +41,7 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self._stages = []
-        self._report = None
+        self._report = self._kernel = None
         self._playbook = ""
 
     def v2_playbook_on_start(self, playbook):
@@ -53,10 +53,11 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result):
         if result.task.action == "routed.hypervisor.report":
             self._report = result.result
+        elif result.task.action == "routed.hypervisor.lab_kernel":
+            self._kernel = result.result
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        if result.task.action == "routed.hypervisor.report":
-            self._report = result.result
+        self.v2_runner_on_ok(result)
 
     def v2_playbook_on_stats(self, stats):
         ends = [start for _name, start in self._stages[1:]] + [time.monotonic()]
@@ -67,6 +68,6 @@ class CallbackModule(CallbackBase):
             stats.summarize(host)["failures"] or stats.summarize(host)["unreachable"] for host in stats.processed
         )
         changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
-        kernel = os.environ.get("ROUTED_HYPERVISOR_KERNEL_KIND", "host")
-        for line in summary(self._playbook, times, report=self._report, changed=changed, failed=failed, kernel=kernel):
+        found = {"report": self._report, "kernel": self._kernel}
+        for line in summary(self._playbook, times, changed=changed, failed=failed, **found):
             self._display.display(line)

@@ -15,18 +15,18 @@ import json
 from ansible_collections.routed.hypervisor.plugins.module_utils._check_command import run
 from ansible_collections.routed.hypervisor.plugins.module_utils._nftables import lacking
 
-LEFT_OUT = None  # in place of passed: neither true nor false
+NOT_RUN = None  # in place of passed: neither true nor false
 
 
 def check_firewall(check):
-    """Returns (passed, what was seen); passed is None where this kernel cannot have the table, and need not."""
+    """Returns (passed, what was seen); passed is NOT_RUN where this kernel cannot have the table, and need not."""
     code, output, errors = run(["nft", "-j", "list", "table", "inet", check["table"]])
     if code == 0:
         mistakes = compare(check, json.loads(output)["nftables"])
         return not mistakes, "; ".join(mistakes) or "complete"
     reason = None if check["required"] or code == 127 else lacking(run)
     if reason is not None:
-        return LEFT_OUT, f"left out: {reason}"
+        return NOT_RUN, reason
     return False, errors.strip().partition("\n")[0] or f"nft ended with {code}"
 
 

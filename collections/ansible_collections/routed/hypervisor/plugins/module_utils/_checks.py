@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+import typing as t
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_bird as bird
 from ansible_collections.routed.hypervisor.plugins.module_utils import _check_firewall as firewall
@@ -67,7 +68,7 @@ def check_bfd(check, now):
     return bird.check_bfd(check, now.bfd())
 
 
-# What is read from a snapshot: (check, snapshot) -> (passed, what was seen). Passed None: left out.
+# What is read from a snapshot: (check, snapshot) -> (passed, what was seen). Passed None: it could not be run here.
 STATE_CHECKS = {
     "bgp": check_bgp,
     "bfd": check_bfd,
@@ -80,13 +81,13 @@ STATE_CHECKS = {
     "lease": lambda check, now: kernel.check_assigned(check),
     "slaac": lambda check, now: kernel.check_assigned(check),
 }
-# What sends packets: check -> (passed, what was seen).
-PACKET_CHECKS = {
-    "ping": packets.check_ping,
-    "trace": packets.check_trace,
-    "neighbor": packets.check_neighbor,
-}
-KINDS = sorted([*STATE_CHECKS, *PACKET_CHECKS])
+# What sends packets, one check at a time: check -> (passed, what was seen).
+PACKET_CHECKS = {"neighbor": packets.check_neighbor}
+# The same for all checks at once: checks -> a pair for each.
+PACKET_BATCHES = {"ping": packets.check_pings, "trace": packets.check_traces}
+# What cannot be had here, and need not, is neither a success nor a failure.
+STATES = {True: "passed", False: "failed", None: "not run"}
+KINDS = sorted([*STATE_CHECKS, *PACKET_CHECKS, *PACKET_BATCHES])
 
 
 def expects_silence(check):
@@ -94,7 +95,7 @@ def expects_silence(check):
 
 
 def run_checks(checks, deadline_s):
-    """Returns a result a check, in the order given: {title, kind, passed, left_out, seen, seconds}.
+    """Returns a result a check, in the order given: {title, kind, state, seen, seconds}.
 
     What must be true is tried again until it is, or until the time is over. What must *not* be reachable is tried
     after that, once: before the network is up everything is unreachable, which would prove nothing.
@@ -113,6 +114,16 @@ def run_checks(checks, deadline_s):
     return results
 
 
+class Part(t.NamedTuple):
+    """One result of a batch."""
+
+    batch: Future
+    number: int
+
+    def result(self):
+        return self.batch.result()[self.number]
+
+
 def _round(checks, pending, results, pool, start):
     """Tries the pending checks once and returns those that did not pass."""
     now = Snapshot()
@@ -121,16 +132,19 @@ def _round(checks, pending, results, pool, start):
         for i in pending
         if checks[i]["kind"] in PACKET_CHECKS
     }
+    for kind, run_batch in PACKET_BATCHES.items():
+        chosen = [i for i in pending if checks[i]["kind"] == kind]
+        if chosen:
+            batch = pool.submit(run_batch, [checks[i] for i in chosen])
+            waiting |= {i: Part(batch, number) for number, i in enumerate(chosen)}
     for index in pending:
         check = checks[index]
         passed, seen = waiting[index].result() if index in waiting else STATE_CHECKS[check["kind"]](check, now)
         results[index] = {
             "title": check["title"],
             "kind": check["kind"],
-            # What cannot be had here, and need not, is neither a success nor a failure.
-            "passed": passed is not False,
-            "left_out": passed is None,
+            "state": STATES[None if passed is None else bool(passed)],
             "seen": seen,
             "seconds": round(time.monotonic() - start, 2),
         }
-    return [index for index in pending if not results[index]["passed"]]
+    return [index for index in pending if results[index]["state"] == "failed"]

@@ -61,6 +61,16 @@ CAUSES = (
     ),
 )
 
+# Of the module, whose action plugin reads them too.
+OPTIONS = {
+    "path": {"type": "path", "required": True},
+    "packages": {"type": "list", "elements": "str", "required": True},
+    "suite": {"type": "str", "default": "bookworm"},
+    "command": {"type": "list", "elements": "str"},
+    "keyring": {"type": "path"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
 
 class ImageError(Exception):
     """Why there is no image, as one sentence."""
@@ -96,6 +106,18 @@ class Image:
             return int(json.loads(self.record.read_text(encoding="utf-8"))["size_mb"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0
+
+
+def answer(image: Image, state: str, existed: bool) -> dict:
+    """What the module returns."""
+    wanted = state == "present"
+    return {
+        "changed": existed != wanted,
+        "path": str(image.path),
+        "fingerprint": image.fingerprint,
+        "size_mb": image.size_mb(),
+        "diff": {"before": f"{image.path}\n" if existed else "", "after": f"{image.path}\n" if wanted else ""},
+    }
 
 
 @contextlib.contextmanager

@@ -47,15 +47,18 @@ class Table:
 
     def meaning(self, path: str) -> str:
         """What the kernel would have if the text in the file were loaded, as nft lists it."""
-        script = f'nft --file "$0" && nft list tables && echo --- && {" ".join(self._listing([]))}'
+        # Nothing else is in that namespace, so the list of all has this table alone, as it would be listed by its name.
+        script = 'nft --file "$0" && nft --stateless list ruleset'
         code, output, errors = self.run([*ALONE, "sh", "-c", script, path])
-        tables, _line, listing = output.partition("---\n")
-        others = [name for name in _tables(tables, family=None) if name != f"inet {self.name}"]
-        if others:
-            raise NftablesError(f"the text has more than the table inet {self.name}: {', '.join(others)}")
         if code:
             raise NftablesError(f"nft refuses the text, nothing was changed:\n{_said(errors, path)}")
-        return listing
+        found = _tables(output, family=None)
+        others = [name for name in found if name != f"inet {self.name}"]
+        if others:
+            raise NftablesError(f"the text has more than the table inet {self.name}: {', '.join(others)}")
+        if not found:
+            raise NftablesError(f"the text has no table inet {self.name}, nothing was changed")
+        return output
 
     def check(self, path: str) -> None:
         """Whether the kernel would take the text here: beside other tables, and all or nothing."""
@@ -84,8 +87,8 @@ def _said(errors: str, path: str) -> str:
 
 
 def _tables(output: str, family: str | None = "inet") -> list[str]:
-    """The names in `nft list tables`, or families and names."""
-    rows = [line.split()[1:] for line in output.splitlines() if line.startswith("table ")]
+    """The names in `nft list tables` or `nft list ruleset`, or families and names."""
+    rows = [line.split()[1:3] for line in output.splitlines() if line.startswith("table ")]
     return [" ".join(row) if family is None else row[1] for row in rows if family in (None, row[0])]
 
 

@@ -14,8 +14,8 @@ author:
 description:
   - Runs the checks of one node, tries again until O(deadline) those that do not hold yet, and returns
     a result for each.
-  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(ping), C(traceroute),
-    C(arping), C(nft)), not through the modules that made the state.
+  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(arping), C(nft)) and through
+    packets of its own, as C(ping) and C(traceroute) send them, not through the modules that made the state.
   - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
 extends_documentation_fragment:
   - routed.hypervisor.attributes.reads
@@ -53,15 +53,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: A result for each check, in the order given.
+  description: >-
+    A result for each check, in the order given. Its state is C(passed), C(failed), or C(not run) where the kernel lacks
+    what the check is about.
   returned: success
   type: list
   elements: dict
   sample:
     - title: vm1 reaches vm3 (IPv4)
       kind: ping
-      passed: true
-      left_out: false
+      state: passed
       seen: reply
       seconds: 0.31
 """

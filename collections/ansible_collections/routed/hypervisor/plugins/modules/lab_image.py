@@ -102,8 +102,10 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab_image import (
+    OPTIONS,
     Image,
     ImageError,
+    answer,
     build,
     find_builder,
     find_keyring,
@@ -113,11 +115,11 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._lab_image impor
 )
 
 
-def bring_to_state(module: AnsibleModule, image: Image) -> bool:
-    """Build or remove the image if need be; whether that was so."""
+def bring_to_state(module: AnsibleModule, image: Image) -> None:
+    """Build or remove the image if need be."""
     wanted = module.params["state"] == "present"
     if image.exists() == wanted:
-        return False
+        return
     if os.geteuid() != 0:
         raise ImageError("must be root, to build or remove an image")
     cache = Path(module.params["path"])
@@ -134,36 +136,18 @@ def bring_to_state(module: AnsibleModule, image: Image) -> bool:
                 environment = {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"}
                 keyring = find_keyring(cache, module.params["keyring"])
                 build(image, builder, keyring, lambda words: module.run_command(words, environ_update=environment))
-    return True
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "packages": {"type": "list", "elements": "str", "required": True},
-            "suite": {"type": "str", "default": "bookworm"},
-            "command": {"type": "list", "elements": "str"},
-            "keyring": {"type": "path"},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     parameters = module.params
     image = Image(Path(parameters["path"]) / "images", parameters["suite"], tuple(parameters["packages"]))
-    before = f"{image.path}\n" if image.exists() else ""
+    existed = image.exists()
     try:
-        changed = bring_to_state(module, image)
+        bring_to_state(module, image)
     except ImageError as error:
         module.fail_json(msg=str(error))
-    after = f"{image.path}\n" if parameters["state"] == "present" else ""
-    module.exit_json(
-        changed=changed,
-        path=str(image.path),
-        fingerprint=image.fingerprint,
-        size_mb=image.size_mb(),
-        diff={"before": before, "after": after},
-    )
+    module.exit_json(**answer(image, parameters["state"], existed))
 
 
 if __name__ == "__main__":

@@ -107,14 +107,6 @@ def manage(module: AnsibleModule) -> dict:
         if module.params["state"] == "absent":
             return {"changed": False, "left_out": None}
         raise NftablesError("nft is not installed: install the package nftables")
-    reason = lacking(run)
-    if reason is not None:
-        if module.params["state"] == "absent":
-            return {"changed": False, "left_out": None}
-        if module.params["required"]:
-            raise NftablesError(f"{reason}, so the table inet {name} cannot be loaded; nothing was changed")
-        module.warn(f"The table inet {name} of nftables is left out: {reason}. Guests are not kept from this host.")
-        return {"changed": False, "left_out": reason}
     before, after = table.here(), None
     if module.params["state"] == "absent":
         if before is not None and not module.check_mode:
@@ -124,7 +116,19 @@ def manage(module: AnsibleModule) -> dict:
         path = os.path.join(module.tmpdir, "nftables.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
-        after = table.meaning(path)
+        try:
+            after = table.meaning(path)
+        except NftablesError:
+            # Only now, as each look at what this kernel can do makes a network namespace.
+            reason = lacking(run)
+            if reason is None:
+                raise
+            if module.params["required"]:
+                raise NftablesError(
+                    f"{reason}, so the table inet {name} cannot be loaded; nothing was changed"
+                ) from None
+            module.warn(f"The table inet {name} of nftables is left out: {reason}. Guests are not kept from this host.")
+            return {"changed": False, "left_out": reason}
         if before != after:
             table.check(path)
             if not module.check_mode:

@@ -13,7 +13,8 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Writes one JSON file with the results of M(routed.hypervisor.checks) of all nodes, and counts them.
-  - Fails with one line for each check that did not pass; a node without results counts as one that did not pass.
+  - Fails with one line for each check that failed; a node without results counts as one that did. Checks that could not
+    be run are counted apart.
   - Runs on the controller.
 attributes:
   check_mode:
@@ -51,7 +52,7 @@ EXAMPLES = r"""
       hv1:
         - title: vm1 answers
           kind: ping
-          passed: true
+          state: passed
           seen: reply
           seconds: 0.1
 """
@@ -67,6 +68,21 @@ passed:
   returned: always
   type: int
   sample: 214
+failed_checks:
+  description: How many of them failed.
+  returned: always
+  type: int
+  sample: 0
+not_run:
+  description: How many of them could not be run. They count as neither passed nor failed.
+  returned: always
+  type: int
+  sample: 0
+reasons:
+  description: Why checks were not run, by kind.
+  returned: always
+  type: dict
+  sample: {"firewall": "this kernel has no nftables of family inet"}
 kinds:
   description: How many passed of each kind.
   returned: always

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The plugins by which nodes are reached, loaded once.
+"""What every task needs, loaded once: the plugins by which nodes are reached, and the modules that run there.
 
 Ansible forks a process for each task on each node. What this process has not loaded before, each of those loads for
 itself, and reads and checks its documentation, too.
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from ansible import constants
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept_modules
 
 
 def preload(variables) -> None:
@@ -23,3 +25,4 @@ def preload(variables) -> None:
     ):
         for plugin in {given[name] for given in variables if name in given} or {default}:
             loader.get(plugin, class_only=True)
+    kept_modules.use()

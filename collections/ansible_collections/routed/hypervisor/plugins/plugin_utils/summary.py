@@ -23,35 +23,40 @@ KINDS = {
     "spoof": "packets with forged sources stopped",
 }
 
-LEFT_OUT = {"firewall": "firewalls LEFT OUT: this kernel has no nftables of family inet (docs/firewall.md)"}
+# A lab's kernel, where it is not the machine's own.
+NAMES = {"uml": "user-mode Linux", "qemu": "QEMU, Linux"}
 
 
 def summary(playbook, stages, *, report, changed, failed, kernel):
     """Returns the lines of the summary.
 
     stages: [(name of the play, seconds)]; report: what routed.hypervisor.report returned, or None;
-    kernel: "uml" in user-mode Linux, "host" on the machine's own kernel.
+    kernel: what routed.hypervisor.lab_kernel returned, or None.
     """
     lines = [""]
     if report:
-        verdict = "verified" if report["passed"] == report["total"] else "NOT verified"
-        lines.append(f"{report['fabric']}: {verdict}, {report['passed']} of {report['total']} checks passed")
+        lines.append(verdict(report))
         counted = {**dict.fromkeys(KINDS, 0), **report["kinds"]}
         lines += [f"  {count:5d} {KINDS.get(kind, kind)}" for kind, count in counted.items() if count]
-        lines += [f"  {count:5d} {LEFT_OUT.get(kind, kind)}" for kind, count in report["left_out"].items()]
         lines.append(f"  every result is in {report['path']}")
     lines.append(f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {changed} changes:")
     lines += [f"  {seconds:7.1f} s  {name}" for name, seconds in stages]
     return lines + next_steps(report, failed, kernel)
 
 
+def verdict(report):
+    word = "NOT verified" if report["failed_checks"] else "verified"
+    line = f"{report['fabric']}: {word}, {report['passed']} of {report['total']} checks passed"
+    if report["not_run"]:
+        reasons = ", ".join(f"{kind} ({reason})" for kind, reason in report["reasons"].items())
+        line += f", {report['not_run']} NOT RUN: {reasons}"
+    return line
+
+
 def next_steps(report, failed, kernel):
     if failed or not report:
         return []
-    if kernel == "uml":
-        return [
-            "This ran in user-mode Linux, as this machine's own kernel lacks what the lab needs.",
-            "The lab ends with the command that started it.",
-            "Next: make shell (the same lab, up for as long as you are in it).",
-        ]
-    return ["Next: make shell NODE=NAME (a prompt in a node), make verify, make down."]
+    lines = []
+    if kernel and kernel.get("kind") in NAMES:
+        lines.append(f"The lab is up in {NAMES[kernel['kind']]} {kernel['release']}, and stays up.")
+    return [*lines, "Next: make shell NODE=NAME (a prompt in a node), make verify, make status, make down."]

@@ -4,19 +4,25 @@
 """Texts of many nodes from the same templates, as Ansible's template lookup makes them of one.
 
 The lookup copies all variables of a node, and compiles the template, for each text. Here a template is compiled once,
-by Jinja itself, and is given the variables that it names. What that cannot do is left to the lookup.
+by Jinja itself, and is given the variables that it names. What that cannot do is left to the lookup. Where a process
+makes one text only, compiling is most of its work: what came of it is kept for the next.
 """
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import os
+import sys
 from collections.abc import Callable, Iterable
 
 import jinja2
 from ansible.template import Templar, trust_as_template
 from ansible.utils.display import Display
 from jinja2 import meta
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept
 
 ALL = {"hostvars", "vars"}  # never templated as a whole
 
@@ -57,12 +63,43 @@ class Variables:
         return self._templar.template(value)
 
 
+class Compiled:
+    """What came of compiling templates, in a directory. It is named by all that this depends on but their text."""
+
+    def __init__(self) -> None:
+        with open(__file__, "rb") as file:
+            name = hashlib.sha256(f"{jinja2.__version__} {sys.implementation.cache_tag}".encode() + file.read())
+        self._directory = kept.cache("templates") / name.hexdigest()[:16]
+        try:
+            usable = kept.is_private(self._directory) or kept.make(self._directory)
+        except OSError:
+            usable = False
+        self.byte_code = jinja2.FileSystemBytecodeCache(str(self._directory), "%s.code") if usable else None
+
+    def names(self, environment: jinja2.Environment, source: str) -> tuple[list[str], list[str | None]]:
+        """The variables and the templates that a template names."""
+        path = self._directory / f"{hashlib.sha256(source.encode()).hexdigest()}.names"
+        if self.byte_code:
+            try:
+                return tuple(json.loads(path.read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                pass
+        parsed = environment.parse(source)
+        found = sorted(meta.find_undeclared_variables(parsed)), list(meta.find_referenced_templates(parsed))
+        if self.byte_code:
+            draft = path.with_suffix(f".{os.getpid()}")
+            draft.write_text(json.dumps(found), encoding="utf-8")
+            draft.replace(path)
+        return found
+
+
 class Templates:
     """FIND says where the file of a template is; what it includes is beside it, or in a directory of SEARCH."""
 
     def __init__(self, find: Callable[[str], str], search: list[str]):
         self._find = find
         self._search = [os.path.join(path, part) for path in search for part in ("templates", "")]
+        self._kept = Compiled()
         self._environment = functools.cache(self._made_environment)
         self._template = functools.cache(self._compiled)
         self._expression = functools.cache(self._compiled_expression)
@@ -98,6 +135,7 @@ class Templates:
             finalize=_printed,
             trim_blocks=True,
             auto_reload=False,
+            bytecode_cache=self._kept.byte_code,
         )
 
     def _compiled(self, name: str) -> tuple[jinja2.Template, set[str], int]:
@@ -109,11 +147,11 @@ class Templates:
             source = environment.loader.get_source(environment, waiting[0])[0]
             if source.startswith("#jinja2:"):
                 raise jinja2.TemplateError("it has settings that only Ansible knows")
-            parsed = environment.parse(source)
-            names |= meta.find_undeclared_variables(parsed)
+            named, others = self._kept.names(environment, source)
+            names |= set(named)
             seen.add(waiting.pop(0))
             # A name that is computed is none: it is not found, and left to Ansible.
-            waiting += [other or "" for other in meta.find_referenced_templates(parsed) if other not in seen]
+            waiting += [other or "" for other in others if other not in seen]
         source = environment.loader.get_source(environment, file)[0]
         return environment.get_template(file), names, _newlines(source)
 

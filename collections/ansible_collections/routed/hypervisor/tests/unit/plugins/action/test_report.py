@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.routed.hypervisor.plugins.action.report import complaint, summarise
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.summary import summary
 
-GOOD = {"title": "vm1 reaches vm3", "kind": "ping", "passed": True, "seen": "reply"}
-BAD = {"title": "vm1 reaches vm4", "kind": "ping", "passed": False, "seen": "no reply within 1 s"}
+GOOD = {"title": "vm1 reaches vm3", "kind": "ping", "state": "passed", "seen": "reply"}
+BAD = {"title": "vm1 reaches vm4", "kind": "ping", "state": "failed", "seen": "no reply within 1 s"}
 
 
 def test_a_node_without_results_counts_as_one_that_did_not_pass():
@@ -26,7 +28,11 @@ def test_what_did_not_pass_is_told_with_its_node_and_what_was_seen():
     assert complaint(results, summarise(results)).splitlines()[1:] == ["  vm1: vm1 reaches vm4: no reply within 1 s"]
 
 
-def lines(kernel="host", failed=False, results=None):
+UML = {"kind": "uml", "release": "7.2.12"}
+UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not run", "seen": "this kernel cannot"}
+
+
+def lines(kernel=None, failed=False, results=None):
     report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "artifacts/x/verify.json"}
     return summary("site.yml", [("BGP", 1.25)], report=report, changed=3, failed=failed, kernel=kernel)
 
@@ -38,8 +44,23 @@ def test_the_summary_says_verdict_stages_and_what_to_type_next():
     assert "make shell NODE=NAME" in text
 
 
-def test_in_the_lab_kernel_the_summary_says_so():
-    assert any("user-mode Linux" in line for line in lines(kernel="uml"))
+def test_the_summary_names_a_kernel_that_is_not_the_machines_own():
+    assert any("user-mode Linux 7.2.12, and stays up" in line for line in lines(kernel=UML))
+    assert not any("stays up" in line for line in lines(kernel={"kind": "host", "release": "6.18"}))
+
+
+@pytest.mark.parametrize("kernel", [None, UML])
+def test_the_next_steps_are_the_same_on_all_kernels(kernel):
+    assert lines(kernel=kernel)[-1].startswith("Next: make shell NODE=NAME")
+
+
+def test_a_check_that_was_not_run_is_neither_passed_nor_failed_and_the_summary_says_why():
+    results = {"vm1": [GOOD], "hv1": [UNTRIED]}
+    answer = summarise(results)
+    assert (answer["passed"], answer["failed_checks"], answer["not_run"], answer["total"]) == (1, 0, 1, 2)
+    text = "x: verified, 1 of 2 checks passed, 1 NOT RUN: firewall (this kernel cannot)"
+    assert text in lines(results=results)
+    assert lines(results={**results, "vm1": [BAD]})[1].startswith("x: NOT verified, 0 of 2 checks passed, 1 NOT RUN")
 
 
 def test_a_run_that_failed_does_not_say_what_to_type_next():

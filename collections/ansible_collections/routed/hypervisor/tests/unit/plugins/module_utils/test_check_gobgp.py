@@ -48,7 +48,7 @@ def test_an_instance_is_asked_once_a_round_and_only_if_a_check_names_gobgp(monke
     monkeypatch.setattr(gobgp, "sessions", lambda instance: asked.append(instance) or SESSIONS)
     monkeypatch.setattr(checks.bird, "bgp_sessions", lambda: asked.append("bird") or {})
     wanted = [{**CHECK, "title": "a", "kind": "bgp"}, {**CHECK, "title": "b", "kind": "bgp"}]
-    assert [result["passed"] for result in checks.run_checks(wanted, 0)] == [True, True]
+    assert [result["state"] for result in checks.run_checks(wanted, 0)] == ["passed", "passed"]
     assert asked == ["main"]
     bird = {"title": "c", "kind": "bgp", "session": "c", "neighbor": "192.0.2.1"}
-    assert not checks.run_checks([bird], 0)[0]["passed"] and asked == ["main", "bird"]
+    assert checks.run_checks([bird], 0)[0]["state"] == "failed" and asked == ["main", "bird"]

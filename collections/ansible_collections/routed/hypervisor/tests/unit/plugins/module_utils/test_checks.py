@@ -71,21 +71,21 @@ def test_bfd_sessions_are_told_apart_by_neighbour_and_interface():
 
 
 def test_hops_that_do_not_answer_stay_in_their_place():
-    text = (
-        "traceroute to 203.0.113.3 (203.0.113.3), 3 hops max, 60 byte packets\n"
-        " 1  203.0.113.254  0.1 ms\n 2  *\n 3  203.0.113.3  0.2 ms\n"
-    )
-    assert packets.parse_trace(text) == ["203.0.113.254", "*", "203.0.113.3"]
+    allowed = [["203.0.113.254"], ["198.51.100.102", "198.51.100.202"], ["203.0.113.3"]]
+    seen = ["203.0.113.254", "*", "203.0.113.3"]
+    assert packets.compare_hops(allowed, seen) == (False, "203.0.113.254 > * > 203.0.113.3")
+    assert packets.compare_hops(allowed, ["203.0.113.254", "198.51.100.202", "203.0.113.3"])[0]
+    assert not packets.compare_hops(allowed, ["203.0.113.254", "203.0.113.3"])[0]
 
 
 def test_silence_is_tried_after_what_must_answer_and_only_once(monkeypatch):
     order = []
 
-    def ping(check):
-        order.append(check["title"])
-        return (len(order) > 2) if check.get("expect") != "silence" else True, ""
+    def pings(asked):
+        order.extend(check["title"] for check in asked)
+        return [(len(order) > 2 or check.get("expect") == "silence", "") for check in asked]
 
-    monkeypatch.setitem(checks.PACKET_CHECKS, "ping", ping)
+    monkeypatch.setitem(checks.PACKET_BATCHES, "ping", pings)
     monkeypatch.setattr(checks, "PAUSE_S", 0)
     config = [
         {"title": "silence", "kind": "ping", "expect": "silence"},
@@ -93,12 +93,32 @@ def test_silence_is_tried_after_what_must_answer_and_only_once(monkeypatch):
     ]
     results = checks.run_checks(config, deadline_s=5)
     assert order == ["reply", "reply", "reply", "silence"]
-    assert [result["passed"] for result in results] == [True, True]
+    assert [result["state"] for result in results] == ["passed", "passed"]
 
 
 def test_a_check_that_never_holds_ends_at_the_deadline_with_what_was_seen(monkeypatch):
-    monkeypatch.setitem(checks.PACKET_CHECKS, "ping", lambda check: (False, "no reply"))
+    monkeypatch.setitem(checks.PACKET_BATCHES, "ping", lambda asked: [(False, "no reply") for _check in asked])
     monkeypatch.setattr(checks, "PAUSE_S", 0)
     results = checks.run_checks([{"title": "x", "kind": "ping"}], deadline_s=0)
-    assert results[0]["passed"] is False
+    assert results[0]["state"] == "failed"
     assert results[0]["seen"] == "no reply"
+
+
+def test_what_passed_is_not_asked_again_and_all_pings_are_sent_at_once(monkeypatch):
+    rounds = []
+
+    def pings(asked):
+        rounds.append([check["title"] for check in asked])
+        return [(check["title"] == "a" or len(rounds) > 1, "") for check in asked]
+
+    monkeypatch.setitem(checks.PACKET_BATCHES, "ping", pings)
+    monkeypatch.setattr(checks, "PAUSE_S", 0)
+    results = checks.run_checks([{"title": title, "kind": "ping"} for title in "abc"], deadline_s=5)
+    assert rounds == [["a", "b", "c"], ["b", "c"]]
+    assert [result["title"] for result in results] == ["a", "b", "c"]
+
+
+def test_a_request_that_could_not_be_sent_proves_neither_an_answer_nor_silence():
+    assert packets.verdict({"expect": "silence"}, None, "no rights") == (False, "no rights")
+    assert packets.verdict({}, None, "no rights") == (False, "no rights")
+    assert packets.verdict({"expect": "silence"}, False, "no reply") == (True, "no reply")

@@ -9,15 +9,16 @@ from __future__ import annotations
 import pytest
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept_modules
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.preload import preload
 
-IN_LABS = {"ansible_connection": "local", "ansible_become_method": "routed.hypervisor.node"}
+IN_LABS = {"ansible_connection": "routed.hypervisor.node", "ansible_become_method": "su"}
 
 
 @pytest.mark.parametrize(
     ("variables", "connection", "become"),
     [
-        ([{}, IN_LABS], "local", "node"),
+        ([{}, IN_LABS], "node", "su"),
         ([{}, {"other": 1}], "ssh", "sudo"),
         ([{"ansible_connection": "no.such.one"}], "", "sudo"),
     ],
@@ -25,6 +26,7 @@ IN_LABS = {"ansible_connection": "local", "ansible_become_method": "routed.hyper
 def test_what_the_nodes_use_is_loaded(monkeypatch, variables, connection, become):
     for loader in (connection_loader, become_loader, shell_loader):
         monkeypatch.setattr(loader, "_module_cache", {})
+    monkeypatch.setattr(kept_modules, "use", lambda: None)
     preload(variables)
     loaded = [
         sorted(path.rpartition("/")[2].removesuffix(".py") for path in loader._module_cache)

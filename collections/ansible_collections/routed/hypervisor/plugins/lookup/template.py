@@ -1,0 +1,57 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: template
+short_description: The text that a template makes
+version_added: 0.3.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Returns what P(ansible.builtin.template#lookup) returns. That compiles the template, and copies all variables of the
+    node, in each of the processes that Ansible forks for a task on a node. Here Jinja itself makes the text, from what
+    an earlier process compiled, and of the variables it gets those that the template names.
+  - What Jinja alone does not know, such as filters of Ansible, is left to P(ansible.builtin.template#lookup).
+options:
+  _terms:
+    description: Names of templates, which are looked for as P(ansible.builtin.template#lookup) does.
+    required: true
+    type: list
+    elements: str
+"""
+
+EXAMPLES = r"""
+- name: Show a text
+  ansible.builtin.debug:
+    msg: "{{ lookup('routed.hypervisor.template', 'bird.conf.j2') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The texts.
+  type: list
+  elements: str
+"""
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.templates import Templates, Variables
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        self.set_options(var_options=variables, direct=kwargs)
+
+        def find(name):
+            found = self.find_file_in_search_path(variables, "templates", name)
+            if not found:
+                raise AnsibleLookupError(f"the template file {name} could not be found for the lookup")
+            return found
+
+        templates = Templates(find, variables.get("ansible_search_path", []))
+        known = Variables(variables, self._templar)
+        return [templates.text(term, known, {}) for term in terms]

@@ -1,0 +1,36 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories of what takes long to make, kept from one run to the next. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+UNUSED_DAYS = 14
+
+
+def cache(kind: str) -> Path:
+    home = os.environ.get("HOME") or "/root"
+    return Path(os.environ.get("ROUTED_HYPERVISOR_CACHE") or f"{home}/.cache/routed-hypervisor", kind)
+
+
+def is_private(directory: Path) -> bool:
+    """Whether nobody else can have written to it: what is in it is run, as root."""
+    try:
+        status = directory.stat()
+    except OSError:
+        return False
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
+def make(directory: Path) -> bool:
+    """Whether it is there now and private; others beside it that no run used for long are removed."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for other in directory.parent.iterdir():
+        if other != directory and other.stat().st_mtime < time.time() - UNUSED_DAYS * 86400:
+            shutil.rmtree(other, ignore_errors=True)
+    return is_private(directory)

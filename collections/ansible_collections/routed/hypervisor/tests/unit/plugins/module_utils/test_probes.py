@@ -1,0 +1,67 @@
+"""Packets that the checks send themselves, on the loopback interface, which needs no root."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+
+import pytest
+
+from ansible_collections.routed.hypervisor.plugins.module_utils import _probes as probes
+
+
+def test_the_checksum_of_a_request_is_right():
+    packet = probes.echo_request(socket.AF_INET, b"0123456789abcdef")
+    assert sum(struct.unpack(f"!{len(packet) // 2}H", packet)) % 0xFFFF == 0
+
+
+class Received:
+    def __init__(self, family, data):
+        self.family, self.data = family, data
+
+    def receive(self):
+        return self.data
+
+
+TOKEN = b"0123456789abcdef"
+HEADER = bytes([0x45]) + bytes(19)
+
+
+@pytest.mark.parametrize(
+    ("family", "data", "is_reply"),
+    [
+        (socket.AF_INET, HEADER + bytes([0]) + bytes(7) + TOKEN, True),
+        (socket.AF_INET, HEADER + bytes([8]) + bytes(7) + TOKEN, False),  # our own request, on its way to ourselves
+        (socket.AF_INET, HEADER + bytes([0]) + bytes(7) + TOKEN[::-1], False),  # somebody else's reply
+        (socket.AF_INET6, bytes([129]) + bytes(7) + TOKEN, True),
+        (socket.AF_INET6, bytes([136]) + bytes(23), False),  # an advertisement
+        (socket.AF_INET, b"", False),
+    ],
+)
+def test_only_the_reply_to_our_own_request_counts(family, data, is_reply):
+    assert probes.is_reply(Received(family, data), TOKEN) is is_reply
+
+
+def test_hops_end_at_who_says_that_the_port_is_closed():
+    assert probes.trace([("127.0.0.1", 3), ("127.0.0.1", 1)], 1) == [["127.0.0.1"], ["127.0.0.1"]]
+
+
+def test_a_request_that_the_route_refuses_is_silence_and_one_without_rights_is_neither(monkeypatch):
+    def refuse(number):
+        def send(probe, _packet):
+            if number not in probes.REFUSED:
+                raise OSError(number, "no")
+            probe.refusal = "no"
+
+        return send
+
+    class Fake(probes.Probe):
+        def __init__(self, *_arguments, **_options):
+            self.socket, self.refusal = socket.socket(), ""
+
+    monkeypatch.setattr(probes, "Probe", Fake)
+    monkeypatch.setattr(Fake, "send", refuse(errno.ENETUNREACH))
+    assert probes.echo([{"to": "192.0.2.1"}], 1)[0].heard is False
+    monkeypatch.setattr(Fake, "send", refuse(errno.EADDRNOTAVAIL))
+    assert probes.echo([{"to": "192.0.2.1"}], 1)[0].heard is None
