@@ -97,13 +97,19 @@ def remove(lab: str) -> None:
 
 
 def supervisors(lab: str) -> list[int]:
-    """Processes that carry the mark of this lab's supervisor: more than one only while one of them gives up."""
+    """Processes that carry the mark of this lab's supervisor: more than one only while one of them gives up.
+
+    A container's processes are visible here, too, and its lab of the same name is not ours.
+    """
     found = []
+    ours = os.stat("/proc/self/ns/pid").st_ino
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
                     arguments = file.read().split(b"\0")
-                if f"{MARK}{lab}".encode() in arguments and os.stat(f"/proc/{entry}").st_uid == 0:
+                if f"{MARK}{lab}".encode() not in arguments or os.stat(f"/proc/{entry}").st_uid != 0:
+                    continue
+                if os.stat(f"/proc/{entry}/ns/pid").st_ino == ours:
                     found.append(int(entry))
     return found

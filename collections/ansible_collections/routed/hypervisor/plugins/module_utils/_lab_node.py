@@ -72,7 +72,8 @@ def read_node(pid: int, lab: str) -> Node | None:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
         # Anyone may choose an argv[0]: only a root process that is PID 1 of its own namespace is believed.
-        if status["Uid"].split() != ["0"] * 4 or status["NSpid"].split()[-1] != "1":
+        # Its namespace is a child of ours: a container's lab of the same name is visible here, and not ours to end.
+        if status["Uid"].split() != ["0"] * 4 or len(pids := status["NSpid"].split()) != 2 or pids[-1] != "1":
             return None
         with open(f"/proc/{pid}/environ", "rb") as file:
             pairs = [item.partition(b"=") for item in file.read().split(b"\0")]
