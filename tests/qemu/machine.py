@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CACHE = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache" / "routed-hypervisor"))
-QEMU = CACHE / "tools" / "qemu"  # made by tests/qemu/prepare
+QEMU = CACHE / "tools" / "qemu"  # made by bin/lib/prepare-qemu --firewall
 MEMORY_MB = 768
 # /dev/kvm may be there and hang a guest at boot: emulation works everywhere, and takes 6 s to boot.
 OPTIONS = ["-M", "pc,accel=tcg", "-cpu", "max", "-smp", "1", "-nodefaults", "-no-user-config", "-no-reboot"]
@@ -26,7 +26,7 @@ class Ended:
 
 
 def is_prepared() -> bool:
-    return (QEMU / "ready").is_file()
+    return (QEMU / "guest.cpio").is_file()
 
 
 def run(work: Path, seconds: float) -> Ended:
