@@ -115,6 +115,7 @@ def kernel_options() -> dict:
     # Within a lab kernel, that one is the machine.
     if "running directly" in reason:
         kind = "host"
+    boot_seconds(kind)  # refused here, before there is anything to clean up
     return {"kind": kind, "reason": reason, "tools": f"{CACHE}/tools", "memory": kernel_memory()}
 
 
