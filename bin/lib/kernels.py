@@ -13,17 +13,21 @@ import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 import typing as t
 
 import frames
+import qemu_boot
 import uml_boot
 import uml_kernels
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 BOOT_S = 90
+# Without KVM, on a busy machine.
+EMULATED_BOOT_S = 600
 PATIENCE = "ROUTED_HYPERVISOR_BOOT_SECONDS"
 POWER_OFF_S = 5
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU", "host": "the lab's program on this machine"}
@@ -39,9 +43,9 @@ class KernelFailed(Exception):
     """A sentence: why there is no kernel, or no more."""
 
 
-def boot_seconds() -> float:
+def boot_seconds(kind: str) -> float:
     """How long a kernel may take to boot."""
-    text = os.environ.get(PATIENCE) or str(BOOT_S)
+    text = os.environ.get(PATIENCE) or str(EMULATED_BOOT_S if kind == "qemu" else BOOT_S)
     if not re.fullmatch(r"[1-9]\d{0,4}", text):
         raise KernelFailed(f"{PATIENCE} is '{text}': it must be a number of seconds")
     return float(text)
@@ -69,11 +73,11 @@ class Kernel:
 
     def boot(self) -> None:
         """Start it; `wait` says when it is there."""
-        self.patience = boot_seconds()
+        self.patience = boot_seconds(self.kind)
         start = {"host": self._start_on_host, "uml": self._start_uml, "qemu": self._start_qemu}[self.kind]
         try:
             receiver = start()
-        except uml_kernels.NoKernelError as error:
+        except (uml_kernels.NoKernelError, qemu_boot.NoQemuError) as error:
             raise KernelFailed(str(error)) from error
         self._follow(self._receive, receiver)
         self.watcher = threading.Thread(target=self._watch, daemon=True)
@@ -151,14 +155,35 @@ class Kernel:
             "kind": self.kind,
         }
         self.directory = f"/proc/{self.process.pid}/root/dev/shm/requests"
-        assert self.process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(session).encode())
-            self.process.stdin.close()
+        self._send_session(session)
         return receiver
 
     def _start_qemu(self) -> int:
-        raise KernelFailed("not yet")
+        messages, kernel_messages = os.pipe()
+        ours, link = socket.socketpair()
+        try:
+            self.process = qemu_boot.boot(self.tools, self.memory, link.fileno(), kernel_messages)
+        finally:
+            link.close()
+            os.close(kernel_messages)
+        self.sender = ours.detach()
+        self._follow(self._keep_messages, messages)
+        session = {
+            "link": {"path": "/dev/vport1p1"},
+            "shared": SHARED,
+            "mount": None,
+            "power_off": True,
+            "kind": self.kind,
+        }
+        self.directory = f"/proc/{self.process.pid}/root{self.tools}/qemu/mnt/requests"
+        self._send_session(session)
+        return os.dup(self.sender)
+
+    def _send_session(self, session: dict) -> None:
+        assert self.process and self.process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(session).encode())
+            self.process.stdin.close()
 
     def _follow(self, read: t.Callable[[int], None], source: int) -> None:
         thread = threading.Thread(target=read, args=(source,), daemon=True)

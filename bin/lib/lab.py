@@ -62,25 +62,26 @@ def up(arguments: argparse.Namespace) -> int:
             refuse_other_owner(status, owner)
             return report(arguments, "up", status)
         return report(arguments, "absent", {"lab": lab, "note": places.end_note(lab)})
-    deadline = time.monotonic() + boot_seconds() + GRACE_S
+    deadline = None
     while True:
         status = status_of(lab)
         if status:
             refuse_other_owner(status, owner)
             return report(arguments, "up", status)
-        if not places.supervisors(lab) and start(lab, owner):
+        options = {"owner": owner, **kernel_options()}
+        if not places.supervisors(lab) and start(lab, options):
             status = status_of(lab)
             if not status:
                 raise Refused(f"lab {lab} ended at once: {places.end_note(lab)}")
             return report(arguments, "started", status)
+        deadline = deadline or time.monotonic() + boot_seconds(options["kind"]) + GRACE_S
         wait_for_others(lab, deadline)
 
 
-def start(lab: str, owner: str) -> bool:
+def start(lab: str, options: dict) -> bool:
     """Boot the kernel of a lab; False if another command was faster."""
     if note := places.end_note(lab):
         print(f"lab {lab} was up; {note}. Starting it again.", flush=True)
-    options = {"owner": owner, **kernel_options()}
     print(f"starting the kernel of lab {lab}: {options['reason']}", flush=True)
     began = time.monotonic()
     if not start_supervisor(lab, options):
@@ -115,6 +116,7 @@ def kernel_options() -> dict:
     # Within a lab kernel, that one is the machine.
     if "running directly" in reason:
         kind = "host"
+    boot_seconds(kind)  # refused here, before there is anything to clean up
     return {"kind": kind, "reason": reason, "tools": f"{CACHE}/tools", "memory": kernel_memory()}
 
 

@@ -33,7 +33,7 @@ def test_a_forced_choice_of_the_machines_kernel_is_obeyed_and_said():
 @pytest.mark.parametrize(
     ("environment", "arguments", "sentence"),
     [
-        ({"ROUTED_HYPERVISOR_KERNEL": "windows"}, ["true"], "is 'windows': it must be host or uml"),
+        ({"ROUTED_HYPERVISOR_KERNEL": "windows"}, ["true"], "is 'windows': it must be host, qemu or uml"),
         ({"ROUTED_HYPERVISOR_KERNEL_MEMORY": "lots"}, ["true"], "is 'lots': it must be a number of megabytes"),
         ({"ROUTED_HYPERVISOR_CACHE": "/nonexistent"}, ["true"], "not in /nonexistent/tools: run 'make setup'"),
         ({}, [], "no command given"),
