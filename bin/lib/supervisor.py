@@ -10,6 +10,7 @@ Progress goes to standard output, a sentence a line; the last line is `ready`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ import typing as t
 import frames
 import places
 from kernels import Kernel, KernelFailed
+from namespaces import raise_descriptor_limit
 
 
 class Supervisor:
@@ -36,6 +38,7 @@ class Supervisor:
     def run(self) -> None:
         self.kernel.boot()
         self.kernel.wait()
+        raise_descriptor_limit()  # one for each client; what it started has the usual limit
         listener = self.listen()
         print("ready", flush=True)
         null = os.open(os.devnull, os.O_RDWR)
@@ -94,7 +97,9 @@ class Supervisor:
                     self.kernel.keep_payload(head["payload"], payload.data)
                 self.carry(connection, received, head, data)
             except OSError as error:
-                sentence = f"the request could not be written: {error.strerror}"
+                sentence = f"the request could not be written to {places.directory(self.lab)}: {error.strerror}"
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    sentence += ". Free space in /run, or in /dev/shm for a kernel of the lab's own"
                 connection.sendall(frames.pack(0, frames.EXIT, json.dumps({"error": sentence}).encode()))
 
     def carry(self, connection: socket.socket, received: t.Iterator[frames.Frame], head: dict, data: bytes) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs jobs in a lab's kernel, through the socket of the lab's supervisor. This plugin_util is private to this collection.
+"""Runs jobs in a lab's kernel, through its supervisor's socket. This plugin_util is private to this collection.
 
 bin/lib/supervisor.py is the other end; lab_frames describes the protocol.
 """
@@ -71,7 +71,10 @@ def connect(lab: str) -> socket.socket:
 
 
 def _hangs(lab: str) -> str:
-    return f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down and bring it up again"
+    return (
+        f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down "
+        "and bring it up again"
+    )
 
 
 def ask(lab: str, kind: str) -> dict:
@@ -126,11 +129,15 @@ def run(
                 else:
                     (output if frame.kind == frames.OUTPUT else errors).extend(frame.data)
                 send(frames.TAKEN, frames.NUMBER.pack(len(frame.data)))
-    raise LabDown(f"lab {lab} ended meanwhile: {end_note(lab) or 'it was taken down'}")
+    try:
+        ask(lab, "status")
+    except LabDown as error:
+        raise LabDown(f"lab {lab} ended meanwhile: {end_note(lab) or 'it was taken down'}") from error
+    raise JobFailed(f"lab {lab} could not take the job's input: is there space left in {directory(lab)}?")
 
 
 def _frames(lab: str, connection: socket.socket) -> t.Iterator[frames.Frame]:
-    """The frames of a job, as long as its supervisor lives: a job may be silent for hours, a supervisor that runs is not."""
+    """The frames of a job. A job may be silent for hours; a supervisor that is asked must answer."""
     parser = frames.Parser()
     connection.settimeout(PATIENCE_S)
     while True:
