@@ -214,14 +214,14 @@ class Interpreter:
             if process:
                 code = os.waitstatus_to_exitcode(status)
                 self.answer(job=self.forks.pop(child), code=code if code >= 0 else 128 - code)
-        busy = {worker.process for worker in self.workers.values()}
+        # A worker's end is reported by on_worker; that of a fork which has just ended, by the next call.
+        reported = {worker.process for worker in self.workers.values()} | self.forks.keys()
         while True:
             try:
                 ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            # A worker's end is asked for by on_worker, which reports it.
-            if not ended or ended.si_pid in busy:
+            if not ended or ended.si_pid in reported:
                 return
             os.waitpid(ended.si_pid, 0)
 

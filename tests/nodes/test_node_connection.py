@@ -106,7 +106,7 @@ def test_files_arrive_as_they_are(run, warm):
     assert not (directory / "missing").exists()
     assert warm["copied text"]["changed"] and not warm["copied text again"]["changed"]
     assert warm["copied text in check mode"]["diff"][0]["after"] == "other\n"
-    assert base64.b64decode(warm["template was written"]["content"]) == b"42\n"
+    assert base64.b64decode(warm["template was written"]["content"]) == b"answer: 42\n"
     assert warm["file stat"]["stat"]["size"] == len(binary)
 
 

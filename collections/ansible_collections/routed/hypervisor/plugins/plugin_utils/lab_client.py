@@ -8,6 +8,7 @@ bin/lib/supervisor.py is the other end; lab_frames describes the protocol.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -106,7 +107,8 @@ def run(
     with connect(lab) as connection:
 
         def send(kind: bytes, content: bytes) -> None:
-            connection.sendall(frames.pack(0, kind, content))
+            with contextlib.suppress(ConnectionError):  # what the supervisor sent before it broke off gives the reason
+                connection.sendall(frames.pack(0, kind, content))
 
         send(frames.OPEN, json.dumps({**head, "stream": source is not None}).encode() + b"\n" + data)
         if source:
