@@ -10,6 +10,7 @@ What comes of it goes to standard output: `ready`, `taken` if another process ha
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -22,6 +23,7 @@ import frames
 import places
 from client import Client
 from kernels import Kernel, KernelFailed
+from namespaces import raise_descriptor_limit
 
 
 class Supervisor:
@@ -35,6 +37,7 @@ class Supervisor:
     def run(self) -> None:
         self.kernel.boot()
         self.kernel.wait()
+        raise_descriptor_limit()  # one for each client; what it started has the usual limit
         listener = self.listen()
         with contextlib.suppress(BrokenPipeError):  # whoever asked for the lab was killed; it is there all the same
             print("ready", flush=True)
@@ -89,7 +92,9 @@ class Supervisor:
                     self.kernel.keep_payload(head["payload"], payload.data)
                 number = self.kernel.submit(head, data, client.send)
             except OSError as error:
-                sentence = f"the request could not be written: {error.strerror}"
+                sentence = f"the request could not be written to {places.directory(self.lab)}: {error.strerror}"
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    sentence += ". Free space in /run, or in /dev/shm for a kernel of the lab's own"
                 client.send(frames.EXIT, json.dumps({"error": sentence}).encode())
                 return
             self.carry(client, number)

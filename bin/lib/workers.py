@@ -54,17 +54,17 @@ def set_up(head: dict) -> None:
     os.chdir(head.get("directory") or "/root")
     os.umask(0o022)
     sys.argv = [""]
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # noqa: SIM115
     # As Python opens them in the locale C.UTF-8.
-    sys.stdout = sys.__stdout__ = open(1, "w", errors="surrogateescape", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stdout = sys.__stdout__ = open(1, "w", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def run_module(head: dict, payload_path: str) -> int:
     """Run a module as the payload's own main program would. Returns its exit code."""
     code = 1
     try:
-        from ansible.module_utils._internal._ansiballz import _loader
+        from ansible.module_utils._internal._ansiballz import _loader  # noqa: PLC0415 - it is in the payload
 
         _loader.run_module(
             json_params=head["parameters"].encode(),

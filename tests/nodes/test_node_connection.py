@@ -6,7 +6,6 @@ import base64
 import os
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from supervised import HERE, ansible
@@ -22,6 +21,7 @@ VOLATILE = {
     "mtime",
     "ctime",
     "atime",
+    "elapsed",
     "inode",
     "dev",
 }
@@ -58,6 +58,7 @@ def normal(value, host: str):
     if isinstance(value, str):
         value = re.sub(r"/root/\.ansible/tmp/[^/'\" ]+", "TMP", value)
         value = re.sub(r"/tmp\w{8}/", "/TMP/", value)
+        value = re.sub(r"ansible-(module)?tmp-[\w.-]+", "TMP", value)
         value = re.sub(r"/tmp/ansible_\w+_payload_\w+", "PAYLOAD", value)
         return value.replace(host, "HOST").replace("n2" if host == "twin" else host, "HOST")
     return value
@@ -68,6 +69,8 @@ def test_warm_and_cold_give_the_same_results(run):
     assert list(found["n1"]) == list(found["twin"]) and len(found["n1"]) > 50
     differing = {}
     for task, result in found["n1"].items():
+        if task.startswith("delegated to a node"):  # see test_delegation
+            continue
         one, other = normal(result, "n1"), normal(found["twin"][task], "twin")
         if one != other:
             differing[task] = one, other
@@ -103,7 +106,7 @@ def test_files_arrive_as_they_are(run, warm):
     assert not (directory / "missing").exists()
     assert warm["copied text"]["changed"] and not warm["copied text again"]["changed"]
     assert warm["copied text in check mode"]["diff"][0]["after"] == "other\n"
-    assert base64.b64decode(warm["template was written"]["content"]) == b"node n1: 42\n"
+    assert base64.b64decode(warm["template was written"]["content"]) == b"answer: 42\n"
     assert warm["file stat"]["stat"]["size"] == len(binary)
 
 
@@ -172,7 +175,7 @@ def test_nothing_is_left_in_nodes(run, supervised):
     for node in ("n1", "n2"):
         listing = supervised.run(node, "ls -A /tmp /root/.ansible/tmp")[1].decode().split()
         # What was ended half way can remove nothing.
-        assert not [name for name in listing if name.startswith("ansible") and "_command_payload_" not in name]
+        assert not [name for name in listing if name.startswith("ansible") and "command_payload_" not in name]
 
 
 def test_kept_files_and_many_words(supervised, tmp_path):
@@ -206,4 +209,3 @@ def test_console_and_python_settings_of_the_user(supervised, tmp_path):
 def test_mistakes_in_one_sentence(supervised, tmp_path, arguments, sentence):
     done, _ = ansible(supervised.lab, tmp_path, "ansible", "n1", "-m", "ping", *arguments)
     assert done.returncode and sentence in done.stdout + done.stderr and "Traceback" not in done.stdout + done.stderr
-    assert Path("/root").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import io
 import json
 import os
 import random
@@ -68,7 +69,8 @@ RESTORED = {
         "os.popen('ps -o stat= --ppid %d' % os.getpid()).read().count('Z')",
     ),
     "variables of Ansible's": (
-        "from ansible.module_utils import basic; basic.PERM_BITS = 1; basic.FILE_COMMON_ARGUMENTS.clear(); basic.NEW = 1",
+        "from ansible.module_utils import basic; basic.PERM_BITS = 1; basic.FILE_COMMON_ARGUMENTS.clear(); "
+        "basic.NEW = 1",
         "(lambda m: (m.PERM_BITS, len(m.FILE_COMMON_ARGUMENTS), hasattr(m, 'NEW')))("
         "__import__('ansible.module_utils.basic', fromlist=['x']))",
     ),
@@ -188,7 +190,11 @@ def test_results_are_those_of_new_interpreters_in_any_order(supervised, programs
         random.Random(seed).shuffle(order)
         for number in order:
             warm = supervised.warm("n2", programs[number])
-            assert (normal(warm), warm.code, warm.errors) == (normal(cold[number]), cold[number].code, cold[number].errors)
+            assert (normal(warm), warm.code, warm.errors) == (
+                normal(cold[number]),
+                cold[number].code,
+                cold[number].errors,
+            )
     assert supervised.mischief("n2")["worker"] == worker
 
 
@@ -275,11 +281,13 @@ def test_a_killed_interpreter_fails_its_tasks_and_is_replaced(supervised):
 
 def test_a_busy_worker_leaves_the_second_task_to_a_fork(supervised):
     first = supervised.mischief("n1")["worker"]
-    task = in_background(supervised.mischief, "n1", "open('/root/begun', 'w'); time.sleep(1)")
+    wait = "open('/root/begun', 'w')\nwhile not os.path.exists('/root/go'): time.sleep(0.02)\nos.remove('/root/go')"
+    task = in_background(supervised.mischief, "n1", wait)
     started(supervised, "n1", "begun")
     second = supervised.mischief("n1")
     assert second["worker"] != first and not task.done()
-    assert task.result(20)["worker"] == first == supervised.mischief("n1")["worker"]
+    supervised.run("n1", ["touch", "/root/go"])
+    assert task.result(60)["worker"] == first == supervised.mischief("n1")["worker"]
 
 
 def test_a_node_that_is_replaced_gets_another_worker(supervised):
@@ -290,7 +298,7 @@ def test_a_node_that_is_replaced_gets_another_worker(supervised):
     started(supervised, "n2", "begun")
     lab.nodes("n2", state="deleted")
     with pytest.raises(
-        lab_client.JobFailed, match="the module's process on n2 was killed by SIGKILL.*was the node stopped"
+        lab_client.JobFailed, match=r"the module's process on n2 was killed by SIGKILL.*was the node stopped"
     ):
         task.result(20)
     with pytest.raises(lab_client.JobFailed, match=f"node n2 of lab {lab.name} is not up: make lab"):
@@ -421,6 +429,21 @@ def test_an_interpreter_that_cannot_run_is_named(supervised):
         head = {"kind": "module", "lab": supervised.name, "node": "n1", "persistent": True, **payload.request}
         with pytest.raises(lab_client.JobFailed, match=f"{program}.*{reason}"):
             lab_client.run(supervised.name, head | {"interpreter": program}, payload=payload.data)
+
+
+def test_a_full_disk_is_reported(supervised, monkeypatch):
+    requests = f"{lab_client.directory(supervised.name)}/requests"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", requests], check=True)
+    try:
+        with pytest.raises(
+            lab_client.JobFailed, match=r"could not be written.*: No space left on device.*Free space in"
+        ):
+            supervised.run("n1", ["true"], b"x" * 100_000)
+        with pytest.raises(lab_client.JobFailed, match=r"could not (take the job's input|be written)"):
+            supervised.run("n1", ["sleep", "20"], source=io.BytesIO(b"x" * 1_000_000))
+        assert supervised.run("n1", ["true"])[0] == 0
+    finally:
+        subprocess.run(["umount", requests], check=True)
 
 
 def test_a_lab_whose_program_was_killed_is_down_with_the_reason(supervised):

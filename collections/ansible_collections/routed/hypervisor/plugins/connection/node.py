@@ -13,12 +13,13 @@ author:
 description:
   - Runs tasks in a node made by M(routed.hypervisor.lab_nodes), or on the machine in whose kernel the lab is, as root.
   - The kernel may be the machine's own, or one that runs as a process and has VRFs where the machine's has none. The
-    lab's supervisor owns it and listens on a socket, C(/run/routed-hypervisor-lab/LAB/socket), which only root can use.
-  - Python modules run in interpreters that already run. The modules of this collection share one process for each node,
-    every other module gets a fork of its own. Everything else is started anew in the node - commands, file transfers, and
-    modules with become, C(environment) or C(async).
-  - Task keywords, facts, files and exit codes are as with any other connection. A module that a new process can run and a
-    running interpreter cannot is run by O(lab_connection=cold).
+    lab's supervisor owns it and listens on the socket C(/run/routed-hypervisor-lab/LAB/socket), which only root can
+    use.
+  - Python modules run in interpreters that already run. The modules of this collection share one process for each
+    node, every other module gets a fork of its own. Everything else is started anew in the node - commands, file
+    transfers, and modules with become, C(environment) or C(async).
+  - Task keywords, facts, files and exit codes are as with any other connection. Set O(lab_connection=cold) for a module
+    that only runs in a new process.
 options:
   lab:
     description:
@@ -37,7 +38,8 @@ options:
       - name: ansible_node_name
   lab_connection:
     description:
-      - Whether modules run in interpreters that already run (V(warm)), or in a new one each time as on any host (V(cold)).
+      - Whether modules run in interpreters that already run (V(warm)), or in a new one each time as on any host
+        (V(cold)).
     choices: [warm, cold]
     default: warm
     env:

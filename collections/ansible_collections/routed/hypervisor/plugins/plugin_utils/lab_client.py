@@ -1,13 +1,14 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs jobs in a lab's kernel, through the socket of its supervisor. This plugin_util is private to this collection.
+"""Runs jobs in a lab's kernel, through its supervisor's socket. This plugin_util is private to this collection.
 
 bin/lib/supervisor.py is the other end; lab_frames describes the protocol.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -71,7 +72,10 @@ def connect(lab: str) -> socket.socket:
 
 
 def _hangs(lab: str) -> str:
-    return f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down and bring it up again"
+    return (
+        f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down "
+        "and bring it up again"
+    )
 
 
 def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict:
@@ -103,7 +107,8 @@ def run(
     with connect(lab) as connection:
 
         def send(kind: bytes, content: bytes) -> None:
-            connection.sendall(frames.pack(0, kind, content))
+            with contextlib.suppress(ConnectionError):  # what the supervisor sent before it broke off gives the reason
+                connection.sendall(frames.pack(0, kind, content))
 
         send(frames.OPEN, json.dumps({**head, "stream": source is not None}).encode() + b"\n" + data)
         if source:
@@ -126,11 +131,15 @@ def run(
                 else:
                     (output if frame.kind == frames.OUTPUT else errors).extend(frame.data)
                 send(frames.TAKEN, frames.NUMBER.pack(len(frame.data)))
-    raise LabDown(f"lab {lab} ended meanwhile: {end_note(lab) or 'it was taken down'}")
+    try:
+        ask(lab, "status")
+    except LabDown as error:
+        raise LabDown(f"lab {lab} ended meanwhile: {end_note(lab) or 'it was taken down'}") from error
+    raise JobFailed(f"lab {lab} could not take the job's input: is there space left in {directory(lab)}?")
 
 
 def _frames(lab: str, connection: socket.socket) -> t.Iterator[frames.Frame]:
-    """The frames of a job, as long as its supervisor lives: a job may be silent for hours, a supervisor that runs is not."""
+    """The frames of a job. A job may be silent for hours; a supervisor that is asked must answer."""
     parser = frames.Parser()
     connection.settimeout(PATIENCE_S)
     while True:
