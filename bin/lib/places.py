@@ -69,13 +69,18 @@ def remove(lab: str) -> None:
 
 
 def supervisors(lab: str) -> list[int]:
-    """Processes that carry the mark of this lab's supervisor: more than one only while one of them gives up."""
+    """Processes that carry the mark of this lab's supervisor: more than one only while one of them gives up.
+
+    Those in other process namespaces are another machine's as far as labs go: its /run is not this one.
+    """
     found = []
+    own = os.readlink("/proc/self/ns/pid")
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with contextlib.suppress(OSError):
                 with open(f"/proc/{entry}/cmdline", "rb") as file:
                     arguments = file.read().split(b"\0")
-                if f"{MARK}{lab}".encode() in arguments and os.stat(f"/proc/{entry}").st_uid == 0:
+                marked = f"{MARK}{lab}".encode() in arguments and os.stat(f"/proc/{entry}").st_uid == 0
+                if marked and os.readlink(f"/proc/{entry}/ns/pid") == own:
                     found.append(int(entry))
     return found
