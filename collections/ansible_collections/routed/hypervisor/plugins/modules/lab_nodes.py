@@ -17,7 +17,7 @@ description:
   - Any number of nodes is made in one call. Nothing is mounted on the host and no state is kept in files. A node
     is its first process, which bears the lab's and the node's name as its C(argv[0]); with it, all of the node is gone.
   - All nodes share the directory C(/run/routed-hypervisor/LAB) with the host. The script C(enter) in it runs a command
-    in a node, P(routed.hypervisor.node#become) makes Ansible use it.
+    in a node, and P(routed.hypervisor.node#connection) is how Ansible enters one.
   - Changes in the file system of a node last as long as the node.
 requirements:
   - Linux with overlayfs; root; C(nsenter) of util-linux 2.35 or later to enter a node
