@@ -11,13 +11,13 @@ from ansible.plugins.loader import become_loader, connection_loader, shell_loade
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.preload import preload
 
-IN_LABS = {"ansible_connection": "local", "ansible_become_method": "routed.hypervisor.node"}
+IN_LABS = {"ansible_connection": "routed.hypervisor.node"}
 
 
 @pytest.mark.parametrize(
     ("variables", "connection", "become"),
     [
-        ([{}, IN_LABS], "local", "node"),
+        ([{}, IN_LABS], "node", "sudo"),
         ([{}, {"other": 1}], "ssh", "sudo"),
         ([{"ansible_connection": "no.such.one"}], "", "sudo"),
     ],
