@@ -29,7 +29,7 @@ def variables(lab) -> dict:
 @contextlib.contextmanager
 def supervised(lab):
     """A supervisor for the lab, on this machine's own kernel. Its end leaves the nodes as they are."""
-    command = [PROJECT / "bin/lab", "up", lab.name, "--owner", lab.owner]
+    command = [PROJECT / "bin/lab", "up", lab.name, "--owner", PROJECT]
     subprocess.run(command, env={**os.environ, "ROUTED_HYPERVISOR_KERNEL": "host"}, check=True, timeout=60)
     try:
         yield

@@ -44,13 +44,19 @@ def killed_and_repaired(lab, run_takes, number: int, kind: str) -> None:
     choice = random.Random(f"{SEED} {number} {kind}")
     down(lab)
     play = lab.start(*NOT_VERIFIED)
-    moment = choice.uniform(0, run_takes)
-    time.sleep(moment)
-    owner = supervisor(lab)
-    before = family(owner) if owner else []
-    victim = kill(lab, kind, play.pid, choice)
+    start = time.monotonic()
+    time.sleep(choice.uniform(0, run_takes))
+    # What is not there yet is killed as soon as it is.
+    while True:
+        owner = supervisor(lab)
+        before = family(owner) if owner else []
+        if kill(lab, kind, play.pid, choice):
+            break
+        assert time.monotonic() - start < ENDS_WITHIN_S, f"there was no {kind}"
+        time.sleep(0.1)
+    moment = time.monotonic() - start
     output, _ = play.communicate(timeout=ENDS_WITHIN_S)
-    said = f"seed {SEED}, round {number}: {victim} killed after {moment:.1f} s, the run ended with {play.returncode}"
+    said = f"seed {SEED}, round {number}: {kind} killed after {moment:.1f} s, the run ended with {play.returncode}"
     print(said)
     run = lab.play()
     assert run.code == 0, f"{said}\n{output}\n----- the run after it\n{run.output}"
@@ -64,12 +70,12 @@ def killed_and_repaired(lab, run_takes, number: int, kind: str) -> None:
     assert [process for process, started in before if start_of(process) == started] == [], said
 
 
-@pytest.mark.parametrize(("number", "kind"), enumerate(random.Random(SEED).sample(KINDS, 3)))
+@pytest.mark.parametrize(("number", "kind"), list(enumerate(random.Random(SEED).sample(KINDS, 3))))
 def test_a_lab_with_a_killed_process_is_repaired_by_the_next_run(lab, run_takes, number, kind):
     killed_and_repaired(lab, run_takes, number, kind)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("number", "kind"), enumerate(KINDS * 4, 3))
+@pytest.mark.parametrize(("number", "kind"), list(enumerate(KINDS * 4, 3)))
 def test_whatever_is_killed_is_repaired_by_the_next_run(lab, run_takes, number, kind):
     killed_and_repaired(lab, run_takes, number, kind)

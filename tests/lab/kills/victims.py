@@ -76,21 +76,19 @@ def warm(lab: Lab, kind: str) -> list[int]:
     return [process for process, parent in of.items() if (parent in of) == (kind == "worker")]
 
 
-def kill(lab: Lab, kind: str, play: int, choice: random.Random) -> str:
-    """Kills a process of a kind, or ansible-playbook where there is none yet. Says what was killed."""
+def kill(lab: Lab, kind: str, play: int, choice: random.Random) -> bool:
+    """Kills a process of a kind, if there is one."""
     owner = supervisor(lab)
-    if kind in ("interpreter", "worker") and (found := warm(lab, kind)):
-        process = choice.choice(sorted(found))
-        lab.tried("", "kill", "-9", str(process))
-    elif kind == "supervisor" and owner:
+    if kind == "ansible-playbook":
+        os.killpg(play, signal.SIGKILL)
+    elif kind in ("interpreter", "worker"):
+        found = warm(lab, kind)
+        if found:
+            lab.tried("", "kill", "-9", str(choice.choice(sorted(found))))
+        return bool(found)
+    elif owner and kind == "supervisor":
         os.kill(owner, signal.SIGKILL)
-    elif kind == "kernel" and owner:
+    elif owner:
         # Of all that runs under the supervisor, the kernel has by far the most memory.
         os.kill(max((process for process, _started in family(owner)[1:]), key=memory), signal.SIGKILL)
-    else:
-        kind = "ansible-playbook"
-        try:
-            os.killpg(play, signal.SIGKILL)
-        except ProcessLookupError:
-            return "nothing: ansible-playbook had ended"
-    return kind
+    return bool(owner) or kind == "ansible-playbook"
