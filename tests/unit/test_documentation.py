@@ -16,14 +16,14 @@ from ansible.playbook.task import Task
 from argument_specs import mistakes, spec
 from intent_samples import PROJECT
 
-from ansible_collections.routed.hypervisor.plugins.action import nxos_changes, render, report
+from ansible_collections.routed.hypervisor.plugins.action import lab_image, lab_kernel, nxos_changes, render, report
 from ansible_collections.routed.hypervisor.plugins.module_utils import _network
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 
 PLUGINS = PROJECT / "collections/ansible_collections/routed/hypervisor/plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
-OTHERS = {"callback": ["stages"], "connection": ["node"], "inventory": ["fabric", "source"]}
+OTHERS = {"callback": ["stages"], "connection": ["node"], "inventory": ["fabric", "source"], "lookup": ["template"]}
 BUILTIN = ["ansible.builtin.assert", "ansible.builtin.debug"]
 
 
@@ -104,7 +104,16 @@ def test_groups_for_module_defaults_are_those_that_modules_say(modules):
     assert said == groups
 
 
-@pytest.mark.parametrize(("plugin", "name"), [(report, "report"), (render, "render"), (nxos_changes, "nxos_changes")])
+@pytest.mark.parametrize(
+    ("plugin", "name"),
+    [
+        (report, "report"),
+        (render, "render"),
+        (nxos_changes, "nxos_changes"),
+        (lab_kernel, "lab_kernel"),
+        (lab_image, "lab_image"),
+    ],
+)
 def test_an_action_takes_what_its_module_documents(modules, plugin, name):
     # ansible-test compares the two for modules, and finds no arguments in those that are actions.
     action = plugin.ActionModule(Mock(async_val=0), Mock(), Mock(), Mock(), Mock(), Mock())
