@@ -13,9 +13,8 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._neighbor_solici
 
 MAC = re.compile(r"\b([0-9a-f]{2}(?::[0-9a-f]{2}){5})\b", re.IGNORECASE)
 ANSWER_S = 1.0
-NEIGHBOR_S = 2
 # A proxy may wait before it answers: Linux up to 0.8 s (proxy_delay), others up to 1 s (RFC 4861, 7.2.8).
-SILENCE_S = 1
+NEIGHBOR_S = 2
 
 
 def check_pings(checks):
@@ -45,9 +44,8 @@ def compare_hops(allowed, seen):
 def check_neighbor(check):
     """Who answers ARP or a neighbour solicitation for an address, as seen on the wire; without `mac`, anyone may."""
     ask = _ask_arp if check["family"] == "ipv4" else solicit
-    seconds = SILENCE_S if check.get("expect", "reply") == "silence" else NEIGHBOR_S
     try:
-        macs = ask(check["interface"], check["to"], seconds)
+        macs = ask(check["interface"], check["to"], NEIGHBOR_S)
     except OSError as error:
         return False, str(error)
     if check.get("expect", "reply") == "silence":

@@ -79,7 +79,7 @@ def _hangs(lab: str) -> str:
 
 
 def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict:
-    """The supervisor's answer to a request of its own: status or stop. One that is stopped accepts, and never answers."""
+    """The supervisor's answer to a request of its own. One that is stopped accepts connections, and never answers."""
     with connect(lab) as connection:
         connection.settimeout(seconds)
         try:
