@@ -441,9 +441,9 @@ def test_a_full_disk_is_reported(supervised, monkeypatch):
             supervised.run("n1", ["true"], b"x" * 100_000)
         with pytest.raises(lab_client.JobFailed, match=r"could not (take the job's input|be written)"):
             supervised.run("n1", ["sleep", "20"], source=io.BytesIO(b"x" * 1_000_000))
-        assert supervised.run("n1", ["true"])[0] == 0
     finally:
         subprocess.run(["umount", requests], check=True)
+    assert supervised.run("n1", ["true"])[0] == 0
 
 
 def test_a_lab_whose_program_was_killed_is_down_with_the_reason(supervised):
