@@ -33,6 +33,7 @@ POWER_OFF_S = 5
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU", "host": "the lab's program on this machine"}
 LAST_WORDS_S = 2
 SHORT = 512  # bytes that go over the line themselves
+PAYLOADS = 100  # more than a run has modules
 # Where the guest program finds requests and payloads in a kernel of its own.
 SHARED = "/run/routed-hypervisor-requests"
 
@@ -271,6 +272,11 @@ class Kernel:
         with open(draft, "wb") as file:
             file.write(data)
         os.rename(draft, path)
+        # Each changed module makes another one, 200 KB each. One that is missed is asked for again.
+        kept = sorted(os.scandir(f"{self.directory}/payloads"), key=lambda entry: entry.stat().st_mtime)
+        for entry in kept[:-PAYLOADS]:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(entry.path)
 
     def shut_down(self) -> None:
         """End everything in it, and it."""

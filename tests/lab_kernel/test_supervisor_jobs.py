@@ -156,3 +156,15 @@ def test_jobs_leave_no_files_and_no_descriptors(name):
 def test_a_node_that_is_not_up_is_reported(name):
     result = lab("exec", name, "hv1", "true")
     assert (result.returncode, result.stderr) == (125, f"lab: node hv1 of lab {name} is not up: make lab\n")
+
+
+def test_payloads_of_modules_that_changed_are_not_kept_for_ever(tmp_path):
+    kernel = importlib.import_module("kernels").Kernel("host", "", 0, str(tmp_path))
+    (tmp_path / "payloads").mkdir()
+    for number in range(120):
+        kernel.keep_payload(f"payload-{number}", b"zip")
+        os.utime(tmp_path / "payloads" / f"payload-{number}.zip", (number, number))
+    kernel.keep_payload("payload-120", b"zip")
+    kept = {path.stem for path in (tmp_path / "payloads").iterdir()}
+    assert kept == {f"payload-{number}" for number in range(21, 121)}
+    assert kernel.has_payload("payload-120") and not kernel.has_payload("payload-0")

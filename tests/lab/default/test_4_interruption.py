@@ -44,8 +44,7 @@ def test_check_mode_without_a_lab_predicts_the_nodes_and_makes_none(cut):
     assert cut.remains() == []
     run = cut.play("--check")
     assert run.code == 0, run.output
-    # The first is the kernel.
-    assert run.changed == {("lab_host", "command"), ("lab_host", "lab_nodes"), ("lab_host", "lab_cables")}
+    assert run.changed == {("lab_host", "lab_kernel"), ("lab_host", "lab_nodes"), ("lab_host", "lab_cables")}
     assert cut.remains() == []
 
 
