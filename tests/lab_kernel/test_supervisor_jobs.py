@@ -158,7 +158,8 @@ def test_a_node_that_is_not_up_is_reported(name):
     assert (result.returncode, result.stderr) == (125, f"lab: node hv1 of lab {name} is not up: make lab\n")
 
 
-def test_payloads_of_modules_that_changed_are_not_kept_for_ever(tmp_path):
+def test_payloads_of_modules_that_changed_are_not_kept_for_ever(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "bin" / "lib")
     kernel = importlib.import_module("kernels").Kernel("host", "", 0, str(tmp_path))
     (tmp_path / "payloads").mkdir()
     for number in range(120):
