@@ -51,14 +51,17 @@ unpack() {
   rm -rf "$work"
 }
 
-# pip of the environment, of this Python, or of Debian's python3-pip-whl: Debian's Python alone has none.
+# pip of the environment, of this Python, or of Debian's python3-pip-whl: Debian's Python alone has none. By the place of
+# the environment itself: pip writes the path of its Python into every program that it installs.
 find_pip() {
-  if "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
-    pip=("$venv/bin/python" -m pip)
-  elif "$venv/bin/python" -m ensurepip >/dev/null 2>&1; then
-    pip=("$venv/bin/python" -m pip)
+  local own
+  own=$(readlink -f "$venv")/bin/python
+  if "$own" -m pip --version >/dev/null 2>&1; then
+    pip=("$own" -m pip)
+  elif "$own" -m ensurepip >/dev/null 2>&1; then
+    pip=("$own" -m pip)
   else
     ls "$tools"/usr/share/python-wheels/pip-*.whl >/dev/null 2>&1 || unpack python3-pip-whl
-    pip=(env "PYTHONPATH=$(echo "$tools"/usr/share/python-wheels/pip-*.whl)" "$venv/bin/python" -m pip)
+    pip=(env "PYTHONPATH=$(echo "$tools"/usr/share/python-wheels/pip-*.whl)" "$own" -m pip)
   fi
 }

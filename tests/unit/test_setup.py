@@ -69,3 +69,17 @@ def test_an_environment_is_found_by_another_checkout(tmp_path):
     one, other = done.stdout.splitlines()[-2:]
     assert one == other and one.startswith(f"{tmp_path}/environments/")
     assert len((tmp_path / "pip").read_text().splitlines()) == 1
+
+
+def test_programs_of_an_environment_do_not_depend_on_the_checkout_that_made_it(tmp_path):
+    done = shell(
+        """
+        mkdir -p "$cache/environment/bin" && ln -s "$cache/environment" "$cache/link"
+        printf '#!/bin/sh\\n' >"$cache/environment/bin/python" && chmod +x "$cache/environment/bin/python"
+        venv=$cache/link
+        find_pip
+        echo "${pip[0]}"
+        """,
+        tmp_path,
+    )
+    assert done.stdout == f"{tmp_path.resolve()}/environment/bin/python\n", done.stderr
