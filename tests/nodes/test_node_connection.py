@@ -36,7 +36,7 @@ def run(supervised, tmp_path_factory):
     directory = tmp_path_factory.mktemp("broad")
     shutil.copytree(HERE / "connection", directory, dirs_exist_ok=True)
     (directory / "binary").write_bytes(bytes(range(256)) * 20_000)
-    done, found = ansible(supervised.lab, directory, "ansible-playbook", "broad.yml")
+    done, found = ansible(supervised.lab, directory, "ansible-playbook", "broad.playbook")
     assert "fatal" not in re.sub(r"fatal:.*\n(.*\n)?\.\.\.ignoring", "", done.stdout), done.stdout + done.stderr
     return directory, done, found
 
