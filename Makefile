@@ -1,6 +1,8 @@
 # Routed Hypervisor. The two commands to know: make lab, make test.
 INVENTORY ?= inventories/l3_hypervisor
-LAB := $(notdir $(patsubst %/,%,$(INVENTORY)))
+# The name of the lab is in the intent; without one, it is that of the directory.
+LAB := $(or $(shell sed -n 's/^name: *"\{0,1\}\([A-Za-z0-9_-]*\).*/\1/p' $(wildcard $(INVENTORY)/fabric.yml) 2>/dev/null </dev/null | head -n1),$(notdir $(patsubst %/,%,$(INVENTORY))))
+OWNER := $(if $(wildcard $(INVENTORY)),--owner $(INVENTORY))
 NODE ?=
 # Given to ansible-playbook as they are: make lab ARGS="--check --diff"
 ARGS ?=
@@ -33,7 +35,7 @@ status: ## which labs are up, since when, and where
 	@$(ROOT) bin/lab status
 
 down: ## take the lab down, whatever state it is in
-	@$(ROOT) bin/lab down $(LAB)
+	@$(ROOT) bin/lab down $(LAB) $(OWNER)
 
 docs: ## web pages of the guides and of all modules, in artifacts/docs/html
 	@$(ROOT) bin/setup --dev $(INVENTORY)

@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -304,6 +305,11 @@ class Kernel:
                 "set ROUTED_HYPERVISOR_KERNEL_MEMORY to more megabytes"
             )
         found = re.search(r"Kernel panic[^\n]*|^\w*Error\b[^\n]*", "\n".join(self.messages), re.MULTILINE)
-        last = found.group(0) if found else next((line for line in reversed(self.messages) if line), "no message")
+        if found:
+            last = found.group(0)
+        elif self.process and self.process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+            last = "it was killed by SIGKILL"
+        else:
+            last = next((line for line in reversed(self.messages) if line), "no message")
         name = NAMES[self.kind]
         return f"{name} ended before {event}: {last}"

@@ -199,7 +199,7 @@ def status(arguments: argparse.Namespace) -> int:
     """Which labs are up, since when, where their kernel is, how much memory they use."""
     found = []
     for lab in sorted({*places.labs(), *running_without_supervisor()}):
-        status = status_of(lab) or {"lab": lab, "note": places.end_note(lab) or "its supervisor was killed"}
+        status = status_of(lab) or {"lab": lab, "note": why_not_up(lab)}
         if "kind" in status:
             status.update(measure(lab, status))
         found.append(status)
@@ -211,6 +211,12 @@ def status(arguments: argparse.Namespace) -> int:
     for status in found:
         print(describe(status))
     return 0
+
+
+def why_not_up(lab: str) -> str:
+    if processes := places.supervisors(lab):
+        return f"its supervisor (process {processes[0]}) does not answer"
+    return places.end_note(lab) or "its supervisor was killed"
 
 
 def running_without_supervisor() -> set[str]:
@@ -277,8 +283,10 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def receive(connection: socket.socket, relay: Relay) -> None:
-    for frame in frames.frames_of(connection):
-        relay.deliver(frame.kind, frame.data)
+    # A supervisor that is killed with something unread resets the connection.
+    with contextlib.suppress(OSError):
+        for frame in frames.frames_of(connection):
+            relay.deliver(frame.kind, frame.data)
     relay.conclude({"error": "the lab ended meanwhile"})
 
 

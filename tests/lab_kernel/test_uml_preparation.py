@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 
@@ -144,8 +145,13 @@ def test_the_mirror_is_the_machines_own_in_both_formats_of_sources(bash, tmp_pat
 def test_a_machine_without_a_mirror_of_debian_takes_the_usual_one(bash, tmp_path):
     configuration = tmp_path / "apt.conf"
     configuration.write_text(f'Dir::Etc::sourcelist "/dev/null"; Dir::Etc::sourceparts "{tmp_path}/none";\n')
-    (mirror,) = bash("debian_mirrors", APT_CONFIG=str(configuration)).stdout.splitlines()
-    assert mirror.endswith("/debian")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "mmdebstrap").write_text("    my $mirror    = 'http://usual.invalid/debian';\n")
+    (programs / "mmdebstrap").chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    (mirror,) = bash("debian_mirrors", APT_CONFIG=str(configuration), PATH=path).stdout.splitlines()
+    assert mirror == "http://usual.invalid/debian"
 
 
 LOADER = b"/lib64/ld-linux-x86-64.so.2\0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -34,10 +35,11 @@ def supervised(lab):
     try:
         yield
     finally:
-        lab_client.ask(lab.name, "stop")
+        os.kill(lab_client.ask(lab.name, "status")["process"], signal.SIGTERM)
         deadline = time.monotonic() + 20
         while Path(lab_client.directory(lab.name)).exists() and time.monotonic() < deadline:
             time.sleep(0.05)
+        assert not Path(lab_client.directory(lab.name)).exists(), "the supervisor did not end"
 
 
 def play_of(role: str) -> dict:

@@ -143,10 +143,10 @@ class Connection(ConnectionBase):
         try:
             return lab_client.run(self.get_option("lab"), head, data, **more)
         except lab_client.LabDown as error:
-            raise AnsibleConnectionFailure(str(error)) from error
+            raise AnsibleConnectionFailure(str(error)) from None
         except lab_client.JobFailed as error:
             if "is not up" in str(error):
-                raise AnsibleConnectionFailure(str(error)) from error
+                raise AnsibleConnectionFailure(str(error)) from None
             raise AnsibleError(str(error)) from error
 
     def put_file(self, in_path, out_path):
