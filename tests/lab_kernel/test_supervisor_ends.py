@@ -90,7 +90,7 @@ def test_a_kernel_that_is_killed(name):
     os.kill(descendants(supervisor(name))[0], signal.SIGKILL)
     _output, errors = client.communicate(timeout=DEADLINE)
     assert client.returncode == 125
-    assert errors.startswith(b"lab: user-mode Linux ended before it was asked to: ")
+    assert errors == b"lab: user-mode Linux ended before it was asked to: it was killed by SIGKILL\n"
     assert_reported_and_recovered(name, "it ended at [0-9:]+: user-mode Linux ended before it was asked to: .*")
 
 
