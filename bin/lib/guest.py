@@ -64,6 +64,7 @@ INTERPRETER_BUFFER = 1 << 22  # for some thousand jobs that are started at once
 SO_SNDBUFFORCE = 32
 WARM_MODULES = ("namespaces", "payloads", "leftovers", "workers")  # those that warm.py imports, in this order
 HERE = os.path.dirname(os.path.realpath(__file__))
+KIND = "ROUTED_HYPERVISOR_KERNEL_KIND"  # of the kernel, for what runs outside nodes
 NODE_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -236,9 +237,7 @@ class Guest:
         node = find_node(head["lab"], head["node"]) if head.get("node") else None
         job.syncs = self.power_off and not node
         environment = head.get("environment", {})
-        head["environment"] = (
-            {**NODE_ENVIRONMENT, **environment} if node else {**environment, "ROUTED_HYPERVISOR_KERNEL_KIND": self.kind}
-        )
+        head["environment"] = {**NODE_ENVIRONMENT, **environment} if node else {**environment, KIND: self.kind}
         reports, report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         standard = None if head.get("terminal") else self.pipes(job, head, offset, size)
         child = self.fork(node.descriptor if node else -1)
@@ -520,7 +519,8 @@ class Guest:
                 os.set_inheritable(3, True)
                 close_descriptors(4)
                 # Environment variables would reach what modules start.
-                os.execve(program, [program, "-B", "-E", "-"], NODE_ENVIRONMENT)
+                kind = {} if root else {KIND: self.kind}
+                os.execve(program, [program, "-B", "-E", "-"], {**NODE_ENVIRONMENT, **kind})
             except OSError as error:
                 with contextlib.suppress(OSError):
                     os.write(3, json.dumps({"failed": f"{program}: {error.strerror}"}).encode())

@@ -111,8 +111,9 @@ def run_once(payloads: Payloads, head: dict, payload: int, output: int, errors: 
         close_descriptors(3)
         set_up(head)
         if "environment" in head:
+            kind = {key: value for key, value in os.environ.items() if key == "ROUTED_HYPERVISOR_KERNEL_KIND"}
             os.environ.clear()
-            os.environ.update(head["environment"])
+            os.environ.update({**head["environment"], **kind})
         name = head["module"].rpartition(".")[2]
         directory = os.path.realpath(tempfile.mkdtemp(prefix=f"ansible_{name}_payload_"))
         path = f"{directory}/ansible_{name}_payload.zip"
