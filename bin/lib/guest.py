@@ -42,20 +42,19 @@ import typing as t
 
 import frames
 from namespaces import (
-    CLONE_NEWPID,
     NoSuchNode,
     close_descriptors,
     enter_all_but_processes,
     find_node,
+    fork_into,
     mount,
     parent_death_signal,
     raise_descriptor_limit,
-    setns,
 )
 
 # What a command left behind may finish what it has to say, as `tee >(sha256sum)` does, but not hold anyone up.
 LAST_WORDS_S = 1.0
-# A command whose client is gone is asked to end, and made to after this time.
+# A command that outlives its client gets SIGTERM, and SIGKILL after this time.
 CANCEL_S = 5.0
 UNREAD_TERMINAL_S = 0.05  # until what was typed is offered again to a program that does not read it
 # Interpreters for modules, of which each image takes one: those of images that are no longer used end.
@@ -240,7 +239,7 @@ class Guest:
         head["environment"] = {**NODE_ENVIRONMENT, **environment} if node else {**environment, KIND: self.kind}
         reports, report = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         standard = None if head.get("terminal") else self.pipes(job, head, offset, size)
-        child = self.fork(node.descriptor if node else -1)
+        child = fork_into(node.descriptor if node else -1, self.own_processes)
         if child == 0:
             try:
                 if not self.power_off:
@@ -281,19 +280,6 @@ class Guest:
         job.terminal = job.input = terminal
         resize(terminal, *size)
         self.read_from(job, terminal, frames.OUTPUT)
-
-    def fork(self, node: int) -> int:
-        """Fork, the child in the process namespace of a node if one is given."""
-        if node < 0:
-            return os.fork()
-        setns(node, CLONE_NEWPID)
-        child = -1
-        try:
-            child = os.fork()
-        finally:
-            if child != 0:
-                setns(self.own_processes, CLONE_NEWPID)
-        return child
 
     def pipe_for(self, job: Job, kind: bytes) -> int:
         reader, writer = os.pipe()

@@ -51,6 +51,20 @@ def enter_all_but_processes(node: int) -> None:
     setns(node, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
 
 
+def fork_into(node: int, own: int) -> int:
+    """Fork, the child in the process namespace of a node if one is given. `own` leads back to the parent's."""
+    if node < 0:
+        return os.fork()
+    setns(node, CLONE_NEWPID)
+    child = -1
+    try:
+        child = os.fork()
+    finally:
+        if child != 0:
+            setns(own, CLONE_NEWPID)
+    return child
+
+
 def parent_death_signal(number: int) -> None:
     _call("prctl", _libc.prctl(ctypes.c_int(PR_SET_PDEATHSIG), ctypes.c_ulong(number), 0, 0, 0))
 

@@ -29,7 +29,7 @@ if "MODULES" in globals():  # the text of what is beside this file, which an int
         sys.modules[_name] = types.ModuleType(_name)
         exec(compile(_text, f"{_name}.py", "exec"), vars(sys.modules[_name]))
 
-from namespaces import CLONE_NEWPID, parent_death_signal, raise_descriptor_limit, setns
+from namespaces import fork_into, parent_death_signal, raise_descriptor_limit
 from payloads import OURS, Payloads, is_imported_in_advance
 from workers import ANSWER, BROKEN, LEAVING, SIZE, read_head, run_once, serve
 
@@ -114,23 +114,11 @@ class Interpreter:
             if worker:
                 self.hand_over(worker, message, head, request, output, errors)
                 return
-        child = self.fork(node)
+        child = fork_into(node, self.own)
         if child == 0:
             run_once(self.payloads, head, payload, output, errors, node)
         self.forks[child] = message["job"]
         self.answer(job=message["job"], group=child)
-
-    def fork(self, node: int) -> int:
-        if node < 0:
-            return os.fork()
-        setns(node, CLONE_NEWPID)
-        child = -1
-        try:
-            child = os.fork()
-        finally:
-            if child != 0:
-                setns(self.own, CLONE_NEWPID)
-        return child
 
     def worker(self, node: str, init: int, descriptor: int) -> Worker | None:
         """The worker of a node, or None if it is busy."""
@@ -156,7 +144,7 @@ class Interpreter:
 
     def start_worker(self, node: int) -> Worker:
         ours, theirs = socket.socketpair()
-        child = self.fork(node)
+        child = fork_into(node, self.own)
         if child == 0:
             serve(self.payloads, theirs, node)
         theirs.close()
