@@ -23,7 +23,8 @@ from kernels import KernelFailed, boot_seconds
 from memory import NotEnough, kernel_memory
 from relay import Relay
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _lab_exchange, _lab_node
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab import exchange as lab_exchange
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab import node as lab_node
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -162,9 +163,9 @@ def down(arguments: argparse.Namespace) -> int:
     lab = arguments.lab
     if arguments.owner and (status := status_of(lab)):
         refuse_other_owner(status, os.path.realpath(arguments.owner))
-    nodes = _lab_node.gather_nodes(lab)
+    nodes = lab_node.gather_nodes(lab)
     something = bool(
-        places.supervisors(lab) or os.path.isdir(places.directory(lab)) or nodes or _lab_exchange.exists(lab)
+        places.supervisors(lab) or os.path.isdir(places.directory(lab)) or nodes or lab_exchange.exists(lab)
     )
     if arguments.check:
         print(f"lab {lab} {'would be taken down' if something else 'is not up'}", flush=True)
@@ -172,9 +173,9 @@ def down(arguments: argparse.Namespace) -> int:
     end_supervisors(lab)
     places.remove(lab)
     # On the machine's own kernel nodes are processes of the machine.
-    if failures := _lab_node.stop_nodes(lab, nodes, STOP_S):
+    if failures := lab_node.stop_nodes(lab, nodes, STOP_S):
         raise Refused("; ".join(failures))
-    _lab_exchange.remove(lab)
+    lab_exchange.remove(lab)
     print(f"lab {lab} is down" if something else f"lab {lab} was not up", flush=True)
     return 0
 
@@ -222,7 +223,7 @@ def why_not_up(lab: str) -> str:
 def running_without_supervisor() -> set[str]:
     """Labs with nodes on the machine's own kernel."""
     try:
-        return set(os.listdir(_lab_exchange.BASE))
+        return set(os.listdir(lab_exchange.BASE))
     except FileNotFoundError:
         return set()
 
@@ -315,7 +316,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise Refused("must be root, since a lab is made of network namespaces: try again with sudo")
-    if "lab" in arguments and (mistakes := _lab_node.name_mistakes(arguments.lab, [])):
+    if "lab" in arguments and (mistakes := lab_node.name_mistakes(arguments.lab, [])):
         raise Refused(mistakes[0].removeprefix("lab: "))
     return arguments.run(arguments)
 

@@ -15,7 +15,7 @@ import sys
 
 from packets import Ears, inside, opened, redirect, target, tcp
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _nftables
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import nftables
 
 GATEWAY4, GATEWAY6 = "203.0.113.254", "fe80::1"
 PREFIX6 = "2001:db8:cb00:7100:0:cbff:fe00:71"
@@ -289,7 +289,7 @@ def run(command: list[str]) -> tuple[int, str, str]:
 
 
 def main() -> None:
-    if lacking := _nftables.lacking(run):
+    if lacking := nftables.lacking(run):
         print(json.dumps({"lacking": lacking}))
         return
     earlier = len(logged(0))

@@ -15,7 +15,7 @@ import jinja2
 import pytest
 import yaml
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _ndppd
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import ndppd
 
 HERE = Path(__file__).parent
 TEMPLATES = HERE.parents[1] / "templates"
@@ -124,10 +124,10 @@ def test_the_daemon_accepts_the_text_and_refuses_a_planted_mistake(lab_image, no
 
 def test_our_own_parser_accepts_the_text_for_ndppd_and_reads_the_same_back():
     values = variables("hypervisor")
-    config, mistakes = _ndppd.parse(render("ndppd/ndppd.conf", values))
+    config, mistakes = ndppd.parse(render("ndppd/ndppd.conf", values))
     assert mistakes == []
     assert list(config.proxies.values()) == values["ndppd"]["proxies"]
-    assert _ndppd.parse(render("ndppd/ndppd.conf", values) + "planted mistake\n")[1]
+    assert ndppd.parse(render("ndppd/ndppd.conf", values) + "planted mistake\n")[1]
 
 
 @pytest.mark.parametrize("host", sorted((HERE / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
@@ -146,4 +146,4 @@ def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image
         if node == "hypervisor" and Path(file).name in texts:
             code, output = parser_says(lab_image, texts, *argv)
             assert code == 0, output
-    assert _ndppd.parse(texts.get("ndppd.conf", ""))[1] == []
+    assert ndppd.parse(texts.get("ndppd.conf", ""))[1] == []

@@ -77,7 +77,7 @@ def host(run_module):
 
 def test_every_kernel_module_is_here():
     directory = Path(__file__).resolve().parents[2] / "collections/ansible_collections/routed/hypervisor/plugins"
-    main = "module_utils._module import"
+    main = "module_utils._network.module import"
     assert sorted(THERE) == sorted(path.stem for path in directory.glob("modules/*.py") if main in path.read_text())
 
 

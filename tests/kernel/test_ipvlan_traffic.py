@@ -14,7 +14,7 @@ import time
 import pytest
 from ipvlan_host import FLAGS, MODES, Host, link
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._namespaces import inside_network
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.namespaces import inside_network
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def repacked(text: bytes, fqn: str, files: dict[str, str]) -> bytes:
 def collection() -> dict[str, str]:
     """The files of this collection that its modules import."""
     base = PROJECT / "collections"
-    files = {f"{path.relative_to(base)}": path.read_text() for path in (base / OURS / "module_utils").glob("*.py")}
+    files = {f"{path.relative_to(base)}": path.read_text() for path in (base / OURS / "module_utils").rglob("*.py")}
     parts = f"{OURS}/module_utils".split("/")
     packages = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
     return {**files, **{f"{package}/__init__.py": "" for package in [*packages, f"{OURS}/modules"]}}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_cable import Cable, End, Plan
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_node import gather_nodes
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_plug import Networks
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.cable import Cable, End, Plan
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.node import gather_nodes
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.plug import Networks
 
 
 def cable(a, b, mtu=None, mac=None):

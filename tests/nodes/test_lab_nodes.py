@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_node import Node, stop_nodes
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.node import Node, stop_nodes
 
 
 def wait_for(condition, what, seconds=30):

@@ -75,10 +75,10 @@ RESTORED = {
         "__import__('ansible.module_utils.basic', fromlist=['x']))",
     ),
     "variables of this collection's": (
-        "from ansible_collections.routed.hypervisor.plugins.module_utils import _vrf as m; m.RESERVED_TABLES.clear(); "
-        "m.RESERVED_TABLES = {}; m.extra = 1",
+        "from ansible_collections.routed.hypervisor.plugins.module_utils._kinds import vrf as m; "
+        "m.RESERVED_TABLES.clear(); m.RESERVED_TABLES = {}; m.extra = 1",
         "(lambda m: (m.RESERVED_TABLES, hasattr(m, 'extra')))("
-        "__import__('ansible_collections.routed.hypervisor.plugins.module_utils._vrf', fromlist=['x']))",
+        "__import__('ansible_collections.routed.hypervisor.plugins.module_utils._kinds.vrf', fromlist=['x']))",
     ),
     "variables of classes": (
         "from ansible.module_utils.basic import AnsibleModule as m; m.extra = 1; m.fail_json = None",

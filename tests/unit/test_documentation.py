@@ -17,7 +17,7 @@ from argument_specs import mistakes, spec
 from intent_samples import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.action import lab_image, lab_kernel, nxos_changes, render, report
-from ansible_collections.routed.hypervisor.plugins.module_utils import _network
+from ansible_collections.routed.hypervisor.plugins.module_utils._network import network
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 
@@ -85,7 +85,7 @@ def test_the_play_of_the_readme_is_one_that_its_module_takes(modules):
     [task] = yaml.safe_load(block)[0]["tasks"]
     given = task["routed.hypervisor.network"]
     assert mistakes(modules["routed.hypervisor.network"]["doc"]["options"], given) == []
-    assert _network.parse(given["config"], given["state"])[1] == []
+    assert network.parse(given["config"], given["state"])[1] == []
 
 
 def test_every_module_and_plugin_is_in_the_readme():

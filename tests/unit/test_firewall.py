@@ -10,8 +10,8 @@ import pytest
 from intent_samples import DEFAULT, REMOVE, changed, containers, default, other
 
 from ansible_collections.routed.hypervisor.plugins.action.report import summarise
-from ansible_collections.routed.hypervisor.plugins.module_utils import _check_firewall as firewall
-from ansible_collections.routed.hypervisor.plugins.module_utils import _checks as checks
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import firewall
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as checks
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _lab_image as lab_image
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_image import Image, ImageError
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab import image as lab_image
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.image import Image, ImageError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="an image is built as root")
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from intent_samples import PROJECT
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _check_kernel as kernel
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import kernel
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve

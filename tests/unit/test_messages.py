@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._snapshot import spelled
+from ansible_collections.routed.hypervisor.plugins.module_utils._engine.snapshot import spelled
 
 COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
-IMPORT = "from ansible_collections.routed.hypervisor.plugins.module_utils import _messages"
+IMPORT = "from ansible_collections.routed.hypervisor.plugins.module_utils._netlink import messages"
 
 
 def python(*lines: str) -> str:
@@ -28,7 +28,7 @@ def python(*lines: str) -> str:
 
 def test_only_what_is_needed_is_imported():
     loaded = "print(*(name for name in ('asyncio', 'multiprocessing', 'ssl', 'pyroute2') if name in sys.modules))"
-    assert python(IMPORT, "assert _messages.message_classes()", loaded) == ""
+    assert python(IMPORT, "assert messages.message_classes()", loaded) == ""
     assert "asyncio" in python("import pyroute2", loaded)  # else this test would prove nothing
 
 
@@ -44,12 +44,12 @@ def test_a_version_whose_messages_need_the_rest_is_imported_whole(tmp_path):
     (tmp_path / "pyroute2" / "__init__.py").write_text("config = 1\n")
     for name in ("fibmsg", "ifaddrmsg", "ndmsg", "rtmsg"):
         (messages / f"{name}.py").write_text("from pyroute2 import config\n")
-    assert python(f"sys.path.insert(0, {str(tmp_path)!r})", IMPORT, "print(_messages.rtmsg.config)") == "1"
+    assert python(f"sys.path.insert(0, {str(tmp_path)!r})", IMPORT, "print(messages.rtmsg.config)") == "1"
 
 
 def test_without_pyroute2_the_error_is_kept():
     gone = "sys.modules['pyroute2'] = None"
-    assert "ModuleNotFoundError" in python(gone, IMPORT, "print(_messages.PYROUTE2_ERROR)")
+    assert "ModuleNotFoundError" in python(gone, IMPORT, "print(messages.PYROUTE2_ERROR)")
 
 
 @given(st.lists(st.sampled_from([0, 0, 1, 255]), min_size=16, max_size=16).map(bytes))

@@ -53,7 +53,7 @@ def test_busy_workers_do_not_count_and_are_not_ended(warm, interpreter):
     [
         ("ansible.module_utils.basic", True),
         ("ansible.module_utils.common.text.converters", True),
-        ("ansible_collections.routed.hypervisor.plugins.module_utils._vrf", True),
+        ("ansible_collections.routed.hypervisor.plugins.module_utils._kinds.vrf", True),
         ("ansible.module_utils.of_a_user", False),
         ("ansible_collections.other.one.plugins.module_utils.where", False),
         ("ansible_collections.routed.hypervisor.plugins.modules.network", False),

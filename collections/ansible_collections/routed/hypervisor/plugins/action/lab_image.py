@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_image import OPTIONS, Image, answer
+from ..module_utils._lab.image import OPTIONS, Image, answer
 
 
 class ActionModule(ActionBase):

@@ -10,7 +10,7 @@ import subprocess
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
+from ..plugin_utils import lab_client
 
 
 class ActionModule(ActionBase):

@@ -10,7 +10,7 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import changes, commands, difference
+from ..plugin_utils.nxos import changes, commands, difference
 
 
 class ActionModule(ActionBase):

@@ -11,8 +11,8 @@ import jinja2
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import is_ours
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.templates import Templates, Variables
+from ..module_utils._daemon.plan import is_ours
+from ..plugin_utils.templates import Templates, Variables
 
 FILE = {
     "path": {"type": "str", "required": True},

@@ -29,7 +29,7 @@ import time
 
 from ansible.plugins.callback import CallbackBase
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.summary import summary
+from ..plugin_utils.summary import summary
 
 
 class CallbackModule(CallbackBase):

@@ -88,8 +88,8 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.payload import read_payload
+from ..plugin_utils import lab_client
+from ..plugin_utils.payload import read_payload
 
 display = Display()
 

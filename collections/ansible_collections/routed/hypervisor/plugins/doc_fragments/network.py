@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from textwrap import indent
 
-from ansible_collections.routed.hypervisor.plugins.doc_fragments.links import ModuleDocFragment as Links
-from ansible_collections.routed.hypervisor.plugins.doc_fragments.routing import ModuleDocFragment as Routing
+from .links import ModuleDocFragment as Links
+from .routing import ModuleDocFragment as Routing
 
 
 def _together(**kinds: str) -> str:

@@ -64,10 +64,10 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.template import trust_as_template
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.load import is_intent
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import IntentError
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.libraries import IMPORT_ERRORS
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.preload import preload
+from ..plugin_utils.intent.load import is_intent
+from ..plugin_utils.intent.mistakes import IntentError
+from ..plugin_utils.libraries import IMPORT_ERRORS
+from ..plugin_utils.preload import preload
 
 
 class IntentRefused(AnsibleParserError):
@@ -91,8 +91,8 @@ class InventoryModule(BaseInventoryPlugin):
         for library in IMPORT_ERRORS:
             raise IntentRefused(missing_required_lib(library))
         # Only now: these files need the libraries.
-        from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read  # noqa: PLC0415
-        from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve  # noqa: PLC0415
+        from ..plugin_utils.intent.read import read  # noqa: PLC0415
+        from ..plugin_utils.resolve.fabric import resolve  # noqa: PLC0415
 
         # Everything made here stays: looking for garbage in it again and again would cost more than making it.
         was_enabled = gc.isenabled()

@@ -39,7 +39,7 @@ _raw:
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.templates import Templates, Variables
+from ..plugin_utils.templates import Templates, Variables
 
 
 class LookupModule(LookupBase):

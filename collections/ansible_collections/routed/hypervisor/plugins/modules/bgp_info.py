@@ -140,23 +140,23 @@ text:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _bgp_info, _bgp_table
+from ..module_utils._verify import bgp_info, bgp_table
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            "daemons": {"type": "list", "elements": "str", "choices": list(_bgp_info.DAEMONS)},
+            "daemons": {"type": "list", "elements": "str", "choices": list(bgp_info.DAEMONS)},
             "routes": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
     wanted = module.params["daemons"]
-    daemons = wanted if wanted is not None else _bgp_info.running()
-    sessions, routes, errors = _bgp_info.gather(daemons, module.params["routes"])
+    daemons = wanted if wanted is not None else bgp_info.running()
+    sessions, routes, errors = bgp_info.gather(daemons, module.params["routes"])
     if wanted is not None and errors:
         module.fail_json(msg="\n".join(f"{daemon} does not answer: {error}" for daemon, error in errors.items()))
-    text = _bgp_table.text(sessions, routes, errors)
+    text = bgp_table.text(sessions, routes, errors)
     module.exit_json(changed=False, sessions=sessions, routes=routes, errors=errors, text=text)
 
 

@@ -69,7 +69,7 @@ results:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._checks import KINDS, run_checks
+from ..module_utils._verify.run import KINDS, run_checks
 
 
 def main():

@@ -265,8 +265,8 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_options import ARGUMENTS, daemon
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_run import DaemonError, converge
+from ..module_utils._daemon.options import ARGUMENTS, daemon
+from ..module_utils._daemon.run import DaemonError, converge
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ mistakes:
   sample: ["ipvlan_links[2].mtu: 9000 is above the MTU of uplink, 1500: larger packets would be lost"]
 """
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._module import main_of_kind
+from ..module_utils._network.module import main_of_kind
 
 
 def main() -> None:

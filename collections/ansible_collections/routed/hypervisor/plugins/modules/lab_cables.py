@@ -132,10 +132,10 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _lab_exchange as exchange
-from ..module_utils._lab_cable import Cable, after, as_seen, cable_from, cable_mistakes, plan_cables
-from ..module_utils._lab_node import gather_nodes, name_mistakes
-from ..module_utils._lab_plug import Networks
+from ..module_utils._lab import exchange
+from ..module_utils._lab.cable import Cable, after, as_seen, cable_from, cable_mistakes, plan_cables
+from ..module_utils._lab.node import gather_nodes, name_mistakes
+from ..module_utils._lab.plug import Networks
 
 
 def nodes_not_up(want: list[Cable], running: set[str], lab: str) -> list[str]:

@@ -101,7 +101,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_image import (
+from ..module_utils._lab.image import (
     OPTIONS,
     Image,
     ImageError,

@@ -130,9 +130,9 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _lab_exchange as exchange
-from ..module_utils._lab_node import INIT, Plan, gather_nodes, name_mistakes, plan_nodes, state_of, stop_nodes
-from ..module_utils._lab_start import Recipe, start_nodes
+from ..module_utils._lab import exchange
+from ..module_utils._lab.node import INIT, Plan, gather_nodes, name_mistakes, plan_nodes, state_of, stop_nodes
+from ..module_utils._lab.start import Recipe, start_nodes
 
 
 def image_mistakes(image: str) -> list[str]:

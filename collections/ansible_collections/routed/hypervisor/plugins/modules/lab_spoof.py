@@ -93,8 +93,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _lab_node, _namespaces
-from ansible_collections.routed.hypervisor.plugins.module_utils._spoof import check_spoof
+from ..module_utils._lab import node as lab_node
+from ..module_utils._lab.spoof import check_spoof
+from ..module_utils._netlink import namespaces
 
 AT_ONCE = 16
 
@@ -121,14 +122,14 @@ def main():
         },
         supports_check_mode=True,
     )
-    pids = {node.name: node.pid for node in _lab_node.gather_nodes(module.params["lab"])}
+    pids = {node.name: node.pid for node in lab_node.gather_nodes(module.params["lab"])}
     config = module.params["config"]
     missing = sorted({name for check in config for name in (check["node"], check["to_name"])} - set(pids))
     if missing:
         module.fail_json(msg=f"lab {module.params['lab']}: not up: {', '.join(missing)}")
 
     def socket_in(node, family, kind, protocol):
-        with open(f"/proc/{pids[node]}/ns/net", "rb") as namespace, _namespaces.inside_network(namespace.fileno()):
+        with open(f"/proc/{pids[node]}/ns/net", "rb") as namespace, namespaces.inside_network(namespace.fileno()):
             return socket.socket(family, kind, protocol)
 
     def result(check):

@@ -91,7 +91,7 @@ mistakes:
   sample: ["namespaces[0].name: 'a/b' is no name of a namespace (1 to 255 characters, no '/')"]
 """
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._module import main_of_kind
+from ..module_utils._network.module import main_of_kind
 
 
 def main() -> None:

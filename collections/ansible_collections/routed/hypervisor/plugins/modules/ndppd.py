@@ -140,12 +140,12 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _ndppd as ndppd
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import MARK, Wanted, WantedFile, is_ours
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_files import FileError, read
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_run import Daemon, DaemonError, converge
-from ansible_collections.routed.hypervisor.plugins.module_utils._options import Mistakes, in_range, interface_name
-from ansible_collections.routed.hypervisor.plugins.module_utils._service import Service
+from ..module_utils._daemon import ndppd
+from ..module_utils._daemon.files import FileError, read
+from ..module_utils._daemon.plan import MARK, Wanted, WantedFile, is_ours
+from ..module_utils._daemon.run import Daemon, DaemonError, converge
+from ..module_utils._daemon.service import Service
+from ..module_utils._engine.options import Mistakes, in_range, interface_name
 
 PID_FILE = "/run/ndppd.pid"  # written by ndppd when it has bound its interfaces
 

@@ -88,8 +88,8 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._nftables import MARK, NftablesError, Table, lacking
-from ansible_collections.routed.hypervisor.plugins.module_utils._service import PATH
+from ..module_utils._daemon.nftables import MARK, NftablesError, Table, lacking
+from ..module_utils._daemon.service import PATH
 
 ENVIRONMENT = {"LC_ALL": "C", "PATH": PATH}
 

@@ -90,7 +90,7 @@ mistakes:
   sample: ["interfaces[3].vlan_id: 5000 is out of range 1..4094"]
 """
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._module import main_of_kind
+from ..module_utils._network.module import main_of_kind
 
 
 def main() -> None:

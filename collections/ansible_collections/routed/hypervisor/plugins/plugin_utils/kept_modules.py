@@ -24,7 +24,7 @@ import ansible
 from ansible import constants
 from ansible.release import __version__
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept as directories
+from . import kept as directories
 
 COLLECTION = Path(__file__).resolve().parents[2]
 PREFIX = "ansible_collections.routed.hypervisor.plugins.modules."

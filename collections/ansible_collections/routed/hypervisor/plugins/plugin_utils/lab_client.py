@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs jobs in a lab's kernel, through its supervisor's socket. This plugin_util is private to this collection.
+"""Runs jobs in a lab's kernel, through its supervisor's socket. Private to this collection.
 
 bin/lib/supervisor.py is the other end; lab_frames describes the protocol.
 """
@@ -14,7 +14,7 @@ import os
 import socket
 import typing as t
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_frames as frames
+from . import lab_frames as frames
 
 BASE = "/run/routed-hypervisor-lab"
 # A supervisor that is silent for so long is asked for its status, and must answer in as long again.

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the program by which Ansible runs a Python module. This plugin_util is private to this collection.
+"""Reads the program by which Ansible runs a Python module. Private to this collection.
 
 Ansible pipes a program (AnsiballZ) into an interpreter. It unpacks a zip file, with the module and all that it imports,
 and runs the module. An interpreter that already runs only needs the zip file, the parameters and the module's name.

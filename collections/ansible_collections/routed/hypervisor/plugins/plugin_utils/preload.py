@@ -13,7 +13,7 @@ from __future__ import annotations
 from ansible import constants
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept_modules
+from . import kept_modules
 
 
 def preload(variables) -> None:

@@ -22,7 +22,7 @@ from ansible.template import Templar, trust_as_template
 from ansible.utils.display import Display
 from jinja2 import meta
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept
+from . import kept
 
 ALL = {"hostvars", "vars"}  # never templated as a whole
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.routed.hypervisor.plugins.action import lab_image
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_image import Image
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.image import Image
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import (
-    _bgp_info,
-    _bgp_table,
-    _check_bird,
-    _check_frr,
-    _check_gobgp,
-    _routes_bird,
-    _routes_frr,
-    _routes_gobgp,
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import (
+    bgp_info,
+    bgp_table,
+    bird,
+    frr,
+    gobgp,
+    routes_bird,
+    routes_frr,
+    routes_gobgp,
 )
 
 NOW = datetime.datetime(2026, 11, 21, 14, 41, 58)
@@ -86,7 +86,7 @@ Table t6:
 
 
 def test_sessions_of_bird_have_both_as_numbers_their_families_and_what_was_refused():
-    sessions = _check_bird.parse_protocols(BIRD_PROTOCOLS)
+    sessions = bird.parse_protocols(BIRD_PROTOCOLS)
     up, down = sessions["switch1_ipv4"], sessions["switch1_ipv6"]
     assert (up["neighbor"], up["neighbor_as"], up["local_as"], up["vrf"]) == ("50.1.1.2", 500, 65002, "blue")
     assert (up["families"], up["received"], up["imported"], up["since"]) == (["ipv4"], 4, 3, "14:40:28.326")
@@ -106,14 +106,14 @@ def test_sessions_of_bird_have_both_as_numbers_their_families_and_what_was_refus
     ],
 )
 def test_times_of_bird_become_seconds(text, seconds):
-    assert _routes_bird.seconds_since(text, NOW) == seconds
-    assert _routes_bird.seconds_since(text, None) is None
+    assert routes_bird.seconds_since(text, NOW) == seconds
+    assert routes_bird.seconds_since(text, None) is None
 
 
 def test_routes_of_bird():
-    vrfs = _routes_bird.vrfs_of_tables(BIRD_PROTOCOLS)
+    vrfs = routes_bird.vrfs_of_tables(BIRD_PROTOCOLS)
     assert vrfs == {"t4": "blue"}
-    routes = _routes_bird.parse_routes(BIRD_ROUTES, vrfs, NOW)
+    routes = routes_bird.parse_routes(BIRD_ROUTES, vrfs, NOW)
     assert [(route["prefix"], route["protocol"], route["best"], route["vrf"]) for route in routes] == [
         ("192.168.1.3/32", "static", True, "blue"),
         ("192.168.1.3/32", "bgp", False, "blue"),
@@ -150,30 +150,30 @@ FRR_NEIGHBORS = {
 
 
 def test_sessions_of_frr_are_told_apart_by_vrf_and_neighbour():
-    found = _check_frr.parse_neighbors(FRR_NEIGHBORS)
+    found = frr.parse_neighbors(FRR_NEIGHBORS)
     assert set(found) == {(None, "50.1.1.1"), ("blue", "2001:db8:20::11")}
     assert found[None, "50.1.1.1"]["accepted"] == 2 and found[None, "50.1.1.1"]["name"] == "contiv1"
     check = {"daemon": "frr", "vrf": None, "neighbor": "50.1.1.1", "family": "ipv4"}
-    assert _check_frr.check_bgp(check, found) == (True, "Established, neighbor 50.1.1.1, ipv4, VRF none")
-    assert not _check_frr.check_bgp({**check, "family": "ipv6"}, found)[0]
-    assert not _check_frr.check_bgp({**check, "vrf": "blue"}, found)[0]
-    passed, seen = _check_frr.check_bgp({"vrf": "blue", "neighbor": "2001:db8:20::11"}, found)
+    assert frr.check_bgp(check, found) == (True, "Established, neighbor 50.1.1.1, ipv4, VRF none")
+    assert not frr.check_bgp({**check, "family": "ipv6"}, found)[0]
+    assert not frr.check_bgp({**check, "vrf": "blue"}, found)[0]
+    passed, seen = frr.check_bgp({"vrf": "blue", "neighbor": "2001:db8:20::11"}, found)
     assert not passed and seen.endswith("last reset: No AFI/SAFI activated for peer")
-    assert _check_frr.check_bgp(check, {"error": "bgpd is not running"}) == (False, "bgpd is not running")
+    assert frr.check_bgp(check, {"error": "bgpd is not running"}) == (False, "bgpd is not running")
 
 
 def test_bfd_sessions_of_frr():
     peers = [{"peer": "60.1.1.4", "vrf": "default", "status": "up"}, {"peer": "::1", "vrf": "blue", "status": "down"}]
-    found = _check_frr.parse_bfd(peers)
-    assert _check_frr.check_bfd({"neighbor": "60.1.1.4", "interface": "core"}, found) == (True, "Up")
-    assert _check_frr.check_bfd({"neighbor": "::1", "vrf": "blue"}, found) == (False, "Down")
-    assert _check_frr.check_bfd({"neighbor": "::1"}, found) == (False, "FRR has no such BFD session")
+    found = frr.parse_bfd(peers)
+    assert frr.check_bfd({"neighbor": "60.1.1.4", "interface": "core"}, found) == (True, "Up")
+    assert frr.check_bfd({"neighbor": "::1", "vrf": "blue"}, found) == (False, "Down")
+    assert frr.check_bfd({"neighbor": "::1"}, found) == (False, "FRR has no such BFD session")
 
 
 def test_json_of_several_commands_is_taken_apart():
     text = '{"a": 1}\nVRF blue:\n{\n  "b": [2, {"c": 3}]\n}\n[]\n% nothing {here\n'
-    assert _check_frr.values(text) == [{"a": 1}, {"b": [2, {"c": 3}]}, []]
-    assert _check_frr.values("bgpd is not running\n") == []
+    assert frr.values(text) == [{"a": 1}, {"b": [2, {"c": 3}]}, []]
+    assert frr.values("bgpd is not running\n") == []
 
 
 def test_routes_of_frr_have_the_next_hop_of_bgp_and_not_what_leads_to_it():
@@ -183,7 +183,7 @@ def test_routes_of_frr_have_the_next_hop_of_bgp_and_not_what_leads_to_it():
     resolver = {"ip": "80.1.1.2", "interfaceName": "core", "resolver": True}
     connected = {"prefix": "fe80::/64", "protocol": "connected", "distance": 0, "metric": 0, "nexthops": []}
     answer = {"192.168.1.2/32": [{**way, "nexthops": [recursive, resolver]}], "fe80::/64": [connected]}
-    (route,) = _routes_frr.parse_routes(answer)
+    (route,) = routes_frr.parse_routes(answer)
     assert route["next_hops"] == [{"address": "60.1.1.3", "interface": None}]
     assert (route["preference"], route["metric"], route["uptime_s"], route["vrf"]) == (200, 0, 3662, None)
 
@@ -192,7 +192,7 @@ def test_routes_of_frr_have_the_next_hop_of_bgp_and_not_what_leads_to_it():
     ("text", "seconds"), [("00:01:28", 88), ("1d02h03m", 93780), ("01w2d03h", 788400), ("never", None), ("", None)]
 )
 def test_times_of_frr_become_seconds(text, seconds):
-    assert _routes_frr.seconds(text) == seconds
+    assert routes_frr.seconds(text) == seconds
 
 
 GOBGP_RIB = {
@@ -213,7 +213,7 @@ GOBGP_RIB = {
 
 
 def test_routes_of_gobgp():
-    routes = _routes_gobgp.parse_rib(json.dumps(GOBGP_RIB), "main", None, "ipv4", 1070.5)
+    routes = routes_gobgp.parse_rib(json.dumps(GOBGP_RIB), "main", None, "ipv4", 1070.5)
     assert [(route["protocol"], route["best"], route["uptime_s"]) for route in routes] == [
         ("local", True, 70),
         ("bgp", False, 60),
@@ -225,18 +225,18 @@ def test_routes_of_gobgp():
         ["2001:db8:60::4"],
     ]
     assert [route["metric"] for route in routes] == [0, 30, 0]
-    assert _routes_gobgp.parse_rib("null", "main", None, "ipv4", 0) == []
+    assert routes_gobgp.parse_rib("null", "main", None, "ipv4", 0) == []
 
 
 def test_sessions_of_gobgp_know_since_when():
-    found = _check_gobgp.parse_neighbors((Path(__file__).parent / "gobgp_neighbor.json").read_text())
+    found = gobgp.parse_neighbors((Path(__file__).parent / "gobgp_neighbor.json").read_text())
     assert found["b_main_ipv4"]["since"] == 1795269804
     assert (found["b_main_ipv4"]["local_as"], found["b_main_ipv4"]["neighbor_as"]) == (64512, 65001)
 
 
 def test_neighbours_without_an_address_come_first():
     texts = ["10.0.0.10", "2001:db8::1", "eth0", "10.0.0.9", ""]
-    assert sorted(texts, key=_bgp_info._order) == ["", "eth0", "10.0.0.9", "10.0.0.10", "2001:db8::1"]
+    assert sorted(texts, key=bgp_info._order) == ["", "eth0", "10.0.0.9", "10.0.0.10", "2001:db8::1"]
 
 
 def test_tables_for_a_person():
@@ -247,7 +247,7 @@ def test_tables_for_a_person():
     hops = [{"address": "50.1.1.1", "interface": "left"}, {"address": "50.1.2.1", "interface": None}]
     route = {"daemon": "frr", "vrf": None, "prefix": "192.168.1.1/32", "best": True, "next_hops": hops}
     route |= {"preference": 20, "metric": 0, "uptime_s": 90061, "protocol": "bgp"}
-    text = _bgp_table.text([session, down], [route, {**route, "vrf": "blue", "preference": None}], {"bird": "silence"})
+    text = bgp_table.text([session, down], [route, {**route, "vrf": "blue", "preference": None}], {"bird": "silence"})
     assert text == (
         "bird does not answer: silence\n\n"
         "frr, VRF default\n\n"
@@ -262,4 +262,4 @@ def test_tables_for_a_person():
         "192.168.1.1/32  *  50.1.1.1 left  [-/0]          1d01h  bgp\n"
         "                   50.1.2.1\n"
     )
-    assert _bgp_table.text([], [], {}) == "no daemon that speaks BGP runs here\n"
+    assert bgp_table.text([], [], {}) == "no daemon that speaks BGP runs here\n"

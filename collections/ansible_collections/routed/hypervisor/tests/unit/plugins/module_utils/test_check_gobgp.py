@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _check_gobgp as gobgp
-from ansible_collections.routed.hypervisor.plugins.module_utils import _checks as checks
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import gobgp
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as checks
 
 SESSIONS = gobgp.parse_neighbors((Path(__file__).parent / "gobgp_neighbor.json").read_text())
 CHECK = {"daemon": "gobgp", "instance": "main", "session": "b_main_ipv6", "neighbor": "2001:db8::2", "family": "ipv6"}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _check_bird as bird
-from ansible_collections.routed.hypervisor.plugins.module_utils import _check_packets as packets
-from ansible_collections.routed.hypervisor.plugins.module_utils import _checks as checks
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import bird, packets
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as checks
 
 PROTOCOLS = """\
 BIRD 2.0.12 ready.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import (
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan import (
     Seen,
     SeenFile,
     Wanted,
@@ -12,8 +12,8 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import (
     plan,
     stamp,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon_run import Daemon
-from ansible_collections.routed.hypervisor.plugins.module_utils._service import Process, Service
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.run import Daemon
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.service import Process, Service
 
 OURS = b"# Managed by Routed Hypervisor\nx\n"
 PATH = "/etc/example.conf"

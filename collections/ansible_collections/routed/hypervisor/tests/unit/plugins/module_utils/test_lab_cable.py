@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_cable import (
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.cable import (
     Cable,
     End,
     Observed,
@@ -11,7 +11,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._lab_cable impor
     cable_mistakes,
     plan_cables,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._link_messages import Link
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.link_messages import Link
 
 
 def cable(a, b, mtu=None, mac=None):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_node import Node, name_mistakes, plan_nodes
-from ansible_collections.routed.hypervisor.plugins.module_utils._lab_start import overlay_path
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.node import Node, name_mistakes, plan_nodes
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.start import overlay_path
 
 
 def node(name, pid=1, image="/new"):

@@ -7,7 +7,13 @@ import ipaddress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._ndppd import Config, combine, interfaces, parse, render
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.ndppd import (
+    Config,
+    combine,
+    interfaces,
+    parse,
+    render,
+)
 
 GOOD = """\
 # Managed by Routed Hypervisor

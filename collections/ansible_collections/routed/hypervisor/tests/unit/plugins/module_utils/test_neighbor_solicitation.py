@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _neighbor_solicitation as ndp
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import neighbor_solicitation as ndp
 
 
 def test_the_target_link_layer_address_is_found_behind_other_options():

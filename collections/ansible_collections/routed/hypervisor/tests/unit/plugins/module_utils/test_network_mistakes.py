@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._network import parse
+from ansible_collections.routed.hypervisor.plugins.module_utils._network.network import parse
 
 VLAN = {"name": "v", "type": "vlan", "parent": "p", "vlan_id": 5}
 HOST = {"prefix": "10.0.0.0/8", "gateway": "192.0.2.1"}

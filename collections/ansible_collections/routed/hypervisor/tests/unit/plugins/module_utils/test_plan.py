@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._plan import Item, Kind, Refused, plan
+from ansible_collections.routed.hypervisor.plugins.module_utils._engine.change import Item
+from ansible_collections.routed.hypervisor.plugins.module_utils._engine.kind import Kind
+from ansible_collections.routed.hypervisor.plugins.module_utils._engine.plan import Refused, plan
 
 
 class Boxes(Kind):

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _probes as probes
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import probes
 
 
 def test_the_checksum_of_a_request_is_right():

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyroute2.netlink.rtnl import fibmsg, ifaddrmsg, ifinfmsg, ndmsg, rtmsg
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _messages
-from ansible_collections.routed.hypervisor.plugins.module_utils._requests import (
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink import messages
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.requests import (
     ADDRESS,
     ATTRIBUTES,
     LINK,
@@ -19,13 +19,13 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._requests import
     RULE,
     encode,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._rtnetlink import AT_ONCE, BYTES_AT_ONCE, chunks
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.rtnetlink import AT_ONCE, BYTES_AT_ONCE, chunks
 
 CLASSES = {
     LINK: ifinfmsg.ifinfmsg,
-    ADDRESS: _messages._with(ifaddrmsg.ifaddrmsg, ((11, "IFA_PROTO", "uint8"),)),
+    ADDRESS: messages._with(ifaddrmsg.ifaddrmsg, ((11, "IFA_PROTO", "uint8"),)),
     ROUTE: rtmsg.rtmsg,
-    NEIGHBOR: _messages._with(ndmsg.ndmsg, ((12, "NDA_PROTOCOL", "uint8"),)),
+    NEIGHBOR: messages._with(ndmsg.ndmsg, ((12, "NDA_PROTOCOL", "uint8"),)),
     RULE: fibmsg.fibmsg,
 }
 

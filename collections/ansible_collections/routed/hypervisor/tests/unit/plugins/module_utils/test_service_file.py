@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils import _service_file as service_file
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import (
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import service_file
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.others import matching
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan import (
     Other,
     Seen,
     Wanted,
@@ -17,8 +18,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import (
     is_ours,
     plan,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._others import matching
-from ansible_collections.routed.hypervisor.plugins.module_utils._service import Process
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.service import Process
 
 FULL = service_file.Command(
     service="gobgpd-public",

@@ -1,0 +1,125 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of a daemon: reading, replacing at once, putting aside what was there. Private to this collection."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+import stat
+import tempfile
+import typing as t
+
+from .plan import BACKUP, Change, SeenFile, WantedFile, is_ours
+
+STAMPS = "/run/routed-hypervisor-daemon"
+
+
+class FileError(Exception):
+    pass
+
+
+def user_id(name: str) -> int:
+    try:
+        return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
+    except KeyError as error:
+        raise FileError(f"there is no user {name}: install the package that makes it") from error
+
+
+def group_id(name: str) -> int:
+    try:
+        return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        raise FileError(f"there is no group {name}: install the package that makes it") from error
+
+
+def read(path: str) -> SeenFile | None:
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+            status = os.fstat(file.fileno())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from error
+    mode = stat.S_IMODE(status.st_mode)
+    return SeenFile(content, mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_ctime_ns / 1e9)
+
+
+def _put(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
+    """Replaces a file in one step. Until it has its owner and mode, nobody but root can read it."""
+    directory, name = os.path.split(path)
+    handle, draft = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchown(handle, uid, gid)
+            os.fchmod(handle, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(handle)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
+
+
+def write(file: WantedFile, old: SeenFile | None) -> None:
+    try:
+        if old is not None and not is_ours(old.content) and not os.path.lexists(file.path + BACKUP):
+            os.link(file.path, file.path + BACKUP)
+        # Whether it may be made was decided before the first change.
+        os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
+        _put(file.path, file.content, file.mode, file.uid, file.gid)
+    except OSError as error:
+        raise FileError(f"{file.path} cannot be written: {error.strerror}") from error
+
+
+def apply(change: Change, file: WantedFile, old: SeenFile | None) -> None:
+    if change.action in ("create", "update"):
+        write(file, old)
+        return
+    try:
+        if change.action == "permissions":
+            # Narrow first, so that no one reads a file in the moment between its owner and its mode.
+            os.chmod(file.path, 0o600)
+            os.chown(file.path, file.uid, file.gid)
+            os.chmod(file.path, file.mode)
+        elif change.action == "remove":
+            os.unlink(file.path)
+        elif change.action == "restore":
+            os.replace(file.path + BACKUP, file.path)
+    except OSError as error:
+        raise FileError(f"{file.path}: {error.strerror}") from error
+
+
+def candidates(files: list[WantedFile], directory: str) -> dict[str, str]:
+    """Writes all files of a set into a private directory, for the daemon's parser; base name to path."""
+    paths = {}
+    for file in files:
+        name = os.path.basename(file.path)
+        paths[name] = os.path.join(directory, name)
+        with open(os.open(paths[name], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as draft:
+            draft.write(file.content)
+    return paths
+
+
+def read_stamp(name: str) -> dict[str, t.Any]:
+    try:
+        with open(f"{STAMPS}/{name}.json", encoding="utf-8") as file:
+            stamp = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def write_stamp(name: str, stamp: dict[str, t.Any] | None) -> None:
+    """A digest of a secret is half a secret: the stamps are root's."""
+    path = f"{STAMPS}/{name}.json"
+    os.makedirs(STAMPS, mode=0o700, exist_ok=True)
+    if stamp is not None:
+        _put(path, json.dumps(stamp, sort_keys=True).encode(), 0o600, 0, 0)
+    elif os.path.exists(path):
+        os.unlink(path)

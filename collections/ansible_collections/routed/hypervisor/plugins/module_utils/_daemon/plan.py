@@ -1,0 +1,238 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to change for a daemon to run with the right files, computed without touching anything.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import typing as t
+
+from .service import Process
+
+MARK = "Managed by Routed Hypervisor"
+BACKUP = ".before-routed-hypervisor"
+HIDDEN = "(secret, not shown)\n"
+
+
+def _masked(pattern: str, text: str) -> str:
+    """Text with stars for what the pattern's first group matches."""
+    parts, end = [], 0
+    for found in re.finditer(pattern, text):
+        parts += [text[end : found.start(1)], "********"]
+        end = found.end(1)
+    return "".join(parts) + text[end:]
+
+
+@dataclasses.dataclass(frozen=True)
+class WantedFile:
+    path: str
+    content: bytes
+    mode: int = 0o644
+    uid: int = 0
+    gid: int = 0
+    secret: bool = False
+    secret_part: str | None = None  # pattern whose first group is what is secret; all of a secret file without it
+
+    def shown(self, text: str) -> str:
+        """A text of this file, the old or the new one, without what is secret in it."""
+        if self.secret_part is None:
+            return HIDDEN if self.secret and text else text
+        return _masked(self.secret_part, text)
+
+    def mask(self, message: str) -> str:
+        """What a program says of this file, without what only the file may say: of the old content, too."""
+        text = self.content.decode(errors="replace")
+        if self.secret_part is not None:
+            secrets = [found.group(1) for found in re.finditer(self.secret_part, text)]
+            message = _masked(self.secret_part, message)
+        else:
+            secrets = [*re.findall(r'"([^"\n]+)"', text), *text.splitlines()] if self.secret else []
+        for secret in secrets:
+            if len(secret.strip()) > 2:
+                message = message.replace(secret.strip(), "********")
+        return message
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenFile:
+    content: bytes
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    ctime: float  # when this file came into place under its name, seconds since the epoch
+
+
+@dataclasses.dataclass
+class Wanted:
+    service: str
+    state: str  # started, stopped, absent
+    files: list[WantedFile]
+    can_reload: bool
+    restart_on: frozenset[str] = frozenset()
+    interfaces: tuple[str, ...] = ()
+    enabled: bool | None = None
+    service_file: str | None = None  # path of the unit or init script, if it is ours
+
+
+@dataclasses.dataclass(frozen=True)
+class Other:
+    """A service that has to go: one that must not run beside the wanted one, or the wanted one itself if absent."""
+
+    name: str
+    runs: bool
+    enabled: bool
+    files: tuple[str, ...] = ()  # that are ours, the one that makes it a service at the end; () if it is not ours
+    backups: frozenset[str] = frozenset()
+    cleanup: tuple[str, ...] = ()  # command that undoes what it leaves behind
+
+
+@dataclasses.dataclass
+class Seen:
+    files: dict[str, SeenFile | None]
+    process: Process | None
+    stamp: dict[str, t.Any]  # what the process has loaded, as we wrote it down; {} if we never did
+    indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces
+    bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
+    enabled: bool | None = None
+    backups: set[str] = dataclasses.field(default_factory=set)  # paths beside which somebody else's file is kept
+    others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run beside this one
+    own: Other | None = None  # this service as one that goes, if its unit or init script is ours
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    what: str  # file or service
+    name: str  # path of the file, name of the service
+    # create, update, permissions, remove, restore; start, stop, restart, reload, enable, disable, clean up
+    action: str
+    why: str
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def is_ours(content: bytes) -> bool:
+    """Whether the first line bears our mark; in a script it is the second."""
+    first, _newline, rest = content[:400].partition(b"\n")
+    return MARK.encode() in (rest.partition(b"\n")[0] if first.startswith(b"#!") else first)
+
+
+def file_changes(wanted: Wanted, seen: Seen) -> list[Change]:
+    if wanted.state == "absent":
+        return _removals(wanted, seen)
+    changes = []
+    for file in wanted.files:
+        old = seen.files.get(file.path)
+        if old is None:
+            changes.append(Change("file", file.path, "create", "it does not exist"))
+        elif old.content != file.content:
+            kept = is_ours(old.content) or file.path in seen.backups
+            why = "its content differs" if kept else "it is not ours: it is kept beside the new one"
+            changes.append(Change("file", file.path, "update", why))
+        elif (old.mode, old.uid, old.gid) != (file.mode, file.uid, file.gid):
+            why = f"mode {old.mode:04o}, owner {old.uid}:{old.gid} is to be {file.mode:04o}, {file.uid}:{file.gid}"
+            changes.append(Change("file", file.path, "permissions", why))
+    return changes
+
+
+def _removals(wanted: Wanted, seen: Seen) -> list[Change]:
+    changes = []
+    for file in wanted.files:
+        old = seen.files.get(file.path)
+        if old is not None and is_ours(old.content):
+            restore = file.path in seen.backups
+            why = "it is ours; the file that was here before comes back" if restore else "it is ours"
+            changes.append(Change("file", file.path, "restore" if restore else "remove", why))
+    return changes
+
+
+def not_loaded(wanted: Wanted, seen: Seen, rewritten: set[str]) -> dict[str, str]:
+    """Path (or interface name) to the reason why the running process does not have it as it is to be."""
+    running = t.cast(Process, seen.process)
+    known = (seen.stamp.get("pid"), seen.stamp.get("start")) == (running.pid, running.start)
+    reasons: dict[str, str] = {}
+    for file in wanted.files:
+        name = os.path.basename(file.path)
+        old = seen.files.get(file.path)
+        if file.path in rewritten or old is None:
+            reasons[file.path] = f"{name} changes"
+        elif known:
+            if seen.stamp.get("files", {}).get(file.path) != [digest(old.content), old.mtime_ns]:
+                reasons[file.path] = f"{name} is not what the running process has loaded"
+        elif running.started <= old.ctime:
+            # Somebody else started it, and daemons read their files when they start.
+            reasons[file.path] = f"{name} was written after the process had started"
+    for interface in wanted.interfaces:
+        index = seen.indexes.get(interface)
+        bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else index in seen.bound
+        if not bound:
+            reasons[interface] = f"interface {interface} is not the one that the process is bound to"
+    return reasons
+
+
+def service_changes(wanted: Wanted, seen: Seen, files: list[Change]) -> list[Change]:
+    name = wanted.service
+    changes = []
+    if wanted.state != "started":
+        if seen.process is not None:
+            changes.append(Change("service", name, "stop", "it runs"))
+    elif seen.process is None:
+        changes.append(Change("service", name, "start", "it does not run"))
+    else:
+        rewritten = {change.name for change in files if change.action in ("create", "update")}
+        reasons = not_loaded(wanted, seen, rewritten)
+        restart = not wanted.can_reload or any(
+            path in wanted.restart_on or path in wanted.interfaces for path in reasons
+        )
+        if reasons:
+            action = "restart" if restart else "reload"
+            changes.append(Change("service", name, action, "; ".join(reasons.values())))
+    if wanted.enabled is not None and wanted.enabled != seen.enabled:
+        action = "enable" if wanted.enabled else "disable"
+        changes.append(Change("service", name, action, "at boot"))
+    return changes
+
+
+def removal_of(other: Other, why: str) -> list[Change]:
+    """What makes a service go: one that is ours with all that belongs to it, of another only that it runs."""
+    changes = []
+    if other.runs:
+        changes.append(Change("service", other.name, "stop", why))
+    if other.enabled:
+        changes.append(Change("service", other.name, "disable", why))
+    if other.files and other.cleanup:
+        changes.append(Change("service", other.name, "clean up", why))
+    for path in other.files:
+        changes.append(Change("file", path, "restore" if path in other.backups else "remove", why))
+    return changes
+
+
+def plan(wanted: Wanted, seen: Seen) -> list[Change]:
+    """What to do, in this order: a service that is to stop does so before its files go."""
+    files = file_changes(wanted, seen)
+    if wanted.state == "absent":
+        own = removal_of(seen.own, "it is ours") if seen.own is not None else service_changes(wanted, seen, files)
+        done = {change.name for change in own if change.what == "file"}
+        rest = [change for change in files if change.name not in done]
+        return [change for change in own if change.what == "service"] + rest + [c for c in own if c.what == "file"]
+    others: list[Change] = []
+    if wanted.state == "started":
+        for other in seen.others:
+            others += removal_of(other, f"it must not run beside {wanted.service}")
+    return files + others + service_changes(wanted, seen, files)
+
+
+def stamp(wanted: Wanted, seen: Seen) -> dict[str, t.Any]:
+    """What the process of `seen` has loaded."""
+    running = t.cast(Process, seen.process)
+    files = {path: [digest(file.content), file.mtime_ns] for path, file in seen.files.items() if file is not None}
+    return {"pid": running.pid, "start": running.start, "files": files, "interfaces": dict(seen.indexes)}

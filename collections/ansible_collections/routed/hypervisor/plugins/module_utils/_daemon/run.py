@@ -1,0 +1,262 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Brings a daemon to its files and its files to the daemon. Private to this collection."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import tempfile
+import typing as t
+
+from . import files as disk
+from . import others
+from . import plan as pure
+from .service import Process, Result, Service, ServiceError, run
+
+Check = t.Callable[[list[pure.WantedFile]], None]
+
+
+class DaemonError(Exception):
+    """One message for the user; without secrets."""
+
+
+@dataclasses.dataclass
+class Daemon:
+    name: str
+    wanted: pure.Wanted
+    service: Service
+    check: list[str] | None = None
+    reload: list[str] | None = None
+    reload_expect: str | None = None
+    ready: list[str] | None = None
+    stops: list[str] = dataclasses.field(default_factory=list)
+
+    def mask(self, text: str) -> str:
+        """Takes out of a parser's words what only a secret file says."""
+        for file in self.wanted.files:
+            text = file.mask(text)
+        return text
+
+
+def bound_interfaces(process: Process) -> set[int]:
+    """Indexes of the interfaces that a process has packet sockets on."""
+    inodes = set()
+    with contextlib.suppress(OSError):
+        for descriptor in os.listdir(f"/proc/{process.pid}/fd"):
+            with contextlib.suppress(OSError):
+                match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(f"/proc/{process.pid}/fd/{descriptor}"))
+                if match:
+                    inodes.add(match.group(1))
+        with open(f"/proc/{process.pid}/net/packet", encoding="ascii") as file:
+            rows = [line.split() for line in file.read().splitlines()[1:]]
+            return {int(row[4]) for row in rows if row[8] in inodes}
+    return set()
+
+
+def interface_index(name: str) -> int | None:
+    try:
+        with open(f"/sys/class/net/{name}/ifindex", encoding="ascii") as file:
+            return int(file.read())
+    except OSError:
+        return None
+
+
+def observe(daemon: Daemon) -> pure.Seen:
+    wanted = daemon.wanted
+    process = daemon.service.main()
+    return pure.Seen(
+        files={file.path: disk.read(file.path) for file in wanted.files},
+        process=process,
+        stamp=disk.read_stamp(daemon.name),
+        indexes={name: interface_index(name) for name in wanted.interfaces},
+        bound=bound_interfaces(process) if process and wanted.interfaces else set(),
+        enabled=daemon.service.enabled() if wanted.enabled is not None else None,
+        backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
+        others=others.find(daemon.stops, daemon.service.name, daemon.service.timeout),
+        own=_own(daemon) if wanted.state == "absent" else None,
+    )
+
+
+def _own(daemon: Daemon) -> pure.Other | None:
+    """The service as one that goes, if its unit or init script is ours."""
+    service = daemon.service
+    own = others.observe(service.name, service.systemd, service.timeout)
+    return own if own.files or service.ours else None
+
+
+def refuse_impossible(daemon: Daemon) -> None:
+    """Everything that can be known before the first change, in one message."""
+    wanted = daemon.wanted
+    if wanted.state == "absent":
+        return
+    mistakes = []
+    missing = daemon.service.installed()
+    if missing and not (wanted.state == "stopped" and daemon.service.main() is None):
+        mistakes.append(missing)
+    for file in wanted.files:
+        if not pure.is_ours(file.content):
+            mistakes.append(f"the first line of the content for {file.path} does not say `{pure.MARK}`")
+        if not os.path.isdir(os.path.dirname(file.path)) and wanted.service_file is None:
+            mistakes.append(f"there is no directory {os.path.dirname(file.path)} for {os.path.basename(file.path)}")
+    if wanted.state == "started":
+        mistakes += [f"there is no interface {name}" for name in wanted.interfaces if interface_index(name) is None]
+    if mistakes:
+        raise DaemonError("\n".join(f"{daemon.name}: {mistake}" for mistake in mistakes))
+
+
+def check_candidates(daemon: Daemon, scratch: str) -> None:
+    """Asks the daemon's own parser about the whole new set, in a place of its own."""
+    if not daemon.check:
+        return
+    with tempfile.TemporaryDirectory(dir=scratch) as directory:
+        paths = disk.candidates(daemon.wanted.files, directory)
+        argv = [_fill(word, paths) for word in daemon.check]
+        result = run(argv, daemon.service.timeout)
+        if result.code == 0:
+            return
+        text = daemon.mask(result.short())
+        for file in daemon.wanted.files:
+            text = text.replace(paths[os.path.basename(file.path)], file.path)
+        raise DaemonError(
+            f"{daemon.name}: `{' '.join(daemon.check)}` refuses the new configuration (exit code {result.code}); "
+            f"nothing was changed, the old one stays in force:\n{text}"
+        )
+
+
+def _fill(word: str, values: dict[str, str]) -> str:
+    """Replaces {name}, and nothing else that has braces."""
+    return re.sub(r"\{([^{}]+)\}", lambda match: values.get(match.group(1), match.group(0)), word)
+
+
+def _reload(daemon: Daemon, process: Process) -> None:
+    argv = [_fill(word, {"pid": str(process.pid)}) for word in t.cast("list[str]", daemon.reload)]
+    result: Result = run(argv, daemon.service.timeout)
+    expected = daemon.reload_expect is None or re.search(daemon.reload_expect, result.output)
+    if result.code != 0 or not expected:
+        raise DaemonError(
+            f"{daemon.name}: the files are in place, but `{' '.join(argv)}` did not load them "
+            f"(exit code {result.code}):\n{daemon.mask(result.short())}"
+        )
+
+
+def _clean_up(other: pure.Other, timeout: float) -> None:
+    result = run(list(other.cleanup), timeout)
+    if result.code != 0:
+        words = " ".join(other.cleanup)
+        raise DaemonError(f"{other.name}: `{words}` failed (exit code {result.code}): {result.short()}")
+
+
+def _apply_service(daemon: Daemon, change: pure.Change, seen: pure.Seen) -> None:
+    going = {other.name: other for other in (*seen.others, *([seen.own] if seen.own else []))}
+    service = daemon.service
+    if change.name in going:
+        service = Service(change.name, timeout=service.timeout, ours=bool(going[change.name].files))
+    if change.action in ("start", "restart", "enable") and service.ours:
+        service.read_units()
+    if change.action in ("enable", "disable"):
+        service.enable(change.action == "enable")
+    elif change.action == "clean up":
+        _clean_up(going[change.name], service.timeout)
+    elif change.action == "stop":
+        service.stop()
+    elif change.action == "reload":
+        _reload(daemon, t.cast(Process, seen.process))
+    elif change.action == "restart" and service.ours:
+        service.start(daemon.ready, "restart")
+    else:
+        # Init scripts sleep in their `restart` (dnsmasq), or ask policies that say no in a chroot (radvd).
+        if change.action == "restart":
+            service.stop()
+        service.start(daemon.ready)
+
+
+def apply(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> None:
+    """Carries the plan out. Whatever ends it half way, the next run finds by the stamp what is left to do."""
+    files = {file.path: file for file in daemon.wanted.files}
+    done: list[str] = []
+    try:
+        for change in changes:
+            if change.what == "file":
+                # A file of another service is only ever removed: of that one its path is enough.
+                file = files.get(change.name, pure.WantedFile(change.name, b""))
+                disk.apply(change, file, seen.files.get(change.name))
+            else:
+                _apply_service(daemon, change, seen)
+            done.append(f"{change.action} {change.name}")
+        if any(change.action in ("remove", "restore") for change in changes):
+            _forget(daemon, seen)
+    except (ServiceError, DaemonError, disk.FileError) as error:
+        text = daemon.mask(str(error))
+        raise DaemonError(f"{text}\ndone before that: {', '.join(done) or 'nothing'}") from error
+    if daemon.wanted.state != "started":
+        disk.write_stamp(daemon.name, None)
+        return
+    after = observe(daemon)
+    if after.process is not None:
+        stamp = pure.stamp(daemon.wanted, after)
+        if stamp != seen.stamp:
+            disk.write_stamp(daemon.name, stamp)
+
+
+def _forget(daemon: Daemon, seen: pure.Seen) -> None:
+    """After the files of services have gone: systemd lets go of the units, we of what the processes had loaded."""
+    for other in seen.others:
+        if other.files:
+            disk.write_stamp(other.name, None)
+    if any(other.files for other in (*seen.others, *([seen.own] if seen.own else []))):
+        daemon.service.read_units()
+
+
+def diff(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> list[dict[str, str]]:
+    files = {file.path: file for file in daemon.wanted.files}
+    result = []
+    for change in changes:
+        if change.what == "service":
+            header = f"service {change.name}"
+            result.append(
+                {
+                    "before_header": header,
+                    "after_header": header,
+                    "before": "",
+                    "after": f"{change.action}: {change.why}\n",
+                }
+            )
+            continue
+        # Files of services that must not run beside this one are not shown: some may be secret.
+        new = files.get(change.name, pure.WantedFile(change.name, b"", secret=change.name not in files))
+        old = seen.files.get(change.name)
+        before = old.content.decode(errors="replace") if old else ""
+        after = new.content.decode(errors="replace") if change.action in ("create", "update") else before
+        if change.action in ("remove", "restore"):
+            after = ""
+        if change.action == "permissions":
+            before, after = "", f"{change.why}\n"
+        elif new.secret and new.secret_part is None:
+            before, after = new.shown(before), pure.HIDDEN + f"{change.action}: {change.why}\n"
+        else:
+            before, after = new.shown(before), new.shown(after)
+        result.append({"before_header": change.name, "after_header": change.name, "before": before, "after": after})
+    return result
+
+
+def converge(daemon: Daemon, check_mode: bool, scratch: str) -> dict[str, t.Any]:
+    """Observe, plan, check, apply; the result of the module. Raises DaemonError."""
+    try:
+        refuse_impossible(daemon)
+        seen = observe(daemon)
+        changes = pure.plan(daemon.wanted, seen)
+        if any(change.action in ("create", "update") for change in changes):
+            check_candidates(daemon, scratch)
+        if not check_mode:
+            apply(daemon, seen, changes)
+    except (ServiceError, disk.FileError) as error:
+        raise DaemonError(f"{daemon.name}: {daemon.mask(str(error))}") from error
+    return {
+        "changed": bool(changes),
+        "changes": [dataclasses.asdict(change) for change in changes],
+        "diff": diff(daemon, seen, changes),
+    }

@@ -1,0 +1,91 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out a plan, step by step, in an order that the kernel accepts. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import itertools
+import typing as t
+
+from .._netlink.kernel import Kernel, KernelError
+from .change import Change
+
+
+class Phase(enum.IntEnum):
+    """The order of the steps. What stands on other things goes first and comes last."""
+
+    REMOVE_RULES = 1
+    REMOVE_ROUTES = 2
+    REMOVE_PROXIES = 3
+    DOOM_LINKS = 4
+    REMOVE_LINKS = 5
+    REMOVE_VRFS = 6
+    REMOVE_NAMESPACES = 7
+    HOST_SYSCTLS = 10  # before those of an interface: all.forwarding overwrites every interface's
+    NAMESPACES = 11
+    VRFS = 12
+    LINKS = 13
+    MARKS = 14  # only when all links could be created: one of that name could be someone else's
+    MASTERS = 15  # before addresses: joining a VRF takes the IPv6 addresses away
+    LINK_ATTRIBUTES = 16
+    SLAVES = 17  # after those of their masters, whose MTU overwrites theirs
+    LINK_SYSCTLS = 18  # before up: accept_dad, accept_ra, addr_gen_mode act at that moment
+    LINK_STATES = 19
+    ADD_ADDRESSES = 20  # before removals: with its last IPv4 address an interface loses its routes
+    REMOVE_ADDRESSES = 21
+    RESTORE_ADDRESSES = 22
+    PROXIES = 23
+    ROUTES = 24
+    RULES = 25
+    REMOVE_OLD_RULES = 26  # when what replaces them is there
+
+
+@dataclasses.dataclass
+class Step:
+    phase: Phase
+    text: str
+    run: t.Callable[[Kernel], None]
+    where: str = ""  # the network namespace; "" is that of this process
+
+
+class Failed(Exception):
+    """A step failed; `done` and `not_done` are changes."""
+
+    def __init__(self, text: str, done: list[Change], not_done: list[Change]) -> None:
+        super().__init__(text)
+        self.done = done
+        self.not_done = not_done
+
+
+def apply(kernel: Kernel, work: list[tuple[Change, list[Step]]]) -> None:
+    """All steps of a phase go to the kernel together, and the next phase begins when all of them have succeeded.
+
+    Steps of one phase must not rely on the success of each other: those after one that fails may have been done.
+    """
+    steps = sorted(
+        ((step, number) for number, (_change, its_steps) in enumerate(work) for step in its_steps),
+        key=lambda pair: pair[0].phase,
+    )
+    left = [len(its_steps) for _change, its_steps in work]
+    with kernel.batch() as batch:
+        for _phase, together in itertools.groupby(enumerate(steps), key=lambda entry: entry[1][0].phase):
+            begun = []
+            for position, (step, number) in together:
+                batch.step = position
+                try:
+                    step.run(kernel.at(step.where))
+                except (KernelError, OSError) as error:
+                    batch.failed.setdefault(position, error)
+                    break
+                begun.append((position, number))
+            batch.flush()
+            for position, number in begun:
+                left[number] -= position not in batch.failed
+            if batch.failed:
+                position, error = min(batch.failed.items())
+                done = [change for number, (change, _steps) in enumerate(work) if not left[number]]
+                not_done = [change for number, (change, _steps) in enumerate(work) if left[number]]
+                raise Failed(f"cannot {steps[position][0].text}: {error}", done, not_done) from error

@@ -1,0 +1,46 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The records that all kinds share: an object, and a change of one. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+
+@dataclasses.dataclass
+class Item:
+    """One object, wanted or observed.
+
+    Attributes that are lists to a person (addresses, proxy entries, sysctls) are dictionaries here, from a member's
+    identity to its properties. A wanted item has only the attributes that were given; an observed one has all.
+    """
+
+    key: t.Hashable
+    label: str
+    attributes: dict[str, t.Any]
+    owned: bool = False  # observed: bears our mark
+    marked: dict[str, set] = dataclasses.field(default_factory=dict)  # observed: members that bear our mark
+    creates: bool = True  # wanted: we may create it; otherwise it is only configured
+    place: str = ""  # wanted: where the user wrote it
+    hints: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # of use when writing, never compared
+
+    def has_mark(self) -> bool:
+        return self.owned or any(self.marked.values())
+
+
+@dataclasses.dataclass
+class Change:
+    kind: str
+    op: str  # create, change, replace (delete and create), delete
+    have: Item | None
+    want: Item | None  # the object as it will be, all attributes
+    before: dict[str, t.Any]  # only what differs
+    after: dict[str, t.Any]
+    why: str
+    restores: list[Item] = dataclasses.field(default_factory=list)  # see _kinds/interface
+
+    @property
+    def item(self) -> Item:
+        return t.cast(Item, self.want or self.have)

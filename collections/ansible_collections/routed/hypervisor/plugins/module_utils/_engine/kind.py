@@ -1,0 +1,93 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a kind of kernel object provides. Private to this collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .change import Change, Item
+
+if t.TYPE_CHECKING:
+    from .apply import Step
+    from .options import Mistakes
+    from .planned import Planned
+    from .snapshot import Snapshot
+
+Have = dict[t.Hashable, Item]
+
+
+class Kind(t.Protocol):
+    """One kind of object, such as routes. A run calls the methods of each kind in the order in which they stand here.
+
+    The kinds take their turns in a fixed order, each on the ground of what the earlier ones will leave. Methods with
+    a body have a default that suits most kinds.
+    """
+
+    name: str  # the key in the options of the module `network`
+    noun: str  # in messages
+    spec: t.ClassVar[dict[str, t.Any]]  # the options of one entry, as AnsibleModule takes them
+    lists: tuple[str, ...] = ()  # attributes that are sets of members
+    immutable: tuple[str, ...] = ()  # attributes that only a new object can have
+    deletable: bool = True
+
+    # From an entry to an item, without a kernel
+
+    def parse(self, entry: dict[str, t.Any], place: str, mistakes: Mistakes, state: str) -> Item | None: ...
+
+    def arrange(self, want: list[Item], mistakes: Mistakes) -> list[Item]:
+        """The wanted items in the order in which they can be created."""
+        return want
+
+    # What is there, and what will be there
+
+    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+        """Registers the names that will exist. Called for every kind before the first one is planned."""
+
+    def settle(self, want: list[Item], planned: Planned, mistakes: Mistakes) -> None:
+        """Resolves names that are only known once every kind has announced its own."""
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have: ...
+
+    def check(self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+        """Refuses what the kernel would refuse, or would do without an error but not as wanted."""
+
+    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+        """`have` as the changes of earlier kinds will leave it."""
+        return have
+
+    def remaining(self, have: Have, planned: Planned) -> Have:
+        """`have` without the objects that disappear together with objects of other kinds."""
+        return have
+
+    # Comparing: see plan.py
+
+    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+        """Values that `replaced` restores for attributes that are not given, on objects that we created."""
+        return {}
+
+    def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
+        return have == want
+
+    def release(self, target: dict[str, t.Any], have: Item, given: Item | None) -> None:
+        """Adjusts what is left of an object that is not ours after the members with our mark are removed."""
+
+    def complete(self, item: Item) -> dict[str, t.Any]:
+        """All attributes of a wanted object that does not exist yet."""
+        return item.attributes
+
+    # Consequences
+
+    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+        """Records the side effects of the changes in `planned`, and changes that follow from them in `changes`."""
+
+    def conflicts(self, changes: list[Change], snapshot: Snapshot) -> list[str]:
+        """Errors for objects of others that the changes would collide with."""
+        return []
+
+    # Writing and showing
+
+    def steps(self, change: Change, planned: Planned) -> list[Step]: ...
+
+    def show(self, item: Item) -> dict[str, t.Any]: ...

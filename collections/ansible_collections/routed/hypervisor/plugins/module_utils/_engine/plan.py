@@ -1,0 +1,129 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to change, computed without a kernel. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .change import Change, Item
+from .kind import Kind
+
+STATES = ("merged", "replaced", "overridden", "deleted", "gathered")
+
+
+class Refused(Exception):
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+def plan(kind: Kind, have: dict[t.Hashable, Item], want: list[Item], state: str) -> list[Change]:
+    """The changes that lead from `have` to `want`, in the order of `want`, removals last.
+
+    Raises Refused, with everything that is wrong, if an object would have to be touched that is not ours.
+    """
+    if state == "gathered":
+        return []
+    mistakes: list[str] = []
+    changes: list[Change] = []
+    if state == "deleted":
+        given = {item.key: item for item in want}
+        for key, item in have.items():
+            if (not want and item.has_mark()) or key in given:
+                changes += _remove(kind, item, given.get(key), mistakes)
+    else:
+        for item in want:
+            changes += _bring(kind, have.get(item.key), item, state, mistakes)
+    if state == "overridden":
+        wanted = {item.key for item in want}
+        for key, item in have.items():
+            if key not in wanted and item.has_mark():
+                changes += _remove(kind, item, None, mistakes)
+    if mistakes:
+        raise Refused(mistakes)
+    return changes
+
+
+def _bring(kind: Kind, have: Item | None, want: Item, state: str, mistakes: list[str]) -> list[Change]:
+    if have is None:
+        if not want.creates:
+            mistakes.append(f"{want.place}: {kind.noun} {want.label} does not exist")
+            return []
+        full = dataclasses.replace(want, attributes=kind.complete(want), owned=True)
+        return [Change(kind.name, "create", None, full, {}, full.attributes, "it does not exist")]
+    if want.creates and not have.owned:
+        mistakes.append(f"{want.place}: {kind.noun} {want.label} exists but is not ours (it does not bear our mark)")
+        return []
+    target = merge(kind, have, want, state)
+    before, after = difference(kind, have.attributes, target)
+    if not before and not after:
+        return []
+    hints = {**have.hints, **want.hints}
+    full = dataclasses.replace(have, label=want.label, attributes=target, place=want.place, hints=hints)
+    fixed = [name for name in kind.immutable if name in after]
+    if fixed and not have.owned:
+        mistakes.append(
+            f"{want.place}: {fixed[0]} of {kind.noun} {want.label} cannot be changed from "
+            f"{before.get(fixed[0])} to {after[fixed[0]]}, and it is not ours to replace"
+        )
+        return []
+    why = f"{', '.join(fixed)} cannot be changed on an existing {kind.noun}" if fixed else "differs"
+    return [Change(kind.name, "replace" if fixed else "change", have, full, before, after, why)]
+
+
+def _remove(kind: Kind, have: Item, given: Item | None, mistakes: list[str]) -> list[Change]:
+    if have.owned:
+        why = "is to be deleted" if given else "is ours and not wanted"
+        return [Change(kind.name, "delete", have, None, have.attributes, {}, why)]
+    if given is not None and given.creates:
+        mistakes.append(f"{given.place}: {kind.noun} {have.label} is not ours (it does not bear our mark)")
+        return []
+    target = dict(have.attributes)
+    for name, members in have.marked.items():
+        target[name] = {member: value for member, value in target[name].items() if member not in members}
+    kind.release(target, have, given)
+    before, after = difference(kind, have.attributes, target)
+    if not before and not after:
+        return []
+    full = dataclasses.replace(have, attributes=target, marked={})
+    return [Change(kind.name, "change", have, full, before, after, "bears our mark and is not wanted")]
+
+
+def merge(kind: Kind, have: Item, want: Item, state: str) -> dict[str, t.Any]:
+    """The attributes that an existing object shall have."""
+    exact = state in ("replaced", "overridden")
+    target = dict(have.attributes)
+    if exact and have.owned:
+        target.update(kind.defaults(want, have))
+    target.update({name: value for name, value in want.attributes.items() if name not in kind.lists})
+    for name in kind.lists:
+        wanted = want.attributes.get(name) or {}
+        members = dict(have.attributes.get(name) or {})
+        if exact:
+            drop = have.marked.get(name, set())
+            members = {member: value for member, value in members.items() if member not in drop or member in wanted}
+        for member, value in wanted.items():
+            old = members.get(member)
+            members[member] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        target[name] = members
+    return target
+
+
+def difference(kind: Kind, have: dict, target: dict) -> tuple[dict, dict]:
+    """What differs, before and after; of list attributes only the members that differ."""
+    before: dict[str, t.Any] = {}
+    after: dict[str, t.Any] = {}
+    for name, new in target.items():
+        old = have.get(name)
+        if name in kind.lists:
+            old = old or {}
+            gone = {member: value for member, value in old.items() if member not in new or new[member] != value}
+            come = {member: value for member, value in new.items() if member not in old or old[member] != value}
+            if gone or come:
+                before[name], after[name] = gone, come
+        elif not kind.same(name, old, new):
+            before[name], after[name] = old, new
+    return before, after

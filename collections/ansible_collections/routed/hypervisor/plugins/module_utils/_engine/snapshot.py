@@ -1,0 +1,149 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel has now, each kind read at most once. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import ipaddress
+import os
+import socket
+import sys
+import typing as t
+
+from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, MARK, PROTOCOL, Kernel, KernelError
+from .._netlink.link_messages import Link as LinkMessage
+from .._netlink.named_namespaces import Spaces
+from .._netlink.requests import ADDRESS, NEIGHBOR, ROUTE, RULE
+
+NTF_PROXY = 0x8
+DATA = {  # what only links of a kind have, by number: whole numbers of any width
+    "bridge": {7: "IFLA_BR_VLAN_FILTERING"},
+    "ipvlan": {1: "IFLA_IPVLAN_MODE", 2: "IFLA_IPVLAN_FLAGS"},
+    "vlan": {1: "IFLA_VLAN_ID"},
+    "vrf": {1: "IFLA_VRF_TABLE"},
+}
+VERSIONS = {socket.AF_INET: 4, socket.AF_INET6: 6}
+
+
+def spelled(address: str) -> str:
+    """An address that the kernel told, as Python spells it: otherwise only where an IPv6 one ends in an IPv4 one."""
+    return str(ipaddress.ip_address(address)) if ":" in address and "." in address else address
+
+
+@dataclasses.dataclass
+class Link:
+    name: str
+    index: int
+    kind: str | None
+    alias: str | None
+    group: int
+    up: bool
+    mtu: int
+    mac: str | None
+    master: str | None
+    parent: str | None  # of a VLAN or an ipvlan; the peer of a veth; None where it is in another namespace
+    data: dict[str, int]
+    families: bytes = b""  # see _netlink/link_messages.setting
+
+    @property
+    def owned(self) -> bool:
+        return self.alias == MARK or self.half_made
+
+    @property
+    def half_made(self) -> bool:
+        return self.group in (BEING_CREATED, DOOMED)
+
+
+def describe(link: LinkMessage, names: dict[int, str]) -> Link:
+    """`names` are those of the links in the same namespace, by index."""
+    decoders = DATA.get(link.kind, {})
+    return Link(
+        name=link.name,
+        index=link.index,
+        kind=link.kind or None,
+        alias=link.alias or None,
+        group=link.group,
+        up=link.up,
+        mtu=link.mtu,
+        mac=link.mac or None,
+        master=names.get(link.master),
+        parent=names.get(link.peer) if link.peer_network is None else None,
+        data={name: int.from_bytes(link.data[n], sys.byteorder) for n, name in decoders.items() if n in link.data},
+        families=link.families,
+    )
+
+
+class Snapshot:
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self._names_in: dict[str, set[str]] = {}
+
+    @functools.cached_property
+    def spaces(self) -> Spaces:
+        return Spaces()
+
+    def names_in(self, where: str) -> set[str]:
+        """Of all links in another namespace."""
+        if where not in self._names_in:
+            self._names_in[where] = set(self.kernel.at(where).network.links())
+        return self._names_in[where]
+
+    def look_into(self, where: str) -> Kernel | None:
+        """Another namespace; None if it went with its last process, or may not be entered by someone who only looks."""
+        try:
+            return self.kernel.at(where)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            if os.geteuid() == 0:
+                raise
+            return None
+
+    @functools.cached_property
+    def links(self) -> dict[str, Link]:
+        found = self.kernel.network.links()
+        names = {link.index: link.name for link in found.values()}
+        return {name: describe(link, names) for name, link in found.items()}
+
+    @functools.cached_property
+    def names(self) -> dict[int, str]:
+        return {link.index: link.name for link in self.links.values()}
+
+    @functools.cached_property
+    def addresses(self) -> list[tuple[t.Any, dict]]:
+        return self.kernel.dump(ADDRESS)
+
+    @functools.cached_property
+    def rules(self) -> list[tuple[t.Any, dict]]:
+        return [rule for family in FAMILIES.values() for rule in self.kernel.dump(RULE, {"family": family})]
+
+    @functools.cached_property
+    def proxies(self) -> list[tuple[t.Any, dict]]:
+        return self.kernel.dump(NEIGHBOR, {"flags": NTF_PROXY})
+
+    @functools.cached_property
+    def own_routes(self) -> list[tuple[t.Any, dict]]:
+        """Filtered in the kernel (strict check): a router may hold a million routes of others."""
+        return [
+            (message, attributes)
+            for family in FAMILIES.values()
+            for message, attributes in self.kernel.dump(ROUTE, {"family": family, "proto": PROTOCOL})
+            if message["proto"] == PROTOCOL
+        ]
+
+    @functools.cached_property
+    def all_routes(self) -> list[tuple[t.Any, dict]]:
+        return [route for family in FAMILIES.values() for route in self.kernel.dump(ROUTE, {"family": family})]
+
+    def routes_of_table(self, version: int, table: int, where: str = "", **fields: int) -> list[tuple[t.Any, dict]]:
+        """All routes of one table, by whomever, or with these fields; empty where there is no such table."""
+        fields = {"family": FAMILIES[version], **fields}
+        try:
+            return self.kernel.at(where).dump(ROUTE, fields, [("RTA_TABLE", table)])
+        except KernelError as error:
+            if error.errno in (2, 3, 22):  # ENOENT, ESRCH, EINVAL: the table does not exist
+                return []
+            raise

@@ -1,0 +1,77 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be wrong with interfaces in view of what there is and what else is wanted. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+
+from ..._engine.change import Item
+from ..._engine.options import Mistakes
+from ..._engine.planned import Planned
+from ..._engine.snapshot import Snapshot
+
+
+def check(want: list[Item], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+    _vlans(want, snapshot, planned, mistakes)
+    for item in want:
+        link = snapshot.links.get(item.key)
+        if planned.links.get(item.key) == "ipvlan" and link and link.owned:
+            mistakes.at(f"{item.place}.name", f"{item.key} is a link of the kind ipvlan_links; it is configured there")
+            continue
+        if item.creates and item.key in planned.tables:
+            mistakes.at(f"{item.place}.name", f"{item.key} is a VRF")
+        if not item.creates and item.key not in planned.links:
+            mistakes.at(f"{item.place}.name", f"{item.key} does not exist; to have it created, give its type")
+        _parent(item, planned, mistakes)
+        _master(item, snapshot, planned, mistakes)
+        for key in item.attributes.get("sysctls", {}):
+            if not os.path.exists(f"/proc/sys/net/{sysctl_path('default', key)}"):
+                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such sysctl of an interface")
+
+
+def sysctl_path(interface: str, key: str) -> str:
+    family, name = key.split(".", 1)
+    return f"{family}/conf/{interface}/{name}"
+
+
+def _vlans(want: list[Item], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+    """One VLAN of a parent can be one interface only."""
+    taken = {
+        (link.parent, link.data.get("IFLA_VLAN_ID")): link.name
+        for link in snapshot.links.values()
+        if link.kind == "vlan" and link.name in planned.links and link.name not in {item.key for item in want}
+    }
+    for item in want:
+        if item.attributes.get("type") == "vlan":
+            parent, number = item.attributes.get("parent"), item.attributes.get("vlan_id")
+            other = taken.setdefault((parent, number), item.key)
+            if other != item.key:
+                mistakes.at(f"{item.place}.vlan_id", f"VLAN {number} of {parent} is already {other}")
+
+
+def _parent(item: Item, planned: Planned, mistakes: Mistakes) -> None:
+    parent = item.attributes.get("parent")
+    if not parent:
+        return
+    if parent not in planned.links:
+        mistakes.at(f"{item.place}.parent", f"there is no interface {parent}, and none is wanted")
+    elif planned.down(parent) and item.attributes.get("state") == "up":
+        mistakes.at(f"{item.place}.parent", f"{parent} is to be down; a VLAN on it cannot be up")
+
+
+def _master(item: Item, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+    vrf, bridge = item.attributes.get("vrf"), item.attributes.get("bridge")
+    if vrf and vrf not in planned.tables:
+        mistakes.at(f"{item.place}.vrf", f"there is no VRF {vrf}, and none is wanted")
+    if bridge and bridge not in planned.links:
+        mistakes.at(f"{item.place}.bridge", f"there is no interface {bridge}, and none is wanted")
+    elif bridge and planned.links[bridge] not in ("bridge", None):
+        mistakes.at(f"{item.place}.bridge", f"{bridge} is not a bridge")
+    link = snapshot.links.get(item.key)
+    if link and link.master and (vrf or bridge):
+        kind = snapshot.links[link.master].kind
+        if kind not in ("vrf", "bridge"):
+            text = f"{item.key} is a member of {link.master} ({kind}) and is not taken out of it"
+            mistakes.at(item.place, text)

@@ -1,0 +1,250 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Interfaces, as wanted and as observed. How they are written is in steps.py. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..._engine import options
+from ..._engine.apply import Step
+from ..._engine.change import Change, Item
+from ..._engine.kind import Have, Kind
+from ..._engine.planned import Planned
+from ..._engine.snapshot import VERSIONS, Link, Snapshot, spelled
+from ..._netlink.kernel import PROTOCOL, has_address_protocol, read_sysctl
+from ..link_members import MEMBERS, parse_addresses, parse_sysctls, show_members
+from . import checks as interface_checks
+from . import steps as interface_steps
+from .checks import sysctl_path
+from .effects import disturb, replace_children
+
+TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
+SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
+PERMANENT = 0x80  # IFA_F_PERMANENT; without it the address was learned (DHCP, router advertisement) and will expire
+
+
+class Interfaces(Kind):
+    name = "interfaces"
+    noun = "interface"
+    lists = ("addresses", "sysctls")
+    immutable = ("type", "parent", "vlan_id", "peer")
+    spec: t.ClassVar[dict] = {
+        "name": {"type": "str", "required": True},
+        "type": {"type": "str", "choices": sorted(TYPES)},
+        "parent": {"type": "str"},
+        "vlan_id": {"type": "int"},
+        "peer": {"type": "str"},
+        "vlan_filtering": {"type": "bool"},
+        "vrf": {"type": "str"},
+        "bridge": {"type": "str"},
+        "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
+        "mtu": {"type": "int"},
+        "mac": {"type": "str"},
+        **MEMBERS,
+    }
+
+    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+        name = entry.get("name")
+        if name is None or not options.interface_name(name, f"{place}.name", mistakes):
+            return None
+        given = {key: value for key, value in entry.items() if key not in ("name", "addresses", "sysctls")}
+        if state != "deleted":
+            given.setdefault("state", "up")
+            self._check_type(given, place, mistakes)
+        options.in_range(given, "vlan_id", (1, 4094), place, mistakes)
+        options.in_range(given, "mtu", (68, 65535), place, mistakes)
+        for key in ("parent", "peer", "vrf", "bridge"):
+            if given.get(key):
+                options.interface_name(given[key], f"{place}.{key}", mistakes)
+                if given[key] == name:
+                    mistakes.at(f"{place}.{key}", f"{name} cannot be its own {key}")
+        if given.get("vrf") and given.get("bridge"):
+            mistakes.at(place, "vrf and bridge exclude each other")
+        for key in ("vrf", "bridge"):
+            if key in given:  # one master only: joining one is leaving the other; an empty name is none
+                given[key] = given[key] or None
+                if given[key]:
+                    given["bridge" if key == "vrf" else "vrf"] = None
+        if "mac" in given:
+            given["mac"] = _mac(given["mac"], f"{place}.mac", mistakes)
+        item = Item(name, name, given, creates="type" in given, place=place)
+        parse_addresses(item, entry.get("addresses"), mistakes)
+        parse_sysctls(item, entry.get("sysctls"), mistakes)
+        return item
+
+    def _check_type(self, given: dict, place: str, mistakes: options.Mistakes) -> None:
+        kind = given.get("type")
+        for key in TYPES.get(kind, ()):
+            if not given.get(key):
+                mistakes.at(place, f"{key} is missing (type is {kind})")
+        for other, keys in TYPES.items():
+            for key in keys:
+                if other != kind and given.get(key) is not None:
+                    mistakes.at(f"{place}.{key}", f"is only for type {other}")
+        if kind != "bridge" and "vlan_filtering" in given:
+            mistakes.at(f"{place}.vlan_filtering", "is only for type bridge")
+
+    def arrange(self, want: list[Item], mistakes: options.Mistakes) -> list[Item]:
+        return _parents_first(want, mistakes)
+
+    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+        planned.forget_links({item.key for item in want}, lambda link: link.kind not in ("vrf", "ipvlan"))
+        for item in want:
+            planned.states[item.key] = item.attributes.get("state", "up")
+            if item.creates:
+                planned.links[item.key] = item.attributes["type"]
+                if item.attributes.get("peer"):
+                    planned.links.setdefault(item.attributes["peer"], None)
+
+    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+        defaults: dict[str, t.Any] = {"vrf": None, "bridge": None}
+        if have.hints.get("default_mtu"):
+            defaults["mtu"] = have.hints["default_mtu"]
+        if have.attributes.get("type") == "bridge":
+            defaults["vlan_filtering"] = False
+        return defaults
+
+    def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
+        # the peer of a veth is not visible once it is in another namespace
+        return have == want or (attribute == "peer" and have is None)
+
+    def complete(self, item: Item) -> dict[str, t.Any]:
+        return {name: value for name, value in item.attributes.items() if value is not None}
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+        found: Have = {}
+        for link in snapshot.links.values():
+            if link.owned and link.kind == "ipvlan":
+                continue  # of the kind ipvlan_links
+            found[link.name] = Item(
+                link.name,
+                link.name,
+                _attributes(link, snapshot),
+                # a VRF belongs to the kind vrfs; here it is a link like any other that may have addresses
+                owned=link.owned and link.kind != "vrf",
+                marked={"addresses": set()},
+                hints={"default_mtu": _default_mtu(link, snapshot), "protocols": {}},
+            )
+        for message, attributes in snapshot.addresses:
+            name = snapshot.names.get(message["index"])
+            if name in found:
+                observe_address(found[name], message, attributes)
+        for item in want:
+            if item.key in found:
+                values = {key: read_sysctl(sysctl_path(item.key, key)) for key in item.attributes.get("sysctls", {})}
+                found[item.key].attributes["sysctls"] = values
+        return found
+
+    def check(
+        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+    ) -> None:
+        interface_checks.check(want, snapshot, planned, mistakes)
+
+    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+        foreseen = {key: _foreseen(item, planned) for key, item in have.items()}
+        for item in want:
+            if not item.creates:  # created in this run: the peer of a veth, a VRF
+                bare = {"state": "down", "vrf": None, "bridge": None, "addresses": {}, "sysctls": {}}
+                foreseen.setdefault(item.key, Item(item.key, item.label, bare, marked={"addresses": set()}))
+        return foreseen
+
+    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+        replace_children(changes, have, want)
+        disturb(planned, changes, have)
+        planned.mtus = {change.item.key: change.after["mtu"] for change in changes if change.after.get("mtu")}
+        planned.interfaces = {key: item.attributes for key, item in have.items()}
+        for change in changes:
+            if change.want is None:
+                planned.interfaces.pop(change.item.key, None)
+            else:
+                planned.interfaces[change.item.key] = change.want.attributes
+
+    def steps(self, change: Change, planned: Planned) -> list[Step]:
+        return interface_steps.steps(change)
+
+    def show(self, item: Item) -> dict[str, t.Any]:
+        return show_members({"name": item.key, **{k: v for k, v in item.attributes.items() if v is not None}})
+
+
+def _parents_first(items: list[Item], mistakes: options.Mistakes) -> list[Item]:
+    by_name = {item.key: item for item in items}
+    done: dict[str, Item] = {}
+    for item in items:
+        chain: list[Item] = []
+        here: Item | None = item
+        while here is not None and here.key not in done:
+            if here in chain:
+                mistakes.at(f"{item.place}.parent", f"{item.key} is in the end its own parent")
+                break
+            chain.append(here)
+            here = by_name.get(here.attributes.get("parent") or "")
+        for link in reversed(chain):
+            done.setdefault(link.key, link)
+    return list(done.values())
+
+
+def _foreseen(item: Item, planned: Planned) -> Item:
+    attributes = dict(item.attributes)
+    if item.key in planned.freed:
+        attributes["vrf"] = None
+    sysctls = attributes.get("sysctls")
+    if sysctls:
+        attributes["sysctls"] = {key: planned.spread.get(key, value) for key, value in sysctls.items()}
+    return dataclasses.replace(item, attributes=attributes)
+
+
+def _mac(text: str, place: str, mistakes: options.Mistakes) -> str:
+    digits = text.lower().replace("-", ":").split(":")
+    if len(digits) != 6 or any(len(pair) != 2 or set(pair) - set("0123456789abcdef") for pair in digits):
+        mistakes.at(place, f"{text!r} is not a MAC address")
+    elif int(digits[0], 16) & 1:
+        mistakes.at(place, f"{text!r} is a group address; an interface needs an individual one")
+    return ":".join(digits)
+
+
+def _default_mtu(link: Link, snapshot: Snapshot) -> int | None:
+    if link.kind == "vlan" and link.parent in snapshot.links:
+        return snapshot.links[link.parent].mtu
+    return 1500 if link.kind in ("dummy", "veth") else None
+
+
+def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
+    master = snapshot.links.get(link.master) if link.master else None
+    attributes: dict[str, t.Any] = {
+        "type": None if link.half_made else link.kind,
+        "vrf": link.master if master and master.kind == "vrf" else None,
+        "bridge": link.master if master and master.kind == "bridge" else None,
+        "state": "up" if link.up else "down",
+        "mtu": link.mtu,
+        "mac": link.mac,
+        "addresses": {},
+    }
+    if link.kind == "vlan":
+        attributes.update(parent=link.parent, vlan_id=link.data.get("IFLA_VLAN_ID"))
+    elif link.kind == "veth":
+        attributes["peer"] = link.parent
+    elif link.kind == "bridge":
+        attributes["vlan_filtering"] = bool(link.data.get("IFLA_BR_VLAN_FILTERING"))
+    return attributes
+
+
+def observe_address(item: Item, message: t.Any, attributes: dict) -> None:
+    """Adds an address to a link that was observed, unless it was learned."""
+    if not (attributes.get("IFA_FLAGS") or message["flags"]) & PERMANENT:
+        return
+    version = VERSIONS[message["family"]]
+    text = attributes.get("IFA_LOCAL") or attributes["IFA_ADDRESS"]
+    key = f"{spelled(text)}/{message['prefixlen']}"
+    item.attributes["addresses"][key] = {"scope": SCOPES.get(message["scope"], str(message["scope"]))}
+    item.hints["protocols"][key] = attributes.get("IFA_PROTO") or 0
+    # before Linux 5.18 an address cannot bear a mark: those of our links count as ours, but not the kernel's own
+    ours = (
+        item.owned and not (version == 6 and text.startswith("fe80:"))
+        if not has_address_protocol()
+        else (attributes.get("IFA_PROTO") == PROTOCOL)
+    )
+    if ours:
+        item.marked["addresses"].add(key)

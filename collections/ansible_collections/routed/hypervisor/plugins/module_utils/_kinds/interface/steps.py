@@ -1,0 +1,173 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How interfaces and their addresses are written, and what is lost in doing so. Private to this collection."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+
+from ..._engine.apply import Phase, Step
+from ..._engine.change import Change, Item
+from ..._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, PROTOCOL, REPLACE, Kernel
+from ..._netlink.requests import ADDRESS, LINK
+from ..link import deletion, mark_link, set_link
+
+SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
+NODAD = 0x02  # IFA_F_NODAD
+KERNEL_PROTOCOLS = (1, 2, 3)  # IFAPROT_KERNEL_*: loopback, from router advertisements, link-local; made by the kernel
+VETH_PEER = "VETH_INFO_PEER"
+
+
+def steps(change: Change) -> list[Step]:
+    name = change.item.key
+    result: list[Step] = []
+    if change.op in ("delete", "replace"):
+        result += deletion(f"interface {name}", name)
+    if change.want is None:
+        return result
+    new = change.want.attributes
+    if change.op in ("create", "replace"):
+        result.append(Step(Phase.LINKS, f"create interface {name}", lambda kernel: _create(kernel, name, new)))
+        result.append(mark_link(f"interface {name}", name))
+        todo: dict[str, t.Any] = {key: value for key, value in new.items() if value is not None}
+        gone: dict[str, t.Any] = {}
+        if change.op == "replace":  # what others had put on it goes with it; ours comes back
+            todo["addresses"] = {
+                key: value
+                for key, value in new.get("addresses", {}).items()
+                if change.want.hints.get("protocols", {}).get(key) not in KERNEL_PROTOCOLS
+            }
+    else:
+        todo, gone = change.after, change.before
+    if "vrf" in todo or "bridge" in todo:
+        master = new.get("vrf") or new.get("bridge")
+        text = f"put {name} into {master}" if master else f"take {name} out of its VRF or bridge"
+        result.append(Step(Phase.MASTERS, text, lambda kernel: _set_master(kernel, name, master)))
+    settings = [
+        (attribute, todo[key]) for key, attribute in (("mtu", "IFLA_MTU"), ("mac", "IFLA_ADDRESS")) if todo.get(key)
+    ]
+    if settings:
+        result.append(
+            Step(
+                Phase.LINK_ATTRIBUTES,
+                f"set {' and '.join(k for k in ('mtu', 'mac') if todo.get(k))} of {name}",
+                lambda kernel: set_link(kernel, name, settings),
+            )
+        )
+    if "vlan_filtering" in todo and change.op == "change":
+        data = {"attrs": [("IFLA_BR_VLAN_FILTERING", int(todo["vlan_filtering"]))]}
+        info = {"attrs": [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", data)]}
+        result.append(
+            Step(
+                Phase.LINK_ATTRIBUTES,
+                f"set vlan_filtering of {name}",
+                lambda kernel: set_link(kernel, name, [("IFLA_LINKINFO", info)]),
+            )
+        )
+    result += sysctl_steps(name, todo.get("sysctls", {}))
+    if "state" in todo:
+        up = todo["state"] == "up"
+        if up or change.op == "change":
+            result.append(
+                Step(
+                    Phase.LINK_STATES,
+                    f"set {name} {todo['state']}",
+                    lambda kernel: set_link(kernel, name, [], flags=IFF_UP if up else 0, change=IFF_UP),
+                )
+            )
+    return result + address_steps(name, change.want, todo.get("addresses", {}), gone.get("addresses", {}))
+
+
+def sysctl_steps(name: str, values: dict[str, str], where: str = "") -> list[Step]:
+    result = []
+    for key, value in values.items():
+        family, sysctl = key.split(".", 1)
+        path = f"{family}/conf/{name}/{sysctl}"
+        result.append(
+            Step(
+                Phase.LINK_SYSCTLS,
+                f"set net.{path.replace('/', '.')} to {value}",
+                lambda kernel, path=path, value=value: kernel.write_sysctl(path, value),
+                where,
+            )
+        )
+    return result
+
+
+def address_steps(name: str, item: Item, come: dict, gone: dict, where: str = "") -> list[Step]:
+    """`come` and `gone` are members of the item's addresses; `where` is the namespace that it is in."""
+    result = []
+    for address in come:
+        if address in gone:  # the scope cannot be changed in place
+            result.append(_removal(name, address, Phase.ADD_ADDRESSES, where))
+        result.append(addition(name, item, address, PROTOCOL, Phase.ADD_ADDRESSES, where))
+    result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in gone if address not in come]
+    return result
+
+
+def restore(change: Change) -> list[Step]:
+    """Addresses that a step of this change takes away without being asked to, put back as they were."""
+    result = []
+    for item in change.restores:
+        for address in item.attributes.get("addresses", {}):
+            protocol = item.hints.get("protocols", {}).get(address, PROTOCOL)
+            if protocol not in KERNEL_PROTOCOLS:
+                result.append(addition(item.key, item, address, protocol, Phase.RESTORE_ADDRESSES))
+    return result
+
+
+def addition(name: str, item: Item, address: str, protocol: int, phase: Phase, where: str = "") -> Step:
+    value = item.attributes["addresses"][address]
+    nodad = address in item.hints.get("nodad", ())
+    parsed = ipaddress.ip_interface(address)
+    default = "host" if parsed.version == 4 and parsed.ip.is_loopback else "global"
+
+    def run(kernel: Kernel) -> None:
+        fields = {
+            "family": FAMILIES[parsed.version],
+            "prefixlen": parsed.network.prefixlen,
+            "index": kernel.index(name),
+            "scope": SCOPE_NUMBERS.get(value.get("scope", default), 0) if parsed.version == 4 else 0,
+        }
+        text = str(parsed.ip)
+        attributes = [
+            ("IFA_LOCAL", text),
+            ("IFA_ADDRESS", text),
+            ("IFA_PROTO", protocol or None),
+            ("IFA_FLAGS", NODAD if nodad else None),
+        ]
+        kernel.new(ADDRESS, fields, attributes, flags=CREATE | REPLACE)
+
+    return Step(phase, f"add address {address} to {item.label}", run, where)
+
+
+def _removal(name: str, address: str, phase: Phase, where: str = "") -> Step:
+    parsed = ipaddress.ip_interface(address)
+
+    def run(kernel: Kernel) -> None:
+        index, text = kernel.index(name), str(parsed.ip)
+        fields = {"family": FAMILIES[parsed.version], "prefixlen": parsed.network.prefixlen, "index": index}
+        kernel.delete(ADDRESS, fields, [("IFA_LOCAL", text), ("IFA_ADDRESS", text)], missing_ok=True)
+
+    return Step(phase, f"remove address {address} from {name}", run, where)
+
+
+def _create(kernel: Kernel, name: str, new: dict) -> None:
+    kind = new["type"]
+    data: list[tuple] = []
+    attributes: list[tuple] = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED)]
+    if kind == "vlan":
+        attributes.append(("IFLA_LINK", kernel.index(new["parent"])))
+        data.append(("IFLA_VLAN_ID", new["vlan_id"]))
+    elif kind == "veth":
+        data.append((VETH_PEER, {"attrs": [("IFLA_IFNAME", new["peer"])]}))
+    elif kind == "bridge":
+        data.append(("IFLA_BR_VLAN_FILTERING", int(new.get("vlan_filtering", False))))
+    info = [("IFLA_INFO_KIND", kind), *([("IFLA_INFO_DATA", {"attrs": data})] if data else [])]
+    kernel.new(LINK, {}, [*attributes, ("IFLA_LINKINFO", {"attrs": info})])
+
+
+def _set_master(kernel: Kernel, name: str, master: str | None) -> None:
+    set_link(kernel, name, [("IFLA_MASTER", kernel.index(master) if master else 0)])

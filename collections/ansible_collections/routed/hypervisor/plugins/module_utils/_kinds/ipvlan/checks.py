@@ -1,0 +1,179 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the kernel would do silently, or refuse half way, with ipvlan links. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+
+from ..._engine import options
+from ..._engine.change import Change, Item
+from ..._engine.kind import Have
+from ..._engine.options import Mistakes
+from ..._engine.planned import Planned
+from ..._engine.snapshot import Snapshot
+from ..._netlink.kernel import FAMILIES, PROTOCOL
+from ..interface.checks import sysctl_path
+from ..route.kind import IPV6_METRIC, PROTOCOL_NAMES
+from .view import MAIN, UNICAST, route_prefix
+
+
+def check(want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+    stay = _others_that_stay(want, have, planned)
+    macvlans = {link.parent: link.name for link in snapshot.links.values() if link.kind in ("macvlan", "macvtap")}
+    for item in want:
+        _existence(item, have, snapshot, planned, mistakes)
+        master = item.attributes.get("master")
+        if master:
+            _master(item, master, macvlans.get(master), planned, mistakes)
+            _limits(item, master, planned, mistakes)
+        if item.attributes.get("vrf") and item.attributes["vrf"] not in planned.tables:
+            mistakes.at(f"{item.place}.vrf", f"there is no VRF {item.attributes['vrf']}, and none is wanted")
+        for key in item.attributes.get("sysctls", {}):
+            if not os.path.exists(f"/proc/sys/net/{sysctl_path('default', key)}"):
+                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such sysctl of an interface")
+    _modes(want, have, stay, planned, mistakes)
+    _addresses(want, have, stay, planned, mistakes)
+    _routes(want, mistakes)
+
+
+def _others_that_stay(want: list[Item], have: Have, planned: Planned) -> dict[str, list[Item]]:
+    """By master, its slaves that this call does not mention and does not remove."""
+    wanted = {item.key for item in want}
+    stay: dict[str, list[Item]] = {}
+    for key, item in have.items():
+        if key not in wanted and not (item.owned and planned.state == "overridden"):
+            stay.setdefault(item.hints["master"], []).append(item)
+    return stay
+
+
+def _existence(item: Item, have: Have, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+    if item.key in have:
+        return
+    where, name = item.key
+    if item.attributes.get("mode") is None:
+        mistakes.at(item.place, f"mode is missing ({item.label} does not exist yet)")
+    exists = where in planned.snapshot.spaces.found.values()
+    if not where and name in snapshot.links:
+        kind = snapshot.links[name].kind or "network device"
+        mistakes.at(f"{item.place}.name", f"{name} exists and is a {kind}, not an ipvlan link on a master of this host")
+    elif where and exists and name in snapshot.names_in(where):
+        mistakes.at(f"{item.place}.name", f"{item.label} exists and is not an ipvlan link on a master of this host")
+
+
+def _master(item: Item, master: str, macvlan: str | None, planned: Planned, mistakes: Mistakes) -> None:
+    place = f"{item.place}.master"
+    if master not in planned.links:
+        near = options.like(master, planned.links)
+        mistakes.at(place, f"there is no interface {master}, and none is wanted{near}")
+        return
+    kind = planned.links[master]
+    attributes = planned.interfaces.get(master, {})
+    if master == "lo":
+        mistakes.at(place, "lo cannot be the master of ipvlan links")
+    elif kind == "ipvlan":
+        mistakes.at(place, f"{master} is an ipvlan link itself; the kernel would take its master instead")
+    elif kind == "vrf":
+        mistakes.at(place, f"{master} is a VRF; give an interface in it")
+    elif kind in ("macvlan", "macvtap") or macvlan:
+        reason = f"it is the master of {macvlan}, a macvlan link" if macvlan else "it is a macvlan link"
+        mistakes.at(place, f"{master} cannot be the master of ipvlan links: {reason}")
+    elif attributes.get("bridge"):
+        mistakes.at(place, f"{master} is a port of bridge {attributes['bridge']} and cannot have ipvlan links")
+    if item.attributes.get("mode") == "l3s" and attributes.get("vrf"):
+        text = f"l3s loses all traffic when its master is in a VRF ({master} is in {attributes['vrf']}); take l3 or l2"
+        mistakes.at(f"{item.place}.mode", text)
+
+
+def _limits(item: Item, master: str, planned: Planned, mistakes: Mistakes) -> None:
+    mtu, limit = item.attributes.get("mtu"), planned.mtu(master)
+    if mtu and limit and mtu > limit:
+        mistakes.at(f"{item.place}.mtu", f"{mtu} is above the MTU of {master}, {limit}: larger packets would be lost")
+    taken = {ip(address) for address in planned.interfaces.get(master, {}).get("addresses", {})}
+    for number, address in enumerate(item.attributes.get("addresses", {})):
+        if ip(address) in taken:
+            mistakes.at(f"{item.place}.addresses[{number}]", f"{ip(address)} is an address of its master {master}")
+
+
+def _modes(want: list[Item], have: Have, stay: dict[str, list[Item]], planned: Planned, mistakes: Mistakes) -> None:
+    """A master has one mode and one flag; the kernel gives those of the last slave that was set to all others."""
+    exact = planned.state in ("replaced", "overridden")
+    forced = {item.attributes.get("master") for item in want if item.hints["force"]}
+    chosen: dict[tuple, tuple[str, Item]] = {}
+    for item in want:
+        master = item.attributes.get("master")
+        values = {key: item.attributes.get(key) for key in ("mode", "flag")}
+        if values["flag"] is None and (item.key not in have or exact):
+            values["flag"] = "bridge"
+        for key, value in values.items():
+            if value is None:
+                continue
+            other_value, other = chosen.setdefault((master, key), (value, item))
+            if value != other_value:
+                text = f"{value}, but {other_value} for {other.label} ({other.place})"
+                mistakes.at(f"{item.place}.{key}", f"{text}: all links on {master} have one {key}")
+            if other is item and master not in forced:
+                _against_others(item, key, value, stay.get(master, []), mistakes)
+
+
+def _against_others(item: Item, key: str, value: str, others: list[Item], mistakes: Mistakes) -> None:
+    different = [other for other in others if other.attributes[key] not in (value, None)]
+    if different:
+        names = ", ".join(other.label for other in different[:3]) + (" and others" if len(different) > 3 else "")
+        text = f"{value} would change {key} {different[0].attributes[key]} of {names} on the same master"
+        mistakes.at(f"{item.place}.{key}", f"{text}; with force: true it does")
+
+
+def _addresses(want: list[Item], have: Have, stay: dict[str, list[Item]], planned: Planned, mistakes: Mistakes) -> None:
+    """The kernel refuses an address that another slave of the master has, but only when it is set."""
+    taken: dict[tuple, Item] = {}
+    for master, others in stay.items():
+        taken.update(((master, ip(address)), other) for other in others for address in other.attributes["addresses"])
+    for item in want:
+        master = item.attributes.get("master")
+        addresses = list(item.attributes.get("addresses", {}))
+        for number, address in enumerate(addresses):
+            other = taken.setdefault((master, ip(address)), item)
+            if other is not item:
+                where = f" ({other.place})" if other.place else ""
+                text = f"{ip(address)} is also an address of {other.label}{where}, on the same master"
+                mistakes.at(f"{item.place}.addresses[{number}]", text)
+
+
+def _routes(want: list[Item], mistakes: Mistakes) -> None:
+    first: dict[tuple, Item] = {}
+    for item in want:
+        for number, prefix in enumerate(item.attributes.get("routes", {})):
+            other = first.setdefault((item.key[0], prefix), item)
+            if other is not item:
+                text = f"{prefix} is also a route through {other.label} ({other.place}), in the same namespace"
+                mistakes.at(f"{item.place}.routes[{number}]", text)
+
+
+def conflicts(changes: list[Change], snapshot: Snapshot) -> list[str]:
+    """Routes of others where we would create one."""
+    new: dict[str, dict[str, Item]] = {}
+    for change in changes:
+        if change.want is not None:
+            come = set(change.after.get("routes", {})) - set(change.before.get("routes", {}))
+            new.setdefault(change.item.key[0], {}).update(dict.fromkeys(come, change.want))
+    known = set(snapshot.spaces.found.values())
+    mistakes = []
+    for where, routes in new.items():
+        if not routes or where not in known:  # a namespace that is made in this run has none
+            continue
+        for version in FAMILIES:
+            for message, attributes in snapshot.routes_of_table(version, MAIN, where):
+                metric = attributes.get("RTA_PRIORITY") or 0
+                prefix = route_prefix(message, attributes)
+                mine = metric in (0, IPV6_METRIC) and message["type"] == UNICAST and message["table"] == MAIN
+                if mine and message["proto"] != PROTOCOL and prefix in routes:
+                    name = PROTOCOL_NAMES.get(message["proto"], message["proto"])
+                    text = f"route {prefix} exists in {where} but is not ours (protocol {name})"
+                    mistakes.append(f"{routes[prefix].place}.routes: {text}")
+    return mistakes
+
+
+def ip(address: str) -> str:
+    return address.split("/", 1)[0]

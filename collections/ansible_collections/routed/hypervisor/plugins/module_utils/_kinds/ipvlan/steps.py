@@ -1,0 +1,159 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How ipvlan links are written. Private to this collection."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+import zlib
+
+from ..._engine.apply import Phase, Step
+from ..._engine.change import Change, Item
+from ..._netlink.kernel import BEING_CREATED, CREATE, EXCLUSIVE, FAMILIES, IFF_UP, MARK, PROTOCOL, REPLACE, Kernel
+from ..._netlink.requests import LINK, ROUTE
+from ..interface.steps import KERNEL_PROTOCOLS, addition, address_steps, sysctl_steps
+from ..link import deletion, set_link
+from .view import FLAGS, MAIN, MODES, UNICAST
+
+SCOPE_LINK, SCOPE_ANY = 253, 255
+ONLINK = 4  # RTNH_F_ONLINK
+LEAST_INDEX = 1 << 30  # of links whose number we choose; the kernel counts from 1
+
+
+def steps(change: Change) -> list[Step]:
+    (where, name), label = change.item.key, change.item.label
+    result: list[Step] = []
+    if change.op in ("delete", "replace"):
+        result += deletion(f"ipvlan link {label}", name, where)
+    if change.want is None:
+        return result
+    new = change.want.attributes
+    fresh = change.op in ("create", "replace")
+    todo, gone = change.after, change.before
+    if fresh:
+        text = f"create ipvlan link {label}"
+        result.append(Step(Phase.LINKS, text, lambda kernel: _create(kernel, where, name, new)))
+        todo, gone = {key: value for key, value in new.items() if value is not None}, {}
+        # what others had put on it goes with it; ours comes back
+        protocols = change.want.hints.get("protocols", {})
+        addresses = new.get("addresses", {})
+        todo["addresses"] = {a: v for a, v in addresses.items() if protocols.get(a) not in KERNEL_PROTOCOLS}
+    if "vrf" in todo:
+        vrf = new["vrf"]
+        text = f"put {label} into {vrf}" if vrf else f"take {label} out of its VRF"
+        result.append(Step(Phase.MASTERS, text, lambda kernel: _set_vrf(kernel, name, vrf)))
+    result += _settings(change, fresh, todo)
+    result += sysctl_steps(name, todo.get("sysctls", {}), where)
+    result += address_steps(name, change.want, todo.get("addresses", {}), gone.get("addresses", {}), where)
+    routes = todo.get("routes", {})
+    lost = set(gone.get("addresses", {})) - set(todo.get("addresses", {})) or ("vrf" in todo and not fresh)
+    if lost and change.op == "change":  # with a subnet's first address the others of it go, and the routes with these
+        for address in new["addresses"]:
+            protocol = change.want.hints["protocols"].get(address, PROTOCOL)
+            if protocol not in KERNEL_PROTOCOLS:
+                result.append(addition(name, change.want, address, protocol, Phase.RESTORE_ADDRESSES, where))
+        routes = new["routes"]
+    for prefix in gone.get("routes", {}):
+        if prefix not in routes:
+            result.append(_route_removal(where, name, prefix))
+    for prefix in routes:
+        new_one = prefix in todo.get("routes", {}) and prefix not in gone.get("routes", {})
+        result.append(_route(change.want, prefix, CREATE | (EXCLUSIVE if new_one else REPLACE)))
+    return result
+
+
+def _settings(change: Change, fresh: bool, todo: dict[str, t.Any]) -> list[Step]:
+    """All that one message can say about a link that exists."""
+    (where, name), label = change.item.key, change.item.label
+    new = t.cast(Item, change.want).attributes
+    attributes: list[tuple] = []
+    if not fresh and ("mode" in todo or "flag" in todo):
+        attributes.append(("IFLA_LINKINFO", _info(new)))
+    if "mtu" in todo:
+        attributes.append(("IFLA_MTU", todo["mtu"]))
+    if fresh:
+        attributes += [("IFLA_IFALIAS", MARK), ("IFLA_GROUP", 0)]
+    texts = [f"set {' and '.join(key for key in ('mode', 'flag', 'mtu') if key in todo)}" if not fresh else "mark"]
+    fields: dict[str, int] = {}
+    result = []
+    if todo.get("state") == "up" and not todo.get("sysctls"):
+        fields = {"flags": IFF_UP, "change": IFF_UP}
+        texts = [*texts, "set up"] if attributes else ["set up"]
+    elif "state" in todo:
+        flags = IFF_UP if todo["state"] == "up" else 0
+        if flags or not fresh:
+            result.append(
+                Step(
+                    Phase.LINK_STATES,
+                    f"set {label} {todo['state']}",
+                    lambda kernel: set_link(kernel, name, [], flags=flags, change=IFF_UP),
+                    where,
+                )
+            )
+    if attributes or fields:
+        text = f"{' and '.join(texts)} ipvlan link {label}"
+        result.append(Step(Phase.SLAVES, text, lambda kernel: set_link(kernel, name, attributes, **fields), where))
+    return result
+
+
+def _info(new: dict[str, t.Any]) -> dict:
+    data = [("IFLA_IPVLAN_MODE", MODES[new["mode"]]), ("IFLA_IPVLAN_FLAGS", FLAGS[new["flag"]])]
+    return {"attrs": [("IFLA_INFO_KIND", "ipvlan"), ("IFLA_INFO_DATA", {"attrs": data})]}
+
+
+def _create(kernel: Kernel, where: str, name: str, new: dict[str, t.Any]) -> None:
+    """Made in its namespace, with a number of its own: by its name alone, the kernel would look for it on the host,
+    where the name may be someone else's (eth0)."""
+    fields = {"index": LEAST_INDEX | zlib.crc32(f"{where}/{name}".encode()) >> 2} if where else {}
+    attributes = [
+        ("IFLA_IFNAME", name),
+        ("IFLA_LINK", kernel.index(new["master"])),
+        ("IFLA_GROUP", BEING_CREATED),
+        ("IFLA_NET_NS_FD", kernel.at(where).fd),
+        ("IFLA_LINKINFO", _info(new)),
+    ]
+    kernel.new(LINK, fields, attributes)
+
+
+def _set_vrf(kernel: Kernel, name: str, vrf: str | None) -> None:
+    set_link(kernel, name, [("IFLA_MASTER", kernel.index(vrf) if vrf else 0)])
+
+
+def _route_fields(prefix: str) -> tuple[dict, list[tuple]]:
+    parsed = ipaddress.ip_network(prefix)
+    fields = {"family": FAMILIES[parsed.version], "dst_len": parsed.prefixlen, "proto": PROTOCOL}
+    destination = str(parsed.network_address) if parsed.prefixlen else None
+    return fields, [("RTA_TABLE", MAIN), ("RTA_DST", destination)]
+
+
+def _route(item: Item, prefix: str, flags: int) -> Step:
+    where, name = item.key
+    gateway = item.attributes["routes"][prefix]["gateway"]
+
+    def run(kernel: Kernel) -> None:
+        fields, attributes = _route_fields(prefix)
+        fields["type"] = UNICAST
+        if gateway is None and ":" not in prefix:
+            fields["scope"] = SCOPE_LINK
+        fields["flags"] = ONLINK if gateway and not _reached(gateway, item.attributes.get("addresses", {})) else 0
+        attributes += [("RTA_OIF", kernel.index(name)), ("RTA_GATEWAY", gateway)]
+        kernel.new(ROUTE, fields, attributes, flags=flags)
+
+    return Step(Phase.ROUTES, f"add route {prefix} through {item.label}", run, where)
+
+
+def _reached(gateway: str, addresses: t.Iterable[str]) -> bool:
+    """Whether an address of the link says that the gateway is on the link."""
+    parsed = ipaddress.ip_address(gateway)
+    return any(parsed in ipaddress.ip_interface(address).network for address in addresses)
+
+
+def _route_removal(where: str, name: str, prefix: str) -> Step:
+    def run(kernel: Kernel) -> None:
+        fields, attributes = _route_fields(prefix)
+        fields["scope"] = SCOPE_ANY
+        kernel.delete(ROUTE, fields, [*attributes, ("RTA_OIF", kernel.index(name))], missing_ok=True)
+
+    return Step(Phase.REMOVE_ROUTES, f"delete route {prefix} through {name}", run, where)

@@ -1,0 +1,114 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ipvlan links as they are, in all network namespaces. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing as t
+
+from ..._engine import options
+from ..._engine.change import Item
+from ..._engine.kind import Have
+from ..._engine.snapshot import VERSIONS, Link, Snapshot, describe
+from ..._netlink.kernel import FAMILIES, PROTOCOL, Kernel
+from ..._netlink.named_namespaces import OWN
+from ..._netlink.requests import ADDRESS
+from ..interface.kind import observe_address
+
+MODES = {"l2": 0, "l3": 1, "l3s": 2}
+FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
+MODE_NAMES = {number: name for name, number in MODES.items()}
+FLAG_NAMES = {number: name for name, number in FLAGS.items()}
+MAIN = 254
+UNICAST = 1
+DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
+
+
+def label(where: str, name: str) -> str:
+    return f"{name} in {where}" if where else name
+
+
+def gather(snapshot: Snapshot) -> Have:
+    """All ipvlan links whose master is in this namespace, wherever they are themselves, by (namespace, name)."""
+    found: Have = {}
+    own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        for where in snapshot.spaces.all():
+            kernel = snapshot.look_into(where)
+            if kernel is not None:
+                _gather_in(where, own, kernel, snapshot, found)
+    finally:
+        os.close(own)
+    return found
+
+
+def _gather_in(where: str, own: int, kernel: Kernel, snapshot: Snapshot, found: dict[t.Hashable, Item]) -> None:
+    links = _in_other(own, kernel, snapshot) if where else _in_own(snapshot)
+    items = {link.index: _item(where, link, snapshot) for link in links}
+    if not items:
+        return
+    for message, attributes in kernel.dump(ADDRESS) if where else snapshot.addresses:
+        if message["index"] in items:
+            observe_address(items[message["index"]], message, attributes)
+    for version in FAMILIES if where else ():
+        for message, attributes in snapshot.routes_of_table(version, MAIN, where, proto=PROTOCOL):
+            item = items.get(attributes.get("RTA_OIF"))
+            if item and message["proto"] == PROTOCOL and message["type"] == UNICAST and message["table"] == MAIN:
+                prefix = route_prefix(message, attributes)
+                gateway = attributes.get("RTA_GATEWAY")
+                item.attributes["routes"][prefix] = {"gateway": gateway and _spelled(gateway)}
+                item.marked["routes"].add(prefix)
+    found.update((item.key, item) for item in items.values())
+
+
+def _in_own(snapshot: Snapshot) -> list[Link]:
+    return [link for link in snapshot.links.values() if link.kind == "ipvlan" and link.parent]
+
+
+def _in_other(own: int, kernel: Kernel, snapshot: Snapshot) -> list[Link]:
+    network = kernel.network
+    found = network.links("ipvlan").values()
+    number = network.number_of(own) if found else None
+    described = (
+        dataclasses.replace(describe(link, {}), parent=snapshot.names.get(link.peer))
+        for link in found
+        if link.peer_network is not None and link.peer_network == number
+    )
+    # The kernel's own order is that of the links' numbers, which says nothing to a person.
+    return sorted((link for link in described if link.parent), key=lambda link: link.name)
+
+
+def _item(where: str, link: Link, snapshot: Snapshot) -> Item:
+    above = snapshot.links.get(link.master) if link.master and not where else None
+    attributes = {
+        "master": None if link.half_made else link.parent,
+        "mode": MODE_NAMES.get(link.data.get("IFLA_IPVLAN_MODE")),
+        "flag": FLAG_NAMES.get(link.data.get("IFLA_IPVLAN_FLAGS", 0)),
+        "mtu": link.mtu,
+        "vrf": above.name if above and above.kind == "vrf" else None,
+        "state": "up" if link.up else "down",
+        "addresses": {},
+        "routes": {},
+        "sysctls": {},
+    }
+    return Item(
+        (where, link.name),
+        label(where, link.name),
+        attributes,
+        owned=link.owned,
+        marked={"addresses": set(), "routes": set()},
+        hints={"master": link.parent, "protocols": {}},
+    )
+
+
+def route_prefix(message: t.Any, attributes: t.Any) -> str:
+    destination = attributes.get("RTA_DST")
+    version = VERSIONS[message["family"]]
+    return f"{_spelled(destination)}/{message['dst_len']}" if destination else DEFAULTS[version]
+
+
+def _spelled(address: str) -> str:
+    return str(options.address(address, "", options.Mistakes()))

@@ -1,0 +1,34 @@
+"""How links of all kinds are marked and deleted. Private to this collection."""
+
+from __future__ import annotations
+
+from .._engine.apply import Phase, Step
+from .._netlink.kernel import DOOMED, MARK, Kernel
+from .._netlink.requests import LINK
+
+
+def set_link(kernel: Kernel, name: str, attributes: list[tuple], **fields: int) -> None:
+    kernel.new(LINK, fields, [("IFLA_IFNAME", name), *attributes], flags=0)
+
+
+def mark_link(text: str, name: str) -> Step:
+    """Says that a link is ours and complete; until then its group says that it was being created."""
+    attributes = [("IFLA_IFALIAS", MARK), ("IFLA_GROUP", 0)]
+    return Step(Phase.MARKS, f"mark {text}", lambda kernel: set_link(kernel, name, attributes))
+
+
+def delete_link(kernel: Kernel, name: str) -> None:
+    """Gone already is well: a link goes with its parent, its peer or its namespace."""
+    kernel.delete(LINK, {}, [("IFLA_IFNAME", name)], missing_ok=True)
+
+
+def deletion(text: str, name: str, where: str = "") -> list[Step]:
+    """Deletes a link together with all others that are deleted in its namespace."""
+
+    def doom(kernel: Kernel) -> None:
+        kernel.new(LINK, {}, [("IFLA_IFNAME", name), ("IFLA_GROUP", DOOMED)], flags=0, missing_ok=True)
+
+    return [
+        Step(Phase.DOOM_LINKS, f"delete {text}", doom, where),
+        Step(Phase.REMOVE_LINKS, f"delete {text}", lambda kernel: kernel.delete_doomed(), where),
+    ]

@@ -1,0 +1,147 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Proxy ARP and proxy NDP of existing ports. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .._engine import options
+from .._engine.apply import Phase, Step
+from .._engine.change import Change, Item
+from .._engine.kind import Have, Kind
+from .._engine.planned import Planned
+from .._engine.snapshot import NTF_PROXY, VERSIONS, Link, Snapshot, spelled
+from .._netlink.kernel import CREATE, FAMILIES, PROTOCOL, REPLACE, Kernel, read_sysctl, write_sysctl
+from .._netlink.link_messages import PROXY_ARP, PROXY_NDP, setting
+from .._netlink.requests import NEIGHBOR
+
+SYSCTLS = {
+    "proxy_arp": "ipv4/conf/{}/proxy_arp",
+    "proxy_ndp": "ipv6/conf/{}/proxy_ndp",
+    "delay": "ipv4/neigh/{}/proxy_delay",  # in 1/100 s (USER_HZ) to us, whatever HZ the kernel has
+}
+DELAY = 80  # the kernel's
+
+
+class ProxyArp(Kind):
+    name = "proxy_arp"
+    noun = "port"
+    lists = ("entries",)
+    spec: t.ClassVar[dict] = {
+        "interface": {"type": "str", "required": True},
+        "proxy_arp": {"type": "bool"},
+        "proxy_ndp": {"type": "bool"},
+        "delay": {"type": "int"},
+        "entries": {"type": "list", "elements": "str"},
+    }
+
+    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+        name = entry.get("interface")
+        if name is None or not options.interface_name(name, f"{place}.interface", mistakes):
+            return None
+        options.in_range(entry, "delay", (0, 2**31 // 100), place, mistakes)
+        attributes = {key: entry[key] for key in SYSCTLS if key in entry}
+        if "entries" in entry:
+            parsed = [
+                options.address(text, f"{place}.entries[{number}]", mistakes)
+                for number, text in enumerate(entry["entries"])
+            ]
+            attributes["entries"] = {str(address): True for address in parsed if address is not None}
+        return Item(name, name, attributes, creates=False, place=place)
+
+    def release(self, target: dict[str, t.Any], have: Item, given: Item | None) -> None:
+        if given is not None:
+            target.update(have.hints.get("defaults", {}))  # none: there is no such port any more
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+        wanted = {item.key for item in want}
+        hints = {"defaults": _defaults()} if wanted and planned.state == "deleted" else {}
+        found = {}
+        for name, link in snapshot.links.items():
+            attributes: dict[str, t.Any] = {"entries": {}}
+            if name in wanted or planned.everything:
+                attributes.update(_settings(link))
+            found[name] = Item(name, name, attributes, marked={"entries": set()}, hints=hints)
+        for message, attributes in snapshot.proxies:
+            name = snapshot.names.get(message["ifindex"])
+            if name and message["family"] in VERSIONS:
+                address = spelled(attributes["NDA_DST"])
+                found[name].attributes["entries"][address] = True
+                if attributes.get("NDA_PROTOCOL") == PROTOCOL:
+                    found[name].marked["entries"].add(address)
+        return found
+
+    def check(
+        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+    ) -> None:
+        for item in want:
+            if item.key not in planned.links:
+                mistakes.at(f"{item.place}.interface", f"there is no interface {item.key}, and none is wanted")
+            elif item.attributes.get("entries") and planned.down(item.key):
+                mistakes.at(
+                    f"{item.place}.entries", f"{item.key} is to be down; the kernel drops the entries of such a port"
+                )
+
+    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+        ports: Have = {}
+        for key, item in have.items():
+            if key in planned.remade:
+                continue
+            bare = {**item.attributes, "entries": {}}
+            lost = key in planned.disturbed
+            ports[key] = dataclasses.replace(item, attributes=bare, marked={}) if lost else item
+        for item in want:  # of a port that does not exist yet nothing is known: all that is wanted is set
+            ports.setdefault(item.key, Item(item.key, item.label, {"entries": {}}, marked={"entries": set()}))
+        return ports
+
+    def steps(self, change: Change, planned: Planned) -> list[Step]:
+        name, steps = change.item.key, []
+        for key, path in SYSCTLS.items():
+            if change.after.get(key) is not None:
+                value = str(int(change.after[key]))
+                steps.append(
+                    Step(
+                        Phase.PROXIES,
+                        f"set {key} of {name} to {value}",
+                        lambda kernel, path=path, value=value: write_sysctl(path.format(name), value),
+                    )
+                )
+        come, gone = change.after.get("entries", {}), change.before.get("entries", {})
+        steps += [_entry(name, address, False) for address in gone if address not in come]
+        steps += [_entry(name, address, True) for address in come]
+        return steps
+
+    def show(self, item: Item) -> dict[str, t.Any]:
+        return {"interface": item.key, **item.attributes, "entries": list(item.attributes.get("entries", {}))}
+
+
+def _settings(link: Link) -> dict[str, t.Any]:
+    delay = read_sysctl(SYSCTLS["delay"].format(link.name))  # the only one that the kernel does not tell with the link
+    return {
+        "proxy_arp": setting(link.families, PROXY_ARP) == 1,
+        "proxy_ndp": setting(link.families, PROXY_NDP) == 1,
+        "delay": int(delay) if delay else None,
+    }
+
+
+def _defaults() -> dict[str, t.Any]:
+    arp, ndp, delay = (read_sysctl(SYSCTLS[key].format("default")) for key in ("proxy_arp", "proxy_ndp", "delay"))
+    # only the first network namespace has defaults of neighbours
+    return {"proxy_arp": arp == "1", "proxy_ndp": ndp == "1", "delay": int(delay) if delay else DELAY}
+
+
+def _entry(name: str, address: str, present: bool) -> Step:
+    version = 6 if ":" in address else 4
+
+    def run(kernel: Kernel) -> None:
+        fields = {"family": FAMILIES[version], "ifindex": kernel.index(name), "flags": NTF_PROXY}
+        if present:
+            kernel.new(NEIGHBOR, fields, [("NDA_DST", address), ("NDA_PROTOCOL", PROTOCOL)], flags=CREATE | REPLACE)
+        else:
+            kernel.delete(NEIGHBOR, fields, [("NDA_DST", address)], missing_ok=True)
+
+    verb = "add" if present else "remove"
+    return Step(Phase.PROXIES if present else Phase.REMOVE_PROXIES, f"{verb} proxy entry {address} on {name}", run)

@@ -1,0 +1,264 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes, in any table or VRF. Private to this collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..._engine import options
+from ..._engine.apply import Step
+from ..._engine.change import Change, Item
+from ..._engine.kind import Have, Kind
+from ..._engine.planned import Planned
+from ..._engine.snapshot import VERSIONS, Snapshot, spelled
+from ..._netlink.kernel import PROTOCOL
+from ..vrf import is_last_default
+from . import steps as route_steps
+from .steps import ONLINK, SCOPES, TYPES
+
+MAIN = 254
+IPV6_METRIC = 1024  # what the kernel makes of no metric, and of 0
+DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
+TYPE_NAMES = {number: name for name, number in TYPES.items()}
+SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
+PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
+
+
+class Routes(Kind):
+    name = "routes"
+    noun = "route"
+    hop_spec: t.ClassVar[dict] = {
+        "gateway": {"type": "str"},
+        "interface": {"type": "str"},
+        "weight": {"type": "int"},
+        "onlink": {"type": "bool"},
+    }
+    spec: t.ClassVar[dict] = {
+        "prefix": {"type": "str", "required": True},
+        "family": {"type": "str", "choices": ["ipv4", "ipv6"]},
+        "vrf": {"type": "str"},
+        "table": {"type": "int"},
+        "type": {"type": "str", "choices": sorted(TYPES)},
+        "gateway": {"type": "str"},
+        "interface": {"type": "str"},
+        "onlink": {"type": "bool"},
+        "nexthops": {"type": "list", "elements": "dict", "options": hop_spec},
+        "metric": {"type": "int"},
+        "scope": {"type": "str", "choices": sorted(SCOPES)},
+        "source": {"type": "str"},
+        "mtu": {"type": "int"},
+    }
+
+    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+        prefix = self._prefix(entry, place, mistakes)
+        if prefix is None:
+            return None
+        version = prefix.version
+        if entry.get("vrf") and "table" in entry:
+            mistakes.at(place, "vrf and table exclude each other")
+        options.in_range(entry, "table", (1, 2**32 - 1), place, mistakes)
+        options.in_range(entry, "metric", (0, 2**32 - 1), place, mistakes)
+        options.in_range(entry, "mtu", (68, 65535), place, mistakes)
+        metric = entry.get("metric", 0)
+        if version == 6:
+            metric = metric or IPV6_METRIC
+        kind = entry.get("type", "unicast")
+        hops = self._hops(entry, version, place, mistakes)
+        if kind != "unicast" and hops:
+            mistakes.at(place, f"a route of type {kind} has no gateway, interface or nexthops")
+        if kind == "unicast" and not hops and state != "deleted":
+            mistakes.at(place, "needs a gateway, an interface or nexthops")
+        attributes: dict[str, t.Any] = {"type": kind, "nexthops": hops}
+        if version == 6 and "scope" in entry:
+            mistakes.at(f"{place}.scope", "is for IPv4 routes")
+        if version == 4:
+            local = kind == "unicast" and not any("gateway" in hop for hop in hops)
+            attributes["scope"] = entry.get("scope") or ("link" if local else "global")
+        if "source" in entry:
+            source = options.address(entry["source"], f"{place}.source", mistakes)
+            if source is not None and source.version != version:
+                mistakes.at(f"{place}.source", f"{source} is not an IPv{version} address")
+            attributes["source"] = str(source)
+        if "mtu" in entry:
+            attributes["mtu"] = entry["mtu"]
+        # the table of a VRF is known only when all VRFs are: see `settle`
+        where = entry.get("vrf") or entry.get("table", MAIN)
+        return Item(
+            (version, where, str(prefix), metric), _label(prefix, where, metric, version), attributes, place=place
+        )
+
+    def _prefix(self, entry: dict, place: str, mistakes: options.Mistakes) -> t.Any:
+        text = entry.get("prefix")
+        if text is None:
+            return None
+        if text == "default":
+            if "family" not in entry:
+                mistakes.at(place, "a default route needs a family, or 0.0.0.0/0 or ::/0 as its prefix")
+                return None
+            text = DEFAULTS[6 if entry["family"] == "ipv6" else 4]
+        prefix = options.network(text, f"{place}.prefix", mistakes)
+        if prefix is not None and entry.get("family", f"ipv{prefix.version}") != f"ipv{prefix.version}":
+            mistakes.at(f"{place}.family", f"{prefix} is not {entry['family']}")
+        return prefix
+
+    def _hops(self, entry: dict, version: int, place: str, mistakes: options.Mistakes) -> list[dict]:
+        single = {key: entry[key] for key in ("gateway", "interface", "onlink") if entry.get(key) is not None}
+        listed = entry.get("nexthops") or []
+        if single and listed:
+            mistakes.at(place, f"nexthops and {', '.join(single)} exclude each other")
+        hops = []
+        for number, given in enumerate(listed or ([single] if single else [])):
+            here = f"{place}.nexthops[{number}]" if listed else place
+            hop: dict[str, t.Any] = {}
+            if "gateway" in given:
+                gateway = options.address(given["gateway"], f"{here}.gateway", mistakes)
+                if gateway is not None and gateway.version != version:
+                    mistakes.at(f"{here}.gateway", f"{gateway} is not an IPv{version} address")
+                if gateway is not None and gateway.is_link_local and version == 6 and "interface" not in given:
+                    mistakes.at(f"{here}.gateway", f"{gateway} is a link-local address and needs an interface")
+                hop["gateway"] = str(gateway)
+            if "interface" in given and options.interface_name(given["interface"], f"{here}.interface", mistakes):
+                hop["interface"] = given["interface"]
+            if not hop:
+                mistakes.at(here, "needs a gateway or an interface")
+            options.in_range(given, "weight", (1, 256), here, mistakes)
+            hop["weight"] = given.get("weight", 1)
+            hop["onlink"] = bool(given.get("onlink", False))
+            if hop["onlink"] and not ("gateway" in hop and "interface" in hop):
+                mistakes.at(f"{here}.onlink", "needs a gateway and an interface")
+            hops.append(hop)
+        return sorted(hops, key=_hop_order)
+
+    def settle(self, want: list[Item], planned: Planned, mistakes: options.Mistakes) -> None:
+        """Table numbers instead of VRF names, so that wanted and observed routes have the same keys."""
+        for item in want:
+            version, where, prefix, metric = item.key
+            if isinstance(where, str):
+                if where not in planned.tables:
+                    mistakes.at(f"{item.place}.vrf", f"there is no VRF {where}, and none is wanted")
+                item.key = (version, planned.tables.get(where, where), prefix, metric)
+
+    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+        return {"source": None, "mtu": None}
+
+    def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
+        if attribute != "nexthops" or have == want:
+            return have == want
+        # a next hop without an interface got one from the kernel
+        return len(have) == len(want) and all({**old, **new} == old for old, new in zip(have, want, strict=True))
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+        tables = set(planned.tables.values()) | set(planned.old_tables)
+        found: Have = {}
+        for message, attributes in snapshot.all_routes if planned.everything else snapshot.own_routes:
+            if message["type"] not in TYPE_NAMES:
+                continue  # local, broadcast, anycast, multicast: the kernel's own
+            if is_last_default(message, attributes) and attributes["RTA_TABLE"] in tables:
+                continue  # part of the VRF
+            item = _observe(message, attributes, snapshot)
+            twin = found.setdefault(item.key, item)
+            if twin is not item:  # IPv6 may have several routes with one key; together they are not what was wanted
+                hops = twin.attributes["nexthops"] + item.attributes["nexthops"]
+                twin.attributes["nexthops"] = sorted(hops, key=_hop_order)
+        return found
+
+    def conflicts(self, changes: list[Change], snapshot: Snapshot) -> list[str]:
+        """Routes of others where we would create one. Only the tables of new routes are read."""
+        new = {change.item.key: change.item for change in changes if change.op == "create"}
+        mistakes = []
+        for version, table in sorted({key[:2] for key in new}):
+            for message, attributes in snapshot.routes_of_table(version, table):
+                if message["proto"] != PROTOCOL and message["type"] in TYPES.values():
+                    key = _key(message, attributes)
+                    if key in new:
+                        name = PROTOCOL_NAMES.get(message["proto"], message["proto"])
+                        mistakes.append(
+                            f"{new[key].place}: route {new[key].label} exists but is not ours (protocol {name})"
+                        )
+        return mistakes
+
+    def check(
+        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+    ) -> None:
+        for item in want:
+            for hop in item.attributes["nexthops"]:
+                name = hop.get("interface")
+                if name and name not in planned.links:
+                    mistakes.at(f"{item.place}.interface", f"there is no interface {name}, and none is wanted")
+                elif name and planned.down(name):
+                    mistakes.at(
+                        f"{item.place}.interface", f"{name} is to be down; the kernel accepts no route through it"
+                    )
+
+    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+        wanted = {item.key for item in want}  # unwanted ones are to be gone in any case: their removal comes first
+        planned.lost_routes = {key for key, item in have.items() if key in wanted and _is_lost(item, planned)}
+        return {key: item for key, item in have.items() if key not in planned.lost_routes}
+
+    def steps(self, change: Change, planned: Planned) -> list[Step]:
+        # a route that goes with its interface may be back, or still be there, when its turn comes
+        return route_steps.steps(change, fresh=change.op == "create" and change.item.key not in planned.lost_routes)
+
+    def show(self, item: Item) -> dict[str, t.Any]:
+        _version, table, prefix, metric = item.key
+        hops = [
+            {key: value for key, value in hop.items() if value not in (None, False)}
+            for hop in item.attributes["nexthops"]
+        ]
+        shown = {"prefix": prefix, "table": table, "metric": metric}
+        shown.update({key: value for key, value in item.attributes.items() if key != "nexthops" and value is not None})
+        return {**shown, "nexthops": hops} if hops else shown
+
+
+def _is_lost(route: Item, planned: Planned) -> bool:
+    links = {hop.get("interface") for hop in route.attributes["nexthops"]}
+    if links & (planned.disturbed | planned.remade) or route.attributes.get("source") in planned.lost_sources:
+        return True
+    return route.key[0] == 4 and bool(links & planned.without_ipv4)
+
+
+def _label(prefix: t.Any, where: t.Any, metric: int, version: int) -> str:
+    text = f"{prefix} in " + (f"table {where}" if isinstance(where, int) else f"VRF {where}")
+    return text if metric in (0, IPV6_METRIC if version == 6 else 0) else f"{text} (metric {metric})"
+
+
+def _hop_order(hop: dict) -> tuple:
+    return (hop.get("gateway") or "", hop.get("interface") or "")
+
+
+def _key(message: t.Any, attributes: dict) -> tuple:
+    version = VERSIONS[message["family"]]
+    destination = attributes.get("RTA_DST")
+    prefix = f"{spelled(destination)}/{message['dst_len']}" if destination else DEFAULTS[version]
+    table = attributes.get("RTA_TABLE") or message["table"]
+    return (version, table, prefix, attributes.get("RTA_PRIORITY") or 0)
+
+
+def _observe(message: t.Any, attributes: dict, snapshot: Snapshot) -> Item:
+    key = _key(message, attributes)
+    version = key[0]
+    kind = TYPE_NAMES.get(message["type"]) or str(message["type"])
+    hops = []
+    if kind == "unicast":
+        for hop in attributes.get("RTA_MULTIPATH") or []:
+            its = dict(hop["attrs"])
+            hops.append(_hop(its.get("RTA_GATEWAY"), hop["oif"], hop["hops"] + 1, hop["flags"], snapshot))
+        if not hops:
+            hops.append(_hop(attributes.get("RTA_GATEWAY"), attributes.get("RTA_OIF"), 1, message["flags"], snapshot))
+    observed: dict[str, t.Any] = {"type": kind, "nexthops": sorted(hops, key=_hop_order)}
+    if version == 4:
+        observed["scope"] = SCOPE_NAMES.get(message["scope"]) or str(message["scope"])
+    observed["source"] = attributes.get("RTA_PREFSRC")
+    observed["mtu"] = dict((attributes.get("RTA_METRICS") or {"attrs": []})["attrs"]).get("RTAX_MTU")
+    return Item(key, _label(key[2], key[1], key[3], version), observed, owned=message["proto"] == PROTOCOL)
+
+
+def _hop(gateway: str | None, index: int | None, weight: int, flags: int, snapshot: Snapshot) -> dict[str, t.Any]:
+    hop: dict[str, t.Any] = {"weight": weight, "onlink": bool(flags & ONLINK)}
+    if gateway:
+        hop["gateway"] = spelled(gateway)
+    if index:
+        hop["interface"] = snapshot.names.get(index, f"index {index}")
+    return hop

@@ -1,0 +1,74 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How routes are written. Private to this collection."""
+
+from __future__ import annotations
+
+from ..._engine.apply import Phase, Step
+from ..._engine.change import Change, Item
+from ..._netlink.kernel import CREATE, EXCLUSIVE, FAMILIES, PROTOCOL, REPLACE, Kernel
+from ..._netlink.requests import ROUTE
+
+TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
+SCOPES = {"global": 0, "link": 253, "host": 254}
+ONLINK = 4  # RTNH_F_ONLINK
+
+
+def steps(change: Change, fresh: bool) -> list[Step]:
+    """`fresh`: the kernel shall refuse if there is such a route by now."""
+    label = change.item.label
+    if change.want is None:
+        return [Step(Phase.REMOVE_ROUTES, f"delete route {label}", lambda kernel: _delete(kernel, change.item.key))]
+    item, flags = change.want, CREATE | (EXCLUSIVE if fresh else REPLACE)
+    verb = "add" if change.op == "create" else "change"
+    return [Step(Phase.ROUTES, f"{verb} route {label}", lambda kernel: _write(kernel, item, flags))]
+
+
+def _fields(key: tuple) -> tuple[dict, list[tuple]]:
+    version, table, prefix, metric = key
+    destination, length = prefix.split("/")
+    fields = {"family": FAMILIES[version], "dst_len": int(length), "proto": PROTOCOL}
+    there = destination if fields["dst_len"] else None
+    return fields, [("RTA_TABLE", table), ("RTA_PRIORITY", metric or None), ("RTA_DST", there)]
+
+
+def _delete(kernel: Kernel, key: tuple) -> None:
+    fields, attributes = _fields(key)
+    fields["scope"] = 255  # any
+    kernel.delete(ROUTE, fields, attributes, missing_ok=True)
+
+
+def _write(kernel: Kernel, item: Item, flags: int) -> None:
+    fields, attributes = _fields(item.key)
+    wanted = item.attributes
+    fields["type"] = TYPES[wanted["type"]]
+    fields["scope"] = SCOPES[wanted.get("scope", "global")]
+    hops = wanted["nexthops"]
+    if len(hops) == 1:
+        fields["flags"] = ONLINK if hops[0].get("onlink") else 0
+        attributes += _hop_attributes(kernel, hops[0])
+    elif hops:
+        attributes.append(
+            (
+                "RTA_MULTIPATH",
+                [
+                    {
+                        "oif": kernel.index(hop["interface"]) if hop.get("interface") else 0,
+                        "hops": hop.get("weight", 1) - 1,
+                        "flags": ONLINK if hop.get("onlink") else 0,
+                        "attrs": [("RTA_GATEWAY", hop["gateway"])] if hop.get("gateway") else [],
+                    }
+                    for hop in hops
+                ],
+            )
+        )
+    attributes.append(("RTA_PREFSRC", wanted.get("source")))
+    if wanted.get("mtu"):
+        attributes.append(("RTA_METRICS", {"attrs": [("RTAX_MTU", wanted["mtu"])]}))
+    kernel.new(ROUTE, fields, attributes, flags=flags)
+
+
+def _hop_attributes(kernel: Kernel, hop: dict) -> list[tuple]:
+    index = kernel.index(hop["interface"]) if hop.get("interface") else None
+    return [("RTA_GATEWAY", hop.get("gateway")), ("RTA_OIF", index)]

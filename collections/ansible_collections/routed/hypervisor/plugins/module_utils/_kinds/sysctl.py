@@ -1,0 +1,76 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Host-wide sysctls below net, as they are at run time. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .._engine import options
+from .._engine.apply import Phase, Step
+from .._engine.change import Change, Item
+from .._engine.kind import Have, Kind
+from .._engine.planned import Planned
+from .._engine.snapshot import Snapshot
+from .._netlink.kernel import read_sysctl, write_sysctl
+
+# Written here, seen on every interface, and the same value under another name
+SPREADS = {
+    "ipv4/ip_forward": "ipv4.forwarding",
+    "ipv4/conf/all/forwarding": "ipv4.forwarding",
+    "ipv6/conf/all/forwarding": "ipv6.forwarding",
+    "ipv6/conf/all/disable_ipv6": "ipv6.disable_ipv6",
+}
+
+
+class Sysctls(Kind):
+    name = "sysctls"
+    noun = "sysctl"
+    deletable = False
+    spec: t.ClassVar[dict] = {
+        "name": {"type": "str", "required": True},
+        "value": {"type": "str"},
+    }
+
+    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+        name = entry.get("name")
+        if name is None:
+            return None
+        # as sysctl(8): whichever of . and / comes first separates, the other is part of a name (VLAN interfaces)
+        path = name if "/" in name.split(".")[0] else name.replace("/", "\0").replace(".", "/").replace("\0", ".")
+        parts = path.split("/")
+        if parts[0] != "net" or len(parts) < 3 or any(part in ("", ".", "..") for part in parts):
+            mistakes.at(f"{place}.name", f"{name!r} is not a sysctl below net, such as net.ipv4.ip_forward")
+            return None
+        if state == "deleted":
+            mistakes.at(place, "a sysctl cannot be deleted; give the value that it shall have")
+        elif "value" not in entry and state != "gathered":
+            mistakes.at(place, "value is missing")
+        value = options.sysctl_value({"True": "1", "False": "0"}.get(entry.get("value"), entry.get("value", "")))
+        return Item("/".join(parts[1:]), name, {"value": value}, creates=False, place=place)
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+        # of hundreds of sysctls only those that are asked for
+        return {item.key: Item(item.key, item.label, {"value": read_sysctl(item.key)}) for item in want}
+
+    def check(
+        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+    ) -> None:
+        for item in want:
+            if not os.path.exists(f"/proc/sys/net/{item.key}"):
+                mistakes.at(f"{item.place}.name", f"this kernel has no sysctl {item.label}")
+
+    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+        planned.spread = {
+            SPREADS[change.item.key]: change.after["value"] for change in changes if change.item.key in SPREADS
+        }
+
+    def steps(self, change: Change, planned: Planned) -> list[Step]:
+        key, value = change.item.key, change.after["value"]
+        text = f"set {change.item.label} to {value}"
+        return [Step(Phase.HOST_SYSCTLS, text, lambda kernel: write_sysctl(key, value))]
+
+    def show(self, item: Item) -> dict[str, t.Any]:
+        return {"name": item.label, **item.attributes}

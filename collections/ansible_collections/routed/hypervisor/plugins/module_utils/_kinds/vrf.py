@@ -1,0 +1,168 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""VRFs: the device, and the unreachable default routes under it. Private to this collection."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._engine import options
+from .._engine.apply import Phase, Step
+from .._engine.change import Change, Item
+from .._engine.kind import Have, Kind
+from .._engine.planned import Planned
+from .._engine.snapshot import Snapshot
+from .._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, PROTOCOL, REPLACE, Kernel
+from .._netlink.requests import LINK, ROUTE
+from .interface.effects import disturb
+from .interface.kind import Interfaces
+from .link import delete_link, mark_link, set_link
+
+# Worse than any route a person or a daemon would install; the kernel's documentation of VRF suggests this number.
+LAST_METRIC = 4278198272
+UNREACHABLE = 7
+RESERVED_TABLES = {253: "default", 254: "main", 255: "local"}
+
+
+def is_last_default(message: t.Any, attributes: dict) -> bool:
+    return (
+        message["proto"] == PROTOCOL
+        and message["type"] == UNREACHABLE
+        and not message["dst_len"]
+        and attributes.get("RTA_PRIORITY") == LAST_METRIC
+    )
+
+
+class Vrfs(Kind):
+    name = "vrfs"
+    noun = "VRF"
+    immutable = ("table",)
+    spec: t.ClassVar[dict] = {
+        "name": {"type": "str", "required": True},
+        "table": {"type": "int"},
+        "unreachable_default": {"type": "bool"},
+    }
+
+    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+        name = entry.get("name")
+        if name is None or not options.interface_name(name, f"{place}.name", mistakes):
+            return None
+        options.in_range(entry, "table", (1, 2**32 - 1), place, mistakes)
+        if entry.get("table") in RESERVED_TABLES:
+            mistakes.at(f"{place}.table", f"{entry['table']} is the kernel's table {RESERVED_TABLES[entry['table']]!r}")
+        if "table" not in entry and state != "deleted":
+            mistakes.at(place, "table is missing")
+        attributes = {key: entry[key] for key in ("table", "unreachable_default") if key in entry}
+        if state != "deleted":
+            attributes["state"] = "up"
+        return Item(name, name, attributes, place=place)
+
+    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+        planned.forget_links({item.key for item in want}, lambda link: link.kind == "vrf")
+        for item in want:
+            planned.tables[item.key] = item.attributes.get("table") or planned.tables.get(item.key)
+            planned.links[item.key], planned.states[item.key] = "vrf", "up"
+
+    def complete(self, item: Item) -> dict[str, t.Any]:
+        return {"unreachable_default": True, **item.attributes}
+
+    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+        return {"unreachable_default": True}
+
+    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+        reject = {
+            (message["family"], attributes["RTA_TABLE"])
+            for message, attributes in snapshot.own_routes
+            if is_last_default(message, attributes)
+        }
+        found: Have = {}
+        for link in snapshot.links.values():
+            if link.kind == "vrf":
+                table = link.data["IFLA_VRF_TABLE"]
+                count = sum((family, table) in reject for family in FAMILIES.values())
+                found[link.name] = Item(
+                    link.name,
+                    link.name,
+                    # one family of two is neither true nor false, so that either wish is carried out
+                    {
+                        "table": None if link.half_made else table,
+                        "state": "up" if link.up else "down",
+                        "unreachable_default": {0: False, len(FAMILIES): True}.get(count, "in one family"),
+                    },
+                    owned=link.owned,
+                )
+        return found
+
+    def check(
+        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+    ) -> None:
+        users: dict[int, str] = {}
+        replaced = {item.key for item in want}
+        for item in have.values():
+            if item.key not in replaced and item.key in planned.tables:
+                users.setdefault(item.attributes["table"], f"the existing VRF {item.label}")
+        for item in want:
+            table = item.attributes.get("table")
+            if table in users:
+                mistakes.at(f"{item.place}.table", f"{table} is already the table of {users[table]}")
+            users.setdefault(table, f"{item.label} ({item.place})")
+            link = snapshot.links.get(item.key)
+            if link and link.kind != "vrf":
+                mistakes.at(
+                    f"{item.place}.name", f"{item.label} exists and is a {link.kind or 'network device'}, not a VRF"
+                )
+
+    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+        planned.vrf_changes = [change for change in changes if change.op in ("delete", "replace")]
+        going = {change.item.key for change in planned.vrf_changes}
+        planned.freed = {link.name for link in snapshot.links.values() if link.master in going}
+        if planned.freed:
+            disturb(planned, [], Interfaces().gather(snapshot, [], planned))
+
+    def steps(self, change: Change, planned: Planned) -> list[Step]:
+        name, steps = change.item.key, []
+        if change.op in ("delete", "replace"):
+            old = change.have.attributes
+            steps += [Step(Phase.REMOVE_VRFS, f"delete VRF {name}", lambda kernel: delete_link(kernel, name))]
+            if old["unreachable_default"]:
+                steps.append(_reject_step(name, old["table"], False, Phase.REMOVE_ROUTES))
+        if change.op == "delete":
+            return steps
+        new = change.want.attributes
+        if change.op in ("create", "replace"):
+            steps.append(Step(Phase.VRFS, f"create VRF {name}", lambda kernel: _create(kernel, name, new["table"])))
+            steps.append(mark_link(f"VRF {name}", name))
+        elif "state" in change.after:
+            steps.append(Step(Phase.VRFS, f"set VRF {name} up", lambda kernel: _up(kernel, name)))
+        if "unreachable_default" in change.after if change.op == "change" else new["unreachable_default"]:
+            steps.append(_reject_step(name, new["table"], new["unreachable_default"], Phase.VRFS))
+        return steps
+
+    def show(self, item: Item) -> dict[str, t.Any]:
+        return {"name": item.key, **item.attributes}
+
+
+def _create(kernel: Kernel, name: str, table: int) -> None:
+    data = {"attrs": [("IFLA_VRF_TABLE", table)]}
+    info = {"attrs": [("IFLA_INFO_KIND", "vrf"), ("IFLA_INFO_DATA", data)]}
+    attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED), ("IFLA_LINKINFO", info)]
+    kernel.new(LINK, {"flags": IFF_UP, "change": IFF_UP}, attributes)
+
+
+def _up(kernel: Kernel, name: str) -> None:
+    set_link(kernel, name, [], flags=IFF_UP, change=IFF_UP)
+
+
+def _reject_step(name: str, table: int, present: bool, phase: Phase) -> Step:
+    def run(kernel: Kernel) -> None:
+        for family in FAMILIES.values():
+            fields = {"family": family, "proto": PROTOCOL, "type": UNREACHABLE}
+            attributes = [("RTA_TABLE", table), ("RTA_PRIORITY", LAST_METRIC)]
+            if present:
+                kernel.new(ROUTE, fields, attributes, flags=CREATE | REPLACE)
+            else:
+                kernel.delete(ROUTE, fields, attributes, missing_ok=True)
+
+    verb = "add" if present else "remove"
+    return Step(phase, f"{verb} the unreachable default routes of VRF {name} (table {table})", run)

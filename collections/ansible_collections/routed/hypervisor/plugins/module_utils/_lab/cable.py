@@ -1,0 +1,206 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection.
+
+"""Cables between lab nodes, without a look at any node: wanted and observed ones, and what is to be done.
+
+A cable is a veth pair with an end in each of two nodes' network namespaces. Both ends bear marks. The group is set by
+the kernel in the step that makes the link, so that a killed run leaves nothing unmarked. The alias names the lab and
+the other end, for people, and so that finding each cable's other end takes one question to the kernel, not one for each
+pair of nodes.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from .._netlink.link_messages import Link
+
+GROUP = 0x5248  # "RH"
+DOOMED = GROUP + 1  # ends about to be deleted
+DEFAULT_MTU = 1500  # the kernel's for veth
+# '%' would be a pattern for the kernel (`eth%d`); it counts bytes, so ASCII it is.
+INTERFACE_NAME = re.compile(r"[!-~]{1,15}")
+RESERVED_NAMES = (".", "..", "lo", "all", "default")  # the last two are directories in /proc/sys/net/*/conf
+MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+
+Place = tuple[str, str]  # node, interface
+Links = dict[str, dict[str, Link]]  # of each node by name
+
+
+@dataclass(frozen=True)
+class End:
+    node: str
+    interface: str
+    mac: str | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> Place:
+        return self.node, self.interface
+
+    def __str__(self) -> str:
+        return f"{self.node}:{self.interface}"
+
+    def as_dict(self) -> dict:
+        return {"node": self.node, "interface": self.interface, **({"mac": self.mac} if self.mac else {})}
+
+
+@dataclass(frozen=True)
+class Cable:
+    """A wanted or plugged cable. mac and mtu are None where they do not matter."""
+
+    a: End
+    b: End
+    mtu: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.a} - {self.b}"
+
+    @property
+    def ends(self) -> tuple[End, End]:
+        return self.a, self.b
+
+    @property
+    def places(self) -> frozenset[Place]:
+        return frozenset(end.place for end in self.ends)
+
+    def as_dict(self) -> dict:
+        a, b = sorted(self.ends, key=str)
+        return {"a": a.as_dict(), "b": b.as_dict(), "mtu": self.mtu or DEFAULT_MTU}
+
+
+def alias(lab: str, peer: End) -> str:
+    return f"routed.hypervisor:{lab} to {peer}"
+
+
+def is_ours(link: Link, lab: str) -> bool:
+    return link.group in (GROUP, DOOMED) or link.alias.startswith(f"routed.hypervisor:{lab} to ")
+
+
+def cable_from(item: dict) -> Cable:
+    def end(part: dict) -> End:
+        return End(part["node"], part["interface"], part["mac"].lower() if part.get("mac") else None)
+
+    return Cable(end(item["a"]), end(item["b"]), item.get("mtu"))
+
+
+def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
+    """What is wrong with wanted cables; empty if nothing is."""
+    mistakes = []
+    used: dict[Place, str] = {}
+    for index, cable in enumerate(cables):
+        for side, end in (("a", cable.a), ("b", cable.b)):
+            where = f"config[{index}].{side}"
+            name = end.interface
+            if not INTERFACE_NAME.fullmatch(name) or set("/:%") & set(name) or name in RESERVED_NAMES:
+                mistakes.append(
+                    f"{where}.interface: {name!r} cannot be the name of an interface: 1 to 15 ASCII characters, no "
+                    "white space, '/', ':' or '%', and not lo, all or default"
+                )
+            if end.place in used:
+                mistakes.append(f"{where}: {end} is also {used[end.place]}")
+            used.setdefault(end.place, where)
+            if end.mac and (not MAC.fullmatch(end.mac) or int(end.mac[:2], 16) & 1 or end.mac == "00:00:00:00:00:00"):
+                mistakes.append(
+                    f"{where}.mac: {end.mac!r} is not the MAC address of an interface, like 02:00:00:00:00:01"
+                )
+        if cable.mtu is not None and not 68 <= cable.mtu <= 65535:
+            mistakes.append(f"config[{index}].mtu: {cable.mtu} is not between 68 and 65535")
+    return mistakes
+
+
+@dataclass
+class Observed:
+    """What is in the nodes of a lab that run: all links, and of them the cables and the loose ends that are ours.
+
+    A cable is complete: both ends in their nodes, each naming the other, each the other's peer.
+    """
+
+    links: Links
+    cables: list[Cable]
+    loose: list[End]
+
+
+@dataclass
+class Plan:
+    """What to do, in this order."""
+
+    remove: list[Cable] = field(default_factory=list)
+    cut: list[End] = field(default_factory=list)  # loose ends; what hangs on them goes too
+    create: list[Cable] = field(default_factory=list)
+    repair: list[tuple[Cable, list[str]]] = field(default_factory=list)
+
+    def changes(self) -> list[str]:
+        return [
+            *(f"remove cable {cable}" for cable in self.remove),
+            *(f"remove loose end {end}" for end in self.cut),
+            *(f"plug cable {cable}" for cable in self.create),
+            *(f"repair cable {cable}: {', '.join(what)}" for cable, what in self.repair),
+        ]
+
+
+def drift(cable: Cable, links: Links) -> list[str]:
+    found = []
+    for end in cable.ends:
+        link = links[end.node][end.interface]
+        if end.mac and link.mac != end.mac:
+            found.append(f"MAC of {end} {link.mac} → {end.mac}")
+        if cable.mtu and link.mtu != cable.mtu:
+            found.append(f"MTU of {end} {link.mtu} → {cable.mtu}")
+    return found
+
+
+def plan_cables(state: str, observed: Observed, want: t.Sequence[Cable]) -> tuple[Plan, list[str]]:
+    """What to do so that the cables of a lab are as wanted, and what forbids it. Pure: changes nothing."""
+    wanted = {cable.places for cable in want}
+    if state == "deleted":
+        places = frozenset().union(*wanted) if want else None
+        remove = [cable for cable in observed.cables if places is None or cable.places in wanted]
+        return Plan(remove, [end for end in observed.loose if places is None or end.place in places]), []
+    plan, mistakes = Plan(), []
+    plugged = {cable.places for cable in observed.cables}
+    taken: set[Place] = set()
+    for cable in want:
+        if cable.places not in plugged:
+            plan.create.append(cable)
+            taken |= cable.places
+        elif what := drift(cable, observed.links):
+            plan.repair.append((cable, what))
+    for cable in observed.cables:
+        if cable.places not in wanted and (state == "overridden" or cable.places & taken):
+            plan.remove.append(cable)
+    plan.cut = [end for end in observed.loose if state == "overridden" or end.place in taken]
+    ours = {end.place for end in observed.loose}.union(*(plugged or [frozenset()]))
+    for place in sorted(taken - ours):
+        if place[1] in observed.links.get(place[0], {}):
+            mistakes.append(f"{place[0]}:{place[1]} exists already and is no cable of this lab: remove or rename it")
+    return plan, mistakes
+
+
+def as_seen(observed: Observed, want: t.Sequence[Cable]) -> list[dict]:
+    """Observed cables as `before` and `after` show them: MAC addresses only where one is wanted, as the others are
+    random. A loose end has no b."""
+    with_mac = {end.place for cable in want for end in cable.ends if end.mac}
+    shown = []
+    for cable in observed.cables:
+        ends = [End(*end.place, end.mac if end.place in with_mac else None) for end in cable.ends]
+        shown.append(Cable(*ends, cable.mtu).as_dict())
+    shown += [{"a": End(*end.place).as_dict(), "b": None} for end in observed.loose]
+    return sorted(shown, key=str)
+
+
+def after(observed: Observed, plan: Plan, want: t.Sequence[Cable]) -> list[dict]:
+    """What as_seen will show when the plan is carried out."""
+    fresh = {cable.places: cable for cable, what in plan.repair}
+    cables = []
+    for cable in observed.cables:
+        if cable not in plan.remove:
+            wanted = fresh.get(cable.places)
+            cables.append(Cable(*wanted.ends, wanted.mtu or cable.mtu) if wanted else cable)
+    cut = {end.place for end in plan.cut}
+    loose = [end for end in observed.loose if end.place not in cut]
+    return as_seen(Observed({}, cables + plan.create, loose), want)

@@ -1,0 +1,131 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection.
+
+"""Cables between lab nodes: looking at them and changing them, in the nodes' network namespaces."""
+
+from __future__ import annotations
+
+import collections
+import os
+import resource
+import typing as t
+
+from .._netlink.link_messages import change_link, create_veth, delete_group
+from .._netlink.rtnetlink import Network
+from .cable import DOOMED, GROUP, Cable, End, Links, Observed, Plan, alias, is_ours
+from .node import Node, read_node
+
+
+class Networks:
+    """The network namespaces of the nodes of a lab, held open."""
+
+    def __init__(self, lab: str, nodes: t.Sequence[Node]):
+        self.lab = lab
+        self.fds: dict[str, int] = {}
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        for node in nodes:
+            self.fds[node.name] = os.open(f"/proc/{node.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            # Looked at again with the descriptor in hand: a PID is given to another process, a namespace is not.
+            if read_node(node.pid, lab) != node:
+                raise OSError(f"node {node.name} went away in the meantime")
+
+    def __enter__(self) -> Networks:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for fd in self.fds.values():
+            os.close(fd)
+
+    def observe(self) -> Observed:
+        links: Links = {}
+        for node, fd in self.fds.items():
+            with Network(fd) as network:
+                links[node] = network.links()
+        ours = [
+            End(node, link.name, link.mac) for node in links for link in links[node].values() if is_ours(link, self.lab)
+        ]
+        cables = self._complete(links, {str(end): end for end in ours})
+        plugged = {end for cable in cables for end in cable.ends}
+        return Observed(links, cables, [end for end in ours if end not in plugged])
+
+    def _complete(self, links: Links, ours: dict[str, End]) -> list[Cable]:
+        pairs = collections.defaultdict(list)
+        for end in ours.values():
+            link = links[end.node][end.interface]
+            peer = ours.get(link.alias.partition(" to ")[2])
+            if peer is None or str(end) > str(peer):
+                continue
+            back = links[peer.node][peer.interface]
+            if back.alias != alias(self.lab, end) or DOOMED in (link.group, back.group):
+                continue
+            if (link.peer, link.index) == (back.index, back.peer):
+                pairs[end.node].append((end, peer, link))
+        cables = []
+        for node, candidates in pairs.items():
+            # Index numbers are alike in all namespaces: the peer's namespace has to be the right one, too.
+            with Network(self.fds[node]) as network:
+                for end, peer, link in candidates:
+                    expected = None if peer.node == node else network.number_of(self.fds[peer.node])
+                    if link.peer_network == expected:
+                        cables.append(Cable(end, peer, link.mtu))
+        return cables
+
+    def carry_out(self, plan: Plan) -> list[str]:
+        """Does what the plan says; returns a sentence for each thing that failed."""
+        return self._remove(plan) + self._create(plan.create) + self._repair(plan)
+
+    def _remove(self, plan: Plan) -> list[str]:
+        # With one end goes the other. The end in the busier node: all ends of a node go in one step.
+        count = collections.Counter(end.node for cable in plan.remove for end in cable.ends)
+        doomed = [max(cable.ends, key=lambda end: count[end.node]) for cable in plan.remove] + plan.cut
+        failures = []
+        for node, ends in by_node(doomed).items():
+            with Network(self.fds[node]) as network:
+                requests = [change_link(end.interface, group=DOOMED) for end in ends]
+                answers = network.ask([*requests, delete_group(DOOMED)])
+                left = network.links()
+            # An end that has gone by itself, with its other end, answers with an error and is what was wanted.
+            failures += [
+                f"cannot remove {end}: {said or answers[-1]}"
+                for end, said in zip(ends, answers, strict=False)
+                if end.interface in left
+            ]
+        return failures
+
+    def _create(self, cables: t.Sequence[Cable]) -> list[str]:
+        requests = []
+        for cable in cables:
+            ends = [(self.fds[end.node], end.interface, end.mac) for end in cable.ends]
+            requests.append(create_veth(GROUP, cable.mtu, ends))
+        with Network() as network:
+            answers = network.ask(requests)
+        failures = [f"cannot plug cable {cable}: {said}" for cable, said in zip(cables, answers, strict=True) if said]
+        # The alias says that an end is complete, so it comes last, with `up`: a run killed before leaves a loose end.
+        made = [cable for cable, said in zip(cables, answers, strict=True) if not said]
+        marks = [(end, alias(self.lab, peer)) for c in made for end, peer in (c.ends, c.ends[::-1])]
+        for node, ends in by_node([end for end, text in marks]).items():
+            text_of = dict(marks)
+            with Network(self.fds[node]) as network:
+                answers = network.ask([change_link(end.interface, up=True, alias=text_of[end]) for end in ends])
+            failures += [f"cannot set up {end}: {said}" for end, said in zip(ends, answers, strict=True) if said]
+        return failures
+
+    def _repair(self, plan: Plan) -> list[str]:
+        mtu = {end: cable.mtu for cable, what in plan.repair for end in cable.ends}
+        failures = []
+        for node, ends in by_node(mtu).items():
+            with Network(self.fds[node]) as network:
+                answers = network.ask([change_link(end.interface, mac=end.mac, mtu=mtu[end]) for end in ends])
+            failures += [f"cannot change {end}: {said}" for end, said in zip(ends, answers, strict=True) if said]
+        return failures
+
+
+def by_node(ends: t.Iterable[End]) -> dict[str, list[End]]:
+    groups = collections.defaultdict(list)
+    for end in ends:
+        groups[end.node].append(end)
+    return groups

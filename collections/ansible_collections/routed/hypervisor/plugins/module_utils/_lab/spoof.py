@@ -1,0 +1,72 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packets with forged sources, from one lab node to another. Private to this collection."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import struct
+import time
+
+# The path is warm after the first honest packet; a forged one that got through would come between the two honest ones.
+ARRIVAL_LIMIT_S = 3.0
+GRACE_S = 0.3
+FORGED_PACKETS = 3
+UDP_HEADER = struct.Struct("!HHHH")
+IPV4_HEADER = struct.Struct("!BBHHHBBH4s4s")
+
+
+def check_spoof(check, socket_in):
+    """Returns (passed, what was seen): forged packets must not arrive, honest ones before and after them must.
+
+    socket_in(node, family, type, protocol): a socket that lives in the network namespace of a node.
+    """
+    with (
+        socket_in(check["to_name"], socket.AF_INET, socket.SOCK_DGRAM, 0) as listener,
+        socket_in(check["node"], socket.AF_INET, socket.SOCK_DGRAM, 0) as honest,
+        socket_in(check["node"], socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as forger,
+    ):
+        listener.bind((check["to"], 0))
+        target = listener.getsockname()
+        if not _honest_packet_arrives(honest, listener, target):
+            return False, "a packet with the honest source did not arrive, so nothing is proved"
+        token = secrets.token_bytes(8)
+        for _number in range(FORGED_PACKETS):
+            forger.sendto(ipv4_udp(check["from"], target, token), target)
+        if not _honest_packet_arrives(honest, listener, target, forged=token):
+            return False, f"a packet from {check['from']} got through, or honest ones are lost"
+        if _arrives(listener, token, GRACE_S):
+            return False, f"a packet from {check['from']} got through"
+    return True, f"{FORGED_PACKETS} packets from {check['from']} were stopped"
+
+
+def _honest_packet_arrives(sender, listener, target, forged=None):
+    token = secrets.token_bytes(8)
+    sender.sendto(token, target)
+    return _arrives(listener, token, ARRIVAL_LIMIT_S, unwanted=forged)
+
+
+def _arrives(listener, token, limit_s, unwanted=None):
+    end = time.monotonic() + limit_s
+    while (left := end - time.monotonic()) > 0:
+        listener.settimeout(left)
+        try:
+            payload = listener.recv(64)
+        except TimeoutError:
+            return False
+        if payload == unwanted:
+            return False
+        if payload == token:
+            return True
+    return False
+
+
+def ipv4_udp(source, target, payload):
+    """An IPv4 packet with a UDP datagram (RFC 768; checksum 0: none). The kernel fills in length and IP checksum."""
+    datagram = UDP_HEADER.pack(target[1], target[1], UDP_HEADER.size + len(payload), 0) + payload
+    header = IPV4_HEADER.pack(
+        (4 << 4) | 5, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0, socket.inet_aton(source), socket.inet_aton(target[0])
+    )
+    return header + datagram

@@ -1,0 +1,141 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Named network namespaces as `ip netns` has them: seen, made and removed. Private to this collection."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import typing as t
+from errno import EEXIST, EINVAL
+
+from .kernel import DIRECTORY, IFF_UP, MARK, Kernel, namespace_path
+from .namespaces import CLONE_NEWNET, MNT_DETACH, MS_BIND, MS_REC, MS_SHARED, mount, setns, unmount, unshare
+from .requests import LINK
+
+OWN = "/proc/thread-self/ns/net"
+NS_GET_NSTYPE = 0xB703
+
+
+class Spaces:
+    """The network namespaces of this machine, as far as this process sees them.
+
+    Each goes by one designation, which serves as a key: "" is the process's own; else its name below /run/netns; else
+    its file as given, or below /proc. A namespace without a name, a process or a mention is not seen.
+    """
+
+    def __init__(self) -> None:
+        own = os.stat(OWN)
+        self.device = own.st_dev  # of all namespaces
+        self.found: dict[int, str] = {own.st_ino: ""}
+        self.named: dict[str, int] = {}
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(DIRECTORY)):
+                number = self._identify(f"{DIRECTORY}/{name}")
+                if number is not None:
+                    self.named[name] = number
+                    self.found.setdefault(number, name)
+        for pid in sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+            path = f"/proc/{pid}/ns/net"
+            number = self._identify(path)
+            if number is not None:
+                self.found.setdefault(number, path)
+
+    def _identify(self, path: str) -> int | None:
+        with contextlib.suppress(OSError):  # a process ended; a file is left of a namespace
+            status = os.stat(path)
+            if status.st_dev == self.device:
+                return status.st_ino
+        return None
+
+    def designate(self, path: str) -> str | None:
+        """The designation of the namespace behind a file; None if there is none."""
+        number = self._identify(path)
+        if number is None or not _is_network(path):
+            return None
+        return self.found.setdefault(number, path)
+
+    def all(self) -> list[str]:
+        return list(self.found.values())
+
+
+def _is_network(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return fcntl.ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET
+    except OSError:  # an ordinary file
+        return False
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _directory() -> t.Iterator[None]:
+    """The directory as `ip netns` makes it: what is mounted in it shows in other mount namespaces, too."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(DIRECTORY, 0o755)
+    fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            mount("", DIRECTORY, "none", MS_SHARED | MS_REC)
+        except OSError as error:
+            if error.errno != EINVAL:
+                raise
+            mount(DIRECTORY, DIRECTORY, "none", MS_BIND | MS_REC)  # it has to be a mount point
+            mount("", DIRECTORY, "none", MS_SHARED | MS_REC)
+        yield
+    finally:
+        os.close(fd)
+
+
+def create(kernel: Kernel, name: str) -> None:
+    """Makes a namespace with `lo` up and marked, and only then gives it its name: a run that is killed before leaves
+    nothing, or an empty file without a namespace, which the next run takes. Raises OSError."""
+    path = namespace_path(name)
+    own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unshare(CLONE_NEWNET)
+        try:
+            inside = Kernel(messages=kernel.messages)
+            try:
+                set_loopback(inside)
+            finally:
+                inside.close()
+            with _directory():
+                try:
+                    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0))
+                except FileExistsError:
+                    if _is_network(path):
+                        raise
+                try:
+                    mount(OWN, path, "none", MS_BIND)
+                except OSError:
+                    os.unlink(path)
+                    raise
+        finally:
+            setns(own, CLONE_NEWNET)
+    except FileExistsError as error:
+        raise OSError(EEXIST, f"{path} exists by now") from error
+    finally:
+        os.close(own)
+
+
+def set_loopback(kernel: Kernel) -> None:
+    kernel.new(LINK, {"flags": IFF_UP, "change": IFF_UP}, [("IFLA_IFNAME", "lo"), ("IFLA_IFALIAS", MARK)], flags=0)
+
+
+def remove(name: str) -> None:
+    """Takes the name away; the namespace goes when no process is in it any more. Raises OSError."""
+    path = namespace_path(name)
+    try:
+        unmount(path, MNT_DETACH)
+    except OSError as error:
+        if error.errno != EINVAL:  # not mounted
+            raise
+    os.unlink(path)

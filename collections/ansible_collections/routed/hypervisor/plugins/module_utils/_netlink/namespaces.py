@@ -1,0 +1,109 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to this collection.
+
+"""The system calls about namespaces and mounts that Python 3.11 does not offer."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MS_SHARED = 0x100000
+MNT_DETACH = 0x2
+
+PR_SET_PDEATHSIG = 1
+
+# pivot_root has no wrapper in the C library.
+_PIVOT_ROOT = {"x86_64": 155, "i686": 217, "ppc64le": 203, "s390x": 217, "armv7l": 218, "armv6l": 218}
+_PIVOT_ROOT_GENERIC = 41  # aarch64, riscv64, loongarch64: the generic table
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(what: str, function, *args) -> None:
+    if function(*args) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    _call("unshare", _libc.unshare, ctypes.c_int(flags))
+
+
+def setns(fd: int, kind: int) -> None:
+    _call("setns", _libc.setns, ctypes.c_int(fd), ctypes.c_int(kind))
+
+
+def set_parent_death_signal(number: int) -> None:
+    """The signal that this process gets when its parent dies; 0 for none."""
+    _call("prctl", _libc.prctl, ctypes.c_int(PR_SET_PDEATHSIG), ctypes.c_ulong(number), 0, 0, 0)
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
+    _call(
+        f"mount {kind or source} on {target}",
+        _libc.mount,
+        os.fsencode(source),
+        os.fsencode(target),
+        kind.encode() or None,
+        ctypes.c_ulong(flags),
+        os.fsencode(options) or None,
+    )
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    _call(f"umount {target}", _libc.umount2, os.fsencode(target), ctypes.c_int(flags))
+
+
+def become_root(directory: str) -> None:
+    """Makes directory, a mount point, the root of this mount namespace and lets go of the old root."""
+    os.chdir(directory)
+    # Old and new root stacked on one directory: no place for the old one is needed (pivot_root(2), Notes).
+    number = _PIVOT_ROOT.get(os.uname().machine, _PIVOT_ROOT_GENERIC)
+    _call("pivot_root", _libc.syscall, ctypes.c_long(number), b".", b".")
+    _call("umount the old root", _libc.umount2, b".", ctypes.c_int(MNT_DETACH))
+    os.chdir("/")
+
+
+@contextlib.contextmanager
+def new_pid_namespace_for_children():
+    """Within it, the next forked child is PID 1 of a new PID namespace; afterwards children are ordinary again."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        unshare(CLONE_NEWPID)
+        try:
+            yield
+        finally:
+            setns(own, CLONE_NEWPID)
+    finally:
+        os.close(own)
+
+
+@contextlib.contextmanager
+def inside_network(fd: int):
+    """Within it, this thread is in the network namespace fd: sockets made there stay there."""
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(fd, CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            setns(own, CLONE_NEWNET)
+    finally:
+        os.close(own)

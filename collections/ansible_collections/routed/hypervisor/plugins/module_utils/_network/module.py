@@ -1,0 +1,180 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main function of the kernel modules. Private to this collection."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from .._engine.apply import Failed
+from .._engine.change import Change, Item
+from .._engine.plan import STATES, Refused
+from .._engine.snapshot import Snapshot
+from .._engine.text import to_text
+from .._netlink.kernel import Kernel, KernelError
+from .._netlink.messages import PYROUTE2_ERROR
+from .._netlink.rtnetlink import Refusal
+from . import network
+
+LISTED = 40  # mistakes in one answer; more would hide the first
+
+
+def argument_spec(config: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {"config": config, "state": {"type": "str", "choices": list(STATES), "default": "merged"}}
+
+
+def main_of_kind(name: str) -> None:
+    """The module of one kind: `config` is a list of its objects."""
+    spec = {"type": "list", "elements": "dict", "options": network.KINDS[name].spec}
+    _main(argument_spec(spec), lambda config: {name: config or []}, name)
+
+
+def main_of_all() -> None:
+    """The module of all kinds: `config` has a list for each of them."""
+    options = {name: {"type": "list", "elements": "dict", "options": kind.spec} for name, kind in network.KINDS.items()}
+    _main(argument_spec({"type": "dict", "options": options}), lambda config: config or {}, None)
+
+
+class Module(AnsibleModule):
+    """Ansible's own check of arguments says one mistake, without its place; ours says all."""
+
+    def __init__(self, spec: dict[str, t.Any], kinds_of: t.Callable) -> None:
+        self.kinds_of = kinds_of
+        super().__init__(argument_spec=spec, supports_check_mode=True)
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:  # type: ignore[override]
+        if not getattr(self, "validation_result", None) or not self.validation_result.error_messages:
+            super().fail_json(msg=msg, **kwargs)
+        config, state = self.params.get("config"), self.params.get("state") or "merged"
+        mistakes: list[str] = []
+        if state in STATES and isinstance(config, (list, dict, type(None))):
+            try:
+                _wanted, mistakes = network.parse(self.kinds_of(config), state)
+            except (AttributeError, TypeError):
+                mistakes = []
+        super().fail_json(msg=_refusal(mistakes) if mistakes else msg, mistakes=mistakes, **kwargs)
+
+
+def _main(spec: dict[str, t.Any], kinds_of: t.Callable, single: str | None) -> None:
+    module = Module(spec, kinds_of)
+    state = module.params["state"]
+    config = kinds_of(module.params["config"])
+    if single is None and state in ("deleted", "gathered") and not any(config.values()):
+        config = {name: [] for name in network.KINDS}
+    if state == "deleted":
+        lasting = [name for name, entries in config.items() if not entries and not network.KINDS[name].deletable]
+        if single in lasting:
+            module.fail_json(msg=f"{single} cannot be deleted; give the values that they shall have")
+        config = {name: entries for name, entries in config.items() if name not in lasting}
+    if PYROUTE2_ERROR:
+        module.fail_json(
+            msg=missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)"), exception=PYROUTE2_ERROR
+        )
+    if state != "gathered" and os.geteuid() != 0:
+        module.fail_json(msg="Changing the network needs root: use become: true.")
+    wanted, mistakes = network.parse(config, state)
+    if mistakes:
+        module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
+    kernel = Kernel()
+    try:
+        module.exit_json(**_run(module, kernel, wanted, state, single))
+    except Refused as refused:
+        module.fail_json(msg=_refusal(refused.mistakes), mistakes=refused.mistakes)
+    except (KernelError, OSError) as error:
+        module.fail_json(msg=f"The kernel refused: {error}", errno=error.errno)
+    except Refusal as refusal:
+        module.fail_json(msg=f"The kernel refused: {refusal}", errno=refusal.code)
+    finally:
+        kernel.close()
+
+
+def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, single: str | None) -> dict[str, t.Any]:
+    outcome = network.plan_all(Snapshot(kernel), wanted, state)
+    if state == "gathered":
+        gathered = {
+            name: [{**network.KINDS[name].show(item), "owned": item.owned} for item in have.values()]
+            for name, have in outcome.have.items()
+        }
+        return {"changed": False, "gathered": gathered[single] if single else gathered}
+    changes = outcome.all_changes()
+    result = {"changed": bool(changes), "changes": [_shown(change) for change in changes]}
+    for name, objects in (("before", _before(outcome)), ("after", _after(outcome))):
+        result[name] = objects.get(single, []) if single else objects
+    if module._diff:
+        result["diff"] = {
+            "before": to_text(_objects(changes, "have")),
+            "after": to_text(_objects(changes, "want")),
+        }
+    if changes and not module.check_mode:
+        try:
+            network.carry_out(kernel, outcome)
+        except Failed as failed:
+            module.fail_json(
+                msg=str(failed),
+                changed=bool(failed.done),
+                done=[_shown(change) for change in failed.done],
+                not_done=[_shown(change) for change in failed.not_done],
+            )
+        left = network.differences(Snapshot(kernel), wanted, state)
+        if left:
+            module.fail_json(msg="The kernel accepted the changes, but: " + "; ".join(left), **result)
+    return result
+
+
+def _refusal(mistakes: list[str]) -> str:
+    count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "1 mistake"
+    more = [f"and {len(mistakes) - LISTED} more"] if len(mistakes) > LISTED else []
+    return "\n".join([f"Nothing was changed: {count}.", *mistakes[:LISTED], *more])
+
+
+def _shown(change: Change) -> dict[str, t.Any]:
+    return {
+        "kind": change.kind,
+        "op": change.op,
+        "name": change.item.label,
+        "before": change.before,
+        "after": change.after,
+        "why": change.why,
+    }
+
+
+def _show(name: str, items: t.Iterable[Item]) -> list[dict]:
+    return [network.KINDS[name].show(item) for item in items]
+
+
+def _concerned(outcome: network.Outcome, name: str) -> dict:
+    """Objects that are wanted or ours: not the thousand links of others."""
+    return {
+        key: item for key, item in outcome.have[name].items() if item.has_mark() or key in outcome.wanted_keys[name]
+    }
+
+
+def _before(outcome: network.Outcome) -> dict[str, list[dict]]:
+    return {name: _show(name, _concerned(outcome, name).values()) for name in outcome.have}
+
+
+def _after(outcome: network.Outcome) -> dict[str, list[dict]]:
+    result = {}
+    for name, changes in outcome.changes.items():
+        remaining = outcome.remaining[name]
+        items = {key: remaining[key] for key in _concerned(outcome, name) if key in remaining}
+        for change in changes:
+            if change.want is None:
+                items.pop(change.item.key, None)
+            else:
+                items[change.item.key] = change.want
+        result[name] = _show(name, items.values())
+    return result
+
+
+def _objects(changes: list[Change], side: str) -> dict[str, list[dict]]:
+    shown: dict[str, list[dict]] = {}
+    for change in changes:
+        item = getattr(change, side)
+        if item is not None:
+            shown.setdefault(change.kind, []).append(network.KINDS[change.kind].show(item))
+    return shown

@@ -1,0 +1,128 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All kinds together: planned against the state that the earlier ones will leave, then carried out, then checked.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .._engine import options
+from .._engine.apply import apply
+from .._engine.change import Change, Item
+from .._engine.kind import Have, Kind
+from .._engine.plan import Refused, plan
+from .._engine.planned import Planned
+from .._engine.snapshot import Snapshot
+from .._kinds.interface import steps as interface_steps
+from .._kinds.interface.kind import Interfaces
+from .._kinds.ipvlan.kind import IpvlanLinks
+from .._kinds.namespace import Namespaces
+from .._kinds.proxy_arp import ProxyArp
+from .._kinds.route.kind import Routes
+from .._kinds.rule import Rules
+from .._kinds.sysctl import Sysctls
+from .._kinds.vrf import Vrfs
+from .._netlink.kernel import Kernel
+
+# In this order they are planned: each stands on those before it.
+_KINDS: tuple[Kind, ...] = (Sysctls(), Vrfs(), Namespaces(), Interfaces(), IpvlanLinks(), ProxyArp(), Routes(), Rules())
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
+Wanted = dict[str, list[Item]]
+
+
+def parse(config: dict[str, t.Any], state: str, prefix: str = "") -> tuple[Wanted, options.Mistakes]:
+    """The wanted objects of each given kind. Knows nothing of the kernel. `prefix` stands before each place."""
+    mistakes = options.Mistakes()
+    wanted: Wanted = {}
+    for name, entries in config.items():
+        if entries is None:
+            continue
+        if name not in KINDS:
+            mistakes.at(f"{prefix}{name}", f"no such kind; there are {', '.join(KINDS)}")
+            continue
+        wanted[name] = []
+        if not isinstance(entries, (list, tuple)):
+            mistakes.at(f"{prefix}{name}", f"must be a list, not {entries!r}")
+            continue
+        kind = KINDS[name]
+        for number, entry in enumerate(entries):
+            place = f"{prefix}{name}[{number}]"
+            clean = options.check_options(kind.spec, entry, place, mistakes)
+            item = kind.parse(clean, place, mistakes, state) if clean is not None else None
+            if item is not None:
+                wanted[name].append(item)
+        options.duplicates(wanted[name], mistakes)
+    return wanted, mistakes
+
+
+@dataclasses.dataclass
+class Outcome:
+    have: dict[str, Have]
+    changes: dict[str, list[Change]]
+    planned: Planned
+    wanted_keys: dict[str, set]
+    remaining: dict[str, Have]  # excluding objects removed implicitly; others in their resulting state
+
+    def all_changes(self) -> list[Change]:
+        return [change for changes in self.changes.values() for change in changes]
+
+
+def plan_all(snapshot: Snapshot, wanted: Wanted, state: str) -> Outcome:
+    """Raises Refused with all that is wrong, of all kinds."""
+    mistakes = options.Mistakes()
+    planned = Planned.of(snapshot, state)
+    turns = [(kind, kind.name) for kind in _KINDS if kind.name in wanted]
+    for kind, name in turns:
+        if state != "deleted":
+            wanted[name] = kind.arrange(wanted[name], mistakes)
+        kind.announce(wanted[name], snapshot, planned)
+    outcome = Outcome({}, {}, planned, {}, {})
+    for kind, name in turns:
+        want = wanted[name]
+        kind.settle(want, planned, mistakes if state != "deleted" else options.Mistakes())
+        have = kind.gather(snapshot, want, planned)
+        outcome.have[name] = have
+        outcome.wanted_keys[name] = {item.key for item in want}
+        if state not in ("deleted", "gathered"):
+            kind.check(want, have, snapshot, planned, mistakes)
+        have = kind.foresee(have, want, planned)
+        outcome.remaining[name] = kind.remaining(have, planned)
+        try:
+            changes = plan(kind, have, want, state)
+        except Refused as refused:
+            mistakes += refused.mistakes
+            continue
+        kind.after(changes, have, want, snapshot, planned)
+        outcome.changes[name] = changes
+        if not mistakes:
+            mistakes += kind.conflicts(changes, snapshot)
+    if mistakes:
+        raise Refused(mistakes)
+    return outcome
+
+
+def carry_out(kernel: Kernel, outcome: Outcome) -> None:
+    apply(
+        kernel,
+        [
+            (change, KINDS[change.kind].steps(change, outcome.planned) + interface_steps.restore(change))
+            for change in outcome.all_changes()
+        ],
+    )
+
+
+def differences(snapshot: Snapshot, wanted: Wanted, state: str) -> list[str]:
+    """What the kernel accepted and did not do, found by planning once more."""
+    found = []
+    for change in plan_all(snapshot, wanted, state).all_changes():
+        noun = KINDS[change.kind].noun
+        if change.op in ("create", "delete"):
+            found.append(f"{noun} {change.item.label} is {'missing' if change.op == 'create' else 'still there'}")
+        for attribute, value in (change.after if change.op in ("change", "replace") else {}).items():
+            found.append(f"{noun} {change.item.label}: {attribute} is {change.before.get(attribute)!r}, not {value!r}")
+    return found

@@ -1,0 +1,90 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an instance of GoBGP says of its sessions, and the routing manager of both sides.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+
+from .command import run
+
+# Where the role gobgp has an instance listen for questions.
+SOCKET = "/run/routed-hypervisor-gobgp/{instance}.sock"
+STATES = ("Unknown", "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established")
+FAMILIES = {(1, 1): "ipv4", (2, 1): "ipv6"}
+
+
+def instances():
+    """The names of the instances that listen for questions."""
+    head, tail = SOCKET.split("{instance}")
+    return sorted(path.removeprefix(head).removesuffix(tail) for path in glob.glob(f"{head}*{tail}"))
+
+
+def sessions(instance):
+    """Returns the sessions of an instance by name: state, neighbor, families, received and accepted routes, since when.
+
+    What keeps it from answering is under "error".
+    """
+    path = SOCKET.format(instance=instance)
+    if not os.path.exists(path):
+        return {"error": f"no GoBGP answers: there is no {path}"}
+    code, output, errors = run(["gobgp", "--target", f"unix://{path}", "neighbor", "--json"])
+    if code:
+        return {"error": (output + errors).strip()}
+    return parse_neighbors(output)
+
+
+def parse_neighbors(text):
+    """Parses `gobgp neighbor --json`, which leaves out what is zero or empty. A session's name is its description."""
+    found = {}
+    for item in json.loads(text) or []:
+        conf, state = item.get("conf", {}), item.get("state", {})
+        families = [(family, part.get("state", {})) for family, part in _families(item)]
+        number = state.get("session_state", 0)
+        found[conf.get("description") or conf.get("neighbor_address")] = {
+            "state": STATES[number] if number < len(STATES) else str(number),
+            "neighbor": conf.get("neighbor_address"),
+            "neighbor_as": conf.get("peer_asn"),
+            "local_as": conf.get("local_asn"),
+            "since": item.get("timers", {}).get("state", {}).get("uptime", {}).get("seconds"),
+            "families": [family for family, _part in families],
+            "received": sum(part.get("received", 0) for _family, part in families),
+            "accepted": sum(part.get("accepted", 0) for _family, part in families),
+        }
+    return found
+
+
+def _families(item):
+    for part in item.get("afi_safis", []):
+        family = part.get("config", {}).get("family", {})
+        key = (family.get("afi"), family.get("safi"))
+        yield FAMILIES.get(key, f"{key[0]}/{key[1]}"), part
+
+
+def check_bgp(check, found):
+    """A session is right when it is established, with the intended neighbour and family, in the intended instance."""
+    session = found.get(check["session"])
+    if session is None:
+        return False, found.get("error") or f"GoBGP {check['instance']} has no session {check['session']}"
+    seen = (
+        f"{session['state']}, neighbor {session['neighbor']}, {'+'.join(session['families'])}, "
+        f"instance {check['instance']}"
+    )
+    passed = (
+        session["state"] == "Established"
+        and session["neighbor"] == check["neighbor"]
+        and check.get("family") in (None, *session["families"])
+    )
+    return passed, seen
+
+
+def check_in_step(_check):
+    """The routing manager's own answer: what differs between GoBGP and the kernel, if anything does."""
+    code, output, errors = run(["routed-hypervisor-routes", "status"])
+    return code == 0, (output if code in (0, 1) else errors).strip()
