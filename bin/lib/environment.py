@@ -1,4 +1,4 @@
-"""The environment of a command that runs in a lab kernel: the caller's, without what only works on the machine."""
+"""The environment of a command in a lab: a node's own, or the caller's without what only works on the machine."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ MEANINGLESS = {
     "LISTEN_FDS",
     "LISTEN_PID",
     "BASH_ENV",
+}
+
+KIND = "ROUTED_HYPERVISOR_KERNEL_KIND"  # of the kernel, for what runs outside nodes
+NODE_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/bash",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
 }
 
 
