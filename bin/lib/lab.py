@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import json
 import os
-import re
 import select
 import signal
 import socket
@@ -21,6 +19,7 @@ import places
 from environment import callers_environment
 from kernels import KernelFailed, boot_seconds
 from memory import NotEnough, kernel_memory
+from overview import all_labs, describe, status_of
 from relay import Relay
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab import exchange as lab_exchange
@@ -31,20 +30,12 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 FAILURE = 125
 CACHE = os.environ.get("ROUTED_HYPERVISOR_CACHE") or f"{os.environ.get('HOME') or '/root'}/.cache/routed-hypervisor"
 STOP_S = 30
-ANSWER_S = 10  # a supervisor that runs answers at once, also on a busy machine
 GRACE_S = 10  # beyond the time that a kernel may take to boot
 PROGRESS_S = 2
 
 
 class Refused(Exception):
     """A sentence for the user."""
-
-
-def status_of(lab: str) -> dict | None:
-    try:
-        return lab_client.ask(lab, "status", ANSWER_S)
-    except (lab_client.LabDown, OSError):
-        return None
 
 
 def refuse_other_owner(status: dict, owner: str | None) -> None:
@@ -198,12 +189,7 @@ def end_supervisors(lab: str) -> None:
 
 def status(arguments: argparse.Namespace) -> int:
     """Which labs are up, since when, where their kernel is, how much memory they use."""
-    found = []
-    for lab in sorted({*places.labs(), *running_without_supervisor()}):
-        status = status_of(lab) or {"lab": lab, "note": why_not_up(lab)}
-        if "kind" in status:
-            status.update(measure(lab, status))
-        found.append(status)
+    found = all_labs()
     if arguments.json:
         print(json.dumps(found))
         return 0
@@ -212,46 +198,6 @@ def status(arguments: argparse.Namespace) -> int:
     for status in found:
         print(describe(status))
     return 0
-
-
-def why_not_up(lab: str) -> str:
-    if processes := places.supervisors(lab):
-        return f"its supervisor (process {processes[0]}) does not answer"
-    return places.end_note(lab) or "its supervisor was killed"
-
-
-def running_without_supervisor() -> set[str]:
-    """Labs with nodes on the machine's own kernel."""
-    try:
-        return set(os.listdir(lab_exchange.BASE))
-    except FileNotFoundError:
-        return set()
-
-
-def measure(lab: str, status: dict) -> dict:
-    script = "grep -E '^(MemTotal|MemAvailable):' /proc/meminfo"
-    nodes = f"ls /run/routed-hypervisor/{lab}/nodes 2>/dev/null | grep -c '[.]pid$'; {script}"
-    with contextlib.suppress(lab_client.LabDown, lab_client.JobFailed):
-        _code, output, _errors = lab_client.run(lab, {"kind": "exec", "lab": lab, "command": nodes, "directory": "/"})
-        numbers = [int(word) for word in re.findall(r"\b\d+\b", output.decode())]
-        if len(numbers) == 3:
-            return {"nodes": numbers[0], "memory_used": (numbers[1] - numbers[2]) // 1024}
-    return {}
-
-
-def describe(status: dict) -> str:
-    if "kind" not in status:
-        return f"{status['lab']}: not up: {status['note']}. Bring it up again with make lab, or clean up with make down"
-    since = datetime.datetime.fromtimestamp(status["since"]).strftime("%Y-%m-%d %H:%M:%S")
-    where = {"host": "this machine's kernel", "uml": "user-mode Linux", "qemu": "QEMU"}[status["kind"]]
-    memory = (
-        f", {status['memory_used']} of {status['memory']} MB" if status["memory"] and "memory_used" in status else ""
-    )
-    nodes = f"{status['nodes']} nodes, " if "nodes" in status else ""
-    return (
-        f"{status['lab']}: up since {since}, {nodes}{where} {status['release']} (process {status['process']}){memory}, "
-        f"from {status['owner']}"
-    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
