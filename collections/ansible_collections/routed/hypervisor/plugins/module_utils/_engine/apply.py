@@ -54,13 +54,13 @@ class Step:
 class Failed(Exception):
     """A step failed; `done` and `not_done` are changes."""
 
-    def __init__(self, text: str, done: list[Change], not_done: list[Change]) -> None:
+    def __init__(self, text: str, done: list[Change[t.Any]], not_done: list[Change[t.Any]]) -> None:
         super().__init__(text)
         self.done = done
         self.not_done = not_done
 
 
-def apply(kernel: Kernel, work: list[tuple[Change, list[Step]]]) -> None:
+def apply(kernel: Kernel, work: list[tuple[Change[t.Any], list[Step]]]) -> None:
     """All steps of a phase go to the kernel together, and the next phase begins when all of them have succeeded.
 
     Steps of one phase must not rely on the success of each other: those after one that fails may have been done.
@@ -85,7 +85,7 @@ def apply(kernel: Kernel, work: list[tuple[Change, list[Step]]]) -> None:
             for position, number in begun:
                 left[number] -= position not in batch.failed
             if batch.failed:
-                position, error = min(batch.failed.items())
+                position, first = min(batch.failed.items())
                 done = [change for number, (change, _steps) in enumerate(work) if not left[number]]
                 not_done = [change for number, (change, _steps) in enumerate(work) if left[number]]
-                raise Failed(f"cannot {steps[position][0].text}: {error}", done, not_done) from error
+                raise Failed(f"cannot {steps[position][0].text}: {first}", done, not_done) from first

@@ -8,20 +8,22 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+K = t.TypeVar("K", bound=t.Hashable)  # what tells objects of one kind apart
+
 
 @dataclasses.dataclass
-class Item:
+class Item(t.Generic[K]):
     """One object, wanted or observed.
 
     Attributes that are lists to a person (addresses, proxy entries, sysctls) are dictionaries here, from a member's
     identity to its properties. A wanted item has only the attributes that were given; an observed one has all.
     """
 
-    key: t.Hashable
+    key: K
     label: str
     attributes: dict[str, t.Any]
     owned: bool = False  # observed: bears our mark
-    marked: dict[str, set] = dataclasses.field(default_factory=dict)  # observed: members that bear our mark
+    marked: dict[str, set[str]] = dataclasses.field(default_factory=dict)  # observed: members that bear our mark
     creates: bool = True  # wanted: we may create it; otherwise it is only configured
     place: str = ""  # wanted: where the user wrote it
     hints: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # of use when writing, never compared
@@ -31,16 +33,16 @@ class Item:
 
 
 @dataclasses.dataclass
-class Change:
+class Change(t.Generic[K]):
     kind: str
     op: str  # create, change, replace (delete and create), delete
-    have: Item | None
-    want: Item | None  # the object as it will be, all attributes
+    have: Item[K] | None
+    want: Item[K] | None  # the object as it will be, all attributes
     before: dict[str, t.Any]  # only what differs
     after: dict[str, t.Any]
     why: str
-    restores: list[Item] = dataclasses.field(default_factory=list)  # see _kinds/interface
+    restores: list[Item[str]] = dataclasses.field(default_factory=list)  # see _kinds/interface
 
     @property
-    def item(self) -> Item:
-        return t.cast(Item, self.want or self.have)
+    def item(self) -> Item[K]:
+        return t.cast("Item[K]", self.want or self.have)

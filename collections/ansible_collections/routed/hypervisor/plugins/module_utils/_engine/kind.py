@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .change import Change, Item
+from .change import Change, Item, K
 
 if t.TYPE_CHECKING:
     from .apply import Step
@@ -15,10 +15,10 @@ if t.TYPE_CHECKING:
     from .planned import Planned
     from .snapshot import Snapshot
 
-Have = dict[t.Hashable, Item]
+Have = dict[K, Item[K]]
 
 
-class Kind(t.Protocol):
+class Kind(t.Protocol[K]):
     """One kind of object, such as routes. A run calls the methods of each kind in the order in which they stand here.
 
     The kinds take their turns in a fixed order, each on the ground of what the earlier ones will leave. Methods with
@@ -34,60 +34,69 @@ class Kind(t.Protocol):
 
     # From an entry to an item, without a kernel
 
-    def parse(self, entry: dict[str, t.Any], place: str, mistakes: Mistakes, state: str) -> Item | None: ...
+    def parse(self, entry: dict[str, t.Any], place: str, mistakes: Mistakes, state: str) -> Item[K] | None: ...
 
-    def arrange(self, want: list[Item], mistakes: Mistakes) -> list[Item]:
+    def arrange(self, want: list[Item[K]], mistakes: Mistakes) -> list[Item[K]]:
         """The wanted items in the order in which they can be created."""
         return want
 
     # What is there, and what will be there
 
-    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def announce(self, want: list[Item[K]], snapshot: Snapshot, planned: Planned) -> None:
         """Registers the names that will exist. Called for every kind before the first one is planned."""
+        return
 
-    def settle(self, want: list[Item], planned: Planned, mistakes: Mistakes) -> None:
+    def settle(self, want: list[Item[K]], planned: Planned, mistakes: Mistakes) -> None:
         """Resolves names that are only known once every kind has announced its own."""
+        return
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have: ...
+    def gather(self, snapshot: Snapshot, want: list[Item[K]], planned: Planned) -> Have[K]: ...
 
-    def check(self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+    def check(
+        self, want: list[Item[K]], have: Have[K], snapshot: Snapshot, planned: Planned, mistakes: Mistakes
+    ) -> None:
         """Refuses what the kernel would refuse, or would do without an error but not as wanted."""
+        return
 
-    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+    def foresee(self, have: Have[K], want: list[Item[K]], planned: Planned) -> Have[K]:
         """`have` as the changes of earlier kinds will leave it."""
         return have
 
-    def remaining(self, have: Have, planned: Planned) -> Have:
+    def remaining(self, have: Have[K], planned: Planned) -> Have[K]:
         """`have` without the objects that disappear together with objects of other kinds."""
         return have
 
     # Comparing: see plan.py
 
-    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+    def defaults(self, want: Item[K], have: Item[K]) -> dict[str, t.Any]:
         """Values that `replaced` restores for attributes that are not given, on objects that we created."""
         return {}
 
     def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
-        return have == want
+        return bool(have == want)
 
-    def release(self, target: dict[str, t.Any], have: Item, given: Item | None) -> None:
+    def release(self, target: dict[str, t.Any], have: Item[K], given: Item[K] | None) -> None:
         """Adjusts what is left of an object that is not ours after the members with our mark are removed."""
+        return
 
-    def complete(self, item: Item) -> dict[str, t.Any]:
+    def complete(self, item: Item[K]) -> dict[str, t.Any]:
         """All attributes of a wanted object that does not exist yet."""
         return item.attributes
 
     # Consequences
 
-    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def after(
+        self, changes: list[Change[K]], have: Have[K], want: list[Item[K]], snapshot: Snapshot, planned: Planned
+    ) -> None:
         """Records the side effects of the changes in `planned`, and changes that follow from them in `changes`."""
+        return
 
-    def conflicts(self, changes: list[Change], snapshot: Snapshot) -> list[str]:
+    def conflicts(self, changes: list[Change[K]], snapshot: Snapshot) -> list[str]:
         """Errors for objects of others that the changes would collide with."""
         return []
 
     # Writing and showing
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]: ...
+    def steps(self, change: Change[K], planned: Planned) -> list[Step]: ...
 
-    def show(self, item: Item) -> dict[str, t.Any]: ...
+    def show(self, item: Item[K]) -> dict[str, t.Any]: ...

@@ -13,15 +13,20 @@ import difflib
 import ipaddress
 import typing as t
 
+if t.TYPE_CHECKING:
+    from .change import Item
+
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-class Mistakes(list):
+class Mistakes(list[str]):
     def at(self, place: str, text: str) -> None:
         self.append(f"{place}: {text}")
 
 
-def check_options(spec: dict[str, dict], given: t.Any, place: str, mistakes: Mistakes) -> dict[str, t.Any] | None:
+def check_options(
+    spec: dict[str, dict[str, t.Any]], given: t.Any, place: str, mistakes: Mistakes
+) -> dict[str, t.Any] | None:
     """`given` with every value in its type and without what is null; None if it is not a dictionary."""
     if not isinstance(given, dict):
         mistakes.at(place, f"must be a dictionary, not {given!r}")
@@ -41,7 +46,7 @@ def check_options(spec: dict[str, dict], given: t.Any, place: str, mistakes: Mis
     return clean
 
 
-def _typed(option: dict, value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
+def _typed(option: dict[str, t.Any], value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
     """The value in its type, or None, with a mistake noted."""
     kind = option.get("type", "str")
     if kind == "list" and isinstance(value, (list, tuple)):
@@ -61,7 +66,7 @@ def _typed(option: dict, value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
     return None
 
 
-def _single(option: dict, kind: str, value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
+def _single(option: dict[str, t.Any], kind: str, value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
     word = str(value)
     if kind == "int":
         if word.lstrip("-").isascii() and word.lstrip("-").isdigit():
@@ -83,7 +88,7 @@ def sysctl_value(value: t.Any) -> str:
     return str(int(value)) if isinstance(value, bool) else " ".join(str(value).split())
 
 
-def in_range(entry: dict, name: str, limits: tuple[int, int], place: str, mistakes: Mistakes) -> None:
+def in_range(entry: dict[str, t.Any], name: str, limits: tuple[int, int], place: str, mistakes: Mistakes) -> None:
     if name in entry and not limits[0] <= entry[name] <= limits[1]:
         mistakes.at(f"{place}.{name}", f"{entry[name]} is out of range {limits[0]}..{limits[1]}")
 
@@ -143,7 +148,7 @@ def network(text: str, place: str, mistakes: Mistakes) -> t.Any:
     return None
 
 
-def duplicates(items: list, mistakes: Mistakes) -> None:
+def duplicates(items: t.Iterable[Item[t.Any]], mistakes: Mistakes) -> None:
     """Two wanted objects with one key."""
     first: dict[t.Hashable, str] = {}
     for item in items:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from .change import Change, Item
-from .kind import Kind
+from .change import Change, Item, K
+from .kind import Have, Kind
 
 STATES = ("merged", "replaced", "overridden", "deleted", "gathered")
 
@@ -20,7 +20,7 @@ class Refused(Exception):
         self.mistakes = mistakes
 
 
-def plan(kind: Kind, have: dict[t.Hashable, Item], want: list[Item], state: str) -> list[Change]:
+def plan(kind: Kind[K], have: Have[K], want: list[Item[K]], state: str) -> list[Change[K]]:
     """The changes that lead from `have` to `want`, in the order of `want`, removals last.
 
     Raises Refused, with everything that is wrong, if an object would have to be touched that is not ours.
@@ -28,7 +28,7 @@ def plan(kind: Kind, have: dict[t.Hashable, Item], want: list[Item], state: str)
     if state == "gathered":
         return []
     mistakes: list[str] = []
-    changes: list[Change] = []
+    changes: list[Change[K]] = []
     if state == "deleted":
         given = {item.key: item for item in want}
         for key, item in have.items():
@@ -47,7 +47,7 @@ def plan(kind: Kind, have: dict[t.Hashable, Item], want: list[Item], state: str)
     return changes
 
 
-def _bring(kind: Kind, have: Item | None, want: Item, state: str, mistakes: list[str]) -> list[Change]:
+def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mistakes: list[str]) -> list[Change[K]]:
     if have is None:
         if not want.creates:
             mistakes.append(f"{want.place}: {kind.noun} {want.label} does not exist")
@@ -74,7 +74,7 @@ def _bring(kind: Kind, have: Item | None, want: Item, state: str, mistakes: list
     return [Change(kind.name, "replace" if fixed else "change", have, full, before, after, why)]
 
 
-def _remove(kind: Kind, have: Item, given: Item | None, mistakes: list[str]) -> list[Change]:
+def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[str]) -> list[Change[K]]:
     if have.owned:
         why = "is to be deleted" if given else "is ours and not wanted"
         return [Change(kind.name, "delete", have, None, have.attributes, {}, why)]
@@ -92,7 +92,7 @@ def _remove(kind: Kind, have: Item, given: Item | None, mistakes: list[str]) -> 
     return [Change(kind.name, "change", have, full, before, after, "bears our mark and is not wanted")]
 
 
-def merge(kind: Kind, have: Item, want: Item, state: str) -> dict[str, t.Any]:
+def merge(kind: Kind[K], have: Item[K], want: Item[K], state: str) -> dict[str, t.Any]:
     """The attributes that an existing object shall have."""
     exact = state in ("replaced", "overridden")
     target = dict(have.attributes)
@@ -112,7 +112,9 @@ def merge(kind: Kind, have: Item, want: Item, state: str) -> dict[str, t.Any]:
     return target
 
 
-def difference(kind: Kind, have: dict, target: dict) -> tuple[dict, dict]:
+def difference(
+    kind: Kind[t.Any], have: dict[str, t.Any], target: dict[str, t.Any]
+) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
     """What differs, before and after; of list attributes only the members that differ."""
     before: dict[str, t.Any] = {}
     after: dict[str, t.Any] = {}

@@ -32,13 +32,13 @@ class Planned:
     old_tables: set[int]  # of the VRFs that exist now
     links: dict[str, str | None]  # kinds of links by name; None where it is not known yet (the peer of a veth)
     states: dict[str, str]  # of links: up, down
-    interfaces: dict[t.Hashable, dict[str, t.Any]] | None = None  # their attributes; None until their turn
+    interfaces: dict[str, dict[str, t.Any]] | None = None  # their attributes; None until their turn
     new_namespaces: set[str] = dataclasses.field(default_factory=set)
     old_namespaces: set[str] = dataclasses.field(default_factory=set)  # that will be deleted
 
     # side effects
     spread: dict[str, str] = dataclasses.field(default_factory=dict)  # sysctls that a host-wide one sets on every link
-    vrf_changes: list[Change] = dataclasses.field(default_factory=list)  # deletions and replacements
+    vrf_changes: list[Change[str]] = dataclasses.field(default_factory=list)  # deletions and replacements
     freed: set[str] = dataclasses.field(default_factory=set)  # members of VRFs that are deleted or replaced
     disturbed: set[str] = dataclasses.field(default_factory=set)  # lose routes, proxy entries and IPv6 addresses
     remade: set[str] = dataclasses.field(default_factory=set)  # created or replaced: nothing is on them
@@ -65,7 +65,7 @@ class Planned:
         """Whether the user asked for all objects, not only ours and the wanted ones."""
         return self.state == "gathered"
 
-    def forget_links(self, names: set[t.Hashable], of_this_kind: t.Callable[[Link], bool]) -> None:
+    def forget_links(self, names: set[str], of_this_kind: t.Callable[[Link], bool]) -> None:
         """Links of ours that `overridden` deletes because they are not among `names`."""
         if self.state != "overridden":
             return
@@ -75,18 +75,21 @@ class Planned:
                 self.links.pop(link.name)
                 self.tables.pop(link.name, None)
 
+    def interface(self, name: str) -> dict[str, t.Any]:
+        """The attributes that an interface will have, as far as they are known."""
+        return (self.interfaces or {}).get(name, {})
+
     def mtu(self, name: str) -> int | None:
         """The MTU that an interface will have; None if that is not known."""
-        interfaces = self.interfaces or {}
-        attributes = interfaces.get(name, {})
+        attributes = self.interface(name)
         if not attributes.get("mtu") and attributes.get("type") == "vlan":
-            attributes = interfaces.get(attributes.get("parent"), {})
+            attributes = self.interface(attributes["parent"])
         return attributes.get("mtu") or DEFAULT_MTUS.get(attributes.get("type", ""))
 
     def down(self, name: str) -> bool:
         return self.states.get(name) == "down"
 
-    def lose_addresses(self, change: Change) -> None:
+    def lose_addresses(self, change: Change[t.Any]) -> None:
         """Records the addresses that a change of a link removes."""
         gone = set(change.before.get("addresses", {})) - set(change.after.get("addresses", {}))
         self.lost_sources |= {str(ipaddress.ip_interface(address).ip) for address in gone}

@@ -13,7 +13,7 @@ import socket
 import sys
 import typing as t
 
-from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, MARK, PROTOCOL, Kernel, KernelError
+from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, MARK, PROTOCOL, Attributes, Kernel, KernelError
 from .._netlink.link_messages import Link as LinkMessage
 from .._netlink.named_namespaces import Spaces
 from .._netlink.requests import ADDRESS, NEIGHBOR, ROUTE, RULE
@@ -113,19 +113,19 @@ class Snapshot:
         return {link.index: link.name for link in self.links.values()}
 
     @functools.cached_property
-    def addresses(self) -> list[tuple[t.Any, dict]]:
+    def addresses(self) -> list[tuple[t.Any, Attributes]]:
         return self.kernel.dump(ADDRESS)
 
     @functools.cached_property
-    def rules(self) -> list[tuple[t.Any, dict]]:
+    def rules(self) -> list[tuple[t.Any, Attributes]]:
         return [rule for family in FAMILIES.values() for rule in self.kernel.dump(RULE, {"family": family})]
 
     @functools.cached_property
-    def proxies(self) -> list[tuple[t.Any, dict]]:
+    def proxies(self) -> list[tuple[t.Any, Attributes]]:
         return self.kernel.dump(NEIGHBOR, {"flags": NTF_PROXY})
 
     @functools.cached_property
-    def own_routes(self) -> list[tuple[t.Any, dict]]:
+    def own_routes(self) -> list[tuple[t.Any, Attributes]]:
         """Filtered in the kernel (strict check): a router may hold a million routes of others."""
         return [
             (message, attributes)
@@ -135,10 +135,12 @@ class Snapshot:
         ]
 
     @functools.cached_property
-    def all_routes(self) -> list[tuple[t.Any, dict]]:
+    def all_routes(self) -> list[tuple[t.Any, Attributes]]:
         return [route for family in FAMILIES.values() for route in self.kernel.dump(ROUTE, {"family": family})]
 
-    def routes_of_table(self, version: int, table: int, where: str = "", **fields: int) -> list[tuple[t.Any, dict]]:
+    def routes_of_table(
+        self, version: int, table: int, where: str = "", **fields: int
+    ) -> list[tuple[t.Any, Attributes]]:
         """All routes of one table, by whomever, or with these fields; empty where there is no such table."""
         fields = {"family": FAMILIES[version], **fields}
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .._engine.apply import Phase, Step
 from .._netlink.kernel import DOOMED, MARK, Kernel
 from .._netlink.requests import LINK
 
 
-def set_link(kernel: Kernel, name: str, attributes: list[tuple], **fields: int) -> None:
+def set_link(kernel: Kernel, name: str, attributes: list[tuple[str, t.Any]], **fields: int) -> None:
     kernel.new(LINK, fields, [("IFLA_IFNAME", name), *attributes], flags=0)
 
 

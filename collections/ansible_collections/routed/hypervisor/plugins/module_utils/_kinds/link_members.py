@@ -10,7 +10,7 @@ import typing as t
 from .._engine import options
 from .._engine.change import Item
 
-MEMBERS: dict[str, dict] = {  # options of links of every kind
+MEMBERS: dict[str, dict[str, t.Any]] = {  # options of links of every kind
     "addresses": {
         "type": "list",
         "elements": "dict",
@@ -24,11 +24,11 @@ MEMBERS: dict[str, dict] = {  # options of links of every kind
 }
 
 
-def parse_addresses(item: Item, entries: list | None, mistakes: options.Mistakes) -> None:
+def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, mistakes: options.Mistakes) -> None:
     """Puts the given addresses, if any are given, into the attributes of a link."""
     if entries is None:
         return
-    members: dict[str, dict] = {}
+    members: dict[str, dict[str, t.Any]] = {}
     for number, entry in enumerate(entries):
         place = f"{item.place}.addresses[{number}]"
         parsed = (
@@ -50,7 +50,7 @@ def parse_addresses(item: Item, entries: list | None, mistakes: options.Mistakes
     item.attributes["addresses"] = members
 
 
-def parse_sysctls(item: Item, families: dict | None, mistakes: options.Mistakes) -> None:
+def parse_sysctls(item: Item[t.Any], families: dict[str, dict[str, t.Any]] | None, mistakes: options.Mistakes) -> None:
     """Puts the given sysctls, if any are given, into the attributes of a link."""
     if families is None:
         return
@@ -72,7 +72,7 @@ def show_members(shown: dict[str, t.Any]) -> dict[str, t.Any]:
     if "addresses" in shown:
         shown["addresses"] = [{"address": address, **value} for address, value in shown["addresses"].items()]
     if "sysctls" in shown:
-        families: dict[str, dict] = {}
+        families: dict[str, dict[str, t.Any]] = {}
         for key, value in shown.pop("sysctls").items():
             families.setdefault(key.split(".", 1)[0], {})[key.split(".", 1)[1]] = value
         if families:

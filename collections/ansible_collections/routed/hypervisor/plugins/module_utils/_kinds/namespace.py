@@ -17,19 +17,19 @@ from .._netlink import named_namespaces as names
 from .._netlink.kernel import MARK, Kernel
 
 
-class Namespaces(Kind):
+class Namespaces(Kind[str]):
     name = "namespaces"
     noun = "namespace"
-    spec: t.ClassVar[dict] = {"name": {"type": "str", "required": True}}
+    spec: t.ClassVar[dict[str, t.Any]] = {"name": {"type": "str", "required": True}}
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str) -> Item[str] | None:
         name = entry.get("name")
         if name is None or not options.namespace_name(name, f"{place}.name", mistakes):
             return None
         return Item(name, name, {} if state == "deleted" else {"loopback": "up"}, place=place)
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
-        found: Have = {}
+    def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
+        found: Have[str] = {}
         for name, number in snapshot.spaces.named.items():
             kernel = snapshot.look_into(snapshot.spaces.found[number])
             if kernel is not None:
@@ -39,14 +39,16 @@ class Namespaces(Kind):
                 found[name] = Item(name, name, {"loopback": up}, owned=loopback.alias == MARK)
         return found
 
-    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def announce(self, want: list[Item[str]], snapshot: Snapshot, planned: Planned) -> None:
         if planned.state != "deleted":
             planned.new_namespaces = {item.key for item in want}
 
-    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def after(
+        self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
+    ) -> None:
         planned.old_namespaces = {change.item.key for change in changes if change.op == "delete"}
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
+    def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         name = change.item.key
         if change.op == "create":
             return [Step(Phase.NAMESPACES, f"create namespace {name}", lambda kernel: names.create(kernel, name))]
@@ -59,5 +61,5 @@ class Namespaces(Kind):
 
         return [Step(Phase.REMOVE_NAMESPACES, f"delete namespace {name}", remove)]
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[str]) -> dict[str, t.Any]:
         return {"name": item.key, **item.attributes}

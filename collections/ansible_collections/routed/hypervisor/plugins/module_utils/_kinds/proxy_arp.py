@@ -26,11 +26,11 @@ SYSCTLS = {
 DELAY = 80  # the kernel's
 
 
-class ProxyArp(Kind):
+class ProxyArp(Kind[str]):
     name = "proxy_arp"
     noun = "port"
     lists = ("entries",)
-    spec: t.ClassVar[dict] = {
+    spec: t.ClassVar[dict[str, t.Any]] = {
         "interface": {"type": "str", "required": True},
         "proxy_arp": {"type": "bool"},
         "proxy_ndp": {"type": "bool"},
@@ -38,7 +38,7 @@ class ProxyArp(Kind):
         "entries": {"type": "list", "elements": "str"},
     }
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str) -> Item[str] | None:
         name = entry.get("interface")
         if name is None or not options.interface_name(name, f"{place}.interface", mistakes):
             return None
@@ -52,30 +52,30 @@ class ProxyArp(Kind):
             attributes["entries"] = {str(address): True for address in parsed if address is not None}
         return Item(name, name, attributes, creates=False, place=place)
 
-    def release(self, target: dict[str, t.Any], have: Item, given: Item | None) -> None:
+    def release(self, target: dict[str, t.Any], have: Item[str], given: Item[str] | None) -> None:
         if given is not None:
             target.update(have.hints.get("defaults", {}))  # none: there is no such port any more
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+    def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
         wanted = {item.key for item in want}
         hints = {"defaults": _defaults()} if wanted and planned.state == "deleted" else {}
-        found = {}
+        found: Have[str] = {}
         for name, link in snapshot.links.items():
             attributes: dict[str, t.Any] = {"entries": {}}
             if name in wanted or planned.everything:
                 attributes.update(_settings(link))
             found[name] = Item(name, name, attributes, marked={"entries": set()}, hints=hints)
         for message, attributes in snapshot.proxies:
-            name = snapshot.names.get(message["ifindex"])
-            if name and message["family"] in VERSIONS:
+            port = found.get(snapshot.names.get(message["ifindex"], ""))
+            if port and message["family"] in VERSIONS:
                 address = spelled(attributes["NDA_DST"])
-                found[name].attributes["entries"][address] = True
+                port.attributes["entries"][address] = True
                 if attributes.get("NDA_PROTOCOL") == PROTOCOL:
-                    found[name].marked["entries"].add(address)
+                    port.marked["entries"].add(address)
         return found
 
     def check(
-        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+        self, want: list[Item[str]], have: Have[str], snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
     ) -> None:
         for item in want:
             if item.key not in planned.links:
@@ -85,8 +85,8 @@ class ProxyArp(Kind):
                     f"{item.place}.entries", f"{item.key} is to be down; the kernel drops the entries of such a port"
                 )
 
-    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
-        ports: Have = {}
+    def foresee(self, have: Have[str], want: list[Item[str]], planned: Planned) -> Have[str]:
+        ports: Have[str] = {}
         for key, item in have.items():
             if key in planned.remade:
                 continue
@@ -97,24 +97,15 @@ class ProxyArp(Kind):
             ports.setdefault(item.key, Item(item.key, item.label, {"entries": {}}, marked={"entries": set()}))
         return ports
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
-        name, steps = change.item.key, []
-        for key, path in SYSCTLS.items():
-            if change.after.get(key) is not None:
-                value = str(int(change.after[key]))
-                steps.append(
-                    Step(
-                        Phase.PROXIES,
-                        f"set {key} of {name} to {value}",
-                        lambda kernel, path=path, value=value: write_sysctl(path.format(name), value),
-                    )
-                )
+    def steps(self, change: Change[str], planned: Planned) -> list[Step]:
+        name = change.item.key
+        steps = [_setting(name, key, int(change.after[key])) for key in SYSCTLS if change.after.get(key) is not None]
         come, gone = change.after.get("entries", {}), change.before.get("entries", {})
         steps += [_entry(name, address, False) for address in gone if address not in come]
         steps += [_entry(name, address, True) for address in come]
         return steps
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[str]) -> dict[str, t.Any]:
         return {"interface": item.key, **item.attributes, "entries": list(item.attributes.get("entries", {}))}
 
 
@@ -131,6 +122,11 @@ def _defaults() -> dict[str, t.Any]:
     arp, ndp, delay = (read_sysctl(SYSCTLS[key].format("default")) for key in ("proxy_arp", "proxy_ndp", "delay"))
     # only the first network namespace has defaults of neighbours
     return {"proxy_arp": arp == "1", "proxy_ndp": ndp == "1", "delay": int(delay) if delay else DELAY}
+
+
+def _setting(name: str, key: str, value: int) -> Step:
+    path = SYSCTLS[key].format(name)
+    return Step(Phase.PROXIES, f"set {key} of {name} to {value}", lambda _kernel: write_sysctl(path, str(value)))
 
 
 def _entry(name: str, address: str, present: bool) -> Step:

@@ -19,7 +19,8 @@ from .._netlink.requests import RULE
 
 ACTIONS = {"to_table": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 NOTHING_SUPPRESSED = 0xFFFFFFFF
-UNSET = {
+RuleKey = tuple[str, int, int]  # family, priority, and a count of those that have both in common
+UNSET: dict[str, t.Any] = {
     "from": None,
     "to": None,
     "iif": None,
@@ -31,10 +32,10 @@ UNSET = {
 }
 
 
-class Rules(Kind):
+class Rules(Kind[RuleKey]):
     name = "rules"
     noun = "rule"
-    spec: t.ClassVar[dict] = {
+    spec: t.ClassVar[dict[str, t.Any]] = {
         "priority": {"type": "int", "required": True},
         "family": {"type": "str", "choices": ["ipv4", "ipv6"]},
         "from": {"type": "str"},
@@ -49,12 +50,16 @@ class Rules(Kind):
         "l3mdev": {"type": "bool"},
     }
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(
+        self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str
+    ) -> Item[RuleKey] | None:
         options.in_range(entry, "priority", (0, 2**32 - 1), place, mistakes)
         options.in_range(entry, "table", (1, 2**32 - 1), place, mistakes)
         options.in_range(entry, "suppress_prefixlength", (0, 128), place, mistakes)
         # a rule is matched as a whole: what is not given is not part of it, whatever the state
-        given = {key: entry[key] for key in ("suppress_prefixlength", "l3mdev", "table") if key in entry}
+        given: dict[str, t.Any] = {
+            key: entry[key] for key in ("suppress_prefixlength", "l3mdev", "table") if key in entry
+        }
         attributes: dict[str, t.Any] = {**UNSET, "action": entry.get("action", "to_table"), **given}
         if entry.get("vrf"):
             attributes["table"] = entry["vrf"]  # a name until `settle`
@@ -70,14 +75,16 @@ class Rules(Kind):
             return None
         return Item((family, entry["priority"], 0), f"{entry['priority']} ({family})", attributes, place=place)
 
-    def _check_target(self, entry: dict, action: str, place: str, mistakes: options.Mistakes) -> None:
+    def _check_target(self, entry: dict[str, t.Any], action: str, place: str, mistakes: options.Mistakes) -> None:
         targets = [key for key in ("table", "vrf", "l3mdev") if entry.get(key)]
         if action == "to_table" and len(targets) != 1:
             mistakes.at(place, "needs one of table, vrf and l3mdev")
         elif action != "to_table" and targets:
             mistakes.at(place, f"action {action} goes to no table ({', '.join(targets)} is given)")
 
-    def _family(self, entry: dict, attributes: dict, place: str, mistakes: options.Mistakes) -> str | None:
+    def _family(
+        self, entry: dict[str, t.Any], attributes: dict[str, t.Any], place: str, mistakes: options.Mistakes
+    ) -> str | None:
         families = {entry["family"]} if "family" in entry else set()
         for key in ("from", "to"):
             prefix = options.network(entry[key], f"{place}.{key}", mistakes) if entry.get(key, "all") != "all" else None
@@ -90,7 +97,7 @@ class Rules(Kind):
             mistakes.at(place, "mixes IPv4 and IPv6")
         return families.pop() if len(families) == 1 else None
 
-    def settle(self, want: list[Item], planned: Planned, mistakes: options.Mistakes) -> None:
+    def settle(self, want: list[Item[RuleKey]], planned: Planned, mistakes: options.Mistakes) -> None:
         for item in want:
             table = item.attributes["table"]
             if isinstance(table, str):
@@ -98,8 +105,8 @@ class Rules(Kind):
                     mistakes.at(f"{item.place}.vrf", f"there is no VRF {table}, and none is wanted")
                 item.attributes["table"] = planned.tables.get(table, table)
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
-        found: Have = {}
+    def gather(self, snapshot: Snapshot, want: list[Item[RuleKey]], planned: Planned) -> Have[RuleKey]:
+        found: Have[RuleKey] = {}
         for message, attributes in snapshot.rules:
             item = _observe(message, attributes)
             family, priority, count = item.key
@@ -112,17 +119,18 @@ class Rules(Kind):
             found[item.key] = item
         return found
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
+    def steps(self, change: Change[RuleKey], planned: Planned) -> list[Step]:
         label = change.item.label
+        new, old = change.want, change.have
         steps = []
-        if change.op != "delete":
-            steps.append(Step(Phase.RULES, f"add rule {label}", lambda kernel: _send(kernel.new, change.want)))
-        if change.op in ("delete", "change"):  # there is no replacing: the new one comes before the old one goes
-            phase = Phase.REMOVE_OLD_RULES if change.op == "change" else Phase.REMOVE_RULES
-            steps.append(Step(phase, f"delete rule {label}", lambda kernel: _send(kernel.delete, change.have)))
+        if new:
+            steps.append(Step(Phase.RULES, f"add rule {label}", lambda kernel: _send(kernel.new, new)))
+        if old:  # there is no replacing: the new one comes before the old one goes
+            phase = Phase.REMOVE_OLD_RULES if new else Phase.REMOVE_RULES
+            steps.append(Step(phase, f"delete rule {label}", lambda kernel: _send(kernel.delete, old)))
         return steps
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[RuleKey]) -> dict[str, t.Any]:
         family, priority, _count = item.key
         return {
             "priority": priority,
@@ -140,7 +148,7 @@ def _fwmark(text: str, place: str, mistakes: options.Mistakes) -> str | None:
     return f"{mark:#x}/{mask:#x}"
 
 
-def _observe(message: t.Any, attributes: dict) -> Item:
+def _observe(message: t.Any, attributes: dict[str, t.Any]) -> Item[RuleKey]:
     version = VERSIONS[message["family"]]
     observed = dict(UNSET)
     observed["action"] = {number: name for name, number in ACTIONS.items()}.get(
@@ -161,7 +169,7 @@ def _observe(message: t.Any, attributes: dict) -> Item:
     return Item((f"ipv{version}", priority, 0), f"{priority} (ipv{version})", observed, owned=owned)
 
 
-def _send(request: t.Callable, item: Item) -> None:
+def _send(request: t.Callable[..., None], item: Item[RuleKey]) -> None:
     family, priority, _count = item.key
     wanted = item.attributes
     source, target = (ipaddress.ip_network(wanted[key]) if wanted[key] else None for key in ("from", "to"))

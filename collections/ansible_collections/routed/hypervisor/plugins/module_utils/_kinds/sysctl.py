@@ -25,16 +25,16 @@ SPREADS = {
 }
 
 
-class Sysctls(Kind):
+class Sysctls(Kind[str]):
     name = "sysctls"
     noun = "sysctl"
     deletable = False
-    spec: t.ClassVar[dict] = {
+    spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "value": {"type": "str"},
     }
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str) -> Item[str] | None:
         name = entry.get("name")
         if name is None:
             return None
@@ -48,29 +48,32 @@ class Sysctls(Kind):
             mistakes.at(place, "a sysctl cannot be deleted; give the value that it shall have")
         elif "value" not in entry and state != "gathered":
             mistakes.at(place, "value is missing")
-        value = options.sysctl_value({"True": "1", "False": "0"}.get(entry.get("value"), entry.get("value", "")))
+        given = entry.get("value", "")
+        value = options.sysctl_value({"True": "1", "False": "0"}.get(given, given))
         return Item("/".join(parts[1:]), name, {"value": value}, creates=False, place=place)
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+    def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
         # of hundreds of sysctls only those that are asked for
         return {item.key: Item(item.key, item.label, {"value": read_sysctl(item.key)}) for item in want}
 
     def check(
-        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+        self, want: list[Item[str]], have: Have[str], snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
     ) -> None:
         for item in want:
             if not os.path.exists(f"/proc/sys/net/{item.key}"):
                 mistakes.at(f"{item.place}.name", f"this kernel has no sysctl {item.label}")
 
-    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def after(
+        self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
+    ) -> None:
         planned.spread = {
             SPREADS[change.item.key]: change.after["value"] for change in changes if change.item.key in SPREADS
         }
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
+    def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         key, value = change.item.key, change.after["value"]
         text = f"set {change.item.label} to {value}"
         return [Step(Phase.HOST_SYSCTLS, text, lambda kernel: write_sysctl(key, value))]
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[str]) -> dict[str, t.Any]:
         return {"name": item.label, **item.attributes}

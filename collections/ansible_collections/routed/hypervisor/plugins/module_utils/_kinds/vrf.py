@@ -25,7 +25,7 @@ UNREACHABLE = 7
 RESERVED_TABLES = {253: "default", 254: "main", 255: "local"}
 
 
-def is_last_default(message: t.Any, attributes: dict) -> bool:
+def is_last_default(message: t.Any, attributes: dict[str, t.Any]) -> bool:
     return (
         message["proto"] == PROTOCOL
         and message["type"] == UNREACHABLE
@@ -34,17 +34,17 @@ def is_last_default(message: t.Any, attributes: dict) -> bool:
     )
 
 
-class Vrfs(Kind):
+class Vrfs(Kind[str]):
     name = "vrfs"
     noun = "VRF"
     immutable = ("table",)
-    spec: t.ClassVar[dict] = {
+    spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "table": {"type": "int"},
         "unreachable_default": {"type": "bool"},
     }
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str) -> Item[str] | None:
         name = entry.get("name")
         if name is None or not options.interface_name(name, f"{place}.name", mistakes):
             return None
@@ -53,30 +53,31 @@ class Vrfs(Kind):
             mistakes.at(f"{place}.table", f"{entry['table']} is the kernel's table {RESERVED_TABLES[entry['table']]!r}")
         if "table" not in entry and state != "deleted":
             mistakes.at(place, "table is missing")
-        attributes = {key: entry[key] for key in ("table", "unreachable_default") if key in entry}
+        attributes: dict[str, t.Any] = {key: entry[key] for key in ("table", "unreachable_default") if key in entry}
         if state != "deleted":
             attributes["state"] = "up"
         return Item(name, name, attributes, place=place)
 
-    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def announce(self, want: list[Item[str]], snapshot: Snapshot, planned: Planned) -> None:
         planned.forget_links({item.key for item in want}, lambda link: link.kind == "vrf")
         for item in want:
-            planned.tables[item.key] = item.attributes.get("table") or planned.tables.get(item.key)
+            if "table" in item.attributes:
+                planned.tables[item.key] = item.attributes["table"]
             planned.links[item.key], planned.states[item.key] = "vrf", "up"
 
-    def complete(self, item: Item) -> dict[str, t.Any]:
+    def complete(self, item: Item[str]) -> dict[str, t.Any]:
         return {"unreachable_default": True, **item.attributes}
 
-    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+    def defaults(self, want: Item[str], have: Item[str]) -> dict[str, t.Any]:
         return {"unreachable_default": True}
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+    def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
         reject = {
             (message["family"], attributes["RTA_TABLE"])
             for message, attributes in snapshot.own_routes
             if is_last_default(message, attributes)
         }
-        found: Have = {}
+        found: Have[str] = {}
         for link in snapshot.links.values():
             if link.kind == "vrf":
                 table = link.data["IFLA_VRF_TABLE"]
@@ -95,7 +96,7 @@ class Vrfs(Kind):
         return found
 
     def check(
-        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+        self, want: list[Item[str]], have: Have[str], snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
     ) -> None:
         users: dict[int, str] = {}
         replaced = {item.key for item in want}
@@ -103,7 +104,7 @@ class Vrfs(Kind):
             if item.key not in replaced and item.key in planned.tables:
                 users.setdefault(item.attributes["table"], f"the existing VRF {item.label}")
         for item in want:
-            table = item.attributes.get("table")
+            table = item.attributes["table"]
             if table in users:
                 mistakes.at(f"{item.place}.table", f"{table} is already the table of {users[table]}")
             users.setdefault(table, f"{item.label} ({item.place})")
@@ -113,21 +114,24 @@ class Vrfs(Kind):
                     f"{item.place}.name", f"{item.label} exists and is a {link.kind or 'network device'}, not a VRF"
                 )
 
-    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def after(
+        self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
+    ) -> None:
         planned.vrf_changes = [change for change in changes if change.op in ("delete", "replace")]
         going = {change.item.key for change in planned.vrf_changes}
         planned.freed = {link.name for link in snapshot.links.values() if link.master in going}
         if planned.freed:
             disturb(planned, [], Interfaces().gather(snapshot, [], planned))
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
-        name, steps = change.item.key, []
-        if change.op in ("delete", "replace"):
+    def steps(self, change: Change[str], planned: Planned) -> list[Step]:
+        name = change.item.key
+        steps: list[Step] = []
+        if change.have and change.op in ("delete", "replace"):
             old = change.have.attributes
             steps += [Step(Phase.REMOVE_VRFS, f"delete VRF {name}", lambda kernel: delete_link(kernel, name))]
             if old["unreachable_default"]:
                 steps.append(_reject_step(name, old["table"], False, Phase.REMOVE_ROUTES))
-        if change.op == "delete":
+        if change.want is None:
             return steps
         new = change.want.attributes
         if change.op in ("create", "replace"):
@@ -139,7 +143,7 @@ class Vrfs(Kind):
             steps.append(_reject_step(name, new["table"], new["unreachable_default"], Phase.VRFS))
         return steps
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[str]) -> dict[str, t.Any]:
         return {"name": item.key, **item.attributes}
 
 

@@ -12,6 +12,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from .._engine.apply import Failed
 from .._engine.change import Change, Item
+from .._engine.kind import Have
 from .._engine.plan import STATES, Refused
 from .._engine.snapshot import Snapshot
 from .._engine.text import to_text
@@ -20,6 +21,7 @@ from .._netlink.messages import PYROUTE2_ERROR
 from .._netlink.rtnetlink import Refusal
 from . import network
 
+KindsOf = t.Callable[[t.Any], dict[str, t.Any]]  # the lists of each kind in the option `config`
 LISTED = 40  # mistakes in one answer; more would hide the first
 
 
@@ -39,14 +41,14 @@ def main_of_all() -> None:
     _main(argument_spec({"type": "dict", "options": options}), lambda config: config or {}, None)
 
 
-class Module(AnsibleModule):
+class Module(AnsibleModule):  # type: ignore[misc] # Ansible has no types
     """Ansible's own check of arguments says one mistake, without its place; ours says all."""
 
-    def __init__(self, spec: dict[str, t.Any], kinds_of: t.Callable) -> None:
+    def __init__(self, spec: dict[str, t.Any], kinds_of: KindsOf) -> None:
         self.kinds_of = kinds_of
         super().__init__(argument_spec=spec, supports_check_mode=True)
 
-    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:  # type: ignore[override]
+    def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         if not getattr(self, "validation_result", None) or not self.validation_result.error_messages:
             super().fail_json(msg=msg, **kwargs)
         config, state = self.params.get("config"), self.params.get("state") or "merged"
@@ -59,7 +61,7 @@ class Module(AnsibleModule):
         super().fail_json(msg=_refusal(mistakes) if mistakes else msg, mistakes=mistakes, **kwargs)
 
 
-def _main(spec: dict[str, t.Any], kinds_of: t.Callable, single: str | None) -> None:
+def _main(spec: dict[str, t.Any], kinds_of: KindsOf, single: str | None) -> None:
     module = Module(spec, kinds_of)
     state = module.params["state"]
     config = kinds_of(module.params["config"])
@@ -131,7 +133,7 @@ def _refusal(mistakes: list[str]) -> str:
     return "\n".join([f"Nothing was changed: {count}.", *mistakes[:LISTED], *more])
 
 
-def _shown(change: Change) -> dict[str, t.Any]:
+def _shown(change: Change[t.Any]) -> dict[str, t.Any]:
     return {
         "kind": change.kind,
         "op": change.op,
@@ -142,22 +144,22 @@ def _shown(change: Change) -> dict[str, t.Any]:
     }
 
 
-def _show(name: str, items: t.Iterable[Item]) -> list[dict]:
+def _show(name: str, items: t.Iterable[Item[t.Any]]) -> list[dict[str, t.Any]]:
     return [network.KINDS[name].show(item) for item in items]
 
 
-def _concerned(outcome: network.Outcome, name: str) -> dict:
+def _concerned(outcome: network.Outcome, name: str) -> Have[t.Any]:
     """Objects that are wanted or ours: not the thousand links of others."""
     return {
         key: item for key, item in outcome.have[name].items() if item.has_mark() or key in outcome.wanted_keys[name]
     }
 
 
-def _before(outcome: network.Outcome) -> dict[str, list[dict]]:
+def _before(outcome: network.Outcome) -> dict[str, list[dict[str, t.Any]]]:
     return {name: _show(name, _concerned(outcome, name).values()) for name in outcome.have}
 
 
-def _after(outcome: network.Outcome) -> dict[str, list[dict]]:
+def _after(outcome: network.Outcome) -> dict[str, list[dict[str, t.Any]]]:
     result = {}
     for name, changes in outcome.changes.items():
         remaining = outcome.remaining[name]
@@ -171,8 +173,8 @@ def _after(outcome: network.Outcome) -> dict[str, list[dict]]:
     return result
 
 
-def _objects(changes: list[Change], side: str) -> dict[str, list[dict]]:
-    shown: dict[str, list[dict]] = {}
+def _objects(changes: list[Change[t.Any]], side: str) -> dict[str, list[dict[str, t.Any]]]:
+    shown: dict[str, list[dict[str, t.Any]]] = {}
     for change in changes:
         item = getattr(change, side)
         if item is not None:

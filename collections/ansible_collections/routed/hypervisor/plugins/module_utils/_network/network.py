@@ -30,9 +30,18 @@ from .._kinds.vrf import Vrfs
 from .._netlink.kernel import Kernel
 
 # In this order they are planned: each stands on those before it.
-_KINDS: tuple[Kind, ...] = (Sysctls(), Vrfs(), Namespaces(), Interfaces(), IpvlanLinks(), ProxyArp(), Routes(), Rules())
-KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
-Wanted = dict[str, list[Item]]
+_KINDS: tuple[Kind[t.Any], ...] = (
+    Sysctls(),
+    Vrfs(),
+    Namespaces(),
+    Interfaces(),
+    IpvlanLinks(),
+    ProxyArp(),
+    Routes(),
+    Rules(),
+)
+KINDS: dict[str, Kind[t.Any]] = {kind.name: kind for kind in _KINDS}
+Wanted = dict[str, list[Item[t.Any]]]
 
 
 def parse(config: dict[str, t.Any], state: str, prefix: str = "") -> tuple[Wanted, options.Mistakes]:
@@ -62,13 +71,13 @@ def parse(config: dict[str, t.Any], state: str, prefix: str = "") -> tuple[Wante
 
 @dataclasses.dataclass
 class Outcome:
-    have: dict[str, Have]
-    changes: dict[str, list[Change]]
+    have: dict[str, Have[t.Any]]
+    changes: dict[str, list[Change[t.Any]]]
     planned: Planned
-    wanted_keys: dict[str, set]
-    remaining: dict[str, Have]  # excluding objects removed implicitly; others in their resulting state
+    wanted_keys: dict[str, set[t.Hashable]]
+    remaining: dict[str, Have[t.Any]]  # excluding objects removed implicitly; others in their resulting state
 
-    def all_changes(self) -> list[Change]:
+    def all_changes(self) -> list[Change[t.Any]]:
         return [change for changes in self.changes.values() for change in changes]
 
 

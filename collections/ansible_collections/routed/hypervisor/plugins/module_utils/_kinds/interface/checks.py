@@ -13,7 +13,7 @@ from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
 
 
-def check(want: list[Item], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
     _vlans(want, snapshot, planned, mistakes)
     for item in want:
         link = snapshot.links.get(item.key)
@@ -36,7 +36,7 @@ def sysctl_path(interface: str, key: str) -> str:
     return f"{family}/conf/{interface}/{name}"
 
 
-def _vlans(want: list[Item], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+def _vlans(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
     """One VLAN of a parent can be one interface only."""
     taken = {
         (link.parent, link.data.get("IFLA_VLAN_ID")): link.name
@@ -51,7 +51,7 @@ def _vlans(want: list[Item], snapshot: Snapshot, planned: Planned, mistakes: Mis
                 mistakes.at(f"{item.place}.vlan_id", f"VLAN {number} of {parent} is already {other}")
 
 
-def _parent(item: Item, planned: Planned, mistakes: Mistakes) -> None:
+def _parent(item: Item[str], planned: Planned, mistakes: Mistakes) -> None:
     parent = item.attributes.get("parent")
     if not parent:
         return
@@ -61,7 +61,7 @@ def _parent(item: Item, planned: Planned, mistakes: Mistakes) -> None:
         mistakes.at(f"{item.place}.parent", f"{parent} is to be down; a VLAN on it cannot be up")
 
 
-def _master(item: Item, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+def _master(item: Item[str], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
     vrf, bridge = item.attributes.get("vrf"), item.attributes.get("bridge")
     if vrf and vrf not in planned.tables:
         mistakes.at(f"{item.place}.vrf", f"there is no VRF {vrf}, and none is wanted")

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import ipaddress
+import typing as t
 
 from ..._engine.change import Change, Item
 from ..._engine.kind import Have
 from ..._engine.planned import Planned
 
 
-def replace_children(changes: list[Change], have: Have, want: list[Item]) -> None:
+def replace_children(changes: list[Change[str]], have: Have[str], want: list[Item[str]]) -> None:
     """A VLAN is deleted together with its parent: if the parent is replaced, the VLAN is replaced, too."""
     going = {change.item.key for change in changes if change.op in ("delete", "replace")}
     planned = {change.item.key: change for change in changes}
@@ -28,7 +29,7 @@ def replace_children(changes: list[Change], have: Have, want: list[Item]) -> Non
         going.add(item.key)
 
 
-def disturb(planned: Planned, changes: list[Change], have: Have) -> None:
+def disturb(planned: Planned, changes: list[Change[str]], have: Have[str]) -> None:
     """Records what interfaces lose by their own changes and by those of their VRFs, and what is to be restored."""
     causes = planned.vrf_changes + changes
     planned.disturbed = _disturbed(changes, have, planned.freed)
@@ -40,16 +41,16 @@ def disturb(planned: Planned, changes: list[Change], have: Have) -> None:
     for cause in causes:
         cause.restores = []
     for name in sorted(planned.disturbed | planned.without_ipv4):
-        change = by_name.get(name)
+        own = by_name.get(name)
         if name in have and name not in planned.remade and causes:
-            (change or causes[0]).restores.append(change.want if change and change.want else have[name])
+            (own or causes[0]).restores.append(own.want if own and own.want else have[name])
     for change in changes:
         removed = set(change.before.get("addresses", {})) - set(change.after.get("addresses", {}))
         if change.op == "change" and removed and not change.restores:
             change.restores = [change.item]  # with the first address of a subnet the others of it are removed
 
 
-def _disturbed(changes: list[Change], have: Have, loose: set[str]) -> set[str]:
+def _disturbed(changes: list[Change[str]], have: Have[str], loose: set[str]) -> set[str]:
     """Names of links that lose their routes, proxy entries and IPv6 addresses: replaced, deleted, set down, moved
     between VRFs (the kernel takes them down for a moment), those in `loose`, and the VLANs on any of these."""
     names = set(loose)
@@ -69,7 +70,7 @@ def _disturbed(changes: list[Change], have: Have, loose: set[str]) -> set[str]:
     return names
 
 
-def without_ipv4(change: Change) -> bool:
+def without_ipv4(change: Change[t.Any]) -> bool:
     """Whether an interface is for a moment without any IPv4 address: the kernel then drops its IPv4 routes.
 
     The first address of a subnet takes the others of the subnet with it (promote_secondaries is off by default)."""

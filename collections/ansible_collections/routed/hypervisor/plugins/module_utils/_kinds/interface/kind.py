@@ -26,12 +26,12 @@ SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 PERMANENT = 0x80  # IFA_F_PERMANENT; without it the address was learned (DHCP, router advertisement) and will expire
 
 
-class Interfaces(Kind):
+class Interfaces(Kind[str]):
     name = "interfaces"
     noun = "interface"
     lists = ("addresses", "sysctls")
     immutable = ("type", "parent", "vlan_id", "peer")
-    spec: t.ClassVar[dict] = {
+    spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "type": {"type": "str", "choices": sorted(TYPES)},
         "parent": {"type": "str"},
@@ -46,7 +46,7 @@ class Interfaces(Kind):
         **MEMBERS,
     }
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str) -> Item[str] | None:
         name = entry.get("name")
         if name is None or not options.interface_name(name, f"{place}.name", mistakes):
             return None
@@ -75,8 +75,8 @@ class Interfaces(Kind):
         parse_sysctls(item, entry.get("sysctls"), mistakes)
         return item
 
-    def _check_type(self, given: dict, place: str, mistakes: options.Mistakes) -> None:
-        kind = given.get("type")
+    def _check_type(self, given: dict[str, t.Any], place: str, mistakes: options.Mistakes) -> None:
+        kind = given.get("type", "")
         for key in TYPES.get(kind, ()):
             if not given.get(key):
                 mistakes.at(place, f"{key} is missing (type is {kind})")
@@ -87,10 +87,10 @@ class Interfaces(Kind):
         if kind != "bridge" and "vlan_filtering" in given:
             mistakes.at(f"{place}.vlan_filtering", "is only for type bridge")
 
-    def arrange(self, want: list[Item], mistakes: options.Mistakes) -> list[Item]:
+    def arrange(self, want: list[Item[str]], mistakes: options.Mistakes) -> list[Item[str]]:
         return _parents_first(want, mistakes)
 
-    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def announce(self, want: list[Item[str]], snapshot: Snapshot, planned: Planned) -> None:
         planned.forget_links({item.key for item in want}, lambda link: link.kind not in ("vrf", "ipvlan"))
         for item in want:
             planned.states[item.key] = item.attributes.get("state", "up")
@@ -99,7 +99,7 @@ class Interfaces(Kind):
                 if item.attributes.get("peer"):
                     planned.links.setdefault(item.attributes["peer"], None)
 
-    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+    def defaults(self, want: Item[str], have: Item[str]) -> dict[str, t.Any]:
         defaults: dict[str, t.Any] = {"vrf": None, "bridge": None}
         if have.hints.get("default_mtu"):
             defaults["mtu"] = have.hints["default_mtu"]
@@ -111,11 +111,11 @@ class Interfaces(Kind):
         # the peer of a veth is not visible once it is in another namespace
         return have == want or (attribute == "peer" and have is None)
 
-    def complete(self, item: Item) -> dict[str, t.Any]:
+    def complete(self, item: Item[str]) -> dict[str, t.Any]:
         return {name: value for name, value in item.attributes.items() if value is not None}
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
-        found: Have = {}
+    def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
+        found: Have[str] = {}
         for link in snapshot.links.values():
             if link.owned and link.kind == "ipvlan":
                 continue  # of the kind ipvlan_links
@@ -139,19 +139,21 @@ class Interfaces(Kind):
         return found
 
     def check(
-        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+        self, want: list[Item[str]], have: Have[str], snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
     ) -> None:
         interface_checks.check(want, snapshot, planned, mistakes)
 
-    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+    def foresee(self, have: Have[str], want: list[Item[str]], planned: Planned) -> Have[str]:
         foreseen = {key: _foreseen(item, planned) for key, item in have.items()}
         for item in want:
             if not item.creates:  # created in this run: the peer of a veth, a VRF
-                bare = {"state": "down", "vrf": None, "bridge": None, "addresses": {}, "sysctls": {}}
+                bare: dict[str, t.Any] = {"state": "down", "vrf": None, "bridge": None, "addresses": {}, "sysctls": {}}
                 foreseen.setdefault(item.key, Item(item.key, item.label, bare, marked={"addresses": set()}))
         return foreseen
 
-    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def after(
+        self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
+    ) -> None:
         replace_children(changes, have, want)
         disturb(planned, changes, have)
         planned.mtus = {change.item.key: change.after["mtu"] for change in changes if change.after.get("mtu")}
@@ -162,19 +164,19 @@ class Interfaces(Kind):
             else:
                 planned.interfaces[change.item.key] = change.want.attributes
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
+    def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         return interface_steps.steps(change)
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[str]) -> dict[str, t.Any]:
         return show_members({"name": item.key, **{k: v for k, v in item.attributes.items() if v is not None}})
 
 
-def _parents_first(items: list[Item], mistakes: options.Mistakes) -> list[Item]:
+def _parents_first(items: list[Item[str]], mistakes: options.Mistakes) -> list[Item[str]]:
     by_name = {item.key: item for item in items}
-    done: dict[str, Item] = {}
+    done: dict[str, Item[str]] = {}
     for item in items:
-        chain: list[Item] = []
-        here: Item | None = item
+        chain: list[Item[str]] = []
+        here: Item[str] | None = item
         while here is not None and here.key not in done:
             if here in chain:
                 mistakes.at(f"{item.place}.parent", f"{item.key} is in the end its own parent")
@@ -186,7 +188,7 @@ def _parents_first(items: list[Item], mistakes: options.Mistakes) -> list[Item]:
     return list(done.values())
 
 
-def _foreseen(item: Item, planned: Planned) -> Item:
+def _foreseen(item: Item[str], planned: Planned) -> Item[str]:
     attributes = dict(item.attributes)
     if item.key in planned.freed:
         attributes["vrf"] = None
@@ -231,7 +233,7 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
     return attributes
 
 
-def observe_address(item: Item, message: t.Any, attributes: dict) -> None:
+def observe_address(item: Item[t.Any], message: t.Any, attributes: dict[str, t.Any]) -> None:
     """Adds an address to a link that was observed, unless it was learned."""
     if not (attributes.get("IFA_FLAGS") or message["flags"]) & PERMANENT:
         return

@@ -13,6 +13,7 @@ from ..._engine.change import Change, Item
 from ..._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, PROTOCOL, REPLACE, Kernel
 from ..._netlink.requests import ADDRESS, LINK
 from ..link import deletion, mark_link, set_link
+from .checks import sysctl_path
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 NODAD = 0x02  # IFA_F_NODAD
@@ -20,7 +21,7 @@ KERNEL_PROTOCOLS = (1, 2, 3)  # IFAPROT_KERNEL_*: loopback, from router advertis
 VETH_PEER = "VETH_INFO_PEER"
 
 
-def steps(change: Change) -> list[Step]:
+def steps(change: Change[str]) -> list[Step]:
     name = change.item.key
     result: list[Step] = []
     if change.op in ("delete", "replace"):
@@ -81,22 +82,17 @@ def steps(change: Change) -> list[Step]:
 
 
 def sysctl_steps(name: str, values: dict[str, str], where: str = "") -> list[Step]:
-    result = []
-    for key, value in values.items():
-        family, sysctl = key.split(".", 1)
-        path = f"{family}/conf/{name}/{sysctl}"
-        result.append(
-            Step(
-                Phase.LINK_SYSCTLS,
-                f"set net.{path.replace('/', '.')} to {value}",
-                lambda kernel, path=path, value=value: kernel.write_sysctl(path, value),
-                where,
-            )
-        )
-    return result
+    return [_sysctl_step(sysctl_path(name, key), value, where) for key, value in values.items()]
 
 
-def address_steps(name: str, item: Item, come: dict, gone: dict, where: str = "") -> list[Step]:
+def _sysctl_step(path: str, value: str, where: str) -> Step:
+    text = f"set net.{path.replace('/', '.')} to {value}"
+    return Step(Phase.LINK_SYSCTLS, text, lambda kernel: kernel.write_sysctl(path, value), where)
+
+
+def address_steps(
+    name: str, item: Item[t.Any], come: dict[str, t.Any], gone: dict[str, t.Any], where: str = ""
+) -> list[Step]:
     """`come` and `gone` are members of the item's addresses; `where` is the namespace that it is in."""
     result = []
     for address in come:
@@ -107,7 +103,7 @@ def address_steps(name: str, item: Item, come: dict, gone: dict, where: str = ""
     return result
 
 
-def restore(change: Change) -> list[Step]:
+def restore(change: Change[t.Any]) -> list[Step]:
     """Addresses that a step of this change takes away without being asked to, put back as they were."""
     result = []
     for item in change.restores:
@@ -118,7 +114,7 @@ def restore(change: Change) -> list[Step]:
     return result
 
 
-def addition(name: str, item: Item, address: str, protocol: int, phase: Phase, where: str = "") -> Step:
+def addition(name: str, item: Item[t.Any], address: str, protocol: int, phase: Phase, where: str = "") -> Step:
     value = item.attributes["addresses"][address]
     nodad = address in item.hints.get("nodad", ())
     parsed = ipaddress.ip_interface(address)
@@ -154,10 +150,10 @@ def _removal(name: str, address: str, phase: Phase, where: str = "") -> Step:
     return Step(phase, f"remove address {address} from {name}", run, where)
 
 
-def _create(kernel: Kernel, name: str, new: dict) -> None:
+def _create(kernel: Kernel, name: str, new: dict[str, t.Any]) -> None:
     kind = new["type"]
-    data: list[tuple] = []
-    attributes: list[tuple] = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED)]
+    data: list[tuple[str, t.Any]] = []
+    attributes: list[tuple[str, t.Any]] = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED)]
     if kind == "vlan":
         attributes.append(("IFLA_LINK", kernel.index(new["parent"])))
         data.append(("IFLA_VLAN_ID", new["vlan_id"]))

@@ -16,10 +16,12 @@ from ..._engine.snapshot import Snapshot
 from ..._netlink.kernel import FAMILIES, PROTOCOL
 from ..interface.checks import sysctl_path
 from ..route.kind import IPV6_METRIC, PROTOCOL_NAMES
-from .view import MAIN, UNICAST, route_prefix
+from .view import MAIN, UNICAST, LinkKey, route_prefix
 
 
-def check(want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+def check(
+    want: list[Item[LinkKey]], have: Have[LinkKey], snapshot: Snapshot, planned: Planned, mistakes: Mistakes
+) -> None:
     stay = _others_that_stay(want, have, planned)
     macvlans = {link.parent: link.name for link in snapshot.links.values() if link.kind in ("macvlan", "macvtap")}
     for item in want:
@@ -38,17 +40,21 @@ def check(want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mi
     _routes(want, mistakes)
 
 
-def _others_that_stay(want: list[Item], have: Have, planned: Planned) -> dict[str, list[Item]]:
+def _others_that_stay(
+    want: list[Item[LinkKey]], have: Have[LinkKey], planned: Planned
+) -> dict[str, list[Item[LinkKey]]]:
     """By master, its slaves that this call does not mention and does not remove."""
     wanted = {item.key for item in want}
-    stay: dict[str, list[Item]] = {}
+    stay: dict[str, list[Item[LinkKey]]] = {}
     for key, item in have.items():
         if key not in wanted and not (item.owned and planned.state == "overridden"):
             stay.setdefault(item.hints["master"], []).append(item)
     return stay
 
 
-def _existence(item: Item, have: Have, snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
+def _existence(
+    item: Item[LinkKey], have: Have[LinkKey], snapshot: Snapshot, planned: Planned, mistakes: Mistakes
+) -> None:
     if item.key in have:
         return
     where, name = item.key
@@ -62,14 +68,14 @@ def _existence(item: Item, have: Have, snapshot: Snapshot, planned: Planned, mis
         mistakes.at(f"{item.place}.name", f"{item.label} exists and is not an ipvlan link on a master of this host")
 
 
-def _master(item: Item, master: str, macvlan: str | None, planned: Planned, mistakes: Mistakes) -> None:
+def _master(item: Item[LinkKey], master: str, macvlan: str | None, planned: Planned, mistakes: Mistakes) -> None:
     place = f"{item.place}.master"
     if master not in planned.links:
         near = options.like(master, planned.links)
         mistakes.at(place, f"there is no interface {master}, and none is wanted{near}")
         return
     kind = planned.links[master]
-    attributes = planned.interfaces.get(master, {})
+    attributes = planned.interface(master)
     if master == "lo":
         mistakes.at(place, "lo cannot be the master of ipvlan links")
     elif kind == "ipvlan":
@@ -86,23 +92,29 @@ def _master(item: Item, master: str, macvlan: str | None, planned: Planned, mist
         mistakes.at(f"{item.place}.mode", text)
 
 
-def _limits(item: Item, master: str, planned: Planned, mistakes: Mistakes) -> None:
+def _limits(item: Item[LinkKey], master: str, planned: Planned, mistakes: Mistakes) -> None:
     mtu, limit = item.attributes.get("mtu"), planned.mtu(master)
     if mtu and limit and mtu > limit:
         mistakes.at(f"{item.place}.mtu", f"{mtu} is above the MTU of {master}, {limit}: larger packets would be lost")
-    taken = {ip(address) for address in planned.interfaces.get(master, {}).get("addresses", {})}
+    taken = {ip(address) for address in planned.interface(master).get("addresses", {})}
     for number, address in enumerate(item.attributes.get("addresses", {})):
         if ip(address) in taken:
             mistakes.at(f"{item.place}.addresses[{number}]", f"{ip(address)} is an address of its master {master}")
 
 
-def _modes(want: list[Item], have: Have, stay: dict[str, list[Item]], planned: Planned, mistakes: Mistakes) -> None:
+def _modes(
+    want: list[Item[LinkKey]],
+    have: Have[LinkKey],
+    stay: dict[str, list[Item[LinkKey]]],
+    planned: Planned,
+    mistakes: Mistakes,
+) -> None:
     """A master has one mode and one flag; the kernel gives those of the last slave that was set to all others."""
     exact = planned.state in ("replaced", "overridden")
-    forced = {item.attributes.get("master") for item in want if item.hints["force"]}
-    chosen: dict[tuple, tuple[str, Item]] = {}
+    forced = {item.attributes.get("master", "") for item in want if item.hints["force"]}
+    chosen: dict[tuple[str, str], tuple[str, Item[LinkKey]]] = {}
     for item in want:
-        master = item.attributes.get("master")
+        master = item.attributes.get("master", "")
         values = {key: item.attributes.get(key) for key in ("mode", "flag")}
         if values["flag"] is None and (item.key not in have or exact):
             values["flag"] = "bridge"
@@ -117,7 +129,7 @@ def _modes(want: list[Item], have: Have, stay: dict[str, list[Item]], planned: P
                 _against_others(item, key, value, stay.get(master, []), mistakes)
 
 
-def _against_others(item: Item, key: str, value: str, others: list[Item], mistakes: Mistakes) -> None:
+def _against_others(item: Item[LinkKey], key: str, value: str, others: list[Item[LinkKey]], mistakes: Mistakes) -> None:
     different = [other for other in others if other.attributes[key] not in (value, None)]
     if different:
         names = ", ".join(other.label for other in different[:3]) + (" and others" if len(different) > 3 else "")
@@ -125,13 +137,19 @@ def _against_others(item: Item, key: str, value: str, others: list[Item], mistak
         mistakes.at(f"{item.place}.{key}", f"{text}; with force: true it does")
 
 
-def _addresses(want: list[Item], have: Have, stay: dict[str, list[Item]], planned: Planned, mistakes: Mistakes) -> None:
+def _addresses(
+    want: list[Item[LinkKey]],
+    have: Have[LinkKey],
+    stay: dict[str, list[Item[LinkKey]]],
+    planned: Planned,
+    mistakes: Mistakes,
+) -> None:
     """The kernel refuses an address that another slave of the master has, but only when it is set."""
-    taken: dict[tuple, Item] = {}
+    taken: dict[tuple[str, str], Item[LinkKey]] = {}
     for master, others in stay.items():
         taken.update(((master, ip(address)), other) for other in others for address in other.attributes["addresses"])
     for item in want:
-        master = item.attributes.get("master")
+        master = item.attributes.get("master", "")
         addresses = list(item.attributes.get("addresses", {}))
         for number, address in enumerate(addresses):
             other = taken.setdefault((master, ip(address)), item)
@@ -141,8 +159,8 @@ def _addresses(want: list[Item], have: Have, stay: dict[str, list[Item]], planne
                 mistakes.at(f"{item.place}.addresses[{number}]", text)
 
 
-def _routes(want: list[Item], mistakes: Mistakes) -> None:
-    first: dict[tuple, Item] = {}
+def _routes(want: list[Item[LinkKey]], mistakes: Mistakes) -> None:
+    first: dict[tuple[str, str], Item[LinkKey]] = {}
     for item in want:
         for number, prefix in enumerate(item.attributes.get("routes", {})):
             other = first.setdefault((item.key[0], prefix), item)
@@ -151,9 +169,9 @@ def _routes(want: list[Item], mistakes: Mistakes) -> None:
                 mistakes.at(f"{item.place}.routes[{number}]", text)
 
 
-def conflicts(changes: list[Change], snapshot: Snapshot) -> list[str]:
+def conflicts(changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
     """Routes of others where we would create one."""
-    new: dict[str, dict[str, Item]] = {}
+    new: dict[str, dict[str, Item[LinkKey]]] = {}
     for change in changes:
         if change.want is not None:
             come = set(change.after.get("routes", {})) - set(change.before.get("routes", {}))

@@ -21,15 +21,15 @@ from ..interface.kind import Interfaces
 from ..link_members import MEMBERS, parse_addresses, parse_sysctls, show_members
 from . import checks, view
 from . import steps as ipvlan_steps
-from .view import FLAGS, MODES, label
+from .view import FLAGS, MODES, LinkKey, label
 
 
-class IpvlanLinks(Kind):
+class IpvlanLinks(Kind[LinkKey]):
     name = "ipvlan_links"
     noun = "ipvlan link"
     lists = ("addresses", "routes", "sysctls")
     immutable = ("master",)
-    spec: t.ClassVar[dict] = {
+    spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "master": {"type": "str"},
         "mode": {"type": "str", "choices": list(MODES)},
@@ -48,7 +48,9 @@ class IpvlanLinks(Kind):
         },
     }
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(
+        self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str
+    ) -> Item[LinkKey] | None:
         name = entry.get("name")
         if name is None or not options.interface_name(name, f"{place}.name", mistakes):
             return None
@@ -59,7 +61,7 @@ class IpvlanLinks(Kind):
             options.namespace_name(entry["namespace"], f"{place}.namespace", mistakes)
         if "pid" in elsewhere and entry["pid"] < 1:
             mistakes.at(f"{place}.pid", f"{entry['pid']} is no process")
-        given = {key: entry[key] for key in ("master", "mode", "flag", "mtu") if key in entry}
+        given: dict[str, t.Any] = {key: entry[key] for key in ("master", "mode", "flag", "mtu") if key in entry}
         options.in_range(given, "mtu", (68, 65535), place, mistakes)
         if state != "deleted":
             given["state"] = entry.get("state", "up")
@@ -85,10 +87,10 @@ class IpvlanLinks(Kind):
         _parse_routes(item, entry.get("routes"), bool(elsewhere), mistakes)
         return item
 
-    def announce(self, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def announce(self, want: list[Item[LinkKey]], snapshot: Snapshot, planned: Planned) -> None:
         planned.forget_links({name for _where, name in (item.key for item in want)}, lambda link: link.kind == "ipvlan")
 
-    def settle(self, want: list[Item], planned: Planned, mistakes: options.Mistakes) -> None:
+    def settle(self, want: list[Item[LinkKey]], planned: Planned, mistakes: options.Mistakes) -> None:
         """One designation for each namespace, however it was given."""
         if planned.interfaces is None:
             interfaces = Interfaces().gather(planned.snapshot, [], planned)
@@ -101,16 +103,16 @@ class IpvlanLinks(Kind):
                 planned.states[name] = item.attributes.get("state", "up")
         options.duplicates(want, mistakes)
 
-    def complete(self, item: Item) -> dict[str, t.Any]:
+    def complete(self, item: Item[LinkKey]) -> dict[str, t.Any]:
         return {"flag": "bridge", **{name: value for name, value in item.attributes.items() if value is not None}}
 
-    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+    def defaults(self, want: Item[LinkKey], have: Item[LinkKey]) -> dict[str, t.Any]:
         defaults = {"flag": "bridge", "vrf": None}
         if have.hints.get("default_mtu"):
             defaults["mtu"] = have.hints["default_mtu"]
         return defaults
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+    def gather(self, snapshot: Snapshot, want: list[Item[LinkKey]], planned: Planned) -> Have[LinkKey]:
         found = view.gather(snapshot)
         for item in found.values():
             item.hints["default_mtu"] = planned.mtu(item.hints["master"])
@@ -122,19 +124,31 @@ class IpvlanLinks(Kind):
         return found
 
     def check(
-        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+        self,
+        want: list[Item[LinkKey]],
+        have: Have[LinkKey],
+        snapshot: Snapshot,
+        planned: Planned,
+        mistakes: options.Mistakes,
     ) -> None:
         checks.check(want, have, snapshot, planned, mistakes)
 
-    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+    def foresee(self, have: Have[LinkKey], want: list[Item[LinkKey]], planned: Planned) -> Have[LinkKey]:
         return {
             key: _foreseen(item, planned) for key, item in have.items() if item.hints["master"] not in planned.remade
         }
 
-    def remaining(self, have: Have, planned: Planned) -> Have:
+    def remaining(self, have: Have[LinkKey], planned: Planned) -> Have[LinkKey]:
         return {key: item for key, item in have.items() if key[0] not in planned.old_namespaces}
 
-    def after(self, changes: list[Change], have: Have, want: list[Item], snapshot: Snapshot, planned: Planned) -> None:
+    def after(
+        self,
+        changes: list[Change[LinkKey]],
+        have: Have[LinkKey],
+        want: list[Item[LinkKey]],
+        snapshot: Snapshot,
+        planned: Planned,
+    ) -> None:
         for change in changes:  # what proxy entries and routes of the host lose
             where, name = change.item.key
             if where:
@@ -147,15 +161,15 @@ class IpvlanLinks(Kind):
                 planned.without_ipv4.add(name)
             planned.lose_addresses(change)
 
-    def conflicts(self, changes: list[Change], snapshot: Snapshot) -> list[str]:
+    def conflicts(self, changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
         return checks.conflicts(changes, snapshot)
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
+    def steps(self, change: Change[LinkKey], planned: Planned) -> list[Step]:
         return ipvlan_steps.steps(change)
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[LinkKey]) -> dict[str, t.Any]:
         where, name = item.key
-        shown = {"name": name, **({"namespace": where} if where else {})}
+        shown: dict[str, t.Any] = {"name": name, **({"namespace": where} if where else {})}
         shown.update({key: value for key, value in item.attributes.items() if value is not None})
         routes = shown.pop("routes", {})
         if routes:
@@ -166,7 +180,7 @@ class IpvlanLinks(Kind):
         return show_members(shown)
 
 
-def _foreseen(item: Item, planned: Planned) -> Item:
+def _foreseen(item: Item[LinkKey], planned: Planned) -> Item[LinkKey]:
     where, name = item.key
     attributes = dict(item.attributes)
     attributes["mtu"] = planned.mtus.get(item.hints["master"], attributes["mtu"])
@@ -184,7 +198,7 @@ def _short(namespace: str) -> str:
     return name if directory in (DIRECTORY, f"/var{DIRECTORY}") else namespace
 
 
-def _find_namespace(item: Item, planned: Planned, mistakes: options.Mistakes) -> str:
+def _find_namespace(item: Item[LinkKey], planned: Planned, mistakes: options.Mistakes) -> str:
     """Its designation; for one that does not exist, what was given, with a mistake unless it is made in this run."""
     given, pid = item.hints.get("namespace"), item.hints.get("pid")
     spaces = planned.snapshot.spaces
@@ -210,14 +224,16 @@ def _find_namespace(item: Item, planned: Planned, mistakes: options.Mistakes) ->
     return given if where is None else where
 
 
-def _parse_routes(item: Item, entries: list | None, elsewhere: bool, mistakes: options.Mistakes) -> None:
+def _parse_routes(
+    item: Item[LinkKey], entries: list[dict[str, t.Any]] | None, elsewhere: bool, mistakes: options.Mistakes
+) -> None:
     if entries is None:
         return
     if entries and not elsewhere:
         mistakes.at(f"{item.place}.routes", "are for links in another namespace; those of the host are of kind routes")
     if entries and item.attributes.get("state") == "down":
         mistakes.at(f"{item.place}.routes", "the kernel accepts no route through a link that is down")
-    members: dict[str, dict] = {}
+    members: dict[str, dict[str, t.Any]] = {}
     for number, entry in enumerate(entries):
         place = f"{item.place}.routes[{number}]"
         prefix = options.network(entry["prefix"], f"{place}.prefix", mistakes) if "prefix" in entry else None

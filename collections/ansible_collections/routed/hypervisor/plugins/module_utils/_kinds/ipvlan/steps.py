@@ -15,14 +15,14 @@ from ..._netlink.kernel import BEING_CREATED, CREATE, EXCLUSIVE, FAMILIES, IFF_U
 from ..._netlink.requests import LINK, ROUTE
 from ..interface.steps import KERNEL_PROTOCOLS, addition, address_steps, sysctl_steps
 from ..link import deletion, set_link
-from .view import FLAGS, MAIN, MODES, UNICAST
+from .view import FLAGS, MAIN, MODES, UNICAST, LinkKey
 
 SCOPE_LINK, SCOPE_ANY = 253, 255
 ONLINK = 4  # RTNH_F_ONLINK
 LEAST_INDEX = 1 << 30  # of links whose number we choose; the kernel counts from 1
 
 
-def steps(change: Change) -> list[Step]:
+def steps(change: Change[LinkKey]) -> list[Step]:
     (where, name), label = change.item.key, change.item.label
     result: list[Step] = []
     if change.op in ("delete", "replace"):
@@ -64,11 +64,11 @@ def steps(change: Change) -> list[Step]:
     return result
 
 
-def _settings(change: Change, fresh: bool, todo: dict[str, t.Any]) -> list[Step]:
+def _settings(change: Change[LinkKey], fresh: bool, todo: dict[str, t.Any]) -> list[Step]:
     """All that one message can say about a link that exists."""
     (where, name), label = change.item.key, change.item.label
-    new = t.cast(Item, change.want).attributes
-    attributes: list[tuple] = []
+    new = t.cast("Item[LinkKey]", change.want).attributes
+    attributes: list[tuple[str, t.Any]] = []
     if not fresh and ("mode" in todo or "flag" in todo):
         attributes.append(("IFLA_LINKINFO", _info(new)))
     if "mtu" in todo:
@@ -98,7 +98,7 @@ def _settings(change: Change, fresh: bool, todo: dict[str, t.Any]) -> list[Step]
     return result
 
 
-def _info(new: dict[str, t.Any]) -> dict:
+def _info(new: dict[str, t.Any]) -> dict[str, t.Any]:
     data = [("IFLA_IPVLAN_MODE", MODES[new["mode"]]), ("IFLA_IPVLAN_FLAGS", FLAGS[new["flag"]])]
     return {"attrs": [("IFLA_INFO_KIND", "ipvlan"), ("IFLA_INFO_DATA", {"attrs": data})]}
 
@@ -121,14 +121,14 @@ def _set_vrf(kernel: Kernel, name: str, vrf: str | None) -> None:
     set_link(kernel, name, [("IFLA_MASTER", kernel.index(vrf) if vrf else 0)])
 
 
-def _route_fields(prefix: str) -> tuple[dict, list[tuple]]:
+def _route_fields(prefix: str) -> tuple[dict[str, int], list[tuple[str, t.Any]]]:
     parsed = ipaddress.ip_network(prefix)
     fields = {"family": FAMILIES[parsed.version], "dst_len": parsed.prefixlen, "proto": PROTOCOL}
     destination = str(parsed.network_address) if parsed.prefixlen else None
     return fields, [("RTA_TABLE", MAIN), ("RTA_DST", destination)]
 
 
-def _route(item: Item, prefix: str, flags: int) -> Step:
+def _route(item: Item[LinkKey], prefix: str, flags: int) -> Step:
     where, name = item.key
     gateway = item.attributes["routes"][prefix]["gateway"]
 

@@ -24,6 +24,7 @@ MODE_NAMES = {number: name for name, number in MODES.items()}
 FLAG_NAMES = {number: name for name, number in FLAGS.items()}
 MAIN = 254
 UNICAST = 1
+LinkKey = tuple[str, str]  # the namespace ("" is the host's own) and the name
 DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
 
 
@@ -31,9 +32,9 @@ def label(where: str, name: str) -> str:
     return f"{name} in {where}" if where else name
 
 
-def gather(snapshot: Snapshot) -> Have:
+def gather(snapshot: Snapshot) -> Have[LinkKey]:
     """All ipvlan links whose master is in this namespace, wherever they are themselves, by (namespace, name)."""
-    found: Have = {}
+    found: Have[LinkKey] = {}
     own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for where in snapshot.spaces.all():
@@ -45,7 +46,7 @@ def gather(snapshot: Snapshot) -> Have:
     return found
 
 
-def _gather_in(where: str, own: int, kernel: Kernel, snapshot: Snapshot, found: dict[t.Hashable, Item]) -> None:
+def _gather_in(where: str, own: int, kernel: Kernel, snapshot: Snapshot, found: Have[LinkKey]) -> None:
     links = _in_other(own, kernel, snapshot) if where else _in_own(snapshot)
     items = {link.index: _item(where, link, snapshot) for link in links}
     if not items:
@@ -55,7 +56,7 @@ def _gather_in(where: str, own: int, kernel: Kernel, snapshot: Snapshot, found: 
             observe_address(items[message["index"]], message, attributes)
     for version in FAMILIES if where else ():
         for message, attributes in snapshot.routes_of_table(version, MAIN, where, proto=PROTOCOL):
-            item = items.get(attributes.get("RTA_OIF"))
+            item = items.get(attributes.get("RTA_OIF", 0))
             if item and message["proto"] == PROTOCOL and message["type"] == UNICAST and message["table"] == MAIN:
                 prefix = route_prefix(message, attributes)
                 gateway = attributes.get("RTA_GATEWAY")
@@ -81,11 +82,11 @@ def _in_other(own: int, kernel: Kernel, snapshot: Snapshot) -> list[Link]:
     return sorted((link for link in described if link.parent), key=lambda link: link.name)
 
 
-def _item(where: str, link: Link, snapshot: Snapshot) -> Item:
+def _item(where: str, link: Link, snapshot: Snapshot) -> Item[LinkKey]:
     above = snapshot.links.get(link.master) if link.master and not where else None
-    attributes = {
+    attributes: dict[str, t.Any] = {
         "master": None if link.half_made else link.parent,
-        "mode": MODE_NAMES.get(link.data.get("IFLA_IPVLAN_MODE")),
+        "mode": MODE_NAMES.get(link.data.get("IFLA_IPVLAN_MODE", -1)),
         "flag": FLAG_NAMES.get(link.data.get("IFLA_IPVLAN_FLAGS", 0)),
         "mtu": link.mtu,
         "vrf": above.name if above and above.kind == "vrf" else None,

@@ -16,7 +16,7 @@ from ..._engine.snapshot import VERSIONS, Snapshot, spelled
 from ..._netlink.kernel import PROTOCOL
 from ..vrf import is_last_default
 from . import steps as route_steps
-from .steps import ONLINK, SCOPES, TYPES
+from .steps import ONLINK, SCOPES, TYPES, RouteKey
 
 MAIN = 254
 IPV6_METRIC = 1024  # what the kernel makes of no metric, and of 0
@@ -26,16 +26,16 @@ SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
 PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
 
 
-class Routes(Kind):
+class Routes(Kind[RouteKey]):
     name = "routes"
     noun = "route"
-    hop_spec: t.ClassVar[dict] = {
+    hop_spec: t.ClassVar[dict[str, t.Any]] = {
         "gateway": {"type": "str"},
         "interface": {"type": "str"},
         "weight": {"type": "int"},
         "onlink": {"type": "bool"},
     }
-    spec: t.ClassVar[dict] = {
+    spec: t.ClassVar[dict[str, t.Any]] = {
         "prefix": {"type": "str", "required": True},
         "family": {"type": "str", "choices": ["ipv4", "ipv6"]},
         "vrf": {"type": "str"},
@@ -51,7 +51,9 @@ class Routes(Kind):
         "mtu": {"type": "int"},
     }
 
-    def parse(self, entry: dict, place: str, mistakes: options.Mistakes, state: str) -> Item | None:
+    def parse(
+        self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str
+    ) -> Item[RouteKey] | None:
         prefix = self._prefix(entry, place, mistakes)
         if prefix is None:
             return None
@@ -89,7 +91,7 @@ class Routes(Kind):
             (version, where, str(prefix), metric), _label(prefix, where, metric, version), attributes, place=place
         )
 
-    def _prefix(self, entry: dict, place: str, mistakes: options.Mistakes) -> t.Any:
+    def _prefix(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes) -> t.Any:
         text = entry.get("prefix")
         if text is None:
             return None
@@ -103,7 +105,9 @@ class Routes(Kind):
             mistakes.at(f"{place}.family", f"{prefix} is not {entry['family']}")
         return prefix
 
-    def _hops(self, entry: dict, version: int, place: str, mistakes: options.Mistakes) -> list[dict]:
+    def _hops(
+        self, entry: dict[str, t.Any], version: int, place: str, mistakes: options.Mistakes
+    ) -> list[dict[str, t.Any]]:
         single = {key: entry[key] for key in ("gateway", "interface", "onlink") if entry.get(key) is not None}
         listed = entry.get("nexthops") or []
         if single and listed:
@@ -131,7 +135,7 @@ class Routes(Kind):
             hops.append(hop)
         return sorted(hops, key=_hop_order)
 
-    def settle(self, want: list[Item], planned: Planned, mistakes: options.Mistakes) -> None:
+    def settle(self, want: list[Item[RouteKey]], planned: Planned, mistakes: options.Mistakes) -> None:
         """Table numbers instead of VRF names, so that wanted and observed routes have the same keys."""
         for item in want:
             version, where, prefix, metric = item.key
@@ -140,18 +144,18 @@ class Routes(Kind):
                     mistakes.at(f"{item.place}.vrf", f"there is no VRF {where}, and none is wanted")
                 item.key = (version, planned.tables.get(where, where), prefix, metric)
 
-    def defaults(self, want: Item, have: Item) -> dict[str, t.Any]:
+    def defaults(self, want: Item[RouteKey], have: Item[RouteKey]) -> dict[str, t.Any]:
         return {"source": None, "mtu": None}
 
     def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
         if attribute != "nexthops" or have == want:
-            return have == want
+            return bool(have == want)
         # a next hop without an interface got one from the kernel
         return len(have) == len(want) and all({**old, **new} == old for old, new in zip(have, want, strict=True))
 
-    def gather(self, snapshot: Snapshot, want: list[Item], planned: Planned) -> Have:
+    def gather(self, snapshot: Snapshot, want: list[Item[RouteKey]], planned: Planned) -> Have[RouteKey]:
         tables = set(planned.tables.values()) | set(planned.old_tables)
-        found: Have = {}
+        found: Have[RouteKey] = {}
         for message, attributes in snapshot.all_routes if planned.everything else snapshot.own_routes:
             if message["type"] not in TYPE_NAMES:
                 continue  # local, broadcast, anycast, multicast: the kernel's own
@@ -164,11 +168,11 @@ class Routes(Kind):
                 twin.attributes["nexthops"] = sorted(hops, key=_hop_order)
         return found
 
-    def conflicts(self, changes: list[Change], snapshot: Snapshot) -> list[str]:
+    def conflicts(self, changes: list[Change[RouteKey]], snapshot: Snapshot) -> list[str]:
         """Routes of others where we would create one. Only the tables of new routes are read."""
         new = {change.item.key: change.item for change in changes if change.op == "create"}
         mistakes = []
-        for version, table in sorted({key[:2] for key in new}):
+        for version, table in sorted({(key[0], key[1]) for key in new if isinstance(key[1], int)}):
             for message, attributes in snapshot.routes_of_table(version, table):
                 if message["proto"] != PROTOCOL and message["type"] in TYPES.values():
                     key = _key(message, attributes)
@@ -180,7 +184,12 @@ class Routes(Kind):
         return mistakes
 
     def check(
-        self, want: list[Item], have: Have, snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
+        self,
+        want: list[Item[RouteKey]],
+        have: Have[RouteKey],
+        snapshot: Snapshot,
+        planned: Planned,
+        mistakes: options.Mistakes,
     ) -> None:
         for item in want:
             for hop in item.attributes["nexthops"]:
@@ -192,16 +201,16 @@ class Routes(Kind):
                         f"{item.place}.interface", f"{name} is to be down; the kernel accepts no route through it"
                     )
 
-    def foresee(self, have: Have, want: list[Item], planned: Planned) -> Have:
+    def foresee(self, have: Have[RouteKey], want: list[Item[RouteKey]], planned: Planned) -> Have[RouteKey]:
         wanted = {item.key for item in want}  # unwanted ones are to be gone in any case: their removal comes first
         planned.lost_routes = {key for key, item in have.items() if key in wanted and _is_lost(item, planned)}
         return {key: item for key, item in have.items() if key not in planned.lost_routes}
 
-    def steps(self, change: Change, planned: Planned) -> list[Step]:
+    def steps(self, change: Change[RouteKey], planned: Planned) -> list[Step]:
         # a route that goes with its interface may be back, or still be there, when its turn comes
         return route_steps.steps(change, fresh=change.op == "create" and change.item.key not in planned.lost_routes)
 
-    def show(self, item: Item) -> dict[str, t.Any]:
+    def show(self, item: Item[RouteKey]) -> dict[str, t.Any]:
         _version, table, prefix, metric = item.key
         hops = [
             {key: value for key, value in hop.items() if value not in (None, False)}
@@ -212,7 +221,7 @@ class Routes(Kind):
         return {**shown, "nexthops": hops} if hops else shown
 
 
-def _is_lost(route: Item, planned: Planned) -> bool:
+def _is_lost(route: Item[RouteKey], planned: Planned) -> bool:
     links = {hop.get("interface") for hop in route.attributes["nexthops"]}
     if links & (planned.disturbed | planned.remade) or route.attributes.get("source") in planned.lost_sources:
         return True
@@ -224,11 +233,11 @@ def _label(prefix: t.Any, where: t.Any, metric: int, version: int) -> str:
     return text if metric in (0, IPV6_METRIC if version == 6 else 0) else f"{text} (metric {metric})"
 
 
-def _hop_order(hop: dict) -> tuple:
+def _hop_order(hop: dict[str, t.Any]) -> tuple[str, str]:
     return (hop.get("gateway") or "", hop.get("interface") or "")
 
 
-def _key(message: t.Any, attributes: dict) -> tuple:
+def _key(message: t.Any, attributes: dict[str, t.Any]) -> RouteKey:
     version = VERSIONS[message["family"]]
     destination = attributes.get("RTA_DST")
     prefix = f"{spelled(destination)}/{message['dst_len']}" if destination else DEFAULTS[version]
@@ -236,7 +245,7 @@ def _key(message: t.Any, attributes: dict) -> tuple:
     return (version, table, prefix, attributes.get("RTA_PRIORITY") or 0)
 
 
-def _observe(message: t.Any, attributes: dict, snapshot: Snapshot) -> Item:
+def _observe(message: t.Any, attributes: dict[str, t.Any], snapshot: Snapshot) -> Item[RouteKey]:
     key = _key(message, attributes)
     version = key[0]
     kind = TYPE_NAMES.get(message["type"]) or str(message["type"])

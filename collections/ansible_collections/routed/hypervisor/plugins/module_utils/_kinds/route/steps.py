@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
 from ..._netlink.kernel import CREATE, EXCLUSIVE, FAMILIES, PROTOCOL, REPLACE, Kernel
@@ -13,9 +15,10 @@ from ..._netlink.requests import ROUTE
 TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 SCOPES = {"global": 0, "link": 253, "host": 254}
 ONLINK = 4  # RTNH_F_ONLINK
+RouteKey = tuple[int, "int | str", str, int]  # family, table (the name of a VRF until `settle`), prefix, metric
 
 
-def steps(change: Change, fresh: bool) -> list[Step]:
+def steps(change: Change[RouteKey], fresh: bool) -> list[Step]:
     """`fresh`: the kernel shall refuse if there is such a route by now."""
     label = change.item.label
     if change.want is None:
@@ -25,7 +28,7 @@ def steps(change: Change, fresh: bool) -> list[Step]:
     return [Step(Phase.ROUTES, f"{verb} route {label}", lambda kernel: _write(kernel, item, flags))]
 
 
-def _fields(key: tuple) -> tuple[dict, list[tuple]]:
+def _fields(key: RouteKey) -> tuple[dict[str, int], list[tuple[str, t.Any]]]:
     version, table, prefix, metric = key
     destination, length = prefix.split("/")
     fields = {"family": FAMILIES[version], "dst_len": int(length), "proto": PROTOCOL}
@@ -33,13 +36,13 @@ def _fields(key: tuple) -> tuple[dict, list[tuple]]:
     return fields, [("RTA_TABLE", table), ("RTA_PRIORITY", metric or None), ("RTA_DST", there)]
 
 
-def _delete(kernel: Kernel, key: tuple) -> None:
+def _delete(kernel: Kernel, key: RouteKey) -> None:
     fields, attributes = _fields(key)
     fields["scope"] = 255  # any
     kernel.delete(ROUTE, fields, attributes, missing_ok=True)
 
 
-def _write(kernel: Kernel, item: Item, flags: int) -> None:
+def _write(kernel: Kernel, item: Item[RouteKey], flags: int) -> None:
     fields, attributes = _fields(item.key)
     wanted = item.attributes
     fields["type"] = TYPES[wanted["type"]]
@@ -69,6 +72,6 @@ def _write(kernel: Kernel, item: Item, flags: int) -> None:
     kernel.new(ROUTE, fields, attributes, flags=flags)
 
 
-def _hop_attributes(kernel: Kernel, hop: dict) -> list[tuple]:
+def _hop_attributes(kernel: Kernel, hop: dict[str, t.Any]) -> list[tuple[str, t.Any]]:
     index = kernel.index(hop["interface"]) if hop.get("interface") else None
     return [("RTA_GATEWAY", hop.get("gateway")), ("RTA_OIF", index)]
