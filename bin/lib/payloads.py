@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.abc
+import importlib.machinery
 import importlib.util
 import io
 import marshal
 import os
 import sys
 import types
+import typing as t
 import zipfile
 
 COLLECTION = "ansible_collections.routed.hypervisor.plugins."
@@ -72,13 +74,15 @@ class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 
     def lack_libraries(self) -> bool:
         """Whether a library of this collection's was missing in the image: it may have been installed in the node."""
-        return bool(getattr(sys.modules.get(f"{UTILITIES}_messages"), "PYROUTE2_ERROR", None))
+        return bool(getattr(sys.modules.get(f"{UTILITIES}_netlink.messages"), "PYROUTE2_ERROR", None))
 
     def forget_ours(self) -> None:
         for name in [name for name in sys.modules if name.startswith(COLLECTION)]:
             del sys.modules[name]
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(
+        self, fullname: str, path: t.Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if fullname not in self.sources and fullname not in self.compiled:
             return None
         return importlib.util.spec_from_loader(
@@ -96,16 +100,16 @@ class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         if fullname not in self.compiled:
             code = compile(self.sources[fullname], self.path(fullname), "exec", dont_inherit=True)
             self.compiled[fullname] = marshal.dumps(code)
-        return marshal.loads(self.compiled[fullname])
+        return t.cast("types.CodeType", marshal.loads(self.compiled[fullname]))
 
     def path(self, fullname: str) -> str:
         return f"{self.root}/{fullname.replace('.', '/')}{'/__init__' if self.is_package(fullname) else ''}.py"
 
-    def create_module(self, spec):
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
         return None
 
-    def exec_module(self, module) -> None:
-        if module.__spec__.submodule_search_locations is not None:
+    def exec_module(self, module: types.ModuleType) -> None:
+        if self.is_package(module.__name__):
             module.__path__ = []
         module.__file__ = self.path(module.__name__)
         exec(self.get_code(module.__name__), vars(module))

@@ -8,6 +8,8 @@ from unittest.mock import Mock
 
 import pytest
 
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink import messages
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -62,3 +64,10 @@ def test_busy_workers_do_not_count_and_are_not_ended(warm, interpreter):
 )
 def test_only_known_files_are_imported_outside_the_node(warm, name, in_advance):
     assert warm.is_imported_in_advance(name) is in_advance
+
+
+def test_a_library_that_the_image_lacks_is_noticed(warm, monkeypatch):
+    """In the node it may be installed by now: the module then runs in an interpreter of its own."""
+    assert not warm.Payloads().lack_libraries()
+    monkeypatch.setattr(messages, "PYROUTE2_ERROR", "ModuleNotFoundError: pyroute2")
+    assert warm.Payloads().lack_libraries()
