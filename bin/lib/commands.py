@@ -28,7 +28,7 @@ class Commands:
         self.jobs, self.kind, self.power_off = jobs, kind, power_off
         self.own_processes = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
-    def run(self, job: Job, head: dict, offset: int, size: int) -> None:
+    def run(self, job: Job, head: dict[str, t.Any], offset: int, size: int) -> None:
         command = head["command"]
         if not command or not isinstance(command, (str, list)):
             raise ValueError("the command is neither a text nor a list")
@@ -60,7 +60,7 @@ class Commands:
                     self.take_terminal(job, descriptors[0], head["terminal"])
         reports.close()
 
-    def pipes(self, job: Job, head: dict, offset: int, size: int) -> tuple[int, int, int]:
+    def pipes(self, job: Job, head: dict[str, t.Any], offset: int, size: int) -> tuple[int, int, int]:
         """What a command without a terminal has as its input, output and errors."""
         if head.get("stream"):
             source, job.input = os.pipe()
@@ -81,7 +81,9 @@ class Commands:
         self.jobs.read_from(job, terminal, frames.OUTPUT)
 
 
-def become_command(head: dict, node: int, standard: tuple[int, int, int] | None, report: socket.socket) -> t.NoReturn:
+def become_command(
+    head: dict[str, t.Any], node: int, standard: tuple[int, int, int] | None, report: socket.socket
+) -> t.NoReturn:
     """In the child: enter the node, and become the command."""
     command = head["command"]
     shell = isinstance(command, str)

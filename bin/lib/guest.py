@@ -33,6 +33,7 @@ import selectors
 import signal
 import sys
 import traceback
+import typing as t
 
 import frames
 from commands import Commands
@@ -43,7 +44,7 @@ from namespaces import NoSuchNode, mount, parent_death_signal, raise_descriptor_
 
 
 class Guest:
-    def __init__(self, session: dict) -> None:
+    def __init__(self, session: dict[str, t.Any]) -> None:
         self.shared = session["shared"]
         self.selector = selectors.DefaultSelector()
         self.link = Link(session["link"], self.selector, self.on_frame)

@@ -8,6 +8,7 @@ import os
 import selectors
 import signal
 import socket
+import typing as t
 
 import frames
 from environment import KIND, NODE_ENVIRONMENT
@@ -45,7 +46,7 @@ class Interpreters:
         self.running: dict[tuple[str, str], Interpreter] = {}
         self.checksums: dict[str, dict[str, int]] = {}
 
-    def run(self, job: Job, head: dict) -> None:
+    def run(self, job: Job, head: dict[str, t.Any]) -> None:
         node = find_node(head["lab"], head["node"]) if head.get("node") else None
         payload = f"{self.shared}/payloads/{head['payload']}.zip"
         root = node.image if node else ""
@@ -161,13 +162,13 @@ class Interpreters:
                 self.jobs.ended(job, {"error": f"the interpreter for modules did not start: {message['failed']}"}, 0)
             interpreter.jobs.clear()
             return
-        job = interpreter.jobs.get(message["job"])
-        if not job:
+        if message["job"] not in interpreter.jobs:
             return
+        job = interpreter.jobs[message["job"]]
         if "group" in message:
             job.group = message["group"]
             return
-        interpreter.jobs.pop(job.number)
+        del interpreter.jobs[job.number]
         end = {key: message[key] for key in ("code", "error") if key in message}
         self.jobs.ended(job, end, 0)
         if interpreter.retired and not interpreter.jobs:

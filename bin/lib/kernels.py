@@ -67,7 +67,7 @@ class Kernel:
         self.waiting: dict[int, Deliver] = {}
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.sender = -1
         self.claim: t.Any = None
         self.readers: list[threading.Thread] = []
@@ -182,7 +182,7 @@ class Kernel:
         self._send_session(session)
         return os.dup(self.sender)
 
-    def _send_session(self, session: dict) -> None:
+    def _send_session(self, session: dict[str, t.Any]) -> None:
         assert self.process and self.process.stdin
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(session).encode())
@@ -235,7 +235,7 @@ class Kernel:
                 os.unlink(path)
             raise
 
-    def submit(self, head: dict, data: bytes, deliver: Deliver) -> int:
+    def submit(self, head: dict[str, t.Any], data: bytes, deliver: Deliver) -> int:
         """Start a job; `deliver` gets the kind and the data of each frame for it, EXIT last."""
         number = next(self.numbers)
         self._write_request(str(number), json.dumps(head).encode() + b"\n" + data)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import typing as t
 
 import frames
 import places
@@ -38,7 +39,7 @@ class Refused(Exception):
     """A sentence for the user."""
 
 
-def refuse_other_owner(status: dict, owner: str | None) -> None:
+def refuse_other_owner(status: dict[str, t.Any], owner: str | None) -> None:
     if owner and status["owner"] != owner:
         raise Refused(
             f"lab {status['lab']} is up and belongs to {status['owner']}, not to {owner}: take it down first "
@@ -70,7 +71,7 @@ def up(arguments: argparse.Namespace) -> int:
         wait_for_others(lab, deadline)
 
 
-def start(lab: str, options: dict) -> bool:
+def start(lab: str, options: dict[str, t.Any]) -> bool:
     """Boot the kernel of a lab; False if another command was faster."""
     if note := places.end_note(lab):
         print(f"lab {lab} was up; {note}. Starting it again.", flush=True)
@@ -94,13 +95,13 @@ def wait_for_others(lab: str, deadline: float) -> None:
         time.sleep(0.1)
 
 
-def report(arguments: argparse.Namespace, state: str, status: dict) -> int:
+def report(arguments: argparse.Namespace, state: str, status: dict[str, t.Any]) -> int:
     if arguments.json:
         print(json.dumps({"state": state, **status}))
     return 0
 
 
-def kernel_options() -> dict:
+def kernel_options() -> dict[str, t.Any]:
     probe = subprocess.run([f"{HERE}/../lab-kernel", "--probe"], capture_output=True, text=True, check=False)
     if probe.returncode:
         raise Refused(probe.stderr.strip().removeprefix("lab-kernel: "))
@@ -112,7 +113,7 @@ def kernel_options() -> dict:
     return {"kind": kind, "reason": reason, "tools": f"{CACHE}/tools", "memory": kernel_memory()}
 
 
-def start_supervisor(lab: str, options: dict) -> bool:
+def start_supervisor(lab: str, options: dict[str, t.Any]) -> bool:
     """Start it and wait until it is ready; it lives on. False if there is another one."""
     process = subprocess.Popen(
         [sys.executable, "-EsB", f"{HERE}/supervisor.py", f"{places.MARK}{lab}", json.dumps(options)],
@@ -130,7 +131,7 @@ def start_supervisor(lab: str, options: dict) -> bool:
         raise
 
 
-def follow(lab: str, process: subprocess.Popen) -> bool:
+def follow(lab: str, process: subprocess.Popen[str]) -> bool:
     """Wait for what comes of a supervisor, and report how long it takes."""
     assert process.stdout
     last: list[str] = []
@@ -226,7 +227,7 @@ def execute(arguments: argparse.Namespace) -> int:
         relay.restore()
     if "error" in relay.end:
         raise Refused(relay.end["error"])
-    return relay.end["code"]
+    return int(relay.end["code"])
 
 
 def receive(connection: socket.socket, relay: Relay) -> None:
@@ -264,7 +265,7 @@ def main() -> int:
         raise Refused("must be root, since a lab is made of network namespaces: try again with sudo")
     if "lab" in arguments and (mistakes := lab_node.name_mistakes(arguments.lab, [])):
         raise Refused(mistakes[0].removeprefix("lab: "))
-    return arguments.run(arguments)
+    return int(arguments.run(arguments))
 
 
 if __name__ == "__main__":

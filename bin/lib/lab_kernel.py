@@ -60,8 +60,8 @@ def main() -> int:
         return FAILURE
     if kernel.victims():
         say(kernel.verdict())
-        return relay.end["code"] or FAILURE
-    return relay.end["code"]
+        return int(relay.end["code"]) or FAILURE
+    return int(relay.end["code"])
 
 
 if __name__ == "__main__":

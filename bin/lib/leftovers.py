@@ -33,7 +33,7 @@ from payloads import COLLECTION
 NAMESPACES = ("net", "mnt", "uts", "ipc", "pid_for_children")
 LIMITS = [number for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-Namespace = t.Union[dict, type]  # noqa: UP007 - it is evaluated, by Python 3.9 too
+Namespace = t.Union[dict[str, t.Any], type]  # noqa: UP007 - it is evaluated, by Python 3.9 too
 
 
 def is_watched(module: str) -> bool:
@@ -41,7 +41,7 @@ def is_watched(module: str) -> bool:
     return module.startswith(("ansible.", COLLECTION)) and not module.startswith("ansible.module_utils.six")
 
 
-def identity() -> tuple:
+def identity() -> tuple[t.Any, ...]:
     """What cannot be put back, or not safely."""
     namespaces = []
     for name in NAMESPACES:
@@ -64,7 +64,7 @@ class Variables:
 
     def __init__(self) -> None:
         self.modules: dict[str, types.ModuleType] = {}
-        self.namespaces: list[tuple[Namespace, dict]] = []
+        self.namespaces: list[tuple[Namespace, dict[str, t.Any]]] = []
         self.containers: list[tuple[t.Any, t.Any]] = []
         self.caches: list[t.Any] = []
         self.known = {id(sys.modules), id(sys.path)}  # containers that are not the module's own, or noted
@@ -111,7 +111,7 @@ def _differ(one: t.Any, other: t.Any) -> bool:
         return True
 
 
-def _restore(namespace: Namespace, now: dict, before: dict) -> None:
+def _restore(namespace: Namespace, now: dict[str, t.Any], before: dict[str, t.Any]) -> None:
     for name in now.keys() | before.keys():
         if name.startswith("__") or now.get(name, now) is before.get(name, before):
             continue

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import os
 import re
+import typing as t
 
 import places
 
@@ -15,14 +16,14 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_clien
 ANSWER_S = 10  # a supervisor that runs answers at once, also on a busy machine
 
 
-def status_of(lab: str) -> dict | None:
+def status_of(lab: str) -> dict[str, t.Any] | None:
     try:
         return lab_client.ask(lab, "status", ANSWER_S)
     except (lab_client.LabDown, OSError):
         return None
 
 
-def all_labs() -> list[dict]:
+def all_labs() -> list[dict[str, t.Any]]:
     """The status of each, with what it uses; of one that is not up its name, and a note why not."""
     found = []
     for lab in sorted({*places.labs(), *running_without_supervisor()}):
@@ -47,7 +48,7 @@ def running_without_supervisor() -> set[str]:
         return set()
 
 
-def measure(lab: str) -> dict:
+def measure(lab: str) -> dict[str, t.Any]:
     script = "grep -E '^(MemTotal|MemAvailable):' /proc/meminfo"
     nodes = f"ls /run/routed-hypervisor/{lab}/nodes 2>/dev/null | grep -c '[.]pid$'; {script}"
     with contextlib.suppress(lab_client.LabDown, lab_client.JobFailed):
@@ -58,7 +59,7 @@ def measure(lab: str) -> dict:
     return {}
 
 
-def describe(status: dict) -> str:
+def describe(status: dict[str, t.Any]) -> str:
     if "kind" not in status:
         return f"{status['lab']}: not up: {status['note']}. Bring it up again with make lab, or clean up with make down"
     since = datetime.datetime.fromtimestamp(status["since"]).strftime("%Y-%m-%d %H:%M:%S")

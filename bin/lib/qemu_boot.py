@@ -101,7 +101,7 @@ def probe(tools: str) -> bool:
     return b"lab kernel is up" in output
 
 
-def boot(tools: str, memory: int, link: int, messages: int) -> subprocess.Popen:
+def boot(tools: str, memory: int, link: int, messages: int) -> subprocess.Popen[bytes]:
     """`link` is a socket to the guest program. The process reads that program's session from its standard input."""
     if not is_prepared(tools):
         raise NoQemuError(f"QEMU is not in {tools}: run bin/setup --qemu")

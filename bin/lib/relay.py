@@ -45,10 +45,10 @@ class Relay:
         self.over = threading.Event()
         self.end: dict[str, t.Any] = {}
         self.broken: set[bytes] = set()
-        self.settings: list | None = None
+        self.settings: list[t.Any] | None = None
         self.signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
-    def request(self) -> dict:
+    def request(self) -> dict[str, t.Any]:
         """What a request has to say about this process's descriptors."""
         return {
             "terminal": window_size() if self.terminal else None,

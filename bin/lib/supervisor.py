@@ -18,6 +18,7 @@ import socket
 import sys
 import threading
 import time
+import typing as t
 
 import frames
 import places
@@ -27,7 +28,7 @@ from namespaces import raise_descriptor_limit
 
 
 class Supervisor:
-    def __init__(self, lab: str, options: dict) -> None:
+    def __init__(self, lab: str, options: dict[str, t.Any]) -> None:
         self.lab, self.options = lab, options
         self.directory = places.directory(lab)
         self.since = time.time()
@@ -46,7 +47,7 @@ class Supervisor:
             os.dup2(null, number)
         signal.signal(signal.SIGTERM, lambda *_: self.done.set())
         threading.Thread(target=self.accept, args=(listener,), daemon=True).start()
-        threading.Thread(target=lambda: (self.kernel.over.wait(), self.done.set()), daemon=True).start()
+        threading.Thread(target=self.await_end, daemon=True).start()
         self.done.wait()
         if self.kernel.over.is_set():
             places.note_end(self.lab, self.kernel.verdict(), "\n".join(self.kernel.messages))
@@ -55,6 +56,10 @@ class Supervisor:
             return
         self.kernel.shut_down()
         places.remove(self.lab)
+
+    def await_end(self) -> None:
+        self.kernel.over.wait()
+        self.done.set()
 
     def listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)
@@ -107,7 +112,7 @@ class Supervisor:
         finally:
             self.kernel.ignore(number)
 
-    def status(self) -> dict:
+    def status(self) -> dict[str, t.Any]:
         return {
             "lab": self.lab,
             "owner": self.options["owner"],

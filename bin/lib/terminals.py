@@ -20,7 +20,8 @@ def open_line(path: str) -> int:
 
 
 def size_waiting(descriptor: int) -> int:
-    return struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4))[0]
+    (size,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, b"\0" * 4))
+    return int(size)
 
 
 def resize(terminal: int, rows: int, columns: int) -> None:

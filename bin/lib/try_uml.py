@@ -39,7 +39,7 @@ def has_nftables_inet() -> bool:
     except OSError:
         return False
     kind, error = struct.unpack_from("=4xH10xi", answer)
-    return kind == NLMSG_ERROR and error == 0
+    return bool(kind == NLMSG_ERROR and error == 0)
 
 
 def main() -> int:

@@ -53,7 +53,7 @@ def boot(
     *,
     guest: str | None = None,
     kernel: str | None = None,
-) -> subprocess.Popen:
+) -> subprocess.Popen[bytes]:
     """`lines` are parameters that say what the kernel's consoles and serial lines are: `ends`, which it inherits.
 
     The process reads the session that its first process is to begin from its standard input. `guest` is the Python

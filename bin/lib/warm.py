@@ -103,7 +103,9 @@ class Interpreter:
                 worker.connection.shutdown(socket.SHUT_WR)
         os._exit(0)
 
-    def start(self, message: dict, request: int, output: int, errors: int, payload: int, node: int = -1) -> None:
+    def start(
+        self, message: dict[str, t.Any], request: int, output: int, errors: int, payload: int, node: int = -1
+    ) -> None:
         self.payloads.add(message["payload"], payload)
         head = read_head(request)
         with contextlib.suppress(Exception):  # a mistake in the module is the module's to report
@@ -150,7 +152,9 @@ class Interpreter:
         theirs.close()
         return Worker(child, ours, set(self.payloads.sources))
 
-    def hand_over(self, worker: Worker, message: dict, head: dict, request: int, output: int, errors: int) -> None:
+    def hand_over(
+        self, worker: Worker, message: dict[str, t.Any], head: dict[str, t.Any], request: int, output: int, errors: int
+    ) -> None:
         # What this process has received since the worker's fork, compiled.
         new = {}
         for name in self.payloads.sources:

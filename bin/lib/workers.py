@@ -31,10 +31,10 @@ NULL = 4  # /dev/null in a worker, whatever its module made of /dev
 SECONDS_OF_A_THREAD = 2.0
 
 
-def read_head(request: int) -> dict:
+def read_head(request: int) -> dict[str, t.Any]:
     os.lseek(request, 0, os.SEEK_SET)
     with open(request, "rb", closefd=False) as file:
-        return json.loads(file.readline())
+        return t.cast("dict[str, t.Any]", json.loads(file.readline()))
 
 
 def enter(node: int) -> None:
@@ -49,18 +49,23 @@ def enter(node: int) -> None:
     platform._uname_cache = None  # type: ignore[attr-defined]
 
 
-def set_up(head: dict) -> None:
+def set_up(head: dict[str, t.Any]) -> None:
     """What a module finds when it begins, whatever the one before it did."""
     os.chdir(head.get("directory") or "/root")
     os.umask(0o022)
     sys.argv = [""]
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # noqa: SIM115
     # As Python opens them in the locale C.UTF-8.
-    sys.stdout = sys.__stdout__ = open(1, "w", errors="surrogateescape", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    streams = {
+        "stdin": open(0, closefd=False),  # noqa: SIM115
+        "stdout": open(1, "w", errors="surrogateescape", closefd=False),  # noqa: SIM115
+        "stderr": open(2, "w", buffering=1, errors="backslashreplace", closefd=False),  # noqa: SIM115
+    }
+    for name, stream in streams.items():
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
-def run_module(head: dict, payload_path: str) -> int:
+def run_module(head: dict[str, t.Any], payload_path: str) -> int:
     """Run a module as the payload's own main program would. Returns its exit code."""
     code = 1
     try:
@@ -96,7 +101,9 @@ def add_new_libraries() -> None:
     importlib.invalidate_caches()
 
 
-def run_once(payloads: Payloads, head: dict, payload: int, output: int, errors: int, node: int) -> t.NoReturn:
+def run_once(
+    payloads: Payloads, head: dict[str, t.Any], payload: int, output: int, errors: int, node: int
+) -> t.NoReturn:
     """In a fork: run one module, whatever it does, with its payload as a file as it expects."""
     code = 1
     directory = ""

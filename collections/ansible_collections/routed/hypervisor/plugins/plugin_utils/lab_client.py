@@ -78,14 +78,14 @@ def _hangs(lab: str) -> str:
     )
 
 
-def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict:
+def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict[str, t.Any]:
     """The supervisor's answer to a request of its own. One that is stopped accepts connections, and never answers."""
     with connect(lab) as connection:
         connection.settimeout(seconds)
         try:
             connection.sendall(frames.pack(0, frames.OPEN, json.dumps({"kind": kind}).encode() + b"\n"))
             for frame in frames.frames_of(connection):
-                return json.loads(frame.data)
+                return t.cast("dict[str, t.Any]", json.loads(frame.data))
         except TimeoutError as error:
             raise LabDown(_hangs(lab)) from error
     raise LabDown(f"lab {lab} does not answer")
@@ -93,7 +93,7 @@ def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict:
 
 def run(
     lab: str,
-    head: dict,
+    head: dict[str, t.Any],
     data: bytes = b"",
     payload: t.Callable[[], bytes] = bytes,
     source: t.BinaryIO | None = None,

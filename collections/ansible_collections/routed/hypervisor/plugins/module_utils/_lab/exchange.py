@@ -15,6 +15,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import typing as t
 
 from .lock import taken
 from .node import INIT_ARGUMENT, mark
@@ -113,7 +114,7 @@ def remove(lab: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(timeout: float):
+def locked(timeout: float) -> t.Iterator[None]:
     """One run at a time changes labs on this machine. The lock is on /run itself, so nothing is left of it."""
     fd = os.open("/run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -138,13 +138,13 @@ class Plan:
         stopped = {node.name for node, why in self.stop}
         return stops + [f"start node {name}" for name in self.start if name not in stopped]
 
-    def after(self, have: t.Sequence[Node], image: str) -> list[dict]:
+    def after(self, have: t.Sequence[Node], image: str) -> list[dict[str, str]]:
         ended = {node.pid for node, why in self.stop}
         kept = [state_of(node.name, node.image) for node in have if node.pid not in ended]
         return sorted(kept + [state_of(name, image) for name in self.start], key=lambda node: node["name"])
 
 
-def state_of(name: str, image: str) -> dict:
+def state_of(name: str, image: str) -> dict[str, str]:
     """A node as `before` and `after` show it: what does not differ from run to run, so no PID."""
     return {"name": name, "image": image}
 
