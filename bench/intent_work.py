@@ -26,14 +26,14 @@ def resolve(inventory: str) -> dict[str, float]:
         nonlocal last
         times[part], last = time.perf_counter() - last, time.perf_counter()
 
+    from ansible_collections.routed.hypervisor.plugins.plugin_utils import inventory as composed  # noqa: PLC0415
     from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent import read  # noqa: PLC0415
-    from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve import fabric  # noqa: PLC0415
 
     done("import")
     gc.disable()  # as the plugin does
     intent = read.read(f"{inventory}/fabric.yml")
     done("read and check")
-    fabric.resolve(intent, owner=inventory)
+    composed.inventory(intent, owner=inventory)
     done("resolve")
     return times
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from test_templates import HERE, variables
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 INVENTORIES = HERE.parents[1] / "inventories"
 LABS = [path.parent.name for path in sorted(INVENTORIES.glob("*/fabric.yml")) if "platform: frr" in path.read_text()]
@@ -32,7 +32,7 @@ def resolved(lab: str, platform: str) -> dict[str, dict]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "fabric.yml")
         path.write_text(intent_of(lab, platform))
-        made = resolve(read(str(path)), owner="/somewhere").host_vars
+        made = inventory(read(str(path)), owner="/somewhere").host_vars
     return {name: values for name, values in made.items() if "leaf" in values}
 
 

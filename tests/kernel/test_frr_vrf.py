@@ -91,8 +91,8 @@ def test_a_host_in_a_vrf(leaf):
     # A VRF's subnet is announced as the policy has it.
     assert ("blue", "10.20.0.0/24") in {(route["vrf"], route["prefix"]) for route in info["routes"]}
 
-    check = {"title": "a", "kind": "bgp", "daemon": "frr", "vrf": "blue", "neighbor": "10.20.0.11", "family": "ipv4"}
-    results = leaf.module("n", "checks", config=[check, {**check, "vrf": None}], deadline=0)["results"]
+    expected = {"title": "a", "kind": "bgp", "daemon": "frr", "vrf": "blue", "neighbor": "10.20.0.11", "family": "ipv4"}
+    results = leaf.module("n", "verify", config=[expected, {**expected, "vrf": None}], deadline=0)["results"]
     assert [result["state"] for result in results] == ["passed", "failed"], results
 
     assert "Lines To" not in leaf.reload_would("n")

@@ -192,10 +192,10 @@ def test_every_socket_is_in_the_vrf_of_its_own_node(nodes):
     groups = {node.read(f"/proc/{node.pid('gobgpd')}/cgroup").strip() for node in nodes}
     assert len(groups) == 2 and all(group.endswith("/vrf/public") for group in groups), groups
 
-    check = {"title": "a", "kind": "bgp", "daemon": "gobgp", "instance": "public", "session": "router_public_ipv6"}
-    right = {**check, "neighbor": "2001:db8::2", "family": "ipv6"}
+    expected = {"title": "a", "kind": "bgp", "daemon": "gobgp", "instance": "public", "session": "router_public_ipv6"}
+    right = {**expected, "neighbor": "2001:db8::2", "family": "ipv6"}
     config = [right, {**right, "neighbor": "2001:db8::3"}, {**right, "instance": "private"}]
-    results = nodes[0].module("checks", config=config, deadline=1)["results"]
+    results = nodes[0].module("verify", config=config, deadline=1)["results"]
     assert [result["state"] for result in results] == ["passed", "failed", "failed"], results
 
     # Announced from here, with our own address as the next hop.

@@ -40,8 +40,8 @@ def test_examples_that_ask_are_answered(node):
     asked = node.module("bgp_info", **bgp)
     assert (asked["sessions"], asked["routes"], asked["changed"]) == ([], [], False)
     node.run("ip", "link", "set", "lo", "up")
-    [(_sentence, _module, checks)] = tasks("checks")
-    [result] = node.module("checks", **checks)["results"]
+    [(_sentence, _module, arguments)] = tasks("verify")
+    [result] = node.module("verify", **arguments)["results"]
     assert result["state"] == "passed", result
 
 

@@ -146,9 +146,9 @@ def test_verification_sees_sessions_and_bfd_of_frr(pair):
     wrong.append({**bfd, "neighbor": "50.1.1.1"})
     assert all(
         result["state"] == "passed"
-        for result in pair.module("switch1", "checks", config=[bgp, bfd], deadline=20)["results"]
+        for result in pair.module("switch1", "verify", config=[bgp, bfd], deadline=20)["results"]
     )
-    results = pair.module("switch1", "checks", config=wrong, deadline=0)["results"]
+    results = pair.module("switch1", "verify", config=wrong, deadline=0)["results"]
     assert not any(result["state"] == "passed" for result in results), results
     assert results[1]["seen"] == "FRR has no neighbor 50.1.1.9 in VRF none"
 

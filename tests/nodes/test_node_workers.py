@@ -170,7 +170,7 @@ def programs(supervised):
         supervised.program("routed.hypervisor.interfaces", config=[{"name": "lo", "mtu": 1}], _ansible_check_mode=True),
         supervised.program("routed.hypervisor.daemon", name="bird", state="stopped", _ansible_check_mode=True),
         supervised.program("routed.hypervisor.bgp_info", daemon="bird"),
-        supervised.program("routed.hypervisor.checks", checks=[]),
+        supervised.program("routed.hypervisor.verify", config=[]),
     ]
     return found
 

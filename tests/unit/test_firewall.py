@@ -1,4 +1,4 @@
-"""What the firewall of a hypervisor is made of, and how the check reads what nft lists."""
+"""What the firewall of a hypervisor is made of, and how the verification reads what nft lists."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from intent_samples import DEFAULT, REMOVE, changed, containers, default, other
 
 from ansible_collections.routed.hypervisor.plugins.action.report import summarise
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import firewall
-from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as checks
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as verify
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.summary import summary
 
 
 def nodes(data: dict) -> dict:
-    return resolve(check(data, Mistakes()), owner="/somewhere").host_vars
+    return inventory(check(data, Mistakes()), owner="/somewhere").host_vars
 
 
 def pairs(items: list[dict]) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ def test_no_router_is_taken_for_a_guest(data):
     for node in nodes(data()).values():
         if node.get("nftables"):
             heard = [ip_network(item["prefix"]) for family in node["nftables"]["tenants"].values() for item in family]
-            neighbors = [one["neighbor"] for one in node["checks"] if one["kind"] in ("bgp", "bfd")]
+            neighbors = [one["neighbor"] for one in node["verify"] if one["kind"] in ("bgp", "bfd")]
             assert neighbors
             assert not [name for name in neighbors if any(ip_address(name) in network for network in heard)]
 
@@ -84,14 +84,14 @@ def test_a_real_host_must_have_it_and_a_lab_may_do_without():
 def test_where_the_intent_wants_none_there_is_none_and_none_is_checked():
     node = nodes(changed(("firewall", False)))["hv1"]
     assert node["nftables"] is None
-    assert not [one for one in node["checks"] if one["kind"] == "firewall"]
+    assert not [one for one in node["verify"] if one["kind"] == "firewall"]
 
 
 def test_only_hypervisors_have_one():
     assert [name for name, node in nodes(default()).items() if "nftables" in node] == list(DEFAULT["hypervisors"])
 
 
-# The check.
+# The verification.
 
 WANTED = {
     "kind": "firewall",
@@ -172,31 +172,31 @@ UNABLE = (1, "", "Error: Could not process rule: Operation not supported\n")
 def test_a_table_that_is_gone_is_a_failure_where_the_kernel_could_have_it(monkeypatch):
     answers(monkeypatch, list=GONE, probe=(0, "", ""))
     for required in (True, False):
-        assert firewall.check_firewall({**WANTED, "required": required})[:2] == (
+        assert firewall.verify_firewall({**WANTED, "required": required})[:2] == (
             False,
             "Error: No such file or directory",
         )
     answers(monkeypatch, list=(0, json.dumps({"nftables": LISTED}), ""))
-    assert firewall.check_firewall(WANTED) == (True, "complete")
+    assert firewall.verify_firewall(WANTED) == (True, "complete")
 
 
 def test_on_a_kernel_without_nftables_it_is_not_run_in_a_lab_and_a_failure_on_a_real_host(monkeypatch):
     answers(monkeypatch, list=UNABLE, probe=UNABLE)
-    assert firewall.check_firewall(WANTED)[0] is False
-    passed, seen = firewall.check_firewall({**WANTED, "required": False})
+    assert firewall.verify_firewall(WANTED)[0] is False
+    passed, seen = firewall.verify_firewall({**WANTED, "required": False})
     assert passed is firewall.NOT_RUN
     assert "no nftables of family inet" in seen
 
 
 def test_nft_that_is_not_installed_is_never_taken_for_a_kernel_that_cannot(monkeypatch):
     answers(monkeypatch, list=(127, "", "nft: No such file or directory"), probe=(127, "", ""))
-    assert firewall.check_firewall({**WANTED, "required": False}) == (False, "nft: No such file or directory")
+    assert firewall.verify_firewall({**WANTED, "required": False}) == (False, "nft: No such file or directory")
 
 
 def test_what_was_not_run_is_neither_passed_nor_failed_and_the_summary_says_so(monkeypatch):
     answers(monkeypatch, list=UNABLE, probe=UNABLE)
-    (result,) = checks.run_checks([{**WANTED, "required": False}], deadline_s=0)
+    (result,) = verify.run([{**WANTED, "required": False}], deadline_s=0)
     report = {**summarise({"hv1": [result]}), "fabric": "x", "path": "artifacts/x/verify.json"}
-    assert (report["passed"], report["failed_checks"], report["not_run"]) == (0, 0, 1)
+    assert (report["passed"], report["failures"], report["not_run"]) == (0, 0, 1)
     text = "\n".join(summary("site.yml", [], report=report, changed=0, failed=False, kernel=None))
     assert "0 of 1 checks passed, 1 NOT RUN: firewall (this kernel has no nftables of family inet" in text

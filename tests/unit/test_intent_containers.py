@@ -11,7 +11,7 @@ from intent_samples import REMOVE, changed, containers, mistakes_in
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 QUAY, PIER = "hypervisors.quay.container_networks", "hypervisors.pier.container_networks"
 
@@ -89,7 +89,7 @@ def resolved(data):
     mistakes = Mistakes()
     intent = check(data, mistakes)
     assert not mistakes, mistakes.lines()
-    return resolve(intent, owner="/somewhere")
+    return inventory(intent, owner="/somewhere")
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_a_configured_neighbor_of_the_file_is_one_both_ways_and_a_foreign_one_is
 
 
 def test_every_container_is_checked_against_those_it_can_and_cannot_reach(lab):
-    found = lab.host_vars["quay"]["checks"]
+    found = lab.host_vars["quay"]["verify"]
     pings = {
         (one["namespace"], one["to_name"], one["family"]): one["expect"]
         for one in found

@@ -6,12 +6,12 @@ import pytest
 from intent_samples import DEFAULT_FILE
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return resolve(read(str(DEFAULT_FILE)), owner="/somewhere")
+    return inventory(read(str(DEFAULT_FILE)), owner="/somewhere")
 
 
 def addresses(lab, node, interface):
@@ -19,11 +19,11 @@ def addresses(lab, node, interface):
     return [item["address"] for item in found[interface]["addresses"]]
 
 
-def checks(lab, node, kind, **fields):
+def expectations(lab, node, kind, **fields):
     return [
-        check
-        for check in lab.host_vars[node]["checks"]
-        if check["kind"] == kind and all(check.get(name) == value for name, value in fields.items())
+        expected
+        for expected in lab.host_vars[node]["verify"]
+        if expected["kind"] == kind and all(expected.get(name) == value for name, value in fields.items())
     ]
 
 
@@ -103,48 +103,50 @@ def test_a_reflector_has_its_own_address_as_cluster_id(lab):
 
 
 def test_routes_lead_over_both_fabrics_in_both_families(lab):
-    (ipv4,) = checks(lab, "hv1", "route", prefix="203.0.113.3/32")
+    (ipv4,) = expectations(lab, "hv1", "route", prefix="203.0.113.3/32")
     assert (ipv4["table"], ipv4["nexthops"]) == (90, ["198.51.100.102", "198.51.100.202"])
-    (ipv6,) = checks(lab, "hv1", "route", prefix="2001:db8:cb00:7100:0:cbff:fe00:7103/128")
+    (ipv6,) = expectations(lab, "hv1", "route", prefix="2001:db8:cb00:7100:0:cbff:fe00:7103/128")
     assert ipv6["nexthops"] == ["2001:db8:c633:6400::2", "2001:db8:c633:6401::2"]
-    (default,) = checks(lab, "hv3", "route", prefix="0.0.0.0/0")
+    (default,) = expectations(lab, "hv3", "route", prefix="0.0.0.0/0")
     assert default["nexthops"] == ["198.51.100.1", "198.51.100.254"]
-    (loopback,) = checks(lab, "hv1", "route", prefix="172.22.2.3/32")
+    (loopback,) = expectations(lab, "hv1", "route", prefix="172.22.2.3/32")
     assert (loopback["table"], loopback["nexthops"]) == (20, ["172.22.15.103", "172.22.15.203"])
 
 
-def test_every_guest_is_checked_against_every_other_and_the_world(lab):
+def test_every_guest_is_verified_against_every_other_and_the_world(lab):
     for guest in lab.groups["guests"]:
-        replies = {(check["to_name"], check["family"]) for check in checks(lab, guest, "ping", expect="reply")}
+        replies = {
+            (expected["to_name"], expected["family"]) for expected in expectations(lab, guest, "ping", expect="reply")
+        }
         names = {*lab.groups["guests"], "internet"} - {guest}
         assert replies == {(name, family) for name in names for family in ("ipv4", "ipv6")}
 
 
 def test_a_trace_shows_both_hypervisors(lab):
-    (trace,) = checks(lab, "vm1", "trace", to="203.0.113.4")
+    (trace,) = expectations(lab, "vm1", "trace", to="203.0.113.4")
     assert trace["hops"] == [
         ["203.0.113.254", "198.51.100.101", "198.51.100.201"],
         ["198.51.100.103", "198.51.100.203"],
         ["203.0.113.4"],
     ]
-    assert not checks(lab, "vm1", "trace", to="203.0.113.2")
+    assert not expectations(lab, "vm1", "trace", to="203.0.113.2")
 
 
 def test_private_must_stay_silent_for_guests(lab):
-    silent = {check["to"] for check in checks(lab, "vm1", "ping", expect="silence")}
+    silent = {expected["to"] for expected in expectations(lab, "vm1", "ping", expect="silence")}
     loopbacks = {f"172.22.2.{n}" for n in (1, 2, 3)}
     uplinks = {f"172.22.15.{base}0{n}" for base in (1, 2) for n in (1, 2, 3)}
     assert silent == loopbacks | uplinks | {"172.22.15.126", "172.22.15.226"}
 
 
 def test_the_hypervisor_itself(lab):
-    assert checks(lab, "hv1", "rules", family="ipv4")[0]["count"] == 5
-    assert checks(lab, "hv1", "rules", family="ipv6")[0]["count"] == 3
-    assert {(c["to"], c["source"]) for c in checks(lab, "hv1", "route_source")} == {
+    assert expectations(lab, "hv1", "rules", family="ipv4")[0]["count"] == 5
+    assert expectations(lab, "hv1", "rules", family="ipv6")[0]["count"] == 3
+    assert {(c["to"], c["source"]) for c in expectations(lab, "hv1", "route_source")} == {
         ("172.22.2.2", "172.22.2.1"),
         ("172.22.2.3", "172.22.2.1"),
     }
-    assert {c["to"] for c in checks(lab, "hv1", "ping", expect="silence")} == {"192.0.2.1", "2001:db8:ffff::1"}
+    assert {c["to"] for c in expectations(lab, "hv1", "ping", expect="silence")} == {"192.0.2.1", "2001:db8:ffff::1"}
 
 
 def test_ipv4_is_forwarded_only_where_guests_are(lab):
@@ -169,19 +171,19 @@ def test_cables_connect_everything_once(lab):
         for end in (cable["a"], cable["b"])
         if "mac" in end
     }
-    (neighbor,) = checks(lab, "vm1", "neighbor", to="203.0.113.3")
+    (neighbor,) = expectations(lab, "vm1", "neighbor", to="203.0.113.3")
     assert neighbor["mac"] == macs["hv1", "vm1"] == "02:01:cb:00:71:01"
 
 
-def test_every_check_says_what_it_is_about(lab):
+def test_every_expectation_has_a_title_of_its_own(lab):
     for variables in lab.host_vars.values():
-        titles = [check["title"] for check in variables["checks"]]
-        assert len(titles) == len(set(titles)), "two checks of a node are called the same"
+        titles = [expected["title"] for expected in variables.get("verify", [])]
+        assert len(titles) == len(set(titles)), "two expectations of a node are called the same"
 
 
 def test_without_lab_guests_and_switches_are_not_hosts(tmp_path):
     text = DEFAULT_FILE.read_text().replace("lab: {}\n", "")
     (tmp_path / "fabric.yml").write_text(text)
-    real = resolve(read(str(tmp_path / "fabric.yml")), owner="/somewhere")
+    real = inventory(read(str(tmp_path / "fabric.yml")), owner="/somewhere")
     assert set(real.host_vars) == {"hv1", "hv2", "hv3", "rr1", "rr2", "internet"}
     assert "lab_nodes" not in real.group_vars

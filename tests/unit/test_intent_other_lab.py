@@ -10,14 +10,14 @@ from intent_samples import DEFAULT, PROJECT, other
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 PLUGIN_UTILS = PROJECT / "collections/ansible_collections/routed/hypervisor/plugins/plugin_utils"
 
 
 @pytest.fixture(scope="module")
 def lab():
-    return resolve(check(other(), Mistakes()), owner="/somewhere")
+    return inventory(check(other(), Mistakes()), owner="/somewhere")
 
 
 def interfaces(lab, node):
@@ -28,8 +28,8 @@ def addresses(lab, node, interface):
     return [item["address"] for item in interfaces(lab, node)[interface]["addresses"]]
 
 
-def checks(lab, node, kind, **fields):
-    found = lab.host_vars[node]["checks"]
+def expectations(lab, node, kind, **fields):
+    found = lab.host_vars[node]["verify"]
     return [
         one for one in found if one["kind"] == kind and all(one.get(name) == value for name, value in fields.items())
     ]
@@ -50,17 +50,17 @@ def test_a_hypervisor_on_every_fabric(lab):
 def test_a_hypervisor_on_one_fabric_with_an_address_of_its_own(lab):
     assert addresses(lab, "pier", "eno1.301") == ["10.2.0.99/24", "2001:db8:2::12/64"]
     assert {session["interface"] for session in lab.host_vars["pier"]["bird"]["sessions"]} == {"eno1.301", "eno1.302"}
-    (shop,) = checks(lab, "pier", "route", prefix="10.200.3.4/32")
+    (shop,) = expectations(lab, "pier", "route", prefix="10.200.3.4/32")
     assert shop["nexthops"] == ["10.2.0.17"]
-    (blog,) = checks(lab, "quay", "route", prefix="10.200.3.6/32", table=1001)
+    (blog,) = expectations(lab, "quay", "route", prefix="10.200.3.6/32", table=1001)
     assert blog["nexthops"] == ["10.2.0.99"]
 
 
 def test_default_routes_lead_to_the_borders_that_share_a_fabric(lab):
-    assert checks(lab, "pier", "route", prefix="0.0.0.0/0")[0]["nexthops"] == ["10.2.0.1"]
-    assert checks(lab, "quay", "route", prefix="0.0.0.0/0")[0]["nexthops"] == ["10.1.0.1", "10.2.0.1", "10.3.0.1"]
-    assert checks(lab, "quay", "route", prefix="::/0")[0]["nexthops"] == ["2001:db8:1::ffff"]
-    assert not checks(lab, "pier", "route", prefix="::/0")
+    assert expectations(lab, "pier", "route", prefix="0.0.0.0/0")[0]["nexthops"] == ["10.2.0.1"]
+    assert expectations(lab, "quay", "route", prefix="0.0.0.0/0")[0]["nexthops"] == ["10.1.0.1", "10.2.0.1", "10.3.0.1"]
+    assert expectations(lab, "quay", "route", prefix="::/0")[0]["nexthops"] == ["2001:db8:1::ffff"]
+    assert not expectations(lab, "pier", "route", prefix="::/0")
 
 
 def test_reflectors_of_one_fabric_are_equals(lab):
@@ -71,7 +71,7 @@ def test_reflectors_of_one_fabric_are_equals(lab):
     assert {item["cluster_id"] for item in sessions.values()} == {"10.1.0.250", "10.32.1.250"}
     assert {item["add_path"] for item in sessions.values()} == {None}
     # Two reflectors lead to the same place: the next hops are those of the fabrics, not of the reflectors.
-    assert checks(lab, "jetty", "route", prefix="10.200.3.4/32")[0]["nexthops"] == [
+    assert expectations(lab, "jetty", "route", prefix="10.200.3.4/32")[0]["nexthops"] == [
         "10.1.0.17",
         "10.2.0.17",
         "10.3.0.17",
@@ -89,7 +89,7 @@ def test_options_of_bgp(lab):
             ("blue", None),
             ("storage_net", "storage_net"),
         }
-        assert not checks(lab, node, "bfd")
+        assert not expectations(lab, node, "bfd")
 
 
 def test_names_for_bird_are_identifiers(lab):
@@ -103,8 +103,8 @@ def test_names_for_bird_are_identifiers(lab):
 def test_a_guest_without_ipv6(lab):
     cache = lab.host_vars["cache"]["guest"]
     assert (cache["ipv6"], cache["gateway6"], cache["mac"]) == (None, None, "52:54:00:12:34:56")
-    assert not checks(lab, "cache", "slaac")
-    assert {one["family"] for one in lab.host_vars["cache"]["checks"] if "family" in one} == {"ipv4"}
+    assert not expectations(lab, "cache", "slaac")
+    assert {one["family"] for one in lab.host_vars["cache"]["verify"] if "family" in one} == {"ipv4"}
     assert [item["name"] for item in lab.host_vars["quay"]["radvd"]["interfaces"]] == ["shop"]
     assert [item["interface"] for item in lab.host_vars["quay"]["ndppd"]["proxies"]] == ["shop"]
     assert interfaces(lab, "quay")["tap7"]["addresses"] == [{"address": "10.200.0.1/32", "scope": "link"}]
@@ -116,8 +116,8 @@ def test_a_guest_with_static_addresses(lab):
     assert (route["prefix"], route["gateway"]) == ("0.0.0.0/0", "10.32.128.254")
     assert "disk1" not in [host["name"] for host in lab.host_vars["quay"]["dnsmasq"]["hosts"]]
     assert addresses(lab, "blog", "eth0") == ["2001:db8:200::6/64"]
-    assert not checks(lab, "blog", "slaac")
-    assert checks(lab, "blog", "lease")
+    assert not expectations(lab, "blog", "slaac")
+    assert expectations(lab, "blog", "lease")
 
 
 def test_services_of_a_segment(lab):
@@ -129,10 +129,10 @@ def test_services_of_a_segment(lab):
 
 
 def test_guests_of_other_vrfs_are_strangers(lab):
-    silent = {one["to_name"] for one in checks(lab, "disk1", "ping", expect="silence")}
+    silent = {one["to_name"] for one in expectations(lab, "disk1", "ping", expect="silence")}
     assert "shop" in silent
-    assert not checks(lab, "disk1", "ping", expect="reply")  # the only guest of its VRF, which has no border
-    assert not checks(lab, "disk1", "spoof")
+    assert not expectations(lab, "disk1", "ping", expect="reply")  # the only guest of its VRF, which has no border
+    assert not expectations(lab, "disk1", "spoof")
 
 
 def test_one_rule_per_host_prefix(lab):
@@ -141,7 +141,7 @@ def test_one_rule_per_host_prefix(lab):
         (2000, "10.32.0.0/16", "storage_net"),
         (2001, "10.33.0.0/24", "storage_net"),
     ]
-    assert checks(lab, "quay", "rules", family="ipv4")[0]["count"] == 6
+    assert expectations(lab, "quay", "rules", family="ipv4")[0]["count"] == 6
 
 
 def test_ipv4_is_forwarded_in_every_vrf_with_guests(lab):

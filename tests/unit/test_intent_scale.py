@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from intent_samples import many
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.checks.sample import others
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.verify.sample import others
 
 
 def calls_of(work) -> int:
@@ -33,13 +33,13 @@ def calls_of(work) -> int:
 
 @pytest.fixture(scope="module")
 def warm():
-    resolve(check(many(2, 1), Mistakes()), "/")
+    inventory(check(many(2, 1), Mistakes()), "/")
 
 
 def test_the_cost_of_a_node_is_constant(warm):
     def cost(hypervisors):
         mistakes = Mistakes()
-        calls = calls_of(lambda: resolve(check(many(hypervisors, 3), mistakes), "/"))
+        calls = calls_of(lambda: inventory(check(many(hypervisors, 3), mistakes), "/"))
         assert not mistakes, mistakes.lines()
         return calls / hypervisors
 
@@ -47,12 +47,12 @@ def test_the_cost_of_a_node_is_constant(warm):
     assert large < 1.1 * small
 
 
-def test_checks_of_a_node_stop_growing(warm):
-    def checks(hypervisors):
-        made = resolve(check(many(hypervisors, 3), Mistakes()), "/")
-        return len(made.host_vars["hv1"]["checks"]), len(made.host_vars["vm1-1"]["checks"])
+def test_what_is_verified_of_a_node_stops_growing(warm):
+    def counts(hypervisors):
+        made = inventory(check(many(hypervisors, 3), Mistakes()), "/")
+        return len(made.host_vars["hv1"]["verify"]), len(made.host_vars["vm1-1"]["verify"])
 
-    assert checks(60) == checks(120)
+    assert counts(60) == counts(120)
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.data())

@@ -1,4 +1,4 @@
-"""What leaves are configured from and checked for, resolved from the two inventories that have them."""
+"""What leaves are configured from, and what is verified on them, resolved from the two inventories that have them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from intent_samples import PROJECT
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import kernel
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 ONE, PAIRS = (
     yaml.safe_load(Path(PROJECT, "inventories", name, "fabric.yml").read_text())
@@ -25,7 +25,7 @@ def resolved(data: dict) -> dict:
     mistakes = Mistakes()
     intent = check(copy.deepcopy(data), mistakes)
     assert not mistakes, mistakes.lines()
-    return resolve(intent, owner="/somewhere").host_vars
+    return inventory(intent, owner="/somewhere").host_vars
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def pairs() -> dict:
 
 
 def routes(host: dict, prefix: str) -> tuple[list[str], list[str]]:
-    """(next hops, interfaces) that a host is checked for."""
-    (found,) = [check for check in host["checks"] if check["kind"] == "route" and check["prefix"] == prefix]
+    """(next hops, interfaces) that are verified on a host."""
+    (found,) = [one for one in host["verify"] if one["kind"] == "route" and one["prefix"] == prefix]
     return found["nexthops"], found.get("interfaces", [])
 
 
@@ -69,10 +69,10 @@ def test_of_a_link_local_next_hop_the_interface_counts(monkeypatch):
     monkeypatch.setattr(kernel, "run_json", lambda argv: shown)
     table = kernel.routes("ipv6", 254)
     wanted = {"prefix": "2001:db8::1/128", "nexthops": [], "interfaces": ["north", "south"]}
-    assert kernel.check_route(wanted, table) == (True, "north, south")
-    assert not kernel.check_route({**wanted, "interfaces": ["north"]}, table)[0]
-    assert not kernel.check_route({**wanted, "nexthops": ["fe80::1"]}, table)[0]
-    assert kernel.check_route({"prefix": "2001:db8::2/128", "nexthops": ["2001:db8:1::1"]}, table)[0]
+    assert kernel.verify_route(wanted, table) == (True, "north, south")
+    assert not kernel.verify_route({**wanted, "interfaces": ["north"]}, table)[0]
+    assert not kernel.verify_route({**wanted, "nexthops": ["fe80::1"]}, table)[0]
+    assert kernel.verify_route({"prefix": "2001:db8::2/128", "nexthops": ["2001:db8:1::1"]}, table)[0]
 
 
 def test_another_way_is_found_before_a_session_between_loopbacks_gives_up(pairs):
@@ -221,5 +221,5 @@ def test_a_switch_is_checked_by_no_module():
             leaf["platform"] = "nxos"
 
     made = edited(PAIRS, change)
-    assert made["leaf1"]["checks"] == [] and "network" not in made["leaf1"]
-    assert made["host1"]["checks"] != []
+    assert "verify" not in made["leaf1"] and "network" not in made["leaf1"]
+    assert made["host1"]["verify"] != []

@@ -19,7 +19,7 @@ RESOLVED = {f"{path.parent.name}/{path.stem}": json.loads(path.read_text()) for 
     path.stem: data for path in GOLDEN.glob("data/*.yml") if isinstance(data := yaml.safe_load(path.read_text()), dict)
 }
 # Roles whose argument has another name than they.
-OF_ROLE = {"frr": ["leaf"], "nxos": ["leaf"], "verify": ["checks"]}
+OF_ROLE = {"frr": ["leaf"], "nxos": ["leaf"], "verify": ["verify"]}
 
 
 def described(options: dict, path: str = ""):

@@ -33,34 +33,34 @@ class ActionModule(ActionBase):
         answer.update(changed=False, fabric=given["fabric"], path=given["path"])
         if not self._task.check_mode:
             _write(Path(given["path"]), given["fabric"], results, answer)
-        if answer["failed_checks"]:
+        if answer["failures"]:
             answer.update(failed=True, msg=complaint(results, answer))
         return answer
 
 
 def summarise(results):
-    """Counts the checks of all nodes; a node without results (not even none) is one check that failed."""
+    """Counts the results of all nodes; a node that has none, not even an empty list, is one that failed."""
     lists = [node if isinstance(node, list) else [{"kind": "node", "state": "failed"}] for node in results.values()]
-    checks = [check for node in lists for check in node]
-    states = Counter(check["state"] for check in checks)
+    found = [result for node in lists for result in node]
+    states = Counter(result["state"] for result in found)
     return {
-        "total": len(checks),
+        "total": len(found),
         "passed": states["passed"],
-        "failed_checks": states["failed"],
+        "failures": states["failed"],
         "not_run": states["not run"],
-        "kinds": dict(Counter(check["kind"] for check in checks if check["state"] == "passed")),
-        "reasons": {check["kind"]: check["seen"] for check in checks if check["state"] == "not run"},
+        "kinds": dict(Counter(result["kind"] for result in found if result["state"] == "passed")),
+        "reasons": {result["kind"]: result["seen"] for result in found if result["state"] == "not run"},
         "nodes": len(results),
     }
 
 
 def complaint(results, answer):
-    lines = [f"{answer['failed_checks']} of {answer['total']} checks failed:"]
-    for node, checks in results.items():
-        if not isinstance(checks, list):
+    lines = [f"{answer['failures']} of {answer['total']} checks failed:"]
+    for node, found in results.items():
+        if not isinstance(found, list):
             lines.append(f"  {node}: no results, the node failed before")
             continue
-        lines += [f"  {node}: {check['title']}: {check['seen']}" for check in checks if check["state"] == "failed"]
+        lines += [f"  {node}: {result['title']}: {result['seen']}" for result in found if result["state"] == "failed"]
     return "\n".join(lines)
 
 
@@ -70,7 +70,7 @@ def _write(path, fabric, results, answer):
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "total": answer["total"],
         "passed": answer["passed"],
-        "failed": answer["failed_checks"],
+        "failed": answer["failures"],
         "not_run": answer["not_run"],
         "nodes": results,
     }

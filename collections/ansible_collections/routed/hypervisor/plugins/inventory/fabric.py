@@ -92,13 +92,13 @@ class InventoryModule(BaseInventoryPlugin):
             raise IntentRefused(missing_required_lib(library))
         # Only now: these files need the libraries.
         from ..plugin_utils.intent.read import read  # noqa: PLC0415
-        from ..plugin_utils.resolve.fabric import resolve  # noqa: PLC0415
+        from ..plugin_utils.inventory import inventory as resolved  # noqa: PLC0415
 
         # Everything made here stays: looking for garbage in it again and again would cost more than making it.
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            self._populate(resolve(read(path), owner=os.path.dirname(os.path.abspath(str(path)))))
+            self._populate(resolved(read(path), owner=os.path.dirname(os.path.abspath(str(path)))))
         except IntentError as error:
             raise IntentRefused(str(error)) from None
         finally:

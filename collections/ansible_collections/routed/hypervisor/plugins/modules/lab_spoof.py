@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lab_spoof
-short_description: Check that packets with forged sources do not get through a lab
+short_description: Verify that packets with forged sources do not get through a lab
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Sends IPv4 packets from one lab node to another, with a source address that is not the sender's own, and looks
-    whether they arrive. Honest packets before and after them must arrive, or the check does not pass.
+    whether they arrive. Honest packets before and after them must arrive, or nothing is proved and it fails.
   - Runs on the machine that carries the lab, as root.
 extends_documentation_fragment:
   - routed.hypervisor.attributes.lab
@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   config:
-    description: The checks.
+    description: What must be true.
     type: list
     elements: dict
     required: true
@@ -34,7 +34,7 @@ options:
         type: str
         required: true
       kind:
-        description: The kind of check.
+        description: The kind of verification.
         type: str
         choices: [spoof]
         default: spoof
@@ -75,7 +75,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 results:
-  description: A result for each check, in the order given.
+  description: A result for each item of O(config), in the order given.
   returned: success
   type: list
   elements: dict
@@ -94,7 +94,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._lab import node as lab_node
-from ..module_utils._lab.spoof import check_spoof
+from ..module_utils._lab.spoof import verify_spoof
 from ..module_utils._netlink import namespaces
 
 AT_ONCE = 16
@@ -124,7 +124,7 @@ def main():
     )
     pids = {node.name: node.pid for node in lab_node.gather_nodes(module.params["lab"])}
     config = module.params["config"]
-    missing = sorted({name for check in config for name in (check["node"], check["to_name"])} - set(pids))
+    missing = sorted({name for expected in config for name in (expected["node"], expected["to_name"])} - set(pids))
     if missing:
         module.fail_json(msg=f"lab {module.params['lab']}: not up: {', '.join(missing)}")
 
@@ -132,12 +132,12 @@ def main():
         with open(f"/proc/{pids[node]}/ns/net", "rb") as namespace, namespaces.inside_network(namespace.fileno()):
             return socket.socket(family, kind, protocol)
 
-    def result(check):
+    def result(expected):
         start = time.monotonic()
-        passed, seen = check_spoof(check, socket_in)
+        passed, seen = verify_spoof(expected, socket_in)
         state = "passed" if passed else "failed"
         seconds = round(time.monotonic() - start, 2)
-        return {"title": check["title"], "kind": "spoof", "state": state, "seen": seen, "seconds": seconds}
+        return {"title": expected["title"], "kind": "spoof", "state": state, "seen": seen, "seconds": seconds}
 
     # They wait for packets most of the time. Each has ports and packets of its own.
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report
-short_description: Gather the results of all checks, write them down, and fail if one did not pass
+short_description: Gather the results of the verification, write them down, and fail if one did not pass
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Writes one JSON file with the results of M(routed.hypervisor.checks) of all nodes, and counts them.
-  - Fails with one line for each check that failed; a node without results counts as one that did. Checks that could not
-    be run are counted apart.
+  - Writes one JSON file with the results of M(routed.hypervisor.verify) of all nodes, and counts them.
+  - Fails with one line for each result that failed; a node without results counts as one that did. What could not be
+    run is counted separately.
   - Runs on the controller.
 attributes:
   check_mode:
@@ -33,8 +33,8 @@ options:
     required: true
   results:
     description: >-
-      The results by node, each as M(routed.hypervisor.checks) returns them, or an empty map for
-      a node that failed before it was checked.
+      The results by node, each as M(routed.hypervisor.verify) returns them, or an empty map for
+      a node that failed before it was verified.
     type: dict
     required: true
   path:
@@ -59,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 total:
-  description: How many checks there were.
+  description: How many results there are.
   returned: always
   type: int
   sample: 214
@@ -68,7 +68,7 @@ passed:
   returned: always
   type: int
   sample: 214
-failed_checks:
+failures:
   description: How many of them failed.
   returned: always
   type: int
@@ -79,7 +79,7 @@ not_run:
   type: int
   sample: 0
 reasons:
-  description: Why checks were not run, by kind.
+  description: Why something was not run, by kind.
   returned: always
   type: dict
   sample: {"firewall": "this kernel has no nftables of family inet"}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-# How the kinds of checks are called in the summary, in this order.
+# How the kinds of results are called in the summary, in this order.
 KINDS = {
     "bgp": "BGP sessions established",
     "bfd": "BFD sessions up",
@@ -45,7 +45,7 @@ def summary(playbook, stages, *, report, changed, failed, kernel):
 
 
 def verdict(report):
-    word = "NOT verified" if report["failed_checks"] else "verified"
+    word = "NOT verified" if report["failures"] else "verified"
     line = f"{report['fabric']}: {word}, {report['passed']} of {report['total']} checks passed"
     if report["not_run"]:
         reasons = ", ".join(f"{kind} ({reason})" for kind, reason in report["reasons"].items())

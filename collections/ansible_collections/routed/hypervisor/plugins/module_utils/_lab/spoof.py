@@ -18,28 +18,28 @@ UDP_HEADER = struct.Struct("!HHHH")
 IPV4_HEADER = struct.Struct("!BBHHHBBH4s4s")
 
 
-def check_spoof(check, socket_in):
+def verify_spoof(expected, socket_in):
     """Returns (passed, what was seen): forged packets must not arrive, honest ones before and after them must.
 
     socket_in(node, family, type, protocol): a socket that lives in the network namespace of a node.
     """
     with (
-        socket_in(check["to_name"], socket.AF_INET, socket.SOCK_DGRAM, 0) as listener,
-        socket_in(check["node"], socket.AF_INET, socket.SOCK_DGRAM, 0) as honest,
-        socket_in(check["node"], socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as forger,
+        socket_in(expected["to_name"], socket.AF_INET, socket.SOCK_DGRAM, 0) as listener,
+        socket_in(expected["node"], socket.AF_INET, socket.SOCK_DGRAM, 0) as honest,
+        socket_in(expected["node"], socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as forger,
     ):
-        listener.bind((check["to"], 0))
+        listener.bind((expected["to"], 0))
         target = listener.getsockname()
         if not _honest_packet_arrives(honest, listener, target):
             return False, "a packet with the honest source did not arrive, so nothing is proved"
         token = secrets.token_bytes(8)
         for _number in range(FORGED_PACKETS):
-            forger.sendto(ipv4_udp(check["from"], target, token), target)
+            forger.sendto(ipv4_udp(expected["from"], target, token), target)
         if not _honest_packet_arrives(honest, listener, target, forged=token):
-            return False, f"a packet from {check['from']} got through, or honest ones are lost"
+            return False, f"a packet from {expected['from']} got through, or honest ones are lost"
         if _arrives(listener, token, GRACE_S):
-            return False, f"a packet from {check['from']} got through"
-    return True, f"{FORGED_PACKETS} packets from {check['from']} were stopped"
+            return False, f"a packet from {expected['from']} got through"
+    return True, f"{FORGED_PACKETS} packets from {expected['from']} were stopped"
 
 
 def _honest_packet_arrives(sender, listener, target, forged=None):

@@ -78,24 +78,24 @@ def parse_bfd(text):
     return {(line["neighbor"], line["interface"]): line["state"] for line in found if line}
 
 
-def check_bgp(check, sessions):
+def verify_bgp(expected, sessions):
     """A session is right when it is established, with the intended neighbour, in the intended VRF."""
-    session = sessions.get(check["session"])
+    session = sessions.get(expected["session"])
     if session is None:
-        return False, sessions.get("error") or f"BIRD has no protocol {check['session']}"
+        return False, sessions.get("error") or f"BIRD has no protocol {expected['session']}"
     seen = f"{session['state']}, neighbor {session['neighbor']}, VRF {session['vrf'] or 'none'}"
     if session["error"] and session["state"] != "Established":
         seen += f", last error {session['error']}"
     passed = (
         session["state"] == "Established"
-        and session["neighbor"] == check["neighbor"]
-        and session["vrf"] == check.get("vrf")
+        and session["neighbor"] == expected["neighbor"]
+        and session["vrf"] == expected.get("vrf")
     )
     return passed, seen
 
 
-def check_bfd(check, sessions):
+def verify_bfd(expected, sessions):
     if "error" in sessions:
         return False, sessions["error"]
-    state = sessions.get((check["neighbor"], check["interface"]))
+    state = sessions.get((expected["neighbor"], expected["interface"]))
     return state == "Up", state or "BIRD has no such BFD session"

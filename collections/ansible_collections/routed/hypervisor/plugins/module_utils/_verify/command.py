@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that checks look through. Private to this collection."""
+"""Runs the commands that verification reads the state of a node with. Private to this collection."""
 
 from __future__ import annotations
 

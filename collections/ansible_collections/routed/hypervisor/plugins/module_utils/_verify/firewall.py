@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What nft says of the firewall's table. Private to this collection.
 
-The rules are the template's; that they stop what they should is shown by tests with packets. What is checked here is
+The rules are the template's; that they stop what they should is shown by tests with packets. What is verified here is
 that the table is in the kernel, that it is about the intended ports, addresses and VRFs, and that no part of it hangs
 loose, as after a rule was deleted.
 """
@@ -18,37 +18,37 @@ from .command import run
 NOT_RUN = None  # in place of passed: neither true nor false
 
 
-def check_firewall(check):
+def verify_firewall(expected):
     """Returns (passed, what was seen); passed is NOT_RUN where this kernel cannot have the table, and need not."""
-    code, output, errors = run(["nft", "-j", "list", "table", "inet", check["table"]])
+    code, output, errors = run(["nft", "-j", "list", "table", "inet", expected["table"]])
     if code == 0:
-        mistakes = compare(check, json.loads(output)["nftables"])
+        mistakes = compare(expected, json.loads(output)["nftables"])
         return not mistakes, "; ".join(mistakes) or "complete"
-    reason = None if check["required"] or code == 127 else lacking(run)
+    reason = None if expected["required"] or code == 127 else lacking(run)
     if reason is not None:
         return NOT_RUN, reason
     return False, errors.strip().partition("\n")[0] or f"nft ended with {code}"
 
 
-def compare(check, listing):
+def compare(expected, listing):
     """What is not as it should be in `nft -j list table`, one sentence each."""
     found = {kind: [item[kind] for item in listing if kind in item] for kind in ("chain", "set", "counter", "rule")}
     hooks = {chain["hook"]: chain for chain in found["chain"] if "hook" in chain}
-    mistakes = [f"no chain at the hook {hook}" for hook in check["hooks"] if hook not in hooks]
+    mistakes = [f"no chain at the hook {hook}" for hook in expected["hooks"] if hook not in hooks]
     mistakes += [
         f"the chain {chain['name']} drops what it does not know"
         for chain in hooks.values()
         if chain.get("policy", "accept") != "accept"
     ]
     sets = {item["name"]: sorted(map(element, item.get("elem", []))) for item in found["set"]}
-    for name, wanted in check["sets"].items():
+    for name, wanted in expected["sets"].items():
         mistakes += differences(name, sets.get(name), sorted(wanted))
     used = references(rule["expr"] for rule in found["rule"])
     for kind in ("chain", "set", "counter"):
         names = {item["name"] for item in found[kind] if "hook" not in item}
         mistakes += [f"no rule uses the {kind} {name}" for name in sorted(names - used)]
     mistakes += [
-        f"no counter {name}" for name in check["counters"] if name not in {c["name"] for c in found["counter"]}
+        f"no counter {name}" for name in expected["counters"] if name not in {c["name"] for c in found["counter"]}
     ]
     return mistakes
 

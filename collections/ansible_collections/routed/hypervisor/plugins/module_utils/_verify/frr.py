@@ -64,18 +64,18 @@ def parse_neighbors(answer):
     return found
 
 
-def check_bgp(check, found):
+def verify_bgp(expected, found):
     """A session is right when it is established, with the intended neighbour and family, in the intended VRF."""
     if "error" in found:
         return False, found["error"]
-    session = found.get((check.get("vrf"), check["neighbor"]))
-    where = f"VRF {check.get('vrf') or 'none'}"
+    session = found.get((expected.get("vrf"), expected["neighbor"]))
+    where = f"VRF {expected.get('vrf') or 'none'}"
     if session is None:
-        return False, f"FRR has no neighbor {check['neighbor']} in {where}"
+        return False, f"FRR has no neighbor {expected['neighbor']} in {where}"
     seen = f"{session['state']}, neighbor {session['neighbor']}, {'+'.join(session['families'])}, {where}"
     if session["error"] and session["state"] != "Established":
         seen += f", last reset: {session['error']}"
-    passed = session["state"] == "Established" and check.get("family") in (None, *session["families"])
+    passed = session["state"] == "Established" and expected.get("family") in (None, *session["families"])
     return passed, seen
 
 
@@ -95,8 +95,8 @@ def parse_bfd(peers):
     return states
 
 
-def check_bfd(check, found):
+def verify_bfd(expected, found):
     if "error" in found:
         return False, found["error"]
-    state = found.get((check.get("vrf"), check["neighbor"]))
+    state = found.get((expected.get("vrf"), expected["neighbor"]))
     return state == "Up", state or "FRR has no such BFD session"

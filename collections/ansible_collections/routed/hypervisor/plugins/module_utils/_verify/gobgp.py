@@ -67,24 +67,24 @@ def _families(item):
         yield FAMILIES.get(key, f"{key[0]}/{key[1]}"), part
 
 
-def check_bgp(check, found):
+def verify_bgp(expected, found):
     """A session is right when it is established, with the intended neighbour and family, in the intended instance."""
-    session = found.get(check["session"])
+    session = found.get(expected["session"])
     if session is None:
-        return False, found.get("error") or f"GoBGP {check['instance']} has no session {check['session']}"
+        return False, found.get("error") or f"GoBGP {expected['instance']} has no session {expected['session']}"
     seen = (
         f"{session['state']}, neighbor {session['neighbor']}, {'+'.join(session['families'])}, "
-        f"instance {check['instance']}"
+        f"instance {expected['instance']}"
     )
     passed = (
         session["state"] == "Established"
-        and session["neighbor"] == check["neighbor"]
-        and check.get("family") in (None, *session["families"])
+        and session["neighbor"] == expected["neighbor"]
+        and expected.get("family") in (None, *session["families"])
     )
     return passed, seen
 
 
-def check_in_step(_check):
+def verify_in_step(_expected):
     """The routing manager's own answer: what differs between GoBGP and the kernel, if anything does."""
     code, output, errors = run(["routed-hypervisor-routes", "status"])
     return code == 0, (output if code in (0, 1) else errors).strip()

@@ -39,34 +39,34 @@ def prefix_of(text, family):
     return str(ip_network(text, strict=False))
 
 
-def check_route(check, table):
+def verify_route(expected, table):
     """A route is right when its next hops are exactly the intended ones, or it leads to the intended interfaces."""
-    seen = table.get(str(ip_network(check["prefix"])))
-    wanted = {str(ip_address(hop)) for hop in check["nexthops"]} or set(check["interfaces"])
+    seen = table.get(str(ip_network(expected["prefix"])))
+    wanted = {str(ip_address(hop)) for hop in expected["nexthops"]} or set(expected["interfaces"])
     if seen is None:
         return False, "no such route"
     return seen == wanted, ", ".join(sorted(seen))
 
 
-def check_rules(check):
-    count = len(run_json([*IP[check["family"]], "rule", "show"]))
-    return count == check["count"], f"{count} rules"
+def verify_rules(expected):
+    count = len(run_json([*IP[expected["family"]], "rule", "show"]))
+    return count == expected["count"], f"{count} rules"
 
 
-def check_route_source(check):
+def verify_route_source(expected):
     """The source address that a process outside any VRF gets for a destination."""
-    family = "ipv6" if ":" in check["to"] else "ipv4"
-    answer = run_json([*IP[family], "route", "get", check["to"]])
+    family = "ipv6" if ":" in expected["to"] else "ipv4"
+    answer = run_json([*IP[family], "route", "get", expected["to"]])
     source = answer[0].get("prefsrc") if answer else None
-    return source == check["source"], f"source {source}" if source else "no route"
+    return source == expected["source"], f"source {source}" if source else "no route"
 
 
-def check_container(check):
+def verify_container(expected):
     """A container's link: of the intended kind, up, with exactly the intended addresses and ways out.
 
     A way out without a gateway is None: the host's routes decide.
     """
-    name, interface = check["namespace"], check["interface"]
+    name, interface = expected["namespace"], expected["interface"]
     code, output, errors = run(["ip", "-n", name, "-details", "-json", "address", "show", "dev", interface])
     if code:
         return False, errors.strip()
@@ -82,15 +82,15 @@ def check_container(check):
         "flag": next((flag for flag in ("bridge", "private", "vepa") if data.get(flag)), None),
         "state": "up" if "UP" in link["flags"] else "down",
         "addresses": sorted(addresses),
-        "gateways": {family: _way_out(name, family, interface) for family in check["gateways"]},
+        "gateways": {family: _way_out(name, family, interface) for family in expected["gateways"]},
     }
     wanted = {
         "kind": "ipvlan",
-        "mode": check["mode"],
-        "flag": check["flag"],
+        "mode": expected["mode"],
+        "flag": expected["flag"],
         "state": "up",
-        "addresses": sorted(check["addresses"]),
-        "gateways": check["gateways"],
+        "addresses": sorted(expected["addresses"]),
+        "gateways": expected["gateways"],
     }
     return seen == wanted, ", ".join(f"{key} {value}" for key, value in seen.items())
 
@@ -100,17 +100,17 @@ def _way_out(namespace, family, interface):
     return ways[0].get("gateway") if len(ways) == 1 else f"{len(ways)} default routes"
 
 
-def check_assigned(check):
+def verify_assigned(expected):
     """What the network gave a guest: exactly one dynamic address, the intended one, and the way out."""
-    family = "ipv6" if ":" in check["address"] else "ipv4"
+    family = "ipv6" if ":" in expected["address"] else "ipv4"
     seen = []
-    for link in run_json([*IP[family], "address", "show", "dev", check["interface"], "scope", "global"]):
+    for link in run_json([*IP[family], "address", "show", "dev", expected["interface"], "scope", "global"]):
         # iproute2 leaves an empty object where it filters one out.
         for address in filter(None, link.get("addr_info", [])):
             flaws = [flaw for flaw in ("tentative", "dadfailed", "deprecated") if address.get(flaw)]
             flaws += [] if address.get("dynamic") else ["not dynamic"]
             seen.append(" ".join([address["local"], *flaws]))
-    ways = run_json([*IP[family], "route", "show", "default", "dev", check["interface"]])
+    ways = run_json([*IP[family], "route", "show", "default", "dev", expected["interface"]])
     gateways = sorted({way["gateway"] for way in ways if "gateway" in way})
-    passed = seen == [str(ip_interface(check["address"]).ip)] and gateways == [check["gateway"]]
+    passed = seen == [str(ip_interface(expected["address"]).ip)] and gateways == [expected["gateway"]]
     return passed, f"{', '.join(seen) or 'no address'}, gateway {', '.join(gateways) or 'none'}"

@@ -17,23 +17,24 @@ ANSWER_S = 1.0
 NEIGHBOR_S = 2
 
 
-def check_pings(checks):
+def verify_pings(expectations):
     """One echo request each; the kernel's source address unless one is given."""
-    return [verdict(check, *answer) for check, answer in zip(checks, probes.echo(checks, ANSWER_S), strict=True)]
+    answers = probes.echo(expectations, ANSWER_S)
+    return [verdict(expected, *answer) for expected, answer in zip(expectations, answers, strict=True)]
 
 
-def verdict(check, answered, seen):
-    wanted = check.get("expect", "reply") == "reply"
+def verdict(expected, answered, seen):
+    wanted = expected.get("expect", "reply") == "reply"
     return answered == wanted, seen
 
 
-def check_traces(checks):
+def verify_traces(expectations):
     """Every hop must be one of those that the intent allows at this distance, and the last one the destination."""
     try:
-        found = probes.trace([(check["to"], len(check["hops"])) for check in checks], ANSWER_S)
+        found = probes.trace([(expected["to"], len(expected["hops"])) for expected in expectations], ANSWER_S)
     except OSError as error:
-        return [(False, str(error)) for _check in checks]
-    return [compare_hops(check["hops"], seen) for check, seen in zip(checks, found, strict=True)]
+        return [(False, str(error)) for _expected in expectations]
+    return [compare_hops(expected["hops"], seen) for expected, seen in zip(expectations, found, strict=True)]
 
 
 def compare_hops(allowed, seen):
@@ -41,17 +42,17 @@ def compare_hops(allowed, seen):
     return passed, " > ".join(seen) or "no hop answered"
 
 
-def check_neighbor(check):
+def verify_neighbor(expected):
     """Who answers ARP or a neighbour solicitation for an address, as seen on the wire; without `mac`, anyone may."""
-    ask = _ask_arp if check["family"] == "ipv4" else solicit
+    ask = _ask_arp if expected["family"] == "ipv4" else solicit
     try:
-        macs = ask(check["interface"], check["to"], NEIGHBOR_S)
+        macs = ask(expected["interface"], expected["to"], NEIGHBOR_S)
     except OSError as error:
         return False, str(error)
-    if check.get("expect", "reply") == "silence":
+    if expected.get("expect", "reply") == "silence":
         passed = not macs
     else:
-        passed = len(macs) == 1 and macs[0] == (check["mac"] or macs[0]).lower()
+        passed = len(macs) == 1 and macs[0] == (expected["mac"] or macs[0]).lower()
     return passed, ", ".join(macs) or "no answer"
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the checks of a node until all pass or the time is over. Private to this collection."""
+"""Verifies a node: what does not hold yet is tried again until the time is over. Private to this collection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from . import bird, firewall, frr, gobgp, kernel, packets
 
-# Commands of checks wait for answers most of their time, so more of them than cores run at once.
+# They wait for answers most of their time, so more of them than cores run at once.
 AT_ONCE = 8
 PAUSE_S = 0.3
 
 
 class Snapshot:
-    """What is the same for all checks of one round is asked for once."""
+    """What several expectations of one round need is read once."""
 
     def __init__(self):
         self._kept = {}
@@ -46,66 +46,67 @@ class Snapshot:
         return self._once((family, table), lambda: kernel.routes(family, table))
 
 
-def check_bgp(check, now):
-    """A session of the daemon that the check names: bird, unless it says otherwise."""
-    daemon = check.get("daemon", "bird")
+def verify_bgp(expected, now):
+    """A session of the daemon that is named: BIRD, if none is."""
+    daemon = expected.get("daemon", "bird")
     if daemon == "gobgp":
-        return gobgp.check_bgp(check, now.gobgp(check["instance"]))
+        return gobgp.verify_bgp(expected, now.gobgp(expected["instance"]))
     if daemon == "frr":
-        return frr.check_bgp(check, now.frr())
-    return bird.check_bgp(check, now.bgp())
+        return frr.verify_bgp(expected, now.frr())
+    return bird.verify_bgp(expected, now.bgp())
 
 
-def check_bfd(check, now):
-    """A BFD session of the daemon that the check names."""
-    if check.get("daemon", "bird") == "frr":
-        return frr.check_bfd(check, now.frr_bfd())
-    return bird.check_bfd(check, now.bfd())
+def verify_bfd(expected, now):
+    """A BFD session of the daemon that is named."""
+    if expected.get("daemon", "bird") == "frr":
+        return frr.verify_bfd(expected, now.frr_bfd())
+    return bird.verify_bfd(expected, now.bfd())
 
 
-# What is read from a snapshot: (check, snapshot) -> (passed, what was seen). Passed None: it could not be run here.
-STATE_CHECKS = {
-    "bgp": check_bgp,
-    "bfd": check_bfd,
-    "route": lambda check, now: kernel.check_route(check, now.routes(check["family"], check["table"])),
-    "rules": lambda check, now: kernel.check_rules(check),
-    "route_source": lambda check, now: kernel.check_route_source(check),
-    "container": lambda check, now: kernel.check_container(check),
-    "firewall": lambda check, now: firewall.check_firewall(check),
-    "in_step": lambda check, now: gobgp.check_in_step(check),
-    "lease": lambda check, now: kernel.check_assigned(check),
-    "slaac": lambda check, now: kernel.check_assigned(check),
+# Read from a snapshot: (expected, snapshot) -> (passed, what was seen). Passed None: it could not be run here.
+STATE = {
+    "bgp": verify_bgp,
+    "bfd": verify_bfd,
+    "route": lambda expected, now: kernel.verify_route(expected, now.routes(expected["family"], expected["table"])),
+    "rules": lambda expected, now: kernel.verify_rules(expected),
+    "route_source": lambda expected, now: kernel.verify_route_source(expected),
+    "container": lambda expected, now: kernel.verify_container(expected),
+    "firewall": lambda expected, now: firewall.verify_firewall(expected),
+    "in_step": lambda expected, now: gobgp.verify_in_step(expected),
+    "lease": lambda expected, now: kernel.verify_assigned(expected),
+    "slaac": lambda expected, now: kernel.verify_assigned(expected),
 }
-# What sends packets, one check at a time: check -> (passed, what was seen).
-PACKET_CHECKS = {"neighbor": packets.check_neighbor}
-# The same for all checks at once: checks -> a pair for each.
-PACKET_BATCHES = {"ping": packets.check_pings, "trace": packets.check_traces}
+# Sends packets, one expectation at a time: expected -> (passed, what was seen).
+PACKETS = {"neighbor": packets.verify_neighbor}
+# The same for all expectations at once: expectations -> a pair for each.
+PACKET_BATCHES = {"ping": packets.verify_pings, "trace": packets.verify_traces}
 # What cannot be had here, and need not, is neither a success nor a failure.
 STATES = {True: "passed", False: "failed", None: "not run"}
-KINDS = sorted([*STATE_CHECKS, *PACKET_CHECKS, *PACKET_BATCHES])
+KINDS = sorted([*STATE, *PACKETS, *PACKET_BATCHES])
 
 
-def expects_silence(check):
-    return check.get("expect") == "silence"
+def expects_silence(expected):
+    return expected.get("expect") == "silence"
 
 
-def run_checks(checks, deadline_s):
-    """Returns a result a check, in the order given: {title, kind, state, seen, seconds}.
+def run(expectations, deadline_s):
+    """Returns a result for each expectation, in the order given: {title, kind, state, seen, seconds}.
 
     What must be true is tried again until it is, or until the time is over. What must *not* be reachable is tried
     after that, once: before the network is up everything is unreachable, which would prove nothing.
     """
     start = time.monotonic()
-    results = [None] * len(checks)
-    pending = [index for index, check in enumerate(checks) if not expects_silence(check)]
+    results = [None] * len(expectations)
+    pending = [index for index, expected in enumerate(expectations) if not expects_silence(expected)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         while pending:
-            pending = _round(checks, pending, results, pool, start)
+            pending = _round(expectations, pending, results, pool, start)
             if time.monotonic() - start > deadline_s:
                 break
             if pending:
                 time.sleep(PAUSE_S)
-        _round(checks, [i for i, check in enumerate(checks) if expects_silence(check)], results, pool, start)
+        silent = [i for i, expected in enumerate(expectations) if expects_silence(expected)]
+        _round(expectations, silent, results, pool, start)
     return results
 
 
@@ -119,25 +120,25 @@ class Part(t.NamedTuple):
         return self.batch.result()[self.number]
 
 
-def _round(checks, pending, results, pool, start):
-    """Tries the pending checks once and returns those that did not pass."""
+def _round(expectations, pending, results, pool, start):
+    """Verifies the pending expectations once and returns those that did not pass."""
     now = Snapshot()
     waiting = {
-        i: pool.submit(PACKET_CHECKS[checks[i]["kind"]], checks[i])
+        i: pool.submit(PACKETS[expectations[i]["kind"]], expectations[i])
         for i in pending
-        if checks[i]["kind"] in PACKET_CHECKS
+        if expectations[i]["kind"] in PACKETS
     }
     for kind, run_batch in PACKET_BATCHES.items():
-        chosen = [i for i in pending if checks[i]["kind"] == kind]
+        chosen = [i for i in pending if expectations[i]["kind"] == kind]
         if chosen:
-            batch = pool.submit(run_batch, [checks[i] for i in chosen])
+            batch = pool.submit(run_batch, [expectations[i] for i in chosen])
             waiting |= {i: Part(batch, number) for number, i in enumerate(chosen)}
     for index in pending:
-        check = checks[index]
-        passed, seen = waiting[index].result() if index in waiting else STATE_CHECKS[check["kind"]](check, now)
+        expected = expectations[index]
+        passed, seen = waiting[index].result() if index in waiting else STATE[expected["kind"]](expected, now)
         results[index] = {
-            "title": check["title"],
-            "kind": check["kind"],
+            "title": expected["title"],
+            "kind": expected["kind"],
             "state": STATES[None if passed is None else bool(passed)],
             "seen": seen,
             "seconds": round(time.monotonic() - start, 2),

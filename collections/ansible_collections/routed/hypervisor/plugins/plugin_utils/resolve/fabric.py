@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..checks import border as border_checks
-from ..checks import guest as guest_checks
-from ..checks import hypervisor as hypervisor_checks
-from ..checks import leaf as leaf_checks
-from ..checks import sessions as session_checks
 from ..intent.model import Intent
 from .border import border
 from .guest import guest
 from .hypervisor import hypervisor
-from .index import index
+from .index import Index
 from .lab import LAB_HOST, lab
 from .leaf import leaf
 from .reflector import reflector
@@ -33,9 +28,8 @@ class Inventory:
     host_vars: dict[str, dict] = field(default_factory=dict)
 
 
-def resolve(intent: Intent, owner: str) -> Inventory:
+def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
     """Everything that every node needs. OWNER is the inventory's directory: two inventories cannot own one lab."""
-    found = index(intent)
     made = Inventory()
     made.groups = {
         "hypervisors": list(intent.hypervisors),
@@ -56,23 +50,19 @@ def resolve(intent: Intent, owner: str) -> Inventory:
         "bgp_password_keys": [vrf.name for vrf in intent.vrfs.values() if vrf.password],
     }
     for node in intent.hypervisors.values():
-        resolved = hypervisor(intent, found, node)
-        made.host_vars[node.name] = {**resolved, "checks": hypervisor_checks.checks(intent, found, node, resolved)}
+        made.host_vars[node.name] = hypervisor(intent, found, node)
     for node in intent.reflectors.values():
-        resolved = reflector(intent, found, node)
-        made.host_vars[node.name] = {**resolved, "checks": session_checks.checks(resolved)}
+        made.host_vars[node.name] = reflector(intent, found, node)
     for node in intent.borders.values():
-        resolved = border(intent, found, node)
-        made.host_vars[node.name] = {**resolved, "checks": border_checks.checks(intent, found, node, resolved)}
+        made.host_vars[node.name] = border(intent, found, node)
     for node in intent.leaves.values():
-        resolved = leaf(intent, found, node)
-        made.host_vars[node.name] = {**resolved, "checks": leaf_checks.checks(intent, found, node, resolved)}
+        made.host_vars[node.name] = leaf(intent, found, node)
     if intent.lab:
         _add_lab(intent, found, owner, made)
     return made
 
 
-def _add_lab(intent: Intent, found, owner: str, made: Inventory) -> None:
+def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:
     """Guests, switches, the lab host, and how Ansible enters the nodes."""
     made.groups["guests"] = [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
     made.groups["switches"] = [switch_name(fabric) for fabric in intent.fabrics]
@@ -90,10 +80,9 @@ def _add_lab(intent: Intent, found, owner: str, made: Inventory) -> None:
         # The libraries that its modules need are beside Ansible's own.
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         "lab": lab(intent, found, owner),
-        "checks": [],
     }
     for hypervisor_node in intent.hypervisors.values():
         for node in hypervisor_node.guests:
-            made.host_vars[node.name] = {**guest(intent, node), "checks": guest_checks.checks(intent, found, node)}
+            made.host_vars[node.name] = guest(intent, node)
     for fabric in intent.fabrics.values():
-        made.host_vars[switch_name(fabric.name)] = {**switch(intent, found, fabric), "checks": []}
+        made.host_vars[switch_name(fabric.name)] = switch(intent, found, fabric)

@@ -18,7 +18,7 @@ def test_a_node_without_results_counts_as_one_that_did_not_pass():
     assert "hv1: no results" in complaint(results, answer)
 
 
-def test_a_node_with_nothing_to_check_is_none_that_failed():
+def test_a_node_with_nothing_to_verify_has_not_failed():
     assert summarise({"vm1": [GOOD], "lab_host": []})["passed"] == 1
     assert summarise({"vm1": [GOOD], "lab_host": []})["total"] == 1
 
@@ -54,10 +54,10 @@ def test_the_next_steps_are_the_same_on_all_kernels(kernel):
     assert lines(kernel=kernel)[-1].startswith("Next: make shell NODE=NAME")
 
 
-def test_a_check_that_was_not_run_is_neither_passed_nor_failed_and_the_summary_says_why():
+def test_what_was_not_run_is_neither_passed_nor_failed_and_the_summary_says_why():
     results = {"vm1": [GOOD], "hv1": [UNTRIED]}
     answer = summarise(results)
-    assert (answer["passed"], answer["failed_checks"], answer["not_run"], answer["total"]) == (1, 0, 1, 2)
+    assert (answer["passed"], answer["failures"], answer["not_run"], answer["total"]) == (1, 0, 1, 2)
     text = "x: verified, 1 of 2 checks passed, 1 NOT RUN: firewall (this kernel cannot)"
     assert text in lines(results=results)
     assert lines(results={**results, "vm1": [BAD]})[1].startswith("x: NOT verified, 0 of 2 checks passed, 1 NOT RUN")

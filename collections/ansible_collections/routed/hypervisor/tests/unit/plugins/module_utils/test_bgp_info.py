@@ -153,21 +153,21 @@ def test_sessions_of_frr_are_told_apart_by_vrf_and_neighbour():
     found = frr.parse_neighbors(FRR_NEIGHBORS)
     assert set(found) == {(None, "50.1.1.1"), ("blue", "2001:db8:20::11")}
     assert found[None, "50.1.1.1"]["accepted"] == 2 and found[None, "50.1.1.1"]["name"] == "contiv1"
-    check = {"daemon": "frr", "vrf": None, "neighbor": "50.1.1.1", "family": "ipv4"}
-    assert frr.check_bgp(check, found) == (True, "Established, neighbor 50.1.1.1, ipv4, VRF none")
-    assert not frr.check_bgp({**check, "family": "ipv6"}, found)[0]
-    assert not frr.check_bgp({**check, "vrf": "blue"}, found)[0]
-    passed, seen = frr.check_bgp({"vrf": "blue", "neighbor": "2001:db8:20::11"}, found)
+    expected = {"daemon": "frr", "vrf": None, "neighbor": "50.1.1.1", "family": "ipv4"}
+    assert frr.verify_bgp(expected, found) == (True, "Established, neighbor 50.1.1.1, ipv4, VRF none")
+    assert not frr.verify_bgp({**expected, "family": "ipv6"}, found)[0]
+    assert not frr.verify_bgp({**expected, "vrf": "blue"}, found)[0]
+    passed, seen = frr.verify_bgp({"vrf": "blue", "neighbor": "2001:db8:20::11"}, found)
     assert not passed and seen.endswith("last reset: No AFI/SAFI activated for peer")
-    assert frr.check_bgp(check, {"error": "bgpd is not running"}) == (False, "bgpd is not running")
+    assert frr.verify_bgp(expected, {"error": "bgpd is not running"}) == (False, "bgpd is not running")
 
 
 def test_bfd_sessions_of_frr():
     peers = [{"peer": "60.1.1.4", "vrf": "default", "status": "up"}, {"peer": "::1", "vrf": "blue", "status": "down"}]
     found = frr.parse_bfd(peers)
-    assert frr.check_bfd({"neighbor": "60.1.1.4", "interface": "core"}, found) == (True, "Up")
-    assert frr.check_bfd({"neighbor": "::1", "vrf": "blue"}, found) == (False, "Down")
-    assert frr.check_bfd({"neighbor": "::1"}, found) == (False, "FRR has no such BFD session")
+    assert frr.verify_bfd({"neighbor": "60.1.1.4", "interface": "core"}, found) == (True, "Up")
+    assert frr.verify_bfd({"neighbor": "::1", "vrf": "blue"}, found) == (False, "Down")
+    assert frr.verify_bfd({"neighbor": "::1"}, found) == (False, "FRR has no such BFD session")
 
 
 def test_json_of_several_commands_is_taken_apart():

@@ -1,4 +1,4 @@
-"""Packets that the checks send themselves, on the loopback interface, which needs no root."""
+"""Packets that the verification sends itself, on the loopback interface, which needs no root."""
 
 from __future__ import annotations
 

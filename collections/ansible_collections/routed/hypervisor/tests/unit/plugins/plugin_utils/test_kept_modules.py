@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import kept_modules
 
-OURS = f"{kept_modules.PREFIX}checks-ZIP_DEFLATED-none"
+OURS = f"{kept_modules.PREFIX}verify-ZIP_DEFLATED-none"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_changed_source_file_makes_another_name(monkeypatch, tmp_path):
     (tmp_path / "plugins" / "modules").mkdir(parents=True)
     (tmp_path / "meta").mkdir()
     (tmp_path / "meta" / "runtime.yml").write_text("")
-    source = tmp_path / "plugins" / "modules" / "checks.py"
+    source = tmp_path / "plugins" / "modules" / "verify.py"
     source.write_text("a = 1\n")
     monkeypatch.setattr(kept_modules, "COLLECTION", tmp_path)
     before = kept_modules.fingerprint()

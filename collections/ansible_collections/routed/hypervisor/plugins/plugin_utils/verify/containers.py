@@ -36,7 +36,7 @@ def homes(intent: Intent, node: Hypervisor) -> list[Home]:
     ]
 
 
-def checks(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
+def expectations(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
     """From inside the node's containers, which are namespaces on it, and from the node itself."""
     own = homes(intent, node)
     near = others(found.hypervisors, found.position[node.name])
@@ -177,10 +177,10 @@ def _leaf_speaks(intent: Intent, leaf: Router, host: Router) -> bool:
     return is_near and (with_leaves(intent) or names(host, leaf))
 
 
-def leaf_checks(intent: Intent, found: Index, node: Leaf) -> list[dict]:
+def leaf_expectations(intent: Intent, found: Index, node: Leaf) -> list[dict]:
     """On a leaf: routes to containers, and who answers ARP for those on its networks."""
     near = [other for other in found.hypervisors if _leaf_speaks(intent, node, other)][:ROUTES]
-    wanted = [check for other in found.hypervisors[:ROUTES] for check in _routes(intent, found, node, other)]
+    wanted = [expected for other in found.hypervisors[:ROUTES] for expected in _routes(intent, found, node, other)]
     for other in near:
         for home in homes(intent, other)[:ROUTES]:
             wanted += _arp(intent, node, home)

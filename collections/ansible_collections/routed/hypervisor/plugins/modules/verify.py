@@ -6,23 +6,24 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: checks
-short_description: Check what must be true on a node, from the outside
+module: verify
+short_description: Verify what must be true on a node, from the outside
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Runs the checks of one node, tries again until O(deadline) those that do not hold yet, and returns
-    a result for each.
+  - Verifies what must be true on one node. What does not hold yet is tried again until O(deadline). Returns a result
+    for each expectation.
   - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(arping), C(nft)) and through
     packets of its own, as C(ping) and C(traceroute) send them, not through the modules that made the state.
-  - It never fails because a check did; C(routed.hypervisor.report) gathers the results of all nodes and does.
+  - It does not fail if an expectation does not hold; M(routed.hypervisor.report) gathers the results of all nodes
+    and does.
 extends_documentation_fragment:
   - routed.hypervisor.attributes.reads
 options:
   config:
     description:
-      - The checks, as the inventory plugin P(routed.hypervisor.fabric#inventory) derives them from the intent.
+      - What must be true, as the inventory plugin P(routed.hypervisor.fabric#inventory) derives it from the intent.
       - Each has a C(title), a C(kind) and the facts of that kind.
       - The kinds are C(bgp) (session, neighbor, vrf; of GoBGP with daemon C(gobgp) session, neighbor, family,
         instance; of FRR with daemon C(frr) neighbor, family, vrf), C(bfd) (neighbor, interface; of FRR with daemon
@@ -35,14 +36,14 @@ options:
     elements: dict
     required: true
   deadline:
-    description: For how many seconds checks that do not hold yet are tried again.
+    description: For how many seconds what does not hold yet is tried again.
     type: int
     default: 30
 """
 
 EXAMPLES = r"""
-- name: Check that this hypervisor reaches another one
-  routed.hypervisor.checks:
+- name: Verify that this host reaches itself
+  routed.hypervisor.verify:
     deadline: 5
     config:
       - title: the loopback interface answers
@@ -54,8 +55,8 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description: >-
-    A result for each check, in the order given. Its state is C(passed), C(failed), or C(not run) where the kernel lacks
-    what the check is about.
+    A result for each item of O(config), in the order given. Its state is C(passed), C(failed), or C(not run) where the
+    kernel lacks what it is about.
   returned: success
   type: list
   elements: dict
@@ -69,7 +70,7 @@ results:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._verify.run import KINDS, run_checks
+from ..module_utils._verify.run import KINDS, run
 
 
 def main():
@@ -82,13 +83,13 @@ def main():
     )
     config = module.params["config"]
     mistakes = [
-        f"config[{index}]: kind is {check.get('kind')!r}; it must be one of {', '.join(KINDS)}, and have a title"
-        for index, check in enumerate(config)
-        if check.get("kind") not in KINDS or not check.get("title")
+        f"config[{index}]: kind is {expected.get('kind')!r}; it must be one of {', '.join(KINDS)}, and have a title"
+        for index, expected in enumerate(config)
+        if expected.get("kind") not in KINDS or not expected.get("title")
     ]
     if mistakes:
         module.fail_json(msg="\n".join(mistakes))
-    module.exit_json(changed=False, results=run_checks(config, module.params["deadline"]))
+    module.exit_json(changed=False, results=run(config, module.params["deadline"]))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from ..resolve.sessions import sessions_of
 LABEL = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
-def checks(resolved: dict) -> list[dict]:
-    """A check per BGP session, and one per BFD session, of a router's resolved variables."""
+def expectations(resolved: dict) -> list[dict]:
+    """Each BGP session and each BFD session of a router's resolved variables."""
     if resolved["bgp_daemon"] == "frr":
         return _of_frr(resolved["leaf"]["bgp"]["neighbors"])
     found = []

@@ -1,19 +1,19 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whom a node is checked against. With everyone against everyone, the cost would grow with the square of the fabric."""
+"""Which other nodes a node is verified against. All pairs would cost the square of the size of the fabric."""
 
 from __future__ import annotations
 
-EVERYONE = 10  # up to so many others are all checked …
+EVERYONE = 10  # up to this many others: all of them …
 FEW = 4  # … of more, these
 ROUTES = 32  # routes are read in one look at a table, so there can be more of them
 
 
 def others(items: list, position: int, everyone: int = EVERYONE, few: int = FEW) -> list:
-    """The items that the one at POSITION is checked against: all others up to EVERYONE, of more than that FEW.
+    """The items that the one at POSITION is verified against: all others up to EVERYONE, of more than that FEW.
 
-    Those are the next one in the ring and then others at even distances around it, so that every item is checked by
+    Those are the next one in the ring and then others at even distances around it, so that every item is verified by
     FEW others, near and far, and the same ones in every run.
     """
     count = len(items) - 1

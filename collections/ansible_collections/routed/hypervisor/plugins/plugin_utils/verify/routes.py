@@ -27,8 +27,8 @@ def route(
     if interfaces:
         ways = f"its ways by {' and '.join(interfaces)}"
     title = f"the route to {whose} has {ways} in table {table} ({LABEL[family]})"
-    check = {"kind": "route", "title": title, "family": family, "table": table, "prefix": prefix}
-    return {**check, "nexthops": [], "interfaces": interfaces} if interfaces else {**check, "nexthops": nexthops}
+    expected = {"kind": "route", "title": title, "family": family, "table": table, "prefix": prefix}
+    return {**expected, "nexthops": [], "interfaces": interfaces} if interfaces else {**expected, "nexthops": nexthops}
 
 
 def to_guest(node, place, vrf: str, table: int) -> list[dict]:

@@ -9,7 +9,7 @@ from ..intent.model import FAMILIES, LENGTH
 from ..resolve.firewall import TABLE
 
 
-def checks(name: str, nftables: dict | None) -> list[dict]:
+def expectations(name: str, nftables: dict | None) -> list[dict]:
     if nftables is None:
         return []
     sets = {"guest_ports": nftables["ports"]}

@@ -12,10 +12,10 @@ from .routes import to_guest
 from .sample import ROUTES, others
 
 
-def checks(intent: Intent, found: Index, node: Border, resolved: dict) -> list[dict]:
+def expectations(intent: Intent, found: Index, node: Border, resolved: dict) -> list[dict]:
     places = found.places.get(node.vrf, [])
     sample = places if len(places) <= ROUTES else others(places, 0, ROUTES, ROUTES)
     return [
-        *sessions.checks(resolved),
-        *(check for place in sample for check in to_guest(node, place, node.vrf, MAIN_TABLE)),
+        *sessions.expectations(resolved),
+        *(expected for place in sample for expected in to_guest(node, place, node.vrf, MAIN_TABLE)),
     ]

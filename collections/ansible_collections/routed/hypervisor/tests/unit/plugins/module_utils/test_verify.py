@@ -1,9 +1,9 @@
-"""How the checks read what the tools of an administrator print."""
+"""How a verification reads what the tools of an administrator print."""
 
 from __future__ import annotations
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import bird, packets
-from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as checks
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as verify
 
 PROTOCOLS = """\
 BIRD 2.0.12 ready.
@@ -40,22 +40,22 @@ IP address                Interface  State      Since         Interval  Timeout
 
 def test_a_session_is_right_only_in_its_vrf_with_its_neighbour():
     sessions = bird.parse_protocols(PROTOCOLS)
-    check = {"session": "A_public_ipv4", "vrf": "public", "neighbor": "198.51.100.126"}
-    assert bird.check_bgp(check, sessions) == (True, "Established, neighbor 198.51.100.126, VRF public")
-    assert not bird.check_bgp({**check, "vrf": "private"}, sessions)[0]
-    assert not bird.check_bgp({**check, "vrf": None}, sessions)[0]
-    assert not bird.check_bgp({**check, "neighbor": "198.51.100.1"}, sessions)[0]
+    expected = {"session": "A_public_ipv4", "vrf": "public", "neighbor": "198.51.100.126"}
+    assert bird.verify_bgp(expected, sessions) == (True, "Established, neighbor 198.51.100.126, VRF public")
+    assert not bird.verify_bgp({**expected, "vrf": "private"}, sessions)[0]
+    assert not bird.verify_bgp({**expected, "vrf": None}, sessions)[0]
+    assert not bird.verify_bgp({**expected, "neighbor": "198.51.100.1"}, sessions)[0]
 
 
 def test_a_session_that_is_down_says_its_last_error():
-    check = {"session": "B_public_ipv4", "vrf": "public", "neighbor": "198.51.100.226"}
-    passed, seen = bird.check_bgp(check, bird.parse_protocols(PROTOCOLS))
+    expected = {"session": "B_public_ipv4", "vrf": "public", "neighbor": "198.51.100.226"}
+    passed, seen = bird.verify_bgp(expected, bird.parse_protocols(PROTOCOLS))
     assert not passed
     assert seen.endswith("last error Socket: Connection refused")
 
 
 def test_a_session_that_bird_does_not_have_is_named():
-    assert bird.check_bgp({"session": "C"}, bird.parse_protocols(PROTOCOLS)) == (False, "BIRD has no protocol C")
+    assert bird.verify_bgp({"session": "C"}, bird.parse_protocols(PROTOCOLS)) == (False, "BIRD has no protocol C")
 
 
 def test_imported_routes_are_counted():
@@ -64,9 +64,9 @@ def test_imported_routes_are_counted():
 
 def test_bfd_sessions_are_told_apart_by_neighbour_and_interface():
     sessions = bird.parse_bfd(BFD)
-    assert bird.check_bfd({"neighbor": "198.51.100.126", "interface": "fabric-A.90"}, sessions) == (True, "Up")
-    assert bird.check_bfd({"neighbor": "2001:db8:c633:6400::26", "interface": "fabric-A.90"}, sessions)[1] == "Down"
-    assert not bird.check_bfd({"neighbor": "198.51.100.126", "interface": "fabric-B.90"}, sessions)[0]
+    assert bird.verify_bfd({"neighbor": "198.51.100.126", "interface": "fabric-A.90"}, sessions) == (True, "Up")
+    assert bird.verify_bfd({"neighbor": "2001:db8:c633:6400::26", "interface": "fabric-A.90"}, sessions)[1] == "Down"
+    assert not bird.verify_bfd({"neighbor": "198.51.100.126", "interface": "fabric-B.90"}, sessions)[0]
 
 
 def test_hops_that_do_not_answer_stay_in_their_place():
@@ -81,24 +81,24 @@ def test_silence_is_tried_after_what_must_answer_and_only_once(monkeypatch):
     order = []
 
     def pings(asked):
-        order.extend(check["title"] for check in asked)
-        return [(len(order) > 2 or check.get("expect") == "silence", "") for check in asked]
+        order.extend(expected["title"] for expected in asked)
+        return [(len(order) > 2 or expected.get("expect") == "silence", "") for expected in asked]
 
-    monkeypatch.setitem(checks.PACKET_BATCHES, "ping", pings)
-    monkeypatch.setattr(checks, "PAUSE_S", 0)
+    monkeypatch.setitem(verify.PACKET_BATCHES, "ping", pings)
+    monkeypatch.setattr(verify, "PAUSE_S", 0)
     config = [
         {"title": "silence", "kind": "ping", "expect": "silence"},
         {"title": "reply", "kind": "ping"},
     ]
-    results = checks.run_checks(config, deadline_s=5)
+    results = verify.run(config, deadline_s=5)
     assert order == ["reply", "reply", "reply", "silence"]
     assert [result["state"] for result in results] == ["passed", "passed"]
 
 
-def test_a_check_that_never_holds_ends_at_the_deadline_with_what_was_seen(monkeypatch):
-    monkeypatch.setitem(checks.PACKET_BATCHES, "ping", lambda asked: [(False, "no reply") for _check in asked])
-    monkeypatch.setattr(checks, "PAUSE_S", 0)
-    results = checks.run_checks([{"title": "x", "kind": "ping"}], deadline_s=0)
+def test_what_never_holds_ends_at_the_deadline_with_what_was_seen(monkeypatch):
+    monkeypatch.setitem(verify.PACKET_BATCHES, "ping", lambda asked: [(False, "no reply") for _expected in asked])
+    monkeypatch.setattr(verify, "PAUSE_S", 0)
+    results = verify.run([{"title": "x", "kind": "ping"}], deadline_s=0)
     assert results[0]["state"] == "failed"
     assert results[0]["seen"] == "no reply"
 
@@ -107,12 +107,12 @@ def test_what_passed_is_not_asked_again_and_all_pings_are_sent_at_once(monkeypat
     rounds = []
 
     def pings(asked):
-        rounds.append([check["title"] for check in asked])
-        return [(check["title"] == "a" or len(rounds) > 1, "") for check in asked]
+        rounds.append([expected["title"] for expected in asked])
+        return [(expected["title"] == "a" or len(rounds) > 1, "") for expected in asked]
 
-    monkeypatch.setitem(checks.PACKET_BATCHES, "ping", pings)
-    monkeypatch.setattr(checks, "PAUSE_S", 0)
-    results = checks.run_checks([{"title": title, "kind": "ping"} for title in "abc"], deadline_s=5)
+    monkeypatch.setitem(verify.PACKET_BATCHES, "ping", pings)
+    monkeypatch.setattr(verify, "PAUSE_S", 0)
+    results = verify.run([{"title": title, "kind": "ping"} for title in "abc"], deadline_s=5)
     assert rounds == [["a", "b", "c"], ["b", "c"]]
     assert [result["title"] for result in results] == ["a", "b", "c"]
 

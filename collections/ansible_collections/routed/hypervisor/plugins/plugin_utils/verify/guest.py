@@ -14,7 +14,7 @@ from .sample import others
 from .sessions import LABEL
 
 
-def checks(intent: Intent, found: Index, node: Guest) -> list[dict]:
+def expectations(intent: Intent, found: Index, node: Guest) -> list[dict]:
     place = found.place[node.name]
     vrf = intent.segments[node.segment].vrf
     peers = others(found.places[vrf], place.position)
@@ -151,7 +151,7 @@ def _uplinks(node, vrf: str, silence) -> None:
 
 
 def _spoofing(found: Index, place: Place, peers: list[Place], vrf: str) -> list[dict]:
-    """It cannot send from another guest's IPv4 address; where there is no other guest in IPv4, nothing to check."""
+    """It cannot send from another guest's IPv4 address; where there is no other guest in IPv4, nothing to verify."""
     victims = [peer for peer in peers if "ipv4" in peer.guest.address]
     victims.sort(key=lambda peer: peer.hypervisor is place.hypervisor)
     targets = [

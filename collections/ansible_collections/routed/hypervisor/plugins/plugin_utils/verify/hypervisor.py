@@ -19,17 +19,17 @@ from .sessions import LABEL
 KERNEL_RULES = {"ipv4": 3, "ipv6": 2}
 
 
-def checks(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> list[dict]:
+def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> list[dict]:
     return [
-        *sessions.checks(resolved),
+        *sessions.expectations(resolved),
         *_rules(resolved),
-        *firewall.checks(node.name, resolved["nftables"]),
+        *firewall.expectations(node.name, resolved["nftables"]),
         *_own_guests(intent, node),
         *_remote_guests(intent, found, node),
         *_default_routes(intent, found, node),
         *_loopbacks(intent, found, node),
         *_no_way_out(intent, found, node),
-        *containers.checks(intent, found, node),
+        *containers.expectations(intent, found, node),
     ]
 
 
