@@ -41,14 +41,16 @@ def happened(run: ansible_runner.Runner, event: str) -> list[dict]:
 def test_a_run_succeeds_and_its_events_tell_what_each_node_was_given(private):
     first = play(private)
     assert (first.status, first.rc) == ("successful", 0), first.stdout.read()
-    [written] = [
-        entry["res"]["written"]
+    [changes] = [
+        entry["res"]["changes"]
         for entry in happened(first, "runner_on_ok")
         if entry["resolved_action"] == "routed.hypervisor.render"
     ]
+    assert {(change["kind"], change["op"]) for change in changes} == {("files", "create")}
+    written = {change["name"] for change in changes}
     assert {path.partition("/")[0] for path in written} >= NODES
     assert "switch1/etc/frr/frr.conf" in written
-    assert set(written) == set(files_of(private / "out"))
+    assert written == set(files_of(private / "out"))
     assert not happened(first, "runner_on_failed") and not happened(first, "runner_on_unreachable")
     assert list(first.stats["changed"].values()) == [1]
     assert play(private).stats["changed"] == {}

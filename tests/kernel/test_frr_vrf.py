@@ -99,6 +99,6 @@ def test_a_host_in_a_vrf(leaf):
     assert leaf.changes(limit=["n"]) == []
     before = next(one["uptime_s"] for one in info["sessions"] if one["neighbor"] == "10.20.0.11")
     leaf.leaves["n"]["bgp"]["neighbors"][0]["description"] = "the first host"
-    assert leaf.changes(limit=["n"]) == ["update /etc/frr/frr.conf", "reload frr"]
+    assert leaf.changes(limit=["n"]) == ["change /etc/frr/frr.conf", "reload frr"]
     after = {one["neighbor"]: one["uptime_s"] for one in leaf.info("n")["sessions"]}
     assert after["10.20.0.11"] >= before

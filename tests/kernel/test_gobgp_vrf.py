@@ -209,7 +209,7 @@ def test_every_socket_is_in_the_vrf_of_its_own_node(nodes):
     node.run("sh", "-ec", "ip link del public; ip link add public type vrf table 90; ip link set public up")
     node.run("sh", "-ec", "ip link set eth0 master public; ip addr replace 2001:db8::1/64 dev eth0 nodad")
     [change] = node.module("daemon", **daemon())["changes"]
-    assert change["action"] == "restart" and "interface public" in change["why"]
+    assert change["op"] == "restart" and "interface public" in change["why"]
     established(node)
 
 
@@ -222,7 +222,7 @@ def test_a_restart_by_the_module_takes_no_leave_of_the_neighbours(nodes):
     node.run("gobgp", "--target", API, "global", "rib", "add", "10.10.1.0/24")
     has(node, "10.10.1.0/24", "birdc", "-s", "/tmp/bird.ctl", "show", "route")
     result = node.module("daemon", **daemon(), description="another")
-    assert result["changes"][-1]["action"] == "restart"
+    assert result["changes"][-1]["op"] == "restart"
     # The neighbor keeps the routes until the new process has told its own, which may be sooner than one can look.
     said = node.read("/tmp/bird.log")
     assert "h4: Neighbor graceful restart detected" in said and "h4: Received: " not in said, said

@@ -82,5 +82,6 @@ def changed(output: str) -> int:
 
 
 def services(output: str) -> list[str]:
-    """What the module daemon did, as `ACTION NAME`, on all nodes of a run."""
-    return [" ".join(found) for found in re.findall(r'"action": "([a-z ]+)", "name": "([^"]+)"', output)]
+    """The changes of files and services, as `OP NAME`, on all nodes of a run."""
+    pattern = r'"kind": "(?:files|services)", "name": "([^"]+)", "op": "([a-z ]+)"'
+    return [f"{op} {name}" for name, op in re.findall(pattern, output)]

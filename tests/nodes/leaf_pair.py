@@ -211,7 +211,7 @@ class LeafPair:
         return ansible_play.run(self.lab, self.directory, groups, play, *options, fails=fails)
 
     def changes(self, *options: str, **more) -> list[str]:
-        """Runs a role. Returns what it did, as `ACTION NAME`, of all leaves."""
+        """Runs a role. Returns what it did, as `OP NAME`, of all leaves."""
         return ansible_play.services(self.role(*options, **more))
 
     def reload_would(self, node: str) -> str:

@@ -38,12 +38,12 @@ def bird(conf: str = BIRD, secret: str = f'define password_a = "{SECRET}";\n', *
 def actions(result: dict) -> list[str]:
     assert not result.get("failed"), result
     assert result["changed"] == bool(result["changes"])
-    return [f"{change['action']} {change['name']}" for change in result["changes"]]
+    return [f"{change['op']} {change['name']}" for change in result["changes"]]
 
 
 def test_bird_through_its_whole_life(node):
     default = node.read("/etc/bird/bird.conf")
-    first = ["update /etc/bird/bird.conf", "create /etc/bird/secrets.conf", "start bird"]
+    first = ["change /etc/bird/bird.conf", "create /etc/bird/secrets.conf", "start bird"]
 
     # Check mode says what a run does, and does nothing.
     assert actions(node.module("daemon", _check=True, **bird())) == first
@@ -59,10 +59,10 @@ def test_bird_through_its_whole_life(node):
 
     # A change, and a file edited by hand, are reloaded: the process stays.
     changed = BIRD + "ipv6 table t6;\n"
-    assert actions(node.module("daemon", **bird(changed))) == ["update /etc/bird/bird.conf", "reload bird"]
+    assert actions(node.module("daemon", **bird(changed))) == ["change /etc/bird/bird.conf", "reload bird"]
     assert "t6" in node.run("birdc", "show", "symbols")
     node.write("/etc/bird/bird.conf", "protocol device { }\n")
-    assert actions(node.module("daemon", **bird(changed))) == ["update /etc/bird/bird.conf", "reload bird"]
+    assert actions(node.module("daemon", **bird(changed))) == ["change /etc/bird/bird.conf", "reload bird"]
 
     # Killed between writing and reloading: the next run completes it.
     node.write("/etc/bird/bird.conf", BIRD)
@@ -77,7 +77,7 @@ def test_bird_through_its_whole_life(node):
     assert actions(node.module("daemon", **bird())) == ["start bird"]
 
     # Absent leaves the host as it was.
-    gone = ["stop bird", "restore /etc/bird/bird.conf", "remove /etc/bird/secrets.conf"]
+    gone = ["stop bird", "restore /etc/bird/bird.conf", "delete /etc/bird/secrets.conf"]
     assert actions(node.module("daemon", **bird(state="absent"))) == gone
     assert node.read("/etc/bird/bird.conf") == default and node.pid("bird") == ""
     assert node.run("find", "/etc/bird", "-name", "*routed*") == ""
@@ -124,7 +124,7 @@ def test_a_new_guest_does_not_restart_dnsmasq(node):
     assert actions(node.module("daemon", **dnsmasq("02:00:00:00:00:01,203.0.113.1\n")))[-1] == "start dnsmasq"
     pid = node.pid("dnsmasq")
     result = node.module("daemon", **dnsmasq("02:00:00:00:00:01,203.0.113.1\n02:00:00:00:00:02,203.0.113.2\n"))
-    assert actions(result) == ["update /etc/dnsmasq.hosts", "reload dnsmasq"]
+    assert actions(result) == ["change /etc/dnsmasq.hosts", "reload dnsmasq"]
     assert node.pid("dnsmasq") == pid
 
 
@@ -167,7 +167,7 @@ def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
     assert actions(node.module("ndppd", text=NDPPD)) == []
     result = node.module("ndppd", state="gathered")
     assert [proxy["interface"] for proxy in result["before"]] == ["vm1"]
-    assert actions(node.module("ndppd", state="deleted")) == ["stop ndppd", "remove /etc/ndppd.conf"]
+    assert actions(node.module("ndppd", state="deleted")) == ["stop ndppd", "delete /etc/ndppd.conf"]
 
 
 def test_mistakes_in_proxies_are_told_at_once(node):

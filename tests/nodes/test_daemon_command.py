@@ -22,7 +22,7 @@ def node(run_module, lab_image):
 def actions(result: dict) -> list[str]:
     assert not result.get("failed"), result
     assert result["changed"] == bool(result["changes"])
-    return [f"{change['action']} {change['name']}" for change in result["changes"]]
+    return [f"{change['op']} {change['name']}" for change in result["changes"]]
 
 
 def gobgpd(name: str, router_id: str = "192.0.2.1", text: str = "", **more) -> dict:
@@ -81,12 +81,12 @@ def test_a_command_becomes_a_service(node):
     # The configuration is loaded by the running process; another command needs another process.
     neighbor = '[[neighbors]]\n  [neighbors.config]\n    neighbor-address = "192.0.2.7"\n    peer-as = 64513\n'
     changed = actions(node.module("daemon", **gobgpd("a", text=neighbor)))
-    assert changed == ["update /etc/gobgp/a.toml", "reload gobgpd-a"]
+    assert changed == ["change /etc/gobgp/a.toml", "reload gobgpd-a"]
     assert "192.0.2.7" in node.run("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
     assert pids(node, "a") == [pid]
     more = {"text": neighbor, "description": "with a description"}
     assert actions(node.module("daemon", **gobgpd("a", **more))) == [
-        "update /etc/init.d/gobgpd-a",
+        "change /etc/init.d/gobgpd-a",
         "restart gobgpd-a",
     ]
     assert pids(node, "a") != [pid]
@@ -96,8 +96,8 @@ def test_a_command_becomes_a_service(node):
     assert actions(result) == [
         "stop gobgpd-a",
         "disable gobgpd-a",
-        "remove /etc/gobgp/a.toml",
-        "remove /etc/init.d/gobgpd-a",
+        "delete /etc/gobgp/a.toml",
+        "delete /etc/init.d/gobgpd-a",
     ]
     assert pids(node, "a") == [] and len(pids(node, "b")) == 1
     assert node.run("find", "/etc", "/run", "-name", "*gobgpd-a*") == ""
@@ -134,11 +134,11 @@ def test_a_service_cut_off_anywhere_is_completed(node):
     script = node.read("/etc/init.d/gobgpd-a")
     # Written, but the process is the old one.
     node.write("/etc/init.d/gobgpd-a", script + "\n# another\n")
-    assert actions(node.module("daemon", **gobgpd("a"))) == ["update /etc/init.d/gobgpd-a", "restart gobgpd-a"]
+    assert actions(node.module("daemon", **gobgpd("a"))) == ["change /etc/init.d/gobgpd-a", "restart gobgpd-a"]
     # Removed half way: its own file goes last.
     node.run("service", "gobgpd-a", "stop")
     node.run("rm", "/etc/gobgp/a.toml")
-    assert actions(node.module("daemon", name="gobgpd-a", state="absent")) == ["remove /etc/init.d/gobgpd-a"]
+    assert actions(node.module("daemon", name="gobgpd-a", state="absent")) == ["delete /etc/init.d/gobgpd-a"]
 
 
 def test_a_command_that_ends_at_once_gives_its_last_words(node):
@@ -184,8 +184,8 @@ def test_two_routing_daemons_never_run_beside_each_other(node):
         "disable bird",
         "stop gobgpd-old",
         "clean up gobgpd-old",
-        "remove /etc/gobgp/old.toml",
-        "remove /etc/init.d/gobgpd-old",
+        "delete /etc/gobgp/old.toml",
+        "delete /etc/init.d/gobgpd-old",
         "start gobgpd-a",
         "enable gobgpd-a",
     ]
@@ -202,11 +202,11 @@ def test_two_routing_daemons_never_run_beside_each_other(node):
     assert back == [
         "stop gobgpd-a",
         "disable gobgpd-a",
-        "remove /etc/gobgp/a.toml",
-        "remove /etc/init.d/gobgpd-a",
+        "delete /etc/gobgp/a.toml",
+        "delete /etc/init.d/gobgpd-a",
         "stop gobgpd-b",
-        "remove /etc/gobgp/b.toml",
-        "remove /etc/init.d/gobgpd-b",
+        "delete /etc/gobgp/b.toml",
+        "delete /etc/init.d/gobgpd-b",
         "start bird",
         "enable bird",
     ]

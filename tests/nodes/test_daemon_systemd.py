@@ -103,7 +103,7 @@ def booted(process: subprocess.Popen) -> Machine:
 
 def actions(result: dict) -> list[str]:
     assert not result.get("failed"), result
-    return [f"{change['action']} {change['name'].rpartition('/')[2]}" for change in result["changes"]]
+    return [f"{change['op']} {change['name'].rpartition('/')[2]}" for change in result["changes"]]
 
 
 def gobgpd(name: str, text: str = "", **more) -> dict:
@@ -138,12 +138,12 @@ def test_a_unit_through_its_whole_life(machine):
 
     # Loaded by the running process, by us or by a person.
     neighbor = '[[neighbors]]\n  [neighbors.config]\n    neighbor-address = "192.0.2.7"\n    peer-as = 64513\n'
-    assert actions(machine.module(**gobgpd("a", neighbor))) == ["update a.toml", "reload gobgpd-a"]
+    assert actions(machine.module(**gobgpd("a", neighbor))) == ["change a.toml", "reload gobgpd-a"]
     assert machine.run("systemctl", "reload", "gobgpd-a") == ""
     assert "192.0.2.7" in machine.run("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
     assert shown(machine, "gobgpd-a", "MainPID") == pid
     more = {"text": neighbor, "description": "100% of it", "restart_signal": "KILL"}
-    assert actions(machine.module(**gobgpd("a", **more))) == ["update gobgpd-a.service", "restart gobgpd-a"]
+    assert actions(machine.module(**gobgpd("a", **more))) == ["change gobgpd-a.service", "restart gobgpd-a"]
     assert shown(machine, "gobgpd-a", "Description") == "100% of it"
 
     # Killed, it comes back with its API although its old socket lies there, and nothing is left for us to do.
@@ -156,7 +156,7 @@ def test_a_unit_through_its_whole_life(machine):
     switch = gobgpd("c", stops=["gobgpd-*", "!gobgpd-b"])
     assert actions(machine.module(**switch)) == [
         *("create c.toml", "create gobgpd-c.service"),
-        *("stop gobgpd-a", "disable gobgpd-a", "remove a.toml", "remove gobgpd-a.service"),
+        *("stop gobgpd-a", "disable gobgpd-a", "delete a.toml", "delete gobgpd-a.service"),
         *("start gobgpd-c", "enable gobgpd-c"),
     ]
     assert actions(machine.module(**switch)) == []
@@ -180,7 +180,7 @@ def test_a_command_that_ends_at_once_gives_its_last_words_and_can_be_removed(mac
     command = ["sh", "-c", "echo I cannot work like this; exit 3"]
     result = machine.module(name="moody", command=command, timeout=2)
     assert result["failed"] and "I cannot work like this" in result["msg"]
-    assert actions(machine.module(name="moody", state="absent"))[-1] == "remove moody.service"
+    assert actions(machine.module(name="moody", state="absent"))[-1] == "delete moody.service"
     assert "moody" not in machine.run("systemctl", "list-units", "--plain", "--no-legend")
 
 

@@ -61,7 +61,7 @@ def test_a_host_changes_from_bird_to_gobgp_and_back(host):
     public = values["gobgp"]["instances"][1]
     public["sessions"].append({**public["sessions"][0], "name": "hv2_public_ipv4", "neighbor": "198.51.100.202"})
     pids = host.pid("private"), host.pid("public")
-    assert host.role("gobgp", values) == "update /etc/gobgp/public.toml\nreload gobgpd-public"
+    assert host.role("gobgp", values) == "change /etc/gobgp/public.toml\nreload gobgpd-public"
     assert (host.pid("private"), host.pid("public")) == pids
     target = "unix:///run/routed-hypervisor-gobgp/public.sock"
     assert "198.51.100.202" in host.run("gobgp", "--target", target, "neighbor")
@@ -74,7 +74,7 @@ def test_a_host_changes_from_bird_to_gobgp_and_back(host):
 
     # A VRF that is no longer wanted takes its instance with it.
     del values["gobgp"]["instances"][0]
-    assert "remove /etc/init.d/gobgpd-private" in host.role("gobgp", values)
+    assert "delete /etc/init.d/gobgpd-private" in host.role("gobgp", values)
     assert host.pid("private") == "" and host.pid("public") and "private" not in host.run("ls", "/etc/gobgp")
 
     # And back.

@@ -20,6 +20,10 @@ def cable(a, b, mtu=None, mac=None):
     return {"a": ends[0], "b": ends[1], "mtu": mtu}
 
 
+def told(result):
+    return [f"{change['op']} {change['name']}" for change in result["changes"]]
+
+
 def reaches(lab, a, interface_a, b, interface_b):
     """Whether a frame sent on one interface arrives at the other: by IPv6 link-local addresses, no set-up needed."""
     address = next(
@@ -37,7 +41,7 @@ def pair(lab):
 
 def test_a_cable_connects_two_nodes(pair):
     result = pair.cables(cable("n1:to-n2", "n2:to-n1"))
-    assert result["changes"] == ["plug cable n1:to-n2 - n2:to-n1"]
+    assert told(result) == ["create n1:to-n2 - n2:to-n1"]
     one, two = pair.links("n1")["to-n2"], pair.links("n2")["to-n1"]
     assert "UP" in one["flags"] and "UP" in two["flags"]
     assert one["linkinfo"]["info_kind"] == "veth" and one["link_index"] == two["ifindex"]
@@ -64,9 +68,9 @@ def test_mac_and_mtu_are_set_and_kept(pair):
     index = pair.links("n1")["x"]["ifindex"]
     pair.ip("n1", "link", "set", "x", "address", "02:00:00:00:00:02")
     pair.ip("n2", "link", "set", "y", "mtu", "1400")
-    told = pair.cables(wanted, _check=True)
+    predicted = pair.cables(wanted, _check=True)
     done = pair.cables(wanted)
-    assert told["changes"] == done["changes"] and told["after"] == done["after"] and len(done["changes"]) == 1
+    assert predicted["changes"] == done["changes"] and predicted["after"] == done["after"] and len(done["changes"]) == 1
     assert pair.links("n1")["x"]["address"] == "02:00:00:00:00:01" and pair.links("n2")["y"]["mtu"] == 9000
     assert pair.links("n1")["x"]["ifindex"] == index
     assert not pair.cables(wanted)["changed"]
@@ -74,16 +78,16 @@ def test_mac_and_mtu_are_set_and_kept(pair):
 
 def test_check_mode_tells_what_a_run_does_and_does_nothing(pair):
     wanted = [cable("n1:x", "n2:y"), cable("n2:v", "n3:w", mtu=1400)]
-    told = pair.cables(*wanted, _check=True, _diff=True)
+    predicted = pair.cables(*wanted, _check=True, _diff=True)
     assert pair.links("n1") == {}
     done = pair.cables(*wanted, _diff=True)
     for key in ("before", "after", "changes", "changed", "diff"):
-        assert told[key] == done[key]
+        assert predicted[key] == done[key]
     assert pair.cables(_check=True)["before"] == done["after"]
 
 
 def test_check_mode_before_the_nodes_are_up_tells_the_same(lab):
-    assert lab.cables(cable("n1:x", "n2:y"), _check=True)["changes"] == ["plug cable n1:x - n2:y"]
+    assert told(lab.cables(cable("n1:x", "n2:y"), _check=True)) == ["create n1:x - n2:y"]
 
 
 def test_nodes_that_are_not_up_are_named(pair):
@@ -96,15 +100,15 @@ def test_overridden_removes_cables_that_are_not_listed(pair):
     pair.cables(cable("n1:x", "n2:y"), cable("n1:v", "n3:w"), cable("n2:p", "n3:q"))
     pair.ip("n1", "link", "add", "own", "type", "bridge")
     result = pair.cables(cable("n1:x", "n2:y"), state="overridden")
-    assert result["changes"] == ["remove cable n1:v - n3:w", "remove cable n2:p - n3:q"]
+    assert told(result) == ["delete n1:v - n3:w", "delete n2:p - n3:q"]
     assert sorted(pair.links("n1")) == ["own", "x"]
     assert (list(pair.links("n2")), list(pair.links("n3"))) == (["y"], [])
 
 
 def test_deleted_twice(pair):
     pair.cables(cable("n1:x", "n2:y"), cable("n1:v", "n3:w"))
-    assert pair.cables(cable("n3:w", "n1:v"), state="deleted")["changes"] == ["remove cable n1:v - n3:w"]
-    assert pair.cables(state="deleted")["changes"] == ["remove cable n1:x - n2:y"]
+    assert told(pair.cables(cable("n3:w", "n1:v"), state="deleted")) == ["delete n1:v - n3:w"]
+    assert told(pair.cables(state="deleted")) == ["delete n1:x - n2:y"]
     assert not pair.cables(state="deleted")["changed"]
     assert pair.links("n1") == pair.links("n2") == {}
 
@@ -137,7 +141,7 @@ def test_a_renamed_end_is_a_cable_made_anew(pair):
     pair.cables(cable("n1:x", "n2:y"))
     for arguments in (("x", "down"), ("x", "name", "z")):
         pair.ip("n1", "link", "set", *arguments)
-    assert pair.cables(cable("n1:x", "n2:y"))["changes"] == ["remove loose end n2:y", "plug cable n1:x - n2:y"]
+    assert told(pair.cables(cable("n1:x", "n2:y"))) == ["delete n2:y", "create n1:x - n2:y"]
     assert list(pair.links("n1")) == ["x"]
     assert reaches(pair, "n1", "x", "n2", "y")
 
@@ -150,7 +154,7 @@ def test_a_deleted_cable_and_one_whose_node_was_replaced_come_back(pair):
     pair.nodes("n3")
     # The old end in n2 may be on its way out or not: both must do.
     result = pair.cables(*wanted)
-    assert not result.get("failed") and result["changes"][-2:] == ["plug cable n1:x - n2:y", "plug cable n2:v - n3:w"]
+    assert not result.get("failed") and told(result)[-2:] == ["create n1:x - n2:y", "create n2:v - n3:w"]
     assert reaches(pair, "n1", "x", "n2", "y") and reaches(pair, "n2", "v", "n3", "w")
 
 

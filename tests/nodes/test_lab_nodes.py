@@ -21,9 +21,13 @@ def wait_for(condition, what, seconds=30):
         time.sleep(0.005)
 
 
+def told(result):
+    return [f"{change['op']} {change['name']}: {change['why']}" for change in result["changes"]]
+
+
 def test_nodes_are_machines_of_their_own(lab):
     result = lab.nodes("n1", "n2")
-    assert result["changes"] == ["start node n1", "start node n2"]
+    assert told(result) == ["create n1: it does not run", "create n2: it does not run"]
     assert sorted(lab.processes()) == ["n1", "n2"]
     assert lab.enter("n1", "hostname").stdout == "n1\n"
     assert [link["operstate"] for link in lab.ip("n1", "link")] == ["UNKNOWN"]
@@ -67,13 +71,13 @@ def test_a_second_run_changes_nothing(lab):
 
 
 def test_check_mode_tells_what_a_run_does_and_does_nothing(lab):
-    told = lab.nodes("n1", "n2", _check=True, _diff=True)
+    predicted = lab.nodes("n1", "n2", _check=True, _diff=True)
     assert lab.processes() == {} and not lab.directory.exists()
     done = lab.nodes("n1", "n2", _diff=True)
-    assert {key: told[key] for key in ("before", "after", "changes", "diff", "changed")} == {
+    assert {key: predicted[key] for key in ("before", "after", "changes", "diff", "changed")} == {
         key: done[key] for key in ("before", "after", "changes", "diff", "changed")
     }
-    assert lab.nodes("n1", state="overridden", _check=True)["changes"] == ["stop node n2: not listed"]
+    assert told(lab.nodes("n1", state="overridden", _check=True)) == ["delete n2: not listed"]
     assert sorted(lab.processes()) == ["n1", "n2"]
 
 
@@ -91,7 +95,7 @@ def test_overridden_removes_what_is_not_listed(lab):
 def test_deleted_twice(lab):
     lab.nodes("n1", "n2")
     daemon = subprocess.Popen([lab.directory / "enter", "n1", "sleep", "600"])
-    assert lab.nodes("n2", state="deleted")["changes"] == ["stop node n2: to be deleted"]
+    assert told(lab.nodes("n2", state="deleted")) == ["delete n2: to be deleted"]
     assert lab.nodes(state="deleted")["changed"]
     assert daemon.wait(timeout=5) != 0
     assert lab.processes() == {} and not lab.directory.exists()
@@ -159,7 +163,7 @@ def test_a_node_on_an_outdated_image_is_replaced(lab, tmp_path):
         (newer / directory).mkdir(exist_ok=True)
     shutil.copy(f"{lab.image}/usr/bin/catatonit", newer / "usr/bin")
     result = lab.nodes("n1", image=str(newer))
-    assert result["changes"] == [f"replace node n1: its image is {lab.image}, not {newer}"]
+    assert told(result) == [f"replace n1: its image is {lab.image}, not {newer}"]
     assert lab.processes()["n1"] != old and len(lab.processes()["n1"]) == 1
     assert lab.nodes("n1", image=str(newer))["changed"] is False
 
@@ -198,7 +202,7 @@ def test_a_node_that_was_killed_comes_back(lab):
     said = lab.enter("n1", "true")
     assert said.returncode == 125
     assert said.stderr == f"node n1 of lab {lab.name} is not up: bring the lab up first\n"
-    assert lab.nodes("n1", "n2")["changes"] == ["start node n1"]
+    assert told(lab.nodes("n1", "n2")) == ["create n1: it does not run"]
 
 
 def test_enter_passes_on_arguments_input_and_exit_code(lab):

@@ -166,10 +166,10 @@ def test_a_second_run_changes_nothing_and_a_change_drops_no_session(pair):
     assert "+  neighbor 50.1.2.1 maximum-prefix 500" in output and "+ neighbor 60.1.1.4 timers 3 12" in output
     assert "neighbor 60.1.1.4 password ********" in output and "first-secret" not in output
     beside["hold_s"] = 9
-    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     assert pair.sessions("switch1")["50.1.2.1"]["name"] == "the third"
     one["maximum_prefix"], one["description"] = 1000, "contiv3"
-    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     for node in LEAVES:
         for address, session in pair.sessions(node).items():
             passed = int(time.monotonic() - started)
@@ -251,7 +251,7 @@ def test_a_host_that_announces_too_much_is_cut_off(pair):
 
 def test_a_wrong_password_keeps_the_session_down_until_it_is_repaired(pair):
     pair.passwords["switch2"] = {"leaves": "wrong"}
-    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     pair.until(lambda: not {"50.1.1.2", "2001:db8:50::2"} & pair.up("switch2"))
     pair.until_routes("switch2", {"192.168.1.1/32": "", "2001:db8:1::1/128": ""}, 15)
     time.sleep(6)  # longer than a connect retry
@@ -268,7 +268,7 @@ def test_a_wrong_as_number_is_repaired_by_a_run(pair):
     pair.until(lambda: "60.1.1.3" not in pair.up("switch2"))
     pair.until_routes("switch1", {"192.168.1.2/32": ""}, 10)
     one["as"] = 65002
-    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     pair.until(pair.all_up)
 
 
@@ -277,11 +277,11 @@ def test_a_neighbor_is_added_and_removed(pair):
     kept = [one for one in neighbors if one["description"] != "contiv3"]
     pair.leaves["switch1"]["bgp"]["neighbors"] = kept
     before = pair.sessions("switch1")["50.1.1.1"]["uptime_s"]
-    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     pair.until_routes("switch1", {"2001:db8:1::9/128": "", "192.168.1.9/32": "[20/0] 50.1.1.1"}, 5)
     assert "50.1.2.1" not in pair.sessions("switch1")
     pair.leaves["switch1"]["bgp"]["neighbors"] = neighbors
-    assert pair.changes() == ["update /etc/frr/frr.conf", "reload frr"]
+    assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     pair.until(pair.all_up)
     assert pair.sessions("switch1")["50.1.1.1"]["uptime_s"] >= before
 

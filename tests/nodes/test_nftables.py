@@ -47,10 +47,11 @@ def listed(node) -> str:
 def test_a_second_run_changes_nothing_and_check_mode_tells_what_the_first_does(node):
     told = table(node, _check=True)
     assert told["changed"], told
+    assert [(change["op"], change["name"]) for change in told["changes"]] == [("create", f"inet {NAME}")]
     assert listed(node) == ""
     done = table(node)
     assert done["changed"], done
-    assert told["diff"] == done["diff"]
+    assert told["diff"] == done["diff"] and told["changes"] == done["changes"]
     assert done["diff"]["after"] == listed(node)
     assert not table(node)["changed"]
     assert not table(node, _check=True)["changed"]
@@ -74,7 +75,8 @@ def test_what_somebody_changes_by_hand_is_noticed_and_put_right(node, drift):
     node.run("nft", *drift)
     assert listed(node) != before
     assert table(node, _check=True)["changed"]
-    assert table(node)["changed"]
+    op = "create" if drift[:2] == ["delete", "table"] else "replace"
+    assert [change["op"] for change in table(node)["changes"]] == [op]
     assert listed(node) == before
 
 

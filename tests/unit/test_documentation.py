@@ -17,6 +17,7 @@ from argument_specs import mistakes, spec
 from intent_samples import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.action import lab_image, lab_kernel, nxos_changes, render, report
+from ansible_collections.routed.hypervisor.plugins.module_utils._engine.change import Change
 from ansible_collections.routed.hypervisor.plugins.module_utils._network import network
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
@@ -78,6 +79,17 @@ def test_a_module_says_what_it_supports_and_returns(modules, name):
         assert value.get("description") and value.get("type"), path
     for key, value in about["return"].items():
         assert value.get("returned") and ("sample" in value), key
+
+
+def test_every_module_that_changes_something_returns_its_changes_in_one_shape(modules):
+    returning = {name for name in MODULES if "changes" in modules[f"routed.hypervisor.{name}"]["return"]}
+    # These change nothing, or, as lab_kernel, say so in words of their own.
+    assert set(MODULES) - returning == {"bgp_info", "lab_kernel", "lab_spoof", "report", "verify"}
+    for name in returning:
+        documented = modules[f"routed.hypervisor.{name}"]["return"]["changes"]
+        assert (documented["type"], documented["elements"]) == ("list", "dict"), name
+        for sample in documented["sample"]:
+            assert set(sample) == set(Change("", "", "", "").shown()), name
 
 
 def test_the_play_of_the_readme_is_one_that_its_module_takes(modules):

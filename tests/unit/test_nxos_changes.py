@@ -18,6 +18,7 @@ from nxos_device import Device, Refused  # noqa: E402
 from test_templates import render  # noqa: E402
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import (  # noqa: E402
+    blocks,
     changes,
     commands,
     difference,
@@ -133,6 +134,16 @@ def test_passwords_are_sent_again_only_if_asked_for(device):
     assert [line for line in sent if line.startswith("password")] == ["password 0 first-secret"] * 2 + [
         "password 0 second-secret"
     ] * 3
+
+
+def test_changes_are_told_by_blocks_with_the_lines_that_go_and_come(device):
+    values = data()
+    values["leaf"]["interfaces"][1].update(addresses=["50.1.1.2/24", "2001:db8:50::3/64"])
+    (change,) = blocks(steps(device, values)[0])
+    assert (change.kind, change.op, change.name) == ("blocks", "change", "interface Vlan10")
+    assert change.before == {"lines": ["ipv6 address 2001:db8:50::2/64"]}
+    assert change.after == {"lines": ["ipv6 address 2001:db8:50::3/64"]}
+    assert {change.op for change in blocks(steps(Device(OTHERS), values)[0])} == {"create", "change"}
 
 
 def test_a_person_sees_what_comes_what_goes_and_where(device):

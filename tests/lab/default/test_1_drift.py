@@ -18,7 +18,7 @@ def five_drifts(lab):
 def what_drifted(run):
     """(host, module, what) of every change."""
     return {
-        (task["host"], task["action"].rpartition(".")[2], change.get("kind", change.get("what", "")))
+        (task["host"], task["action"].rpartition(".")[2], change["kind"])
         for task in run.tasks
         for change in task["changes"]
     }
@@ -28,15 +28,15 @@ FIVE = {
     ("hv1", "network", "routes"),
     ("hv2", "network", "proxy_arp"),
     ("hv3", "network", "interfaces"),
-    ("rr1", "daemon", "file"),
-    ("hv2", "ndppd", "service"),
+    ("rr1", "daemon", "files"),
+    ("hv2", "ndppd", "services"),
 }
 
 
 def test_five_drifts_are_predicted_and_repaired_exactly(lab, five_drifts):
     predicted = lab.play("--check", "--diff", *NOT_VERIFIED)
     assert predicted.code == 0, predicted.output
-    assert what_drifted(predicted) - {("rr1", "daemon", "service")} == FIVE
+    assert what_drifted(predicted) - {("rr1", "daemon", "services")} == FIVE
     repaired = lab.play(*NOT_VERIFIED)
     assert repaired.code == 0, repaired.output
     assert repaired.changed == predicted.changed

@@ -10,7 +10,8 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils.nxos import changes, commands, difference
+from ..module_utils._engine.change import Change
+from ..plugin_utils.nxos import blocks, changes, commands, difference
 
 
 class ActionModule(ActionBase):
@@ -48,8 +49,11 @@ class ActionModule(ActionBase):
         if given["directory"] and not self._task.check_mode:
             _write(Path(given["directory"]) / "changes.cfg", sent)
             _write(Path(given["directory"]) / "changes-secrets.cfg", secret)
+        found = blocks(shown)
+        found += [Change("passwords", "change", f"neighbor {name}", "it is to be sent") for name in neighbors]
         return {
-            "changed": bool(lines),
+            "changed": bool(found),
+            "changes": [change.shown() for change in found],
             "commands": sent,
             "passwords": neighbors,
             "diff": {"prepared": "".join(f"{line}\n" for line in lines)},

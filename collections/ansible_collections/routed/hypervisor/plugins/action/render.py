@@ -12,6 +12,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._daemon.plan import is_ours
+from ..module_utils._engine.change import Change
 from ..plugin_utils.templates import Templates, Variables
 
 FILE = {
@@ -53,10 +54,11 @@ class ActionModule(ActionBase):
             wanted[node] = self._files(node, given["files"], templates, variables, mistakes)
         if mistakes:
             raise AnsibleActionFail("; ".join(mistakes))
-        result = {"written": [], "removed": [], "diff": []}
+        changes: list[Change] = []
+        diff: list[dict] = []
         for node, files in wanted.items():
-            self._bring(Path(given["directory"]), node, files, result)
-        return {"changed": bool(result["written"] or result["removed"]), **result}
+            self._bring(Path(given["directory"]), node, files, changes, diff)
+        return {"changed": bool(changes), "changes": [change.shown() for change in changes], "diff": diff}
 
     def _variables(self, node: str, task_vars: dict) -> dict:
         """All variables that this task would have on the node."""
@@ -93,23 +95,21 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail(f"{node}: {entry['path']} cannot be made: {error}") from error
         return files
 
-    def _bring(self, top: Path, node: str, files: dict[str, File], result: dict) -> None:
+    def _bring(self, top: Path, node: str, files: dict[str, File], changes: list[Change], diff: list[dict]) -> None:
         """Writes what differs, and removes what is ours and no longer wanted."""
-        for path, after in files.items():
+        for path, after in {**files, **dict.fromkeys(_left_over(top / node, files))}.items():
             before = _read(top / node / path)
-            if before != after:
-                self._tell(f"{node}/{path}", "written", before, after, result)
-                if not self._task.check_mode:
-                    _write(top / node / path, before, *after)
-        for path in _left_over(top / node, files):
-            self._tell(f"{node}/{path}", "removed", _read(top / node / path), None, result)
-            if not self._task.check_mode:
+            if before == after:
+                continue
+            changes.append(_change(f"{node}/{path}", before, after))
+            if self._task.diff:
+                diff.append(_difference(f"{node}/{path}", before, after))
+            if self._task.check_mode:
+                continue
+            if after is None:
                 (top / node / path).unlink()
-
-    def _tell(self, path: str, what: str, before: File | None, after: File | None, result: dict) -> None:
-        result[what].append(path)
-        if self._task.diff:
-            result["diff"].append(_difference(path, before, after))
+            else:
+                _write(top / node / path, before, *after)
 
 
 def _is_below(text: str) -> bool:
@@ -147,6 +147,17 @@ def _left_over(directory: Path, files: dict[str, File]) -> list[str]:
                     if is_ours(file.read(400)):
                         found.append(str(path.relative_to(directory)))
     return sorted(found)
+
+
+def _change(path: str, before: File | None, after: File | None) -> Change:
+    if after is None:
+        return Change("files", "delete", path, "it is ours and not wanted")
+    if before is None:
+        return Change("files", "create", path, "it does not exist")
+    if before[0] != after[0]:
+        return Change("files", "change", path, "its content differs")
+    modes = [{"mode": f"{mode:04o}"} for _text, mode in (before, after)]
+    return Change("files", "change", path, "its mode differs", *modes)
 
 
 def _difference(path: str, before: File | None, after: File | None) -> dict:

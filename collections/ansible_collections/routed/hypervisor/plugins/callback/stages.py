@@ -26,6 +26,7 @@ EXAMPLES = r"""
 
 import os
 import time
+from collections import Counter
 
 from ansible.plugins.callback import CallbackBase
 
@@ -42,6 +43,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._stages = []
         self._report = self._kernel = None
+        self._changes = Counter()
         self._playbook = ""
 
     def v2_playbook_on_start(self, playbook):
@@ -51,6 +53,9 @@ class CallbackModule(CallbackBase):
         self._stages.append((play.get_name(), time.monotonic()))
 
     def v2_runner_on_ok(self, result):
+        # Every module of this collection returns its changes in one shape.
+        if result.task.action.startswith("routed.hypervisor."):
+            self._changes.update(change["kind"] for change in result.result.get("changes", []))
         if result.task.action == "routed.hypervisor.report":
             self._report = result.result
         elif result.task.action == "routed.hypervisor.lab_kernel":
@@ -68,6 +73,6 @@ class CallbackModule(CallbackBase):
             stats.summarize(host)["failures"] or stats.summarize(host)["unreachable"] for host in stats.processed
         )
         changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
-        found = {"report": self._report, "kernel": self._kernel}
+        found = {"report": self._report, "kernel": self._kernel, "changes": self._changes}
         for line in summary(self._playbook, times, changed=changed, failed=failed, **found):
             self._display.display(line)

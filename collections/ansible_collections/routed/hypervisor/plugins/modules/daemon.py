@@ -253,14 +253,17 @@ changes:
   elements: dict
   returned: success
   contains:
-    what: {description: V(file) or V(service)., type: str}
-    name: {description: Path or name., type: str}
-    action:
-      description: V(create), V(update), V(permissions), V(remove), V(restore), V(start), V(stop), V(restart),
-        V(reload), V(enable), V(disable) or V(clean up).
+    kind: {description: V(files) or V(services)., type: str}
+    op:
+      description: V(create), V(change), V(delete), V(restore), V(start), V(stop), V(restart), V(reload), V(enable),
+        V(disable) or V(clean up).
       type: str
+    name: {description: Path or name., type: str}
+    before: {description: Owner and mode of a file if they change; what is in it is in the difference., type: dict}
+    after: {description: Owner and mode of a file if they change., type: dict}
     why: {description: The reason., type: str}
-  sample: [{what: service, name: bird, action: reload, why: bird.conf changes}]
+  sample:
+    - {kind: services, op: reload, name: bird, before: {}, after: {}, why: bird.conf changes}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -115,11 +115,17 @@ after:
   elements: dict
   sample: [{a: {node: hv1, interface: vm1}, b: {node: vm1, interface: eth0}, mtu: 1500}]
 changes:
-  description: What was done, or in check mode would be done, a sentence for each change.
+  description: What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: if O(state) is not V(gathered)
   type: list
-  elements: str
-  sample: ["plug cable hv1:vm1 - vm1:eth0"]
+  elements: dict
+  sample:
+    - kind: cables
+      op: create
+      name: hv1:vm1 - vm1:eth0
+      before: {}
+      after: {a: {node: hv1, interface: vm1}, b: {node: vm1, interface: eth0}, mtu: 1500}
+      why: it does not exist
 gathered:
   description: The cables of the lab, with all MAC addresses.
   returned: if O(state) is V(gathered)
@@ -166,7 +172,7 @@ def run(module: AnsibleModule) -> dict:
         result = {
             "before": as_seen(observed, want),
             "after": after(observed, plan, want),
-            "changes": changes,
+            "changes": [change.shown() for change in changes],
             "changed": bool(changes),
         }
         if changes and not module.check_mode:

@@ -79,6 +79,18 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+changes:
+  description: What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - kind: images
+      op: create
+      name: /var/cache/routed-hypervisor/images/0c5f4bd7a3f1
+      before: {}
+      after: {}
+      why: it does not exist
 path:
   description: The directory of the image. In check mode it may not be there yet.
   type: str

@@ -112,11 +112,17 @@ after:
   elements: dict
   sample: [{name: hv1, image: /var/cache/images/bookworm}]
 changes:
-  description: What was done, or in check mode would be done, a sentence for each change.
+  description: What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
   returned: if O(state) is not V(gathered)
   type: list
-  elements: str
-  sample: [start node hv1]
+  elements: dict
+  sample:
+    - kind: nodes
+      op: create
+      name: hv1
+      before: {}
+      after: {image: /var/cache/images/bookworm}
+      why: it does not run
 gathered:
   description: The nodes of the lab that run.
   returned: if O(state) is V(gathered)
@@ -130,6 +136,7 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._engine.change import Change
 from ..module_utils._lab import exchange
 from ..module_utils._lab.node import INIT, Plan, gather_nodes, name_mistakes, plan_nodes, state_of, stop_nodes
 from ..module_utils._lab.start import Recipe, start_nodes
@@ -209,13 +216,13 @@ def run(module: AnsibleModule) -> dict:
         if mistake:
             module.fail_json(msg=mistake)
         plan = plan_nodes(params["state"], have, names, params["image"] or "")
-        changes = plan.changes()
+        changes = plan.changes(params["image"] or "")
         if params["state"] == "deleted" and not have and exchange.exists(params["lab"]):
-            changes.append(f"remove {exchange.path(params['lab'])}")
+            changes.append(Change("files", "delete", exchange.path(params["lab"]), "no node needs it"))
         result = {
             "before": [state_of(node.name, node.image) for node in have],
             "after": plan.after(have, params["image"] or ""),
-            "changes": changes,
+            "changes": [change.shown() for change in changes],
             "changed": bool(changes),
         }
         result["diff"] = {"before": {"nodes": result["before"]}, "after": {"nodes": result["after"]}}

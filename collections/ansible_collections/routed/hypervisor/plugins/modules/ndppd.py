@@ -135,7 +135,8 @@ changes:
   type: list
   elements: dict
   returned: O(state) is not V(gathered)
-  sample: [{what: service, name: ndppd, action: restart, why: ndppd.conf changes}]
+  sample:
+    - {kind: services, op: restart, name: ndppd, before: {}, after: {}, why: ndppd.conf changes}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -76,6 +76,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+changes:
+  description:
+    - What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+    - The texts of the table before and after are in the difference, not here.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - kind: tables
+      op: replace
+      name: inet routed_hypervisor
+      before: {}
+      after: {}
+      why: differs
 left_out:
   description: Why there is no table although there should be one, or none.
   type: str
@@ -90,6 +104,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._daemon.nftables import MARK, NftablesError, Table, lacking
 from ..module_utils._daemon.service import PATH
+from ..module_utils._engine.change import Change
 
 ENVIRONMENT = {"LC_ALL": "C", "PATH": PATH}
 
@@ -105,7 +120,7 @@ def manage(module: AnsibleModule) -> dict:
     table = Table(name, run)
     if shutil.which("nft", path=PATH) is None:
         if module.params["state"] == "absent":
-            return {"changed": False, "left_out": None}
+            return {"changed": False, "changes": [], "left_out": None}
         raise NftablesError("nft is not installed: install the package nftables")
     before, after = table.here(), None
     if module.params["state"] == "absent":
@@ -128,18 +143,21 @@ def manage(module: AnsibleModule) -> dict:
                     f"{reason}, so the table inet {name} cannot be loaded; nothing was changed"
                 ) from None
             module.warn(f"The table inet {name} of nftables is left out: {reason}. Guests are not kept from this host.")
-            return {"changed": False, "left_out": reason}
+            return {"changed": False, "changes": [], "left_out": reason}
         if before != after:
             table.check(path)
             if not module.check_mode:
                 table.load(path, after)
+    op = "delete" if after is None else "create" if before is None else "replace"
+    why = {"delete": "is to be deleted", "create": "it does not exist", "replace": "differs"}[op]
+    changes = [Change("tables", op, f"inet {name}", why).shown()] if before != after else []
     diff = {
         "before": before or "",
         "after": after or "",
         "before_header": f"inet {name}",
         "after_header": f"inet {name}",
     }
-    return {"changed": before != after, "left_out": None, "diff": diff}
+    return {"changed": bool(changes), "changes": changes, "left_out": None, "diff": diff}
 
 
 def main():

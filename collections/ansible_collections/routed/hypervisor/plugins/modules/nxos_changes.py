@@ -71,6 +71,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+changes:
+  description:
+    - What differs, by blocks of the configuration, with the lines that go and come.
+    - M(routed.hypervisor.network) explains the keys.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {kind: blocks, op: change, name: vlan 10, before: {}, after: {lines: [name left]}, why: differs}
 commands:
   description: The lines to send, without passwords.
   returned: always

@@ -95,16 +95,13 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-written:
-  description: The files that were written, or whose mode was changed, by their paths below O(directory).
+changes:
+  description:
+    - The files that were written, changed or removed, or would be in check mode, by their paths below O(directory).
+    - M(routed.hypervisor.network) explains the keys. What is in a file is in the difference.
   returned: always
   type: list
-  elements: str
-  sample: [hv1/etc/bird/bird.conf]
-removed:
-  description: The files that were removed, by their paths below O(directory).
-  returned: always
-  type: list
-  elements: str
-  sample: []
+  elements: dict
+  sample:
+    - {kind: files, op: create, name: hv1/etc/bird/bird.conf, before: {}, after: {}, why: it does not exist}
 """

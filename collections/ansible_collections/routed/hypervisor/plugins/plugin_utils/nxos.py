@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ..module_utils._engine.change import Change
+
 MARK = "@routed.hypervisor"
 
 
@@ -86,6 +88,21 @@ def difference(steps: list[Step], indent: str = "") -> list[str]:
         lines.append(f"{step.sign} {indent}{step.shown or step.text}")
         lines += difference(step.children, indent + "  ")
     return lines
+
+
+def blocks(steps: list[Step]) -> list[Change]:
+    """The same, as a change of each block, with the lines of it that go and come."""
+    return [_block_change(step) for step in steps]
+
+
+def _block_change(step: Step) -> Change:
+    op = {"+": "create", "-": "delete", " ": "change"}[step.sign]
+    sides: dict[str, list[str]] = {"-": [], "+": [], " ": []}
+    for line in difference(step.children):
+        sides[line[0]].append(line[2:])
+    before, after = ({"lines": sides[sign]} if sides[sign] else {} for sign in "-+")
+    why = {"create": "it does not exist", "delete": "is ours and not wanted", "change": "differs"}[op]
+    return Change("blocks", op, step.shown or step.text, why, before, after)
 
 
 # What there can be only one of in its block: a new line takes the place of the old one.

@@ -27,10 +27,11 @@ KINDS = {
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU, Linux"}
 
 
-def summary(playbook, stages, *, report, changed, failed, kernel):
+def summary(playbook, stages, *, report, changed, changes, failed, kernel):
     """Returns the lines of the summary.
 
     stages: [(name of the play, seconds)]; report: what routed.hypervisor.report returned, or None;
+    changed: how many tasks changed something; changes: how many objects of each kind;
     kernel: what routed.hypervisor.lab_kernel returned, or None.
     """
     lines = [""]
@@ -40,6 +41,8 @@ def summary(playbook, stages, *, report, changed, failed, kernel):
         lines += [f"  {count:5d} {KINDS.get(kind, kind)}" for kind, count in counted.items() if count]
         lines.append(f"  every result is in {report['path']}")
     lines.append(f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {changed} changes:")
+    if changes:
+        lines.append("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())))
     lines += [f"  {seconds:7.1f} s  {name}" for name, seconds in stages]
     return lines + next_steps(report, failed, kernel)
 

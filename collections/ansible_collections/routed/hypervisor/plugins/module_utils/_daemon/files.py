@@ -13,7 +13,8 @@ import stat
 import tempfile
 import typing as t
 
-from .plan import BACKUP, Change, SeenFile, WantedFile, is_ours
+from .._engine.change import Change
+from .plan import BACKUP, SeenFile, WantedFile, is_ours
 
 STAMPS = "/run/routed-hypervisor-daemon"
 
@@ -78,18 +79,18 @@ def write(file: WantedFile, old: SeenFile | None) -> None:
 
 
 def apply(change: Change, file: WantedFile, old: SeenFile | None) -> None:
-    if change.action in ("create", "update"):
+    if change.op in ("create", "change") and (old is None or old.content != file.content):
         write(file, old)
         return
     try:
-        if change.action == "permissions":
+        if change.op == "change":
             # Narrow first, so that no one reads a file in the moment between its owner and its mode.
             os.chmod(file.path, 0o600)
             os.chown(file.path, file.uid, file.gid)
             os.chmod(file.path, file.mode)
-        elif change.action == "remove":
+        elif change.op == "delete":
             os.unlink(file.path)
-        elif change.action == "restore":
+        elif change.op == "restore":
             os.replace(file.path + BACKUP, file.path)
     except OSError as error:
         raise FileError(f"{file.path}: {error.strerror}") from error

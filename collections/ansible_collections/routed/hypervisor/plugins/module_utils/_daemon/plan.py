@@ -14,6 +14,7 @@ import os
 import re
 import typing as t
 
+from .._engine.change import Change
 from .service import Process
 
 MARK = "Managed by Routed Hypervisor"
@@ -107,15 +108,6 @@ class Seen:
     own: Other | None = None  # this service as one that goes, if its unit or init script is ours
 
 
-@dataclasses.dataclass(frozen=True)
-class Change:
-    what: str  # file or service
-    name: str  # path of the file, name of the service
-    # create, update, permissions, remove, restore; start, stop, restart, reload, enable, disable, clean up
-    action: str
-    why: str
-
-
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -126,6 +118,10 @@ def is_ours(content: bytes) -> bool:
     return MARK.encode() in (rest.partition(b"\n")[0] if first.startswith(b"#!") else first)
 
 
+def permissions(file: WantedFile | SeenFile) -> dict[str, str]:
+    return {"mode": f"{file.mode:04o}", "owner": f"{file.uid}:{file.gid}"}
+
+
 def file_changes(wanted: Wanted, seen: Seen) -> list[Change]:
     if wanted.state == "absent":
         return _removals(wanted, seen)
@@ -133,14 +129,14 @@ def file_changes(wanted: Wanted, seen: Seen) -> list[Change]:
     for file in wanted.files:
         old = seen.files.get(file.path)
         if old is None:
-            changes.append(Change("file", file.path, "create", "it does not exist"))
+            changes.append(Change("files", "create", file.path, "it does not exist"))
         elif old.content != file.content:
             kept = is_ours(old.content) or file.path in seen.backups
             why = "its content differs" if kept else "it is not ours: it is kept beside the new one"
-            changes.append(Change("file", file.path, "update", why))
+            changes.append(Change("files", "change", file.path, why))
         elif (old.mode, old.uid, old.gid) != (file.mode, file.uid, file.gid):
-            why = f"mode {old.mode:04o}, owner {old.uid}:{old.gid} is to be {file.mode:04o}, {file.uid}:{file.gid}"
-            changes.append(Change("file", file.path, "permissions", why))
+            before, after = permissions(old), permissions(file)
+            changes.append(Change("files", "change", file.path, "its owner or mode differs", before, after))
     return changes
 
 
@@ -151,11 +147,11 @@ def _removals(wanted: Wanted, seen: Seen) -> list[Change]:
         if old is not None and is_ours(old.content):
             restore = file.path in seen.backups
             why = "it is ours; the file that was here before comes back" if restore else "it is ours"
-            changes.append(Change("file", file.path, "restore" if restore else "remove", why))
+            changes.append(Change("files", "restore" if restore else "delete", file.path, why))
     return changes
 
 
-def not_loaded(wanted: Wanted, seen: Seen, rewritten: set[str]) -> dict[str, str]:
+def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
     """Path (or interface name) to the reason why the running process does not have it as it is to be."""
     running = t.cast(Process, seen.process)
     known = (seen.stamp.get("pid"), seen.stamp.get("start")) == (running.pid, running.start)
@@ -163,7 +159,7 @@ def not_loaded(wanted: Wanted, seen: Seen, rewritten: set[str]) -> dict[str, str
     for file in wanted.files:
         name = os.path.basename(file.path)
         old = seen.files.get(file.path)
-        if file.path in rewritten or old is None:
+        if old is None or old.content != file.content:
             reasons[file.path] = f"{name} changes"
         elif known:
             if seen.stamp.get("files", {}).get(file.path) != [digest(old.content), old.mtime_ns]:
@@ -179,26 +175,23 @@ def not_loaded(wanted: Wanted, seen: Seen, rewritten: set[str]) -> dict[str, str
     return reasons
 
 
-def service_changes(wanted: Wanted, seen: Seen, files: list[Change]) -> list[Change]:
+def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
     name = wanted.service
     changes = []
     if wanted.state != "started":
         if seen.process is not None:
-            changes.append(Change("service", name, "stop", "it runs"))
+            changes.append(Change("services", "stop", name, "it runs"))
     elif seen.process is None:
-        changes.append(Change("service", name, "start", "it does not run"))
+        changes.append(Change("services", "start", name, "it does not run"))
     else:
-        rewritten = {change.name for change in files if change.action in ("create", "update")}
-        reasons = not_loaded(wanted, seen, rewritten)
+        reasons = not_loaded(wanted, seen)
         restart = not wanted.can_reload or any(
             path in wanted.restart_on or path in wanted.interfaces for path in reasons
         )
         if reasons:
-            action = "restart" if restart else "reload"
-            changes.append(Change("service", name, action, "; ".join(reasons.values())))
+            changes.append(Change("services", "restart" if restart else "reload", name, "; ".join(reasons.values())))
     if wanted.enabled is not None and wanted.enabled != seen.enabled:
-        action = "enable" if wanted.enabled else "disable"
-        changes.append(Change("service", name, action, "at boot"))
+        changes.append(Change("services", "enable" if wanted.enabled else "disable", name, "at boot"))
     return changes
 
 
@@ -206,13 +199,13 @@ def removal_of(other: Other, why: str) -> list[Change]:
     """What makes a service go: one that is ours with all that belongs to it, of another only that it runs."""
     changes = []
     if other.runs:
-        changes.append(Change("service", other.name, "stop", why))
+        changes.append(Change("services", "stop", other.name, why))
     if other.enabled:
-        changes.append(Change("service", other.name, "disable", why))
+        changes.append(Change("services", "disable", other.name, why))
     if other.files and other.cleanup:
-        changes.append(Change("service", other.name, "clean up", why))
+        changes.append(Change("services", "clean up", other.name, why))
     for path in other.files:
-        changes.append(Change("file", path, "restore" if path in other.backups else "remove", why))
+        changes.append(Change("files", "restore" if path in other.backups else "delete", path, why))
     return changes
 
 
@@ -220,15 +213,15 @@ def plan(wanted: Wanted, seen: Seen) -> list[Change]:
     """What to do, in this order: a service that is to stop does so before its files go."""
     files = file_changes(wanted, seen)
     if wanted.state == "absent":
-        own = removal_of(seen.own, "it is ours") if seen.own is not None else service_changes(wanted, seen, files)
-        done = {change.name for change in own if change.what == "file"}
+        own = removal_of(seen.own, "it is ours") if seen.own is not None else service_changes(wanted, seen)
+        done = {change.name for change in own if change.kind == "files"}
         rest = [change for change in files if change.name not in done]
-        return [change for change in own if change.what == "service"] + rest + [c for c in own if c.what == "file"]
+        return [change for change in own if change.kind == "services"] + rest + [c for c in own if c.kind == "files"]
     others: list[Change] = []
     if wanted.state == "started":
         for other in seen.others:
             others += removal_of(other, f"it must not run beside {wanted.service}")
-    return files + others + service_changes(wanted, seen, files)
+    return files + others + service_changes(wanted, seen)
 
 
 def stamp(wanted: Wanted, seen: Seen) -> dict[str, t.Any]:

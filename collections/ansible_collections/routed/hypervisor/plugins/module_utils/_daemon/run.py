@@ -12,6 +12,8 @@ import re
 import tempfile
 import typing as t
 
+from .._engine.change import Change
+from .._engine.text import to_text
 from . import files as disk
 from . import others
 from . import plan as pure
@@ -150,44 +152,44 @@ def _clean_up(other: pure.Other, timeout: float) -> None:
         raise DaemonError(f"{other.name}: `{words}` failed (exit code {result.code}): {result.short()}")
 
 
-def _apply_service(daemon: Daemon, change: pure.Change, seen: pure.Seen) -> None:
+def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
     going = {other.name: other for other in (*seen.others, *([seen.own] if seen.own else []))}
     service = daemon.service
     if change.name in going:
         service = Service(change.name, timeout=service.timeout, ours=bool(going[change.name].files))
-    if change.action in ("start", "restart", "enable") and service.ours:
+    if change.op in ("start", "restart", "enable") and service.ours:
         service.read_units()
-    if change.action in ("enable", "disable"):
-        service.enable(change.action == "enable")
-    elif change.action == "clean up":
+    if change.op in ("enable", "disable"):
+        service.enable(change.op == "enable")
+    elif change.op == "clean up":
         _clean_up(going[change.name], service.timeout)
-    elif change.action == "stop":
+    elif change.op == "stop":
         service.stop()
-    elif change.action == "reload":
+    elif change.op == "reload":
         _reload(daemon, t.cast(Process, seen.process))
-    elif change.action == "restart" and service.ours:
+    elif change.op == "restart" and service.ours:
         service.start(daemon.ready, "restart")
     else:
         # Init scripts sleep in their `restart` (dnsmasq), or ask policies that say no in a chroot (radvd).
-        if change.action == "restart":
+        if change.op == "restart":
             service.stop()
         service.start(daemon.ready)
 
 
-def apply(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> None:
+def apply(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> None:
     """Carries the plan out. Whatever ends it half way, the next run finds by the stamp what is left to do."""
     files = {file.path: file for file in daemon.wanted.files}
     done: list[str] = []
     try:
         for change in changes:
-            if change.what == "file":
+            if change.kind == "files":
                 # A file of another service is only ever removed: of that one its path is enough.
                 file = files.get(change.name, pure.WantedFile(change.name, b""))
                 disk.apply(change, file, seen.files.get(change.name))
             else:
                 _apply_service(daemon, change, seen)
-            done.append(f"{change.action} {change.name}")
-        if any(change.action in ("remove", "restore") for change in changes):
+            done.append(f"{change.op} {change.name}")
+        if any(change.op in ("delete", "restore") for change in changes):
             _forget(daemon, seen)
     except (ServiceError, DaemonError, disk.FileError) as error:
         text = daemon.mask(str(error))
@@ -211,18 +213,18 @@ def _forget(daemon: Daemon, seen: pure.Seen) -> None:
         daemon.service.read_units()
 
 
-def diff(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> list[dict[str, str]]:
+def diff(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> list[dict[str, str]]:
     files = {file.path: file for file in daemon.wanted.files}
     result = []
     for change in changes:
-        if change.what == "service":
+        if change.kind == "services":
             header = f"service {change.name}"
             result.append(
                 {
                     "before_header": header,
                     "after_header": header,
                     "before": "",
-                    "after": f"{change.action}: {change.why}\n",
+                    "after": f"{change.op}: {change.why}\n",
                 }
             )
             continue
@@ -230,13 +232,13 @@ def diff(daemon: Daemon, seen: pure.Seen, changes: list[pure.Change]) -> list[di
         new = files.get(change.name, pure.WantedFile(change.name, b"", secret=change.name not in files))
         old = seen.files.get(change.name)
         before = old.content.decode(errors="replace") if old else ""
-        after = new.content.decode(errors="replace") if change.action in ("create", "update") else before
-        if change.action in ("remove", "restore"):
+        after = new.content.decode(errors="replace") if change.op in ("create", "change") else before
+        if change.op in ("delete", "restore"):
             after = ""
-        if change.action == "permissions":
-            before, after = "", f"{change.why}\n"
+        if change.after:
+            before, after = to_text(change.before), to_text(change.after)
         elif new.secret and new.secret_part is None:
-            before, after = new.shown(before), pure.HIDDEN + f"{change.action}: {change.why}\n"
+            before, after = new.shown(before), pure.HIDDEN + f"{change.op}: {change.why}\n"
         else:
             before, after = new.shown(before), new.shown(after)
         result.append({"before_header": change.name, "after_header": change.name, "before": before, "after": after})
@@ -249,7 +251,7 @@ def converge(daemon: Daemon, check_mode: bool, scratch: str) -> dict[str, t.Any]
         refuse_impossible(daemon)
         seen = observe(daemon)
         changes = pure.plan(daemon.wanted, seen)
-        if any(change.action in ("create", "update") for change in changes):
+        if any(change.op in ("create", "change") for change in changes):
             check_candidates(daemon, scratch)
         if not check_mode:
             apply(daemon, seen, changes)
@@ -257,6 +259,6 @@ def converge(daemon: Daemon, check_mode: bool, scratch: str) -> dict[str, t.Any]
         raise DaemonError(f"{daemon.name}: {daemon.mask(str(error))}") from error
     return {
         "changed": bool(changes),
-        "changes": [dataclasses.asdict(change) for change in changes],
+        "changes": [change.shown() for change in changes],
         "diff": diff(daemon, seen, changes),
     }

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The records that all kinds share: an object, and a change of one. Private to this collection."""
+"""The records that modules share: an object of the kernel, and a change of anything. Private to this collection."""
 
 from __future__ import annotations
 
@@ -34,15 +34,29 @@ class Item(t.Generic[K]):
 
 @dataclasses.dataclass
 class Change(t.Generic[K]):
-    kind: str
-    op: str  # create, change, replace (delete and create), delete
-    have: Item[K] | None
-    want: Item[K] | None  # the object as it will be, all attributes
-    before: dict[str, t.Any]  # only what differs
-    after: dict[str, t.Any]
+    """What a module changes, or would change in check mode. Every module returns it as `shown`, in `changes`."""
+
+    kind: str  # vrfs, routes, …; files, services; nodes, cables, images; tables; blocks
+    op: str  # create, change, replace (delete and create), delete; of services also start, stop, …
+    name: str
     why: str
+    before: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # only what differs
+    after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    # Of objects of the kernel:
+    have: Item[K] | None = None
+    want: Item[K] | None = None  # the object as it will be, all attributes
     restores: list[Item[str]] = dataclasses.field(default_factory=list)  # see _kinds/interface
 
     @property
     def item(self) -> Item[K]:
         return t.cast("Item[K]", self.want or self.have)
+
+    def shown(self) -> dict[str, t.Any]:
+        return {
+            "kind": self.kind,
+            "op": self.op,
+            "name": self.name,
+            "before": self.before,
+            "after": self.after,
+            "why": self.why,
+        }

@@ -53,7 +53,7 @@ def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mista
             mistakes.append(f"{want.place}: {kind.noun} {want.label} does not exist")
             return []
         full = dataclasses.replace(want, attributes=kind.complete(want), owned=True)
-        return [Change(kind.name, "create", None, full, {}, full.attributes, "it does not exist")]
+        return [Change(kind.name, "create", full.label, "it does not exist", {}, full.attributes, None, full)]
     if want.creates and not have.owned:
         mistakes.append(f"{want.place}: {kind.noun} {want.label} exists but is not ours (it does not bear our mark)")
         return []
@@ -71,13 +71,13 @@ def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mista
         )
         return []
     why = f"{', '.join(fixed)} cannot be changed on an existing {kind.noun}" if fixed else "differs"
-    return [Change(kind.name, "replace" if fixed else "change", have, full, before, after, why)]
+    return [Change(kind.name, "replace" if fixed else "change", full.label, why, before, after, have, full)]
 
 
 def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[str]) -> list[Change[K]]:
     if have.owned:
         why = "is to be deleted" if given else "is ours and not wanted"
-        return [Change(kind.name, "delete", have, None, have.attributes, {}, why)]
+        return [Change(kind.name, "delete", have.label, why, have.attributes, {}, have)]
     if given is not None and given.creates:
         mistakes.append(f"{given.place}: {kind.noun} {have.label} is not ours (it does not bear our mark)")
         return []
@@ -89,7 +89,8 @@ def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[
     if not before and not after:
         return []
     full = dataclasses.replace(have, attributes=target, marked={})
-    return [Change(kind.name, "change", have, full, before, after, "bears our mark and is not wanted")]
+    why = "carries our mark and is not wanted"
+    return [Change(kind.name, "change", full.label, why, before, after, have, full)]
 
 
 def merge(kind: Kind[K], have: Item[K], want: Item[K], state: str) -> dict[str, t.Any]:

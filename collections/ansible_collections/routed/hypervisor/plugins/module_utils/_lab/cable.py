@@ -18,6 +18,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
+from .._engine.change import Change
 from .._netlink.link_messages import Link
 
 GROUP = 0x5248  # "RH"
@@ -30,6 +31,7 @@ MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 Place = tuple[str, str]  # node, interface
 Links = dict[str, dict[str, Link]]  # of each node by name
+Drift = tuple[dict[str, t.Any], dict[str, t.Any]]  # what differs, before and after
 
 
 @dataclass(frozen=True)
@@ -132,26 +134,26 @@ class Plan:
     remove: list[Cable] = field(default_factory=list)
     cut: list[End] = field(default_factory=list)  # loose ends; what hangs on them goes too
     create: list[Cable] = field(default_factory=list)
-    repair: list[tuple[Cable, list[str]]] = field(default_factory=list)
+    repair: list[tuple[Cable, Drift]] = field(default_factory=list)
 
-    def changes(self) -> list[str]:
+    def changes(self) -> list[Change]:
         return [
-            *(f"remove cable {cable}" for cable in self.remove),
-            *(f"remove loose end {end}" for end in self.cut),
-            *(f"plug cable {cable}" for cable in self.create),
-            *(f"repair cable {cable}: {', '.join(what)}" for cable, what in self.repair),
+            *(Change("cables", "delete", str(cable), "is not wanted", cable.as_dict()) for cable in self.remove),
+            *(Change("cables", "delete", str(end), "its other end is gone", end.as_dict()) for end in self.cut),
+            *(Change("cables", "create", str(c), "it does not exist", after=c.as_dict()) for c in self.create),
+            *(Change("cables", "change", str(cable), "differs", *differs) for cable, differs in self.repair),
         ]
 
 
-def drift(cable: Cable, links: Links) -> list[str]:
-    found = []
+def drift(cable: Cable, links: Links) -> Drift | None:
+    before, after = {}, {}
     for end in cable.ends:
         link = links[end.node][end.interface]
         if end.mac and link.mac != end.mac:
-            found.append(f"MAC of {end} {link.mac} → {end.mac}")
+            before[f"{end} mac"], after[f"{end} mac"] = link.mac, end.mac
         if cable.mtu and link.mtu != cable.mtu:
-            found.append(f"MTU of {end} {link.mtu} → {cable.mtu}")
-    return found
+            before[f"{end} mtu"], after[f"{end} mtu"] = link.mtu, cable.mtu
+    return (before, after) if after else None
 
 
 def plan_cables(state: str, observed: Observed, want: t.Sequence[Cable]) -> tuple[Plan, list[str]]:
@@ -168,8 +170,8 @@ def plan_cables(state: str, observed: Observed, want: t.Sequence[Cable]) -> tupl
         if cable.places not in plugged:
             plan.create.append(cable)
             taken |= cable.places
-        elif what := drift(cable, observed.links):
-            plan.repair.append((cable, what))
+        elif differs := drift(cable, observed.links):
+            plan.repair.append((cable, differs))
     for cable in observed.cables:
         if cable.places not in wanted and (state == "overridden" or cable.places & taken):
             plan.remove.append(cable)
@@ -195,7 +197,7 @@ def as_seen(observed: Observed, want: t.Sequence[Cable]) -> list[dict]:
 
 def after(observed: Observed, plan: Plan, want: t.Sequence[Cable]) -> list[dict]:
     """What as_seen will show when the plan is carried out."""
-    fresh = {cable.places: cable for cable, what in plan.repair}
+    fresh = {cable.places: cable for cable, _differs in plan.repair}
     cables = []
     for cable in observed.cables:
         if cable not in plan.remove:

@@ -24,6 +24,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .._engine.change import Change
 from .lock import taken
 
 # Raised when the recipe below makes another tree from the same packages.
@@ -111,8 +112,14 @@ class Image:
 def answer(image: Image, state: str, existed: bool) -> dict:
     """What the module returns."""
     wanted = state == "present"
+    changes = []
+    if wanted and not existed:
+        changes.append(Change("images", "create", str(image.path), "it does not exist"))
+    elif existed and not wanted:
+        changes.append(Change("images", "delete", str(image.path), "is to be deleted"))
     return {
-        "changed": existed != wanted,
+        "changed": bool(changes),
+        "changes": [change.shown() for change in changes],
         "path": str(image.path),
         "fingerprint": image.fingerprint,
         "size_mb": image.size_mb(),

@@ -20,6 +20,8 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from .._engine.change import Change
+
 MARK = "routed-hypervisor"
 INIT = "usr/bin/catatonit"
 INIT_ARGUMENT = "-P"  # catatonit without a child: waits, and reaps what dies
@@ -132,11 +134,16 @@ class Plan:
     stop: list[tuple[Node, str]]
     start: list[str]
 
-    def changes(self) -> list[str]:
-        again = set(self.start)
-        stops = [f"{'replace' if node.name in again else 'stop'} node {node.name}: {why}" for node, why in self.stop]
-        stopped = {node.name for node, why in self.stop}
-        return stops + [f"start node {name}" for name in self.start if name not in stopped]
+    def changes(self, image: str) -> list[Change]:
+        """Of which IMAGE is the one that nodes are started on."""
+        found, on_image = [], {"image": image}
+        for node, why in self.stop:
+            is_replaced = node.name in self.start
+            op, after = ("replace", on_image) if is_replaced else ("delete", {})
+            found.append(Change("nodes", op, node.name, why, {"image": node.image}, after))
+        stopped = {node.name for node, _why in self.stop}
+        started = [name for name in self.start if name not in stopped]
+        return found + [Change("nodes", "create", name, "it does not run", after=on_image) for name in started]
 
     def after(self, have: t.Sequence[Node], image: str) -> list[dict[str, str]]:
         ended = {node.pid for node, why in self.stop}

@@ -115,7 +115,7 @@ class Networks:
         return failures
 
     def _repair(self, plan: Plan) -> list[str]:
-        mtu = {end: cable.mtu for cable, what in plan.repair for end in cable.ends}
+        mtu = {end: cable.mtu for cable, _differs in plan.repair for end in cable.ends}
         failures = []
         for node, ends in by_node(mtu).items():
             with Network(self.fds[node]) as network:

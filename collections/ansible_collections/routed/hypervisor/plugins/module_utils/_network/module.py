@@ -103,7 +103,7 @@ def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, sin
         }
         return {"changed": False, "gathered": gathered[single] if single else gathered}
     changes = outcome.all_changes()
-    result = {"changed": bool(changes), "changes": [_shown(change) for change in changes]}
+    result = {"changed": bool(changes), "changes": [change.shown() for change in changes]}
     for name, objects in (("before", _before(outcome)), ("after", _after(outcome))):
         result[name] = objects.get(single, []) if single else objects
     if module._diff:
@@ -118,8 +118,8 @@ def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, sin
             module.fail_json(
                 msg=str(failed),
                 changed=bool(failed.done),
-                done=[_shown(change) for change in failed.done],
-                not_done=[_shown(change) for change in failed.not_done],
+                done=[change.shown() for change in failed.done],
+                not_done=[change.shown() for change in failed.not_done],
             )
         left = network.differences(Snapshot(kernel), wanted, state)
         if left:
@@ -131,17 +131,6 @@ def _refusal(mistakes: list[str]) -> str:
     count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "1 mistake"
     more = [f"and {len(mistakes) - LISTED} more"] if len(mistakes) > LISTED else []
     return "\n".join([f"Nothing was changed: {count}.", *mistakes[:LISTED], *more])
-
-
-def _shown(change: Change[t.Any]) -> dict[str, t.Any]:
-    return {
-        "kind": change.kind,
-        "op": change.op,
-        "name": change.item.label,
-        "before": change.before,
-        "after": change.after,
-        "why": change.why,
-    }
 
 
 def _show(name: str, items: t.Iterable[Item[t.Any]]) -> list[dict[str, t.Any]]:

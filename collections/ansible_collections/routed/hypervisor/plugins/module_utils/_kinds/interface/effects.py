@@ -23,7 +23,7 @@ def replace_children(changes: list[Change[str]], have: Have[str], want: list[Ite
             continue
         change = planned.get(item.key)
         if change is None:
-            changes.append(Change("interfaces", "replace", old, old, {}, {}, "goes with its parent"))
+            changes.append(Change("interfaces", "replace", old.label, "goes with its parent", have=old, want=old))
         else:
             change.op, change.why = "replace", "goes with its parent"
         going.add(item.key)

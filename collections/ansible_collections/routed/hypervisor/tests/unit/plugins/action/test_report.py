@@ -32,9 +32,10 @@ UML = {"kind": "uml", "release": "7.2.12"}
 UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not run", "seen": "this kernel cannot"}
 
 
-def lines(kernel=None, failed=False, results=None):
+def lines(kernel=None, failed=False, results=None, changes=()):
     report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "artifacts/x/verify.json"}
-    return summary("site.yml", [("BGP", 1.25)], report=report, changed=3, failed=failed, kernel=kernel)
+    found = {"changed": 3, "changes": dict(changes), "failed": failed, "kernel": kernel}
+    return summary("site.yml", [("BGP", 1.25)], report=report, **found)
 
 
 def test_the_summary_says_verdict_stages_and_what_to_type_next():
@@ -42,6 +43,12 @@ def test_the_summary_says_verdict_stages_and_what_to_type_next():
     assert "x: verified, 1 of 1 checks passed" in text
     assert "1.2 s  BGP" in text
     assert "make shell NODE=NAME" in text
+
+
+def test_the_summary_counts_what_changed_by_kind():
+    text = lines(changes={"services": 2, "files": 14})
+    assert "  14 files, 2 services" in text
+    assert "" not in lines()[1:]
 
 
 def test_the_summary_names_a_kernel_that_is_not_the_machines_own():

@@ -37,87 +37,87 @@ def stamped(**values):
     return dataclasses.replace(state, stamp=stamp(wanted(), state))
 
 
-def actions(want, state):
-    return [change.action for change in plan(want, state)]
+def ops(want, state):
+    return [change.op for change in plan(want, state)]
 
 
 def test_nothing_is_done_when_the_process_has_loaded_the_file():
-    assert actions(wanted(), stamped()) == []
+    assert ops(wanted(), stamped()) == []
 
 
 def test_a_changed_file_is_written_and_reloaded():
-    assert actions(wanted(OURS + b"y"), stamped()) == ["update", "reload"]
+    assert ops(wanted(OURS + b"y"), stamped()) == ["change", "reload"]
 
 
 def test_a_daemon_that_cannot_reload_is_restarted():
-    assert actions(wanted(OURS + b"y", can_reload=False), stamped()) == ["update", "restart"]
+    assert ops(wanted(OURS + b"y", can_reload=False), stamped()) == ["change", "restart"]
 
 
 def test_a_file_that_a_reload_does_not_load_restarts():
-    assert actions(wanted(OURS + b"y", restart_on=frozenset([PATH])), stamped()) == ["update", "restart"]
+    assert ops(wanted(OURS + b"y", restart_on=frozenset([PATH])), stamped()) == ["change", "restart"]
 
 
 def test_a_first_run_creates_and_starts():
-    assert actions(wanted(), seen(content=None, process=None)) == ["create", "start"]
+    assert ops(wanted(), seen(content=None, process=None)) == ["create", "start"]
 
 
 def test_a_run_that_was_killed_before_the_reload_is_completed():
     state = stamped(content=b"# Managed by Routed Hypervisor\nold\n")
     after_the_kill = dataclasses.replace(state, files=seen(mtime_ns=2, ctime=60.0).files)
-    assert actions(wanted(), after_the_kill) == ["reload"]
+    assert ops(wanted(), after_the_kill) == ["reload"]
 
 
 def test_a_file_that_was_edited_and_put_back_is_loaded_again():
     state = stamped()
-    assert actions(wanted(), dataclasses.replace(state, files=seen(mtime_ns=2).files)) == ["reload"]
+    assert ops(wanted(), dataclasses.replace(state, files=seen(mtime_ns=2).files)) == ["reload"]
 
 
 def test_a_daemon_that_somebody_restarted_after_the_file_was_written_has_it():
     state = stamped()
-    assert actions(wanted(), dataclasses.replace(state, process=Process(8, 9000, 90.0))) == []
+    assert ops(wanted(), dataclasses.replace(state, process=Process(8, 9000, 90.0))) == []
 
 
 def test_a_daemon_that_is_older_than_the_file_and_unknown_is_reloaded():
-    assert actions(wanted(), seen(ctime=60.0)) == ["reload"]
+    assert ops(wanted(), seen(ctime=60.0)) == ["reload"]
 
 
 def test_a_stopped_daemon_is_started():
-    assert actions(wanted(), stamped(process=RUNNING) and seen(process=None)) == ["start"]
+    assert ops(wanted(), stamped(process=RUNNING) and seen(process=None)) == ["start"]
 
 
 def test_an_interface_that_was_replaced_restarts():
     want = wanted(interfaces=("vm1",))
     state = seen(indexes={"vm1": 3})
     known = dataclasses.replace(state, stamp=stamp(want, state))
-    assert actions(want, known) == []
-    assert actions(want, dataclasses.replace(known, indexes={"vm1": 9})) == ["restart"]
+    assert ops(want, known) == []
+    assert ops(want, dataclasses.replace(known, indexes={"vm1": 9})) == ["restart"]
 
 
 def test_an_unknown_process_is_asked_which_interfaces_it_is_bound_to():
     want = wanted(interfaces=("vm1",))
-    assert actions(want, seen(indexes={"vm1": 3}, bound={3, 4})) == []
-    assert actions(want, seen(indexes={"vm1": 5}, bound={3, 4})) == ["restart"]
+    assert ops(want, seen(indexes={"vm1": 3}, bound={3, 4})) == []
+    assert ops(want, seen(indexes={"vm1": 5}, bound={3, 4})) == ["restart"]
 
 
 def test_a_wrong_mode_is_repaired_without_a_reload():
     want = wanted(files=[WantedFile(PATH, OURS, mode=0o640)])
-    assert actions(want, stamped()) == ["permissions"]
+    assert ops(want, stamped()) == ["change"]
 
 
 def test_absent_stops_first_and_removes_only_what_is_ours():
-    assert actions(wanted(state="absent"), seen()) == ["stop", "remove"]
-    assert actions(wanted(state="absent"), seen(content=b"# mine\n")) == ["stop"]
-    assert actions(wanted(state="absent"), seen(process=None, backups={PATH})) == ["restore"]
+    assert ops(wanted(state="absent"), seen()) == ["stop", "delete"]
+    assert ops(wanted(state="absent"), seen(content=b"# mine\n")) == ["stop"]
+    assert ops(wanted(state="absent"), seen(process=None, backups={PATH})) == ["restore"]
 
 
 def test_stopped_writes_and_stops():
-    assert actions(wanted(OURS + b"y", state="stopped"), stamped()) == ["update", "stop"]
-    assert actions(wanted(state="stopped"), seen(process=None)) == []
+    assert ops(wanted(OURS + b"y", state="stopped"), stamped()) == ["change", "stop"]
+    assert ops(wanted(state="stopped"), seen(process=None)) == []
 
 
 def test_start_at_boot_is_left_alone_unless_given():
-    assert actions(wanted(enabled=True), dataclasses.replace(stamped(), enabled=False)) == ["enable"]
-    assert actions(wanted(enabled=False), dataclasses.replace(stamped(), enabled=False)) == []
+    assert ops(wanted(enabled=True), dataclasses.replace(stamped(), enabled=False)) == ["enable"]
+    assert ops(wanted(enabled=False), dataclasses.replace(stamped(), enabled=False)) == []
 
 
 def test_what_a_secret_file_says_is_taken_out_of_messages():

@@ -34,19 +34,26 @@ def test_a_name_cannot_leave_its_directory_or_its_mark(name):
     assert name_mistakes("lab", [name]) and name_mistakes(name, [])
 
 
+def told(plan):
+    return [f"{change.op} {change.name}: {change.why}" for change in plan.changes("/new")]
+
+
 def test_merged_starts_what_is_missing_and_leaves_the_rest():
     plan = plan_nodes("merged", [node("a"), node("other")], ["a", "b"], "/new")
-    assert plan.changes() == ["start node b"]
+    assert told(plan) == ["create b: it does not run"]
     assert [item["name"] for item in plan.after([node("a"), node("other")], "/new")] == ["a", "b", "other"]
 
 
 def test_overridden_stops_what_is_not_listed():
-    assert plan_nodes("overridden", [node("a"), node("b")], ["a"], "/new").changes() == ["stop node b: not listed"]
+    plan = plan_nodes("overridden", [node("a"), node("b")], ["a"], "/new")
+    assert told(plan) == ["delete b: not listed"]
 
 
 def test_a_node_on_another_image_is_replaced():
     plan = plan_nodes("merged", [node("a", image="/old")], ["a"], "/new")
-    assert plan.changes() == ["replace node a: its image is /old, not /new"]
+    assert told(plan) == ["replace a: its image is /old, not /new"]
+    (change,) = plan.changes("/new")
+    assert (change.before, change.after) == ({"image": "/old"}, {"image": "/new"})
     assert plan.after([node("a", image="/old")], "/new") == [{"name": "a", "image": "/new"}]
 
 

@@ -83,7 +83,7 @@ SEEN = Seen({"/etc/x": None}, None, {}, {})
 
 
 def steps(wanted, seen):
-    return [(change.action, change.name) for change in plan(wanted, seen)]
+    return [(change.op, change.name) for change in plan(wanted, seen)]
 
 
 def test_others_stop_after_the_files_are_written_and_before_the_start():
@@ -103,7 +103,7 @@ def test_another_that_is_ours_goes_with_all_that_belongs_to_it():
         ("stop", "old"),
         ("clean up", "old"),
         ("restore", "/etc/old"),
-        ("remove", "/etc/init.d/old"),
+        ("delete", "/etc/init.d/old"),
     ]
 
 
