@@ -138,45 +138,38 @@ def test_a_leaf_on_frr_has_other_files(tmp_path, leaves):
     }
 
 
-def test_every_template_is_in_the_role():
-    role = (PROJECT / "roles" / "render" / "vars" / "main.yml").read_text()
+def test_every_template_is_a_file_of_a_role_and_every_role_with_files_is_rendered():
+    lists = [yaml.safe_load(path.read_text().replace("!unsafe", "")) for path in PROJECT.glob("roles/*/vars/main.yml")]
+    files = {name: entries for made in lists for name, entries in made.items() if name.endswith("_files")}
+    templates = {entry["template"] for entries in files.values() for entry in entries if "template" in entry}
     for template in TEMPLATES.glob("*/*.j2"):
         included = any(f"'{template.name}'" in other.read_text() for other in template.parent.glob("*.j2"))
-        assert included or f"template: {template.relative_to(TEMPLATES)}\n" in role, template
-
-
-def test_files_are_where_the_roles_put_them():
-    paths = {
-        file["path"].strip("/")
-        for role in PROJECT.glob("roles/*/tasks/*.yml")
-        for task in yaml.safe_load(role.read_text())
-        for file in [
-            entry
-            for key in ("files", "secret_files")
-            for entry in (task.get("routed.hypervisor.daemon") or {}).get(key, [])
-            if isinstance(entry, dict)
-        ]
-    }
-    role = (PROJECT / "roles" / "render" / "vars" / "main.yml").read_text()
-    for path in paths - {"etc/gobgp/{{ gobgp_instance.name }}.toml"}:
-        assert f"path: {path}" in role, path
+        assert included or str(template.relative_to(TEMPLATES)) in templates, template
+    [rendered] = [made["render_roles"] for made in lists if "render_roles" in made]
+    assert {f"{role}_files" for role in [*rendered, "render"]} == set(files)
 
 
 @pytest.mark.parametrize(
     ("files", "told"),
     [
         ([{"path": "../x"}], "h: ../x: must be a path below the directory"),
-        ([{"path": "/etc/x"}], "h: /etc/x: must be a path below the directory"),
+        ([{"path": "/etc/../../x"}], "h: etc/../../x: must be a path below the directory"),
+        ([{"path": "/x"}, {"path": "x"}], "h: x: there are two files of this path"),
         ([{"path": "x"}, {"path": "x"}], "h: x: there are two files of this path"),
         ([{"path": "x", "when": "nothing > 3"}], "h: x cannot be made: 'nothing' is undefined"),
         ([{"path": "x", "loop": "1 +"}], "h: x cannot be made: "),
         ([{"path": "x", "loop": "3"}], "h: x cannot be made: 'int' object is not iterable"),
         ([{"path": "x"}, {"path": "y", "template": "bird/bird.conf.j2"}], "h: y cannot be made: 'bird' is undefined"),
         ([{"path": "x", "template": "nowhere.j2"}], "h: x cannot be made: "),
+        (
+            [{"path": "x", "proxies": "[{'interface': 'a', 'rules': []}]"}],
+            "h: x cannot be made: line 3: proxy a has no ",
+        ),
+        ([{"path": "x", "proxies": "[]", "template": "x"}], "parameters are mutually exclusive: template|proxies"),
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_written(tmp_path, files, told):
-    files = [{"template": "frr/daemons.j2", **file} for file in files]
+    files = [file if "proxies" in file else {"template": "frr/daemons.j2", **file} for file in files]
     arguments = json.dumps({"directory": str(tmp_path / "out"), "files": files})
     argv = [
         sys.executable,

@@ -145,8 +145,9 @@ def test_a_node_s_own_roles_and_this_one_make_the_same_texts_of_our_templates(tm
             task |= {"loop": f"{{{{ {file['loop']} }}}}", "loop_control": {"loop_var": file["loop_var"]}}
         return task
 
-    text = (PROJECT / "roles" / "render" / "vars" / "main.yml").read_text()
-    files = yaml.safe_load(text.replace("!unsafe", ""))["render_files"]
+    texts = [path.read_text().replace("!unsafe", "") for path in PROJECT.glob("roles/*/vars/main.yml")]
+    lists = [made for text in texts for name, made in yaml.safe_load(text).items() if name.endswith("_files")]
+    files = [{**file, "path": file["path"].lstrip("/")} for made in lists for file in made if "template" in file]
     for directory in {Path(node, file["path"]).parent for node in nodes for file in files}:
         (tmp_path / "each" / directory).mkdir(parents=True, exist_ok=True)
     render = {"ansible.builtin.import_role": {"name": "render"}, "vars": {"render_directory": f"{tmp_path}/out"}}

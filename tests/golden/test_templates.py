@@ -23,7 +23,6 @@ FILES = {
     "hypervisor": [
         "bird/bird.conf",
         "bird/secrets.conf",
-        "ndppd/ndppd.conf",
         "nftables/nftables.conf",
         "dnsmasq/dnsmasq.conf",
         "dnsmasq/dnsmasq.hosts",
@@ -122,21 +121,13 @@ def test_the_daemon_accepts_the_text_and_refuses_a_planted_mistake(lab_image, no
     assert code not in (0, 127), output
 
 
-def test_our_own_parser_accepts_the_text_for_ndppd_and_reads_the_same_back():
-    values = variables("hypervisor")
-    config, mistakes = ndppd.parse(render("ndppd/ndppd.conf", values))
-    assert mistakes == []
-    assert list(config.proxies.values()) == values["ndppd"]["proxies"]
-    assert ndppd.parse(render("ndppd/ndppd.conf", values) + "planted mistake\n")[1]
-
-
 @pytest.mark.parametrize("host", sorted((HERE / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
 def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image, host):
     values = json.loads(host.read_text())
     keys = {session["password_key"] for session in values.get("bird", {}).get("sessions", [])}
     values["bgp_passwords"] = {key: "a password" for key in keys if key}
     texts = {}
-    for name in ("ndppd", "dnsmasq", "nftables", "radvd", "bird"):
+    for name in ("dnsmasq", "nftables", "radvd", "bird"):
         if name in values:
             files = [file for file in FILES["hypervisor"] if file.startswith(f"{name}/")]
             texts.update({Path(file).name: render(file, values) for file in files})
@@ -146,4 +137,6 @@ def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image
         if node == "hypervisor" and Path(file).name in texts:
             code, output = parser_says(lab_image, texts, *argv)
             assert code == 0, output
-    assert ndppd.parse(texts.get("ndppd.conf", ""))[1] == []
+    proxies = values.get("ndppd", {}).get("proxies", [])
+    text = ndppd.render(ndppd.Config({proxy["interface"]: proxy for proxy in proxies}))
+    assert list(ndppd.parse(text)[0].proxies.values()) == proxies

@@ -149,22 +149,27 @@ def test_a_daemon_that_does_not_start_gives_its_reason(node):
     assert actions(node.module("daemon", **radvd())) == []
 
 
-NDPPD = (
-    HEADER + "proxy vm1 {\n  router no\n  rule 2001:db8::/64 {\n    static\n  }\n  rule 2001:db8:1::7 { iface p1 }\n}\n"
-)
+PROXY = {
+    "interface": "vm1",
+    "router": False,
+    "rules": [
+        {"prefix": "2001:db8::/64", "method": "static"},
+        {"prefix": "2001:db8:1::7", "method": "iface", "interface": "p1"},
+    ],
+}
 
 
 def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
-    result = node.module("ndppd", text=NDPPD)
+    result = node.module("ndppd", config=[PROXY])
     assert result["failed"] and "there is no interface vm1" in result["msg"] and "interface p1" in result["msg"]
     node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
-    assert actions(node.module("ndppd", text=NDPPD)) == ["create /etc/ndppd.conf", "start ndppd"]
-    assert actions(node.module("ndppd", text=NDPPD)) == []
+    assert actions(node.module("ndppd", config=[PROXY])) == ["create /etc/ndppd.conf", "start ndppd"]
+    assert actions(node.module("ndppd", config=[PROXY])) == []
     node.run("ip", "link", "del", "vm1")
     node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
-    assert actions(node.module("ndppd", _check=True, text=NDPPD)) == ["restart ndppd"]
-    assert actions(node.module("ndppd", text=NDPPD)) == ["restart ndppd"]
-    assert actions(node.module("ndppd", text=NDPPD)) == []
+    assert actions(node.module("ndppd", _check=True, config=[PROXY])) == ["restart ndppd"]
+    assert actions(node.module("ndppd", config=[PROXY])) == ["restart ndppd"]
+    assert actions(node.module("ndppd", config=[PROXY])) == []
     result = node.module("ndppd", state="gathered")
     assert [proxy["interface"] for proxy in result["before"]] == ["vm1"]
     assert actions(node.module("ndppd", state="deleted")) == ["stop ndppd", "delete /etc/ndppd.conf"]
@@ -180,7 +185,7 @@ def test_mistakes_in_proxies_are_told_at_once(node):
 
 def test_ndppd_understands_the_same_rules_as_we_do(node):
     node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
-    node.module("ndppd", text=NDPPD)
+    node.module("ndppd", config=[PROXY])
     ours = [
         rule["prefix"].removesuffix("/128")
         for proxy in node.module("ndppd", state="gathered")["before"]

@@ -8,8 +8,7 @@ import pytest
 from daemon_node import Node
 from examples import tasks
 
-NDPPD = "# Managed by Routed Hypervisor\nproxy vm1 {\n  rule 2001:db8:cb00:7100::/64 {\n    auto\n  }\n}\n"
-VARIABLES = {"bgp_passwords": {"public": "a secret"}, "lookup": lambda _plugin, _file: NDPPD}
+VARIABLES = {"bgp_passwords": {"public": "a secret"}}
 
 
 @pytest.fixture

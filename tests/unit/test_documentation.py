@@ -24,7 +24,12 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read impo
 
 PLUGINS = PROJECT / "collections/ansible_collections/routed/hypervisor/plugins"
 MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py"))
-OTHERS = {"callback": ["stages"], "connection": ["node"], "inventory": ["fabric", "source"], "lookup": ["template"]}
+OTHERS = {
+    "callback": ["stages"],
+    "connection": ["node"],
+    "inventory": ["fabric", "source"],
+    "lookup": ["files", "template"],
+}
 BUILTIN = ["ansible.builtin.assert", "ansible.builtin.debug"]
 
 

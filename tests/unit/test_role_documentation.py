@@ -72,15 +72,14 @@ def test_what_a_node_is_given_is_what_its_roles_take(node):
 @pytest.mark.parametrize(
     ("name", "template"),
     [
-        ("bird", "bird.conf.j2"),
-        ("dnsmasq", "dnsmasq.conf.j2"),
-        ("dnsmasq", "dnsmasq.hosts.j2"),
-        ("frr", "frr.conf.j2"),
-        ("gobgp", "gobgpd.toml.j2"),
-        ("guest", "dhcpcd.conf.j2"),
-        ("ndppd", "ndppd.conf.j2"),
-        ("nftables", "nftables.conf.j2"),
-        ("radvd", "radvd.conf.j2"),
+        ("bird", "bird/bird.conf.j2"),
+        ("dnsmasq", "dnsmasq/dnsmasq.conf.j2"),
+        ("dnsmasq", "dnsmasq/dnsmasq.hosts.j2"),
+        ("frr", "frr/frr.conf.j2"),
+        ("gobgp", "gobgp/gobgpd.toml.j2"),
+        ("guest", "dhcpcd/dhcpcd.conf.j2"),
+        ("nftables", "nftables/nftables.conf.j2"),
+        ("radvd", "radvd/radvd.conf.j2"),
     ],
 )
 def test_the_templates_find_all_they_need_in_the_example(name, template):

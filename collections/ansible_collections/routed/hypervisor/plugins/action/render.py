@@ -11,17 +11,24 @@ import jinja2
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ..module_utils._daemon import ndppd
 from ..module_utils._daemon.plan import is_ours
 from ..module_utils._engine.change import Change
 from ..plugin_utils.templates import Templates, Variables
 
 FILE = {
     "path": {"type": "str", "required": True},
-    "template": {"type": "str", "required": True},
+    "template": {"type": "str"},
+    "proxies": {"type": "str"},
     "when": {"type": "str", "default": "true"},
     "loop": {"type": "str"},
     "loop_var": {"type": "str", "default": "item"},
     "secret": {"type": "str", "default": "false", "no_log": False},
+    # Of the file on the node.
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "str"},
+    "secret_part": {"type": "str", "no_log": False},
 }
 File = tuple[bytes, int]  # its text and mode
 
@@ -42,7 +49,14 @@ class ActionModule(ActionBase):
             argument_spec={
                 "directory": {"type": "path", "required": True},
                 "nodes": {"type": "list", "elements": "str"},
-                "files": {"type": "list", "elements": "dict", "required": True, "options": FILE},
+                "files": {
+                    "type": "list",
+                    "elements": "dict",
+                    "required": True,
+                    "options": FILE,
+                    "mutually_exclusive": [("template", "proxies")],
+                    "required_one_of": [("template", "proxies")],
+                },
             }
         )
         nodes = given["nodes"] if given["nodes"] is not None else [task_vars["inventory_hostname"]]
@@ -83,15 +97,15 @@ class ActionModule(ActionBase):
                     more = {} if entry["loop"] is None else {entry["loop_var"]: item}
                     if not templates.value(entry["when"], variables, more):
                         continue
-                    path = templates.line(entry["path"], variables, more)
+                    path = templates.line(entry["path"], variables, more).lstrip("/")
                     if not _is_below(path):
                         mistakes.append(f"{node}: {path}: must be a path below the directory")
                     elif path in files:
                         mistakes.append(f"{node}: {path}: there are two files of this path")
                     else:
                         mode = 0o600 if templates.value(entry["secret"], variables, more) else 0o644
-                        files[path] = (templates.text(entry["template"], variables, more).encode(), mode)
-            except (AnsibleError, jinja2.TemplateError, TypeError, ValueError) as error:
+                        files[path] = (_text(entry, templates, variables, more).encode(), mode)
+            except (AnsibleError, jinja2.TemplateError, KeyError, TypeError, ValueError) as error:
                 raise AnsibleActionFail(f"{node}: {entry['path']} cannot be made: {error}") from error
         return files
 
@@ -112,9 +126,16 @@ class ActionModule(ActionBase):
                 _write(top / node / path, before, *after)
 
 
+def _text(entry: dict, templates: Templates, variables: Variables, more: dict) -> str:
+    if entry["template"] is not None:
+        return templates.text(entry["template"], variables, more)
+    proxies = templates.value(entry["proxies"], variables, more)
+    return ndppd.render(ndppd.Config(ndppd.combine({}, proxies, "overridden")))
+
+
 def _is_below(text: str) -> bool:
     path = PurePosixPath(text)
-    return not path.is_absolute() and ".." not in path.parts and path.name != ""
+    return ".." not in path.parts and path.name != ""
 
 
 def _read(path: Path) -> File | None:

@@ -50,7 +50,6 @@ def summarise(results):
         "not_run": states["not run"],
         "kinds": dict(Counter(result["kind"] for result in found if result["state"] == "passed")),
         "reasons": {result["kind"]: result["seen"] for result in found if result["state"] == "not run"},
-        "nodes": len(results),
     }
 
 

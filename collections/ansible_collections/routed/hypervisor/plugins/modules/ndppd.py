@@ -69,11 +69,6 @@ options:
           interface:
             description: Where V(iface) asks.
             type: str
-  text:
-    description:
-      - The whole file, instead of O(config). It is read strictly and written as it is, and implies
-        O(state=overridden). Its first line must contain C(Managed by Routed Hypervisor).
-    type: str
   state:
     description:
       - V(merged) adds the proxies in O(config), or changes them in what is given; rules are added by prefix.
@@ -107,9 +102,15 @@ EXAMPLES = r"""
           - prefix: 2001:db8:cb00:7100::/64
             method: static
 
-- name: Run ndppd with a file from a template
+- name: Answer on this port only, and tell that no router does
   routed.hypervisor.ndppd:
-    text: "{{ lookup('ansible.builtin.template', 'ndppd.conf.j2') }}"
+    config:
+      - interface: vm1
+        router: false
+        rules:
+          - prefix: 2001:db8:cb00:7100::/64
+            method: auto
+    state: overridden
 """
 
 RETURN = r"""
@@ -143,7 +144,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._daemon import ndppd
 from ..module_utils._daemon.files import FileError, read
-from ..module_utils._daemon.plan import MARK, Wanted, WantedFile, is_ours
+from ..module_utils._daemon.plan import Wanted, WantedFile
 from ..module_utils._daemon.run import Daemon, DaemonError, converge
 from ..module_utils._daemon.service import Service
 from ..module_utils._engine.options import Mistakes, in_range, interface_name
@@ -170,7 +171,6 @@ ARGUMENTS = {
             },
         },
     },
-    "text": {"type": "str"},
     "state": {
         "type": "str",
         "choices": ["merged", "replaced", "overridden", "deleted", "gathered"],
@@ -207,12 +207,6 @@ def check_config(config: list[dict], deleting: bool) -> None:
 
 
 def desired(params: dict, have: ndppd.Config) -> ndppd.Config:
-    if params["text"] is not None:
-        config, mistakes = ndppd.parse(params["text"])
-        if not is_ours(params["text"].encode()):
-            mistakes.insert(0, f"line 1: does not say `{MARK}`")
-        refuse([f"text, {mistake}" for mistake in mistakes])
-        return config
     want = params["config"] or []
     check_config(want, params["state"] == "deleted")
     proxies = ndppd.combine(have.proxies, want, params["state"])
@@ -225,11 +219,10 @@ def desired(params: dict, have: ndppd.Config) -> ndppd.Config:
 
 
 def daemon(params: dict, config: ndppd.Config) -> Daemon:
-    text = params["text"] if params["text"] is not None else ndppd.render(config)
     wanted = Wanted(
         service="ndppd",
         state="started" if config.proxies else "absent",
-        files=[WantedFile(params["path"], text.encode())],
+        files=[WantedFile(params["path"], ndppd.render(config).encode())],
         can_reload=False,
         interfaces=tuple(ndppd.interfaces(config.proxies.values())),
         enabled=params["enabled"],
@@ -241,7 +234,7 @@ def manage(params: dict, check_mode: bool, scratch: str) -> dict:
     old = read(params["path"])
     have, mistakes = ndppd.parse(old.content.decode(errors="replace")) if old else (ndppd.Config({}), [])
     state = params["state"]
-    exact = params["text"] is not None or state == "overridden" or (state == "deleted" and not params["config"])
+    exact = state == "overridden" or (state == "deleted" and not params["config"])
     if not exact:
         refuse([f"{params['path']}, {mistake}" for mistake in mistakes])
     before = list(have.proxies.values())
@@ -256,11 +249,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
-        mutually_exclusive=[("config", "text")],
         required_if=[
-            ("state", "merged", ("config", "text"), True),
-            ("state", "replaced", ("config", "text"), True),
-            ("state", "overridden", ("config", "text"), True),
+            ("state", "merged", ["config"]),
+            ("state", "replaced", ["config"]),
+            ("state", "overridden", ["config"]),
         ],
     )
     try:

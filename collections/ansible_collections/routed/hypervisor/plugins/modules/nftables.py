@@ -34,7 +34,7 @@ options:
   table:
     description: Name of the table, whose family is C(inet).
     type: str
-    required: true
+    default: routed_hypervisor
   text:
     description:
       - What C(nft --file) is given. It must replace the table by itself (C(add table), C(delete table), C(table)), and
@@ -102,7 +102,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._daemon.nftables import MARK, NftablesError, Table, lacking
+from ..module_utils._daemon.nftables import MARK, TABLE, NftablesError, Table, lacking
 from ..module_utils._daemon.service import PATH
 from ..module_utils._engine.change import Change
 
@@ -163,7 +163,7 @@ def manage(module: AnsibleModule) -> dict:
 def main():
     module = AnsibleModule(
         argument_spec={
-            "table": {"type": "str", "required": True},
+            "table": {"type": "str", "default": TABLE},
             "text": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "required": {"type": "bool", "default": True},

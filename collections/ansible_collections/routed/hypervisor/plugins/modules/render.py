@@ -51,14 +51,19 @@ options:
     suboptions:
       path:
         description:
-          - Its path below the node's directory. May be a template, of Jinja itself; mark it with C(!unsafe), or it is
-            templated too early.
+          - Its path on the node, and below the node's directory. May be a template, of Jinja itself; mark it with
+            C(!unsafe), or it is templated too early.
         type: str
         required: true
       template:
-        description: The template, which is looked for where other tasks of this play and role would find it.
+        description:
+          - The template, which is looked for where other tasks of this play and role would find it.
+          - Either this or O(files[].proxies) is required.
         type: str
-        required: true
+      proxies:
+        description: >-
+          An expression for the proxies of ndppd. The file is the one that M(routed.hypervisor.ndppd) writes.
+        type: str
       when:
         description: An expression. The node has the file if it is true.
         type: str
@@ -76,6 +81,18 @@ options:
             shown.
         type: str
         default: "false"
+      owner:
+        description: Of the file on the node, for P(routed.hypervisor.files#lookup).
+        type: str
+      group:
+        description: Of the file on the node, for P(routed.hypervisor.files#lookup).
+        type: str
+      mode:
+        description: Of the file on the node, for P(routed.hypervisor.files#lookup).
+        type: str
+      secret_part:
+        description: What is secret in the file, for P(routed.hypervisor.files#lookup).
+        type: str
 """
 
 EXAMPLES = r"""

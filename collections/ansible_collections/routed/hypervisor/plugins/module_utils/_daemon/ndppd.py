@@ -167,6 +167,7 @@ def _prefix(text: str, place: str, mistakes: Mistakes) -> ipaddress.IPv6Network 
 
 
 def render(config: Config) -> str:
+    """The file. It is read back: raises ValueError with everything in it that ndppd would misread."""
     lines = [HEADER]
     if config.route_ttl is not None:
         lines.append(f"\nroute-ttl {config.route_ttl}\n")
@@ -174,10 +175,14 @@ def render(config: Config) -> str:
         lines.append(f"\nproxy {proxy['interface']} {{\n  router {'yes' if proxy['router'] else 'no'}\n")
         lines.append(f"  timeout {proxy['timeout']}\n  ttl {proxy['ttl']}\n")
         for rule in proxy["rules"]:
-            method = " ".join(filter(None, (rule["method"], rule["interface"])))
+            method = " ".join(filter(None, (rule["method"], rule.get("interface"))))
             lines.append(f"  rule {rule['prefix']} {{\n    {method}\n  }}\n")
         lines.append("}\n")
-    return "".join(lines)
+    text = "".join(lines)
+    mistakes = parse(text)[1]
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    return text
 
 
 def combine(have: dict[str, Proxy], want: list[Proxy], state: str) -> dict[str, Proxy]:

@@ -15,6 +15,7 @@ import typing as t
 
 Run = t.Callable[[list[str]], tuple[int, str, str]]  # argv -> exit code, output, errors
 
+TABLE = "routed_hypervisor"  # what the table of a hypervisor is called
 MARK = "Managed by Routed Hypervisor"
 ALONE = ["unshare", "--net", "--"]
 # All that a table of ours cannot do without: the family, and a base chain in it.

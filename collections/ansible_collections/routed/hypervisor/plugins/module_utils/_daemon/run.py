@@ -19,8 +19,6 @@ from . import others
 from . import plan as pure
 from .service import Process, Result, Service, ServiceError, run
 
-Check = t.Callable[[list[pure.WantedFile]], None]
-
 
 class DaemonError(Exception):
     """One message for the user; without secrets."""

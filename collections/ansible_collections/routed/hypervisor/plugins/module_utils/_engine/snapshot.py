@@ -13,8 +13,9 @@ import socket
 import sys
 import typing as t
 
-from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, MARK, PROTOCOL, Attributes, Kernel, KernelError
+from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, Attributes, Kernel, KernelError
 from .._netlink.link_messages import Link as LinkMessage
+from .._netlink.marks import MARK, PROTOCOL
 from .._netlink.named_namespaces import Spaces
 from .._netlink.requests import ADDRESS, NEIGHBOR, ROUTE, RULE
 

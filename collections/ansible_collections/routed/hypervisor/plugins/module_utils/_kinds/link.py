@@ -5,7 +5,8 @@ from __future__ import annotations
 import typing as t
 
 from .._engine.apply import Phase, Step
-from .._netlink.kernel import DOOMED, MARK, Kernel
+from .._netlink.kernel import DOOMED, Kernel
+from .._netlink.marks import MARK
 from .._netlink.requests import LINK
 
 

@@ -14,7 +14,8 @@ from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import Snapshot
 from .._netlink import named_namespaces as names
-from .._netlink.kernel import MARK, Kernel
+from .._netlink.kernel import Kernel
+from .._netlink.marks import MARK
 
 
 class Namespaces(Kind[str]):

@@ -14,8 +14,9 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import NTF_PROXY, VERSIONS, Link, Snapshot, spelled
-from .._netlink.kernel import CREATE, FAMILIES, PROTOCOL, REPLACE, Kernel, read_sysctl, write_sysctl
+from .._netlink.kernel import CREATE, FAMILIES, REPLACE, Kernel, read_sysctl, write_sysctl
 from .._netlink.link_messages import PROXY_ARP, PROXY_NDP, setting
+from .._netlink.marks import PROTOCOL
 from .._netlink.requests import NEIGHBOR
 
 SYSCTLS = {

@@ -14,7 +14,8 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import VERSIONS, Snapshot
-from .._netlink.kernel import FAMILIES, PROTOCOL
+from .._netlink.kernel import FAMILIES
+from .._netlink.marks import PROTOCOL
 from .._netlink.requests import RULE
 
 ACTIONS = {"to_table": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}

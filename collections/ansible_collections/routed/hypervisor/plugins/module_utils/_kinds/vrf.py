@@ -13,7 +13,8 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import Snapshot
-from .._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, PROTOCOL, REPLACE, Kernel
+from .._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, REPLACE, Kernel
+from .._netlink.marks import PROTOCOL
 from .._netlink.requests import LINK, ROUTE
 from .interface.effects import disturb
 from .interface.kind import Interfaces

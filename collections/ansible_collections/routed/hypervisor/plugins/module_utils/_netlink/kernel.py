@@ -24,8 +24,6 @@ from .namespaces import inside_network
 from .requests import LINK, encode
 from .rtnetlink import Network, Refusal
 
-MARK = "routed.hypervisor"  # alias of the links that we create
-PROTOCOL = 82  # of our routes, rules, addresses and proxy neighbours
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400

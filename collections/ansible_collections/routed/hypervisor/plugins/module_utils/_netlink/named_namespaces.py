@@ -11,7 +11,8 @@ import os
 import typing as t
 from errno import EEXIST, EINVAL
 
-from .kernel import DIRECTORY, IFF_UP, MARK, Kernel, namespace_path
+from .kernel import DIRECTORY, IFF_UP, Kernel, namespace_path
+from .marks import MARK
 from .namespaces import CLONE_NEWNET, MNT_DETACH, MS_BIND, MS_REC, MS_SHARED, mount, setns, unmount, unshare
 from .requests import LINK
 

@@ -8,11 +8,11 @@ Guests of other hypervisors come in by an uplink, where only their addresses tel
 
 from __future__ import annotations
 
+from ...module_utils._daemon.nftables import TABLE
 from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent
 from .index import Index
 from .links import vlan_interface
 
-TABLE = "routed_hypervisor"  # of family inet
 # What routers speak with each other. BFD: one hop, echo, several hops (RFC 5881, RFC 5883).
 ROUTING_PORTS = {"tcp": [179], "udp": [3784, 3785, 4784]}
 # What is dropped, by the names of its counters.
@@ -29,6 +29,7 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict) -> d
     ports = [guest.port for guest in node.guests]
     ports += [interface for part in node.parts.values() for interface in _entries(part)]
     return {
+        "table": TABLE,
         # A lab may run on a kernel without nftables; a real host must not be open because of one.
         "required": intent.lab is None,
         "ports": ports,

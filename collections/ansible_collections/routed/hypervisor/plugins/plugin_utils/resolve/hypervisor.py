@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only routes of ours
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
 from . import containers, services
@@ -24,7 +25,6 @@ from .routing_manager import routing_manager
 from .sessions import daemon, sessions, table_name
 
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)
-ROUTE_PROTOCOL = 82  # marks the routes that are ours; BIRD learns only these
 
 SYSCTLS = {
     # Sockets in no VRF take connections and packets from all: how the host itself uses the VRFs.
@@ -178,7 +178,7 @@ def _tables(intent: Intent, node: Hypervisor, vrfs: list[str]) -> list[dict]:
                     "name": table_name(vrf, family),
                     "family": family,
                     "vrf": device,
-                    "kernel": {"table": intent.vrfs[vrf].table, "learn_protocol": ROUTE_PROTOCOL, "prefsrc": source},
+                    "kernel": {"table": intent.vrfs[vrf].table, "learn_protocol": PROTOCOL, "prefsrc": source},
                     "direct": [intent.loopbacks[vrf].interface] if source else [],
                     "static": [],
                     "accept": accepted + containers.accepted(intent, node, vrf, family),

@@ -14,12 +14,6 @@ from .switch import attached, switch_name
 
 LAB_HOST = "lab_host"  # the machine that the nodes are on
 
-# What the nodes' image needs: routing, services of the segments, and tools to look at all of it.
-PACKAGES = (
-    "bird2", "catatonit", "dhcpcd", "dnsmasq", "iproute2", "iputils-arping", "iputils-ping", "ndisc6", "ndppd",
-    "procps", "python3", "python3-pyroute2", "radvd", "tcpdump", "traceroute",
-)  # fmt: skip
-
 
 def lab(intent: Intent, found: Index, owner: str) -> dict:
     names = [
@@ -33,15 +27,10 @@ def lab(intent: Intent, found: Index, owner: str) -> dict:
     return {
         "name": intent.name,
         "owner": owner,
-        "packages": sorted({*PACKAGES, *_daemons(intent), *intent.lab.packages}),
+        "packages": sorted(intent.lab.packages),
         "nodes": [{"name": name} for name in names],
         "cables": _cables(intent, found),
     }
-
-
-def _daemons(intent: Intent) -> set[str]:
-    """The packages of what speaks BGP besides BIRD."""
-    return {"gobgpd" for node in intent.routers if node.daemon == "gobgp"}
 
 
 def _cables(intent: Intent, found: Index) -> list[dict]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from ..intent.model import FAMILIES, LENGTH
-from ..resolve.firewall import TABLE
 
 
 def expectations(name: str, nftables: dict | None) -> list[dict]:
@@ -27,7 +26,7 @@ def expectations(name: str, nftables: dict | None) -> list[dict]:
         {
             "kind": "firewall",
             "title": f"the firewall of {name} is complete",
-            "table": TABLE,
+            "table": nftables["table"],
             "required": nftables["required"],
             "hooks": hooks,
             "sets": sets,

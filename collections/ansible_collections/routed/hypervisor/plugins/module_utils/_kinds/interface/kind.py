@@ -14,7 +14,8 @@ from ..._engine.change import Change, Item
 from ..._engine.kind import Have, Kind
 from ..._engine.planned import Planned
 from ..._engine.snapshot import VERSIONS, Link, Snapshot, spelled
-from ..._netlink.kernel import PROTOCOL, has_address_protocol, read_sysctl
+from ..._netlink.kernel import has_address_protocol, read_sysctl
+from ..._netlink.marks import PROTOCOL
 from ..link_members import MEMBERS, parse_addresses, parse_sysctls, show_members
 from . import checks as interface_checks
 from . import steps as interface_steps

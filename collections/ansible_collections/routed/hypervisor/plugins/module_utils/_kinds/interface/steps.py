@@ -10,7 +10,8 @@ import typing as t
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
-from ..._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, PROTOCOL, REPLACE, Kernel
+from ..._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, REPLACE, Kernel
+from ..._netlink.marks import PROTOCOL
 from ..._netlink.requests import ADDRESS, LINK
 from ..link import deletion, mark_link, set_link
 from .checks import sysctl_path

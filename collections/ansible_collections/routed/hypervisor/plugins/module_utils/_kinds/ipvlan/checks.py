@@ -13,7 +13,8 @@ from ..._engine.kind import Have
 from ..._engine.options import Mistakes
 from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
-from ..._netlink.kernel import FAMILIES, PROTOCOL
+from ..._netlink.kernel import FAMILIES
+from ..._netlink.marks import PROTOCOL
 from ..interface.checks import sysctl_path
 from ..route.kind import IPV6_METRIC, PROTOCOL_NAMES
 from .view import MAIN, UNICAST, LinkKey, route_prefix

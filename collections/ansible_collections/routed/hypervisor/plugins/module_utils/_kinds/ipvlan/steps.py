@@ -11,7 +11,8 @@ import zlib
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
-from ..._netlink.kernel import BEING_CREATED, CREATE, EXCLUSIVE, FAMILIES, IFF_UP, MARK, PROTOCOL, REPLACE, Kernel
+from ..._netlink.kernel import BEING_CREATED, CREATE, EXCLUSIVE, FAMILIES, IFF_UP, REPLACE, Kernel
+from ..._netlink.marks import MARK, PROTOCOL
 from ..._netlink.requests import LINK, ROUTE
 from ..interface.steps import KERNEL_PROTOCOLS, addition, address_steps, sysctl_steps
 from ..link import deletion, set_link

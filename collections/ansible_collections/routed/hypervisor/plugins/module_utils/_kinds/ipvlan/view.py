@@ -13,7 +13,8 @@ from ..._engine import options
 from ..._engine.change import Item
 from ..._engine.kind import Have
 from ..._engine.snapshot import VERSIONS, Link, Snapshot, describe
-from ..._netlink.kernel import FAMILIES, PROTOCOL, Kernel
+from ..._netlink.kernel import FAMILIES, Kernel
+from ..._netlink.marks import PROTOCOL
 from ..._netlink.named_namespaces import OWN
 from ..._netlink.requests import ADDRESS
 from ..interface.kind import observe_address

@@ -13,7 +13,7 @@ from ..._engine.change import Change, Item
 from ..._engine.kind import Have, Kind
 from ..._engine.planned import Planned
 from ..._engine.snapshot import VERSIONS, Snapshot, spelled
-from ..._netlink.kernel import PROTOCOL
+from ..._netlink.marks import PROTOCOL
 from ..vrf import is_last_default
 from . import steps as route_steps
 from .steps import ONLINK, SCOPES, TYPES, RouteKey

@@ -9,7 +9,8 @@ import typing as t
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
-from ..._netlink.kernel import CREATE, EXCLUSIVE, FAMILIES, PROTOCOL, REPLACE, Kernel
+from ..._netlink.kernel import CREATE, EXCLUSIVE, FAMILIES, REPLACE, Kernel
+from ..._netlink.marks import PROTOCOL
 from ..._netlink.requests import ROUTE
 
 TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}

@@ -1,0 +1,74 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: files
+short_description: The files of a daemon, with their contents
+version_added: 0.3.0
+author:
+  - Routed Hypervisor maintainers (@routed-hypervisor)
+description:
+  - Takes a list of files as M(routed.hypervisor.render) does, and returns it as M(routed.hypervisor.daemon) takes it.
+    So a role says once which files it has.
+  - A template is rendered as by P(routed.hypervisor.template#lookup).
+options:
+  _terms:
+    description:
+      - The files, each as in O(routed.hypervisor.render#module:files).
+      - C(when) and C(loop) are left to the role, which has set C(loop_var) in a loop of its own.
+    required: true
+    type: list
+    elements: dict
+  secret:
+    description: Return those files that are secret, instead of the others.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Run radvd with the files that its role lists
+  routed.hypervisor.daemon:
+    name: radvd
+    files: "{{ query('routed.hypervisor.files', radvd_files) }}"
+    secret_files: "{{ query('routed.hypervisor.files', radvd_files, secret=true) }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The files, each with C(path), C(content), and C(owner), C(group), C(mode) and C(secret_part) where given.
+  type: list
+  elements: dict
+"""
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils.templates import Templates, Variables
+
+GIVEN_ON = ("owner", "group", "mode", "secret_part")
+
+
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, **kwargs):
+        self.set_options(var_options=variables, direct=kwargs)
+
+        def find(name):
+            found = self.find_file_in_search_path(variables, "templates", name)
+            if not found:
+                raise AnsibleLookupError(f"the template file {name} could not be found for the lookup")
+            return found
+
+        templates = Templates(find, variables.get("ansible_search_path", []))
+        known, wanted = Variables(variables, self._templar), self.get_option("secret")
+        return [
+            {
+                "path": templates.line(entry["path"], known, {}),
+                "content": templates.text(entry["template"], known, {}),
+                **{key: entry[key] for key in GIVEN_ON if key in entry},
+            }
+            for entry in (entry for term in terms for entry in (term if isinstance(term, list) else [term]))
+            if bool(templates.value(str(entry.get("secret", False)), known, {})) == wanted
+        ]
