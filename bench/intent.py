@@ -20,8 +20,8 @@ from pathlib import Path
 import yaml
 from measure import CACHE, PROJECT, Results, arguments, process, version_of
 
-sys.path.extend([str(PROJECT / "tests" / "unit"), str(PROJECT / "collections")])
-from intent_samples import many
+sys.path.extend([str(PROJECT / "tests"), str(PROJECT / "collections")])
+from support.intent_samples import many
 
 NETLAB = CACHE / "bench" / "netlab"
 WORK = Path(__file__).with_name("intent_work.py")

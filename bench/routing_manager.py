@@ -17,8 +17,11 @@ from pathlib import Path
 
 from measure import PROJECT, Results, Times, arguments, image, ip, timed
 
-sys.path.insert(0, str(PROJECT / "tests"))
-from routing_lab import RoutingLab, many
+sys.path.extend([str(PROJECT / "tests"), str(PROJECT / "collections")])
+from support.routing_lab import RoutingLab, many
+from support.waiting import until
+
+LIMIT_S = 600
 
 
 class Bench:
@@ -56,7 +59,7 @@ class Bench:
     def batch(self) -> float:
         """`ip -batch` writes the same routes, into a table of its own."""
         lines = [f"route replace {p} via 192.168.1.2 dev to-left proto 83 table 99" for p in self.routes]
-        seconds = timed(lambda: ip("-n", self.lab.space("host"), batch=lines))
+        seconds = timed(lambda: ip("-n", self.lab.spaces["host"].name, batch=lines))
         self.lab.ip("host", "route flush table 99")
         return seconds
 
@@ -65,12 +68,10 @@ class Bench:
         result = {"ip -batch": self.batch()}
         lab.end_manager()
         self.inject("192.168.1.2")
-        while self.in_gobgp() < count:
-            time.sleep(0.1)
+        until(lambda: self.in_gobgp() >= count, LIMIT_S, "all routes in GoBGP", 0.1)
         start = time.perf_counter()
         lab.start_manager()
-        while self.in_kernel() < count:
-            time.sleep(0.02)
+        until(lambda: self.in_kernel() >= count, LIMIT_S, "all routes in the kernel")
         result["start, in the kernel"] = time.perf_counter() - start
         lab.in_step()
         result["start, in step"] = time.perf_counter() - start
@@ -93,17 +94,14 @@ class Bench:
         result["memory"], result["memory at its highest"] = self.memory("VmRSS:"), self.memory("VmHWM:")
         since = len(lab.log.read_text())
         lab.kill_gobgpd("host", signal.SIGTERM)
-        while not lab.logged("lost gobgpd", since):
-            time.sleep(0.1)
-        time.sleep(0.5)
+        until(lambda: lab.logged("lost gobgpd", since), LIMIT_S, "a manager that lost gobgpd")
+        time.sleep(0.5)  # for routes that it would take away now
         result["kill, lost"] = count - self.in_kernel()
         lab.start_gobgpd("host")
         lab.connected()
-        while not lab.logged("in step", since):
-            time.sleep(0.1)
+        until(lambda: lab.logged("in step", since), LIMIT_S, "the manager in step")
         lab.gobgp("left", "global rib del all")
-        while self.in_kernel():
-            time.sleep(0.1)
+        until(lambda: not self.in_kernel(), LIMIT_S, "a kernel without routes")
         return result
 
 

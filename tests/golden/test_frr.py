@@ -7,8 +7,8 @@ import re
 
 import jinja2
 import pytest
-from leaf_values import BY_HAND, RESOLVED, values_of
-from test_templates import HERE, parser_says, render, variables
+from support.leaf_values import BY_HAND, RESOLVED, values_of
+from support.templates import GOLDEN, parser_says, render, variables
 
 NODES = [*BY_HAND, *RESOLVED]
 FILES = ["frr/frr.conf", "frr/daemons", "frr/vtysh.conf"]
@@ -37,7 +37,7 @@ def undefined(text: str) -> set[str]:
 
 @pytest.mark.parametrize("node", NODES)
 def test_the_text_is_the_same_as_ever(node):
-    place = HERE / "templates" / node
+    place = GOLDEN / "templates" / node
     for file in FILES if node in BY_HAND else FILES[:1]:  # the others are the same on every leaf
         text, golden = render(file, values_of(node, "frr")), place / file.partition("/")[2]
         if os.environ.get("UPDATE_GOLDEN"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
-from test_templates import HERE, parser_says, render, variables
+from support.templates import GOLDEN, parser_says, render, variables
 
 NODES = ["gobgp_ebgp", "gobgp_mesh", "gobgp_reflector"]
 FILE = "gobgp/gobgpd.toml"
@@ -29,7 +29,7 @@ def gobgpd_says(image: Path, files: dict[str, str], name: str) -> tuple[int, str
 
 @pytest.mark.parametrize("node", NODES)
 def test_the_text_is_the_same_as_ever(node):
-    place = HERE / "templates" / node
+    place = GOLDEN / "templates" / node
     texts = instances(variables(node))
     if os.environ.get("UPDATE_GOLDEN"):
         place.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def test_a_variable_that_is_missing_is_an_error():
         instances(values)
 
 
-GOBGP = [path for path in sorted(HERE.glob("*/*.json")) if "gobgp" in json.loads(path.read_text())]
+GOBGP = [path for path in sorted(GOLDEN.glob("*/*.json")) if "gobgp" in json.loads(path.read_text())]
 
 
 @pytest.mark.parametrize("host", GOBGP, ids=lambda path: f"{path.parent.name}-{path.stem}")

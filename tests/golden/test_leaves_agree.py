@@ -6,9 +6,9 @@ import copy
 import re
 
 import pytest
-from leaf_values import RESOLVED, values_of
+from support.leaf_values import RESOLVED, values_of
+from support.templates import TEMPLATES, render, variables
 from test_nxos import LEAVES
-from test_templates import TEMPLATES, render, variables
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import MARK, Line, parse
 

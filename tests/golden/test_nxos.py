@@ -9,9 +9,9 @@ import os
 import jinja2
 import pytest
 import yaml
-from leaf_values import BY_HAND, RESOLVED, values_of
 from nxos_structure import mistakes
-from test_templates import HERE, render, variables
+from support.leaf_values import BY_HAND, RESOLVED, values_of
+from support.templates import GOLDEN, render, variables
 
 LEAVES = [*BY_HAND, *RESOLVED]
 FILES = ["leaf.cfg", "secrets.cfg"]
@@ -31,7 +31,7 @@ def changed(name: str, change) -> str:
 @pytest.mark.parametrize("leaf", LEAVES)
 @pytest.mark.parametrize("file", FILES)
 def test_the_text_is_the_same_as_ever(leaf, file):
-    golden = HERE / "templates" / leaf / file
+    golden = GOLDEN / "templates" / leaf / file
     text = text_of(values_of(leaf), file)
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def test_a_variable_that_is_missing_is_an_error():
         changed(FULL, lambda leaf: leaf["bgp"]["neighbors"][0].pop("address"))
 
 
-PLANTED = yaml.safe_load((HERE / "data" / "nxos_planted.yml").read_text())
+PLANTED = yaml.safe_load((GOLDEN / "data" / "nxos_planted.yml").read_text())
 
 
 def _ipv6(leaf):
@@ -124,7 +124,7 @@ FEATURES = {
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_a_feature_adds_the_same_as_ever(feature):
-    golden = HERE / "templates" / "leaf_features" / f"{feature}.diff"
+    golden = GOLDEN / "templates" / "leaf_features" / f"{feature}.diff"
     before, after = (
         text.splitlines() for text in (text_of(variables("leaf_contiv")), changed("leaf_contiv", FEATURES[feature]))
     )
@@ -140,7 +140,7 @@ def test_a_feature_adds_the_same_as_ever(feature):
 
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted["told"])
 def test_a_planted_mistake_is_seen(planted):
-    text = (HERE / "templates" / FULL / "leaf.cfg").read_text()
+    text = (GOLDEN / "templates" / FULL / "leaf.cfg").read_text()
     assert planted["right"] in text
     seen = mistakes(text.replace(planted["right"], planted["wrong"], 1))
     assert any(planted["told"] in mistake for mistake in seen), seen

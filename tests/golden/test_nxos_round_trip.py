@@ -11,9 +11,9 @@ import re
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from leaf_values import values_of
+from support.leaf_values import values_of
+from support.templates import variables
 from test_nxos import FULL, LEAVES, changed, text_of
-from test_templates import variables
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import Line, parse
 

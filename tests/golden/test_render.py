@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from leaf_values import LABS, RESOLVED, intent_of
-from test_templates import HERE, TEMPLATES, render, variables
+from support.leaf_values import LABS, RESOLVED, intent_of
+from support.modules import PROJECT
+from support.templates import GOLDEN, TEMPLATES, render, variables
 
-PROJECT = HERE.parents[1]
 BY_OTHERS = "notes.txt"
 
 
@@ -65,7 +65,7 @@ def test_every_daemon_of_a_lab_is_rendered_and_a_second_run_touches_nothing(tmp_
     inventory = PROJECT / "inventories" / "l3_hypervisor"
     play(inventory, out)
     first = files_of(out)
-    resolved = json.loads((HERE / "l3_hypervisor" / "hv1.json").read_text())
+    resolved = json.loads((GOLDEN / "l3_hypervisor" / "hv1.json").read_text())
     assert first["hv1/etc/bird/bird.conf"][0] == render("bird/bird.conf", resolved)
     assert first["hv1/etc/dnsmasq.hosts"][0] == render("dnsmasq/dnsmasq.hosts", resolved)
     daemons = {"bird/bird.conf", "bird/secrets.conf", "ndppd.conf", "radvd.conf", "dnsmasq.conf", "dnsmasq.hosts"}
@@ -92,7 +92,7 @@ def test_leaves_are_rendered_as_ever_and_what_is_gone_is_removed(tmp_path, leave
     play(leaves, out)
     made = files_of(out)
     golden = {
-        f"{leaf}/{file}": (HERE / "templates" / leaf / file).read_text()
+        f"{leaf}/{file}": (GOLDEN / "templates" / leaf / file).read_text()
         for leaf in ("leaf_contiv", "leaf_full")
         for file in ("leaf.cfg", "secrets.cfg")
     }
@@ -116,7 +116,7 @@ def test_a_lab_of_leaves_is_rendered_for_switches_by_one_word(tmp_path, lab):
     leaves = [name.partition("/")[2] for name in RESOLVED if name.startswith(f"{lab}/")]
     assert set(made) == {f"{leaf}/{file}" for leaf in leaves for file in ("leaf.cfg", "secrets.cfg")}
     for path, text in made.items():
-        assert text == (HERE / "templates" / lab / path).read_text()
+        assert text == (GOLDEN / "templates" / lab / path).read_text()
 
 
 @pytest.mark.skipif(not (TEMPLATES / "frr" / "frr.conf.j2").exists(), reason="no FRR on leaves yet")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from leaf_values import intent_of
+from support.leaf_values import intent_of
 from test_render import PROJECT, files_of
 
 # One node of each kind is enough.

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import subprocess
 from pathlib import Path
 
 import jinja2
 import pytest
-import yaml
+from support.templates import GOLDEN, parser_says, render, variables
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import ndppd
 
-HERE = Path(__file__).parent
-TEMPLATES = HERE.parents[1] / "templates"
 FILES = {
     "hypervisor": [
         "bird/bird.conf",
@@ -35,25 +31,9 @@ FILES = {
 ALL = [(node, file) for node, files in FILES.items() for file in files]
 
 
-def variables(node: str) -> dict:
-    return yaml.safe_load((HERE / "data" / f"{node}.yml").read_text())
-
-
-def render(file: str, values: dict) -> str:
-    """As Ansible's template lookup renders it."""
-    template = TEMPLATES / f"{file}.j2"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template.parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template.name).render(values)
-
-
 @pytest.mark.parametrize(("node", "file"), ALL)
 def test_the_text_is_the_same_as_ever(node, file):
-    golden = HERE / "templates" / node / Path(file).name
+    golden = GOLDEN / "templates" / node / Path(file).name
     text = render(file, variables(node))
     if os.environ.get("UPDATE_GOLDEN"):
         golden.parent.mkdir(parents=True, exist_ok=True)
@@ -80,26 +60,6 @@ def test_passwords_are_in_the_secrets_file_only():
         assert ("first secret" in render(file, values)) == (file == "bird/secrets.conf")
 
 
-def parser_says(image: Path, files: dict[str, str], *argv: str) -> tuple[int, str]:
-    """Runs a parser of the image on files in a directory that only it sees: nothing is written to the image."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root, for the parsers of the image")
-    place = image / "mnt"
-    put = [f"printf %s {shlex.quote(text)} > {shlex.quote(str(place / name))}" for name, text in files.items()]
-    # The parser must not be able to touch anything else: the rest of the image is read-only for it.
-    script = [f"mount --bind -o ro {shlex.quote(str(image))} {shlex.quote(str(image))}"]
-    script += [f"mount -t tmpfs tmpfs {shlex.quote(str(place))}", *put]
-    script += [f"exec chroot {shlex.quote(str(image))} {shlex.join(argv)}"]
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-e", "-c", "\n".join(script)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 PARSERS = [
     ("hypervisor", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
     ("reflector", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
@@ -121,7 +81,7 @@ def test_the_daemon_accepts_the_text_and_refuses_a_planted_mistake(lab_image, no
     assert code not in (0, 127), output
 
 
-@pytest.mark.parametrize("host", sorted((HERE / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("host", sorted((GOLDEN / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
 def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image, host):
     values = json.loads(host.read_text())
     keys = {session["password_key"] for session in values.get("bird", {}).get("sessions", [])}

@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
-import uuid
 from pathlib import Path
 
 import pytest
+from support.namespace import Namespace
+from support.waiting import until
 
 
 def _interpreters():
@@ -25,52 +25,28 @@ def _interpreters():
             return
 
 
-class Namespace:
-    """A network namespace `name`, and a second one behind its links."""
+class Host(Namespace):
+    """A namespace for modules, and a second one behind its links."""
 
     def __init__(self, run_module, interpreter):
-        self.name = f"test-{uuid.uuid4().hex[:8]}"
+        super().__init__(Namespace.made().name)
+        self.behind = Namespace.made(f"{self.name}-b")
         self.run_module = run_module
-        self.python, self.path = interpreter
-        for name in (self.name, self.behind):
-            subprocess.run(["ip", "netns", "add", name], check=True)
+        self.python, self.library = interpreter
         self.ip("link set lo up")
-
-    @property
-    def behind(self):
-        return f"{self.name}-b"
 
     def remove(self):
         for path in Path("/run/netns").glob(f"{self.name}*"):
-            subprocess.run(["ip", "netns", "delete", path.name], check=False)
-
-    def ip(self, command, inside=None):
-        """Runs `ip` with a command, in this namespace or in that of one of its containers."""
-        return subprocess.run(
-            ["ip", "-n", inside or self.name, *command.split()], check=True, capture_output=True, text=True
-        ).stdout
-
-    def show(self, command, inside=None):
-        """The answer of `ip -json -details` to a command."""
-        output = self.ip(f"-json -details {command}", inside)
-        return [entry for entry in json.loads(output or "[]") if entry]
-
-    def sysctl(self, path, value=None):
-        target = f"/proc/sys/net/{path}"
-        command = ["cat", target] if value is None else ["sh", "-c", f"echo {value} >{target}"]
-        prefix = ["ip", "netns", "exec", self.name]
-        return subprocess.run([*prefix, *command], check=True, capture_output=True, text=True).stdout.strip()
+            Namespace(path.name).remove()
 
     def cable(self, name):
         """A link of someone else's, up and with carrier."""
-        self.ip(f"link add {name} type veth peer name {name} netns {self.behind}")
-        subprocess.run(["ip", "-n", self.behind, "link", "set", name, "up"], check=True)
+        self.ip(f"link add {name} type veth peer name {name} netns {self.behind.name}")
+        self.behind.ip(f"link set {name} up")
         self.ip(f"link set {name} up")
 
     def module(self, name, **args):
-        # not `ip netns exec`: with its own mounts, a namespace made in it would have no name outside
-        args.setdefault("_prefix", ["nsenter", f"--net=/run/netns/{self.name}"])
-        return self.run_module(name, _python=self.python, _path=self.path, **args)
+        return self.run_module(name, **{"_python": self.python, "_path": self.library, "_prefix": self.prefix, **args})
 
     def changed(self, name, **args):
         """Runs a module that must succeed; its changes as (kind, op, name)."""
@@ -104,10 +80,7 @@ class Namespace:
 
     def settled(self):
         """Waits until no address is tentative: the kernel makes link-local addresses and routes in its own time."""
-        deadline = time.monotonic() + 10
-        while "tentative" in (now := self.ip("-6 address show")) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert "tentative" not in now, now
+        until(lambda: "tentative" not in self.ip("-6 address show"), 10, "every address is settled")
         return self.everything()
 
 
@@ -119,7 +92,7 @@ def interpreter(request):
 @pytest.fixture
 def bare_namespace(run_module, interpreter):
     """On any kernel."""
-    space = Namespace(run_module, interpreter)
+    space = Host(run_module, interpreter)
     try:
         yield space
     finally:

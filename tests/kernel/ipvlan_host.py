@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+from support.namespace import Namespace
 
 MODES = ("l2", "l3", "l3s")
 FLAGS = ("bridge", "private", "vepa")
@@ -16,17 +16,20 @@ class Host:
         self.ip = space.ip
         for master in ("fabric-left", "fabric-right"):
             space.cable(master)
-        self.names = {}
+        self.containers = {}
 
     def container(self, short):
         """The namespace of a container of someone else's making."""
-        if short not in self.names:
-            self.names[short] = f"{self.space.name}-{short}"
-            subprocess.run(["ip", "netns", "add", self.names[short]], check=True)
-        return self.names[short]
+        if short not in self.containers:
+            self.containers[short] = Namespace.made(f"{self.space.name}-{short}")
+        return self.containers[short]
+
+    def place(self, short=None):
+        """A container, or the host."""
+        return self.container(short) if short else self.space
 
     def show(self, command, inside=None):
-        return self.space.show(command, inside and self.container(inside))
+        return self.place(inside).show(command)
 
     def link(self, short, name="eth0"):
         [link] = self.show(f"address show dev {name}", short)
@@ -34,7 +37,7 @@ class Host:
 
     def full(self, config):
         """A configuration with the real names of containers' namespaces."""
-        return [{**e, "namespace": self.container(e["namespace"])} if "namespace" in e else e for e in config]
+        return [{**e, "namespace": self.container(e["namespace"]).name} if "namespace" in e else e for e in config]
 
     def changed(self, config, **args):
         """As `changed` of the namespace, with containers' short names."""

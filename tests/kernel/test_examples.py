@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from examples import tasks
+from support.module_examples import tasks
+from support.namespace import Entered
 
 # What an example takes to be there, as commands of ip. A veth is up and has carrier.
 UPLINK = ["link add uplink type veth peer name far-uplink", "link set far-uplink up", "link set uplink up"]
@@ -36,14 +37,14 @@ PROCESS = 1234  # stands in an example for a process in a network namespace of i
 ON_ANY_KERNEL = ("namespaces", "proxy_arp", "sysctls")
 
 
-class Host:
+class Host(Entered):
     """A network namespace, and names of namespaces that nobody else sees: those of examples may be taken outside."""
 
     def __init__(self, run_module):
         self.run_module = run_module
         self.processes = []
         names = "mount -t tmpfs none /run && mkdir /run/netns"
-        self.prefix = ["nsenter", "-t", str(self.process("--mount", before=names)), "--net", "--mount"]
+        super().__init__(["nsenter", "-t", str(self.process("--mount", before=names)), "--net", "--mount"])
         self.ip("link set lo up")
 
     def process(self, *more, before="true"):
@@ -53,9 +54,6 @@ class Host:
         self.processes.append(started)
         assert started.stdout.readline() == "ready\n"
         return started.pid
-
-    def ip(self, command):
-        return subprocess.run([*self.prefix, "ip", *command.split()], check=True, capture_output=True)
 
     def module(self, name, arguments):
         return self.run_module(name, _prefix=self.prefix, **arguments)

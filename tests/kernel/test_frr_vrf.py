@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
-
-PROJECT = Path(__file__).resolve().parents[2]
-sys.path.append(str(PROJECT / "tests" / "nodes"))
-
-from daemon_node import Node  # noqa: E402 - the nodes of the tests of daemons
-from leaf_pair import LeafPair  # noqa: E402
+from support.lab_nodes import Node
+from support.leaf_pair import LeafPair
+from support.modules import PROJECT
+from support.waiting import until
 
 # Links of Linux have no names with a slash.
 LINKS = {"Ethernet1/49": "core1", "Ethernet1/50": "core2", "Ethernet1/51": "core3"}
@@ -63,8 +58,7 @@ def leaf(run_module, lab_image, tmp_path):
     if os.geteuid() != 0:
         pytest.skip("needs root, to make a node")
     with Node(run_module, lab_image) as node:
-        leaf = LeafPair(SimpleNamespace(name=node.lab, directory=node.exchange), tmp_path)
-        leaf.library = node.library
+        leaf = LeafPair(node.lab, tmp_path)
         text = (PROJECT / "tests/golden/data/leaf_full.yml").read_text()
         for name, link in LINKS.items():
             text = text.replace(name, link)
@@ -77,8 +71,8 @@ def leaf(run_module, lab_image, tmp_path):
 
 def test_a_host_in_a_vrf(leaf):
     assert "start frr" in leaf.changes(limit=["n"])
-    leaf.until(lambda: leaf.up("n") >= SESSIONS, 60)
-    leaf.until(lambda: "2001:db8:8::1/128" in leaf.routes("n"))
+    until(lambda: leaf.up("n") >= SESSIONS, 60)
+    until(lambda: "2001:db8:8::1/128" in leaf.routes("n"))
     info = leaf.info("n")
     vrfs = {session["neighbor"]: session["vrf"] for session in info["sessions"]}
     assert {vrfs[address] for address in SESSIONS} == {"blue"} and vrfs["50.1.1.1"] is None

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import jinja2
 import pytest
-
-PROJECT = Path(__file__).resolve().parents[2]
-sys.path.append(str(PROJECT / "tests" / "nodes"))
-
-from daemon_node import Node  # noqa: E402 - the nodes of the tests of daemons
+from support.lab_nodes import Node
+from support.modules import PROJECT
+from support.waiting import until
 
 ROUTER = """
 log "/tmp/bird.log" all;
@@ -131,35 +126,14 @@ def wire(node: Node, passive: bool, links: int) -> None:
     )
 
 
-def until(ask, seconds: float = 30) -> float:
-    """Waits until ask() gives (True, what was seen). Returns how long that took."""
-    start = time.monotonic()
-    while time.monotonic() - start < seconds:
-        holds, seen = ask()
-        if holds:
-            return time.monotonic() - start
-        time.sleep(0.2)
-    pytest.fail(seen)
-
-
-def established(node: Node) -> float:
-    """Waits until both sessions are up. Returns how long that took."""
-
-    def ask():
-        shown = node.run("gobgp", "--target", API, "neighbor", fails=True)
-        return shown.count("Establ") == 2, shown
-
-    return until(ask)
+def established(node: Node) -> None:
+    """Waits until both sessions are up."""
+    until(lambda: node.run("gobgp", "--target", API, "neighbor", fails=True).count("Establ") == 2, what="both sessions")
 
 
 def has(node: Node, text: str, *command: str) -> None:
     """Waits until a command says this."""
-
-    def ask():
-        shown = node.run(*command, fails=True)
-        return text in shown, shown
-
-    until(ask)
+    until(lambda: text in node.run(*command, fails=True), what=f"{text} in {' '.join(command)}")
 
 
 @pytest.fixture
@@ -180,9 +154,9 @@ def test_every_socket_is_in_the_vrf_of_its_own_node(nodes):
     for node in nodes:
         result = node.module("daemon", **daemon())
         assert not result.get("failed"), result
-    for number, node in enumerate(nodes):
+    for node in nodes:
         # The router only listens, so these sockets were made after the other node's.
-        print(f"node {number}: both sessions up after {established(node):.1f} s")
+        established(node)
         listening = node.run("ss", "-Htln", "sport = :179")
         assert listening.count("%public:179") == 2 == listening.count(":179 "), listening
         has(node, "192.0.2.0/24", "gobgp", "--target", API, "global", "rib")

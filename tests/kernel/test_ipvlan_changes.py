@@ -7,10 +7,10 @@ import itertools
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from ipvlan_host import ALL, CONFIG, FLAGS, MODES, Host, link
+from support.waiting import until
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_drift_is_reported_exactly_and_repaired_exactly(host, subtests):
     host.changed(CONFIG)
     for drift, (place, command, op, name) in DRIFTS.items():
         with subtests.test(drift):
-            host.ip(command, place and host.container(place))
+            host.place(place).ip(command)
             in_check_mode = host.changed(CONFIG, state="overridden", _check=True)
             assert host.changed(CONFIG, state="overridden") == in_check_mode == [(op, name)]
     with subtests.test("a master that gets a new MTU gives it to its links"):
@@ -83,7 +83,7 @@ def test_a_drift_is_reported_exactly_and_repaired_exactly(host, subtests):
 
 def test_states(host):
     host.changed(CONFIG)
-    host.ip("address add 10.10.1.77/24 dev eth0", host.container("c1"))
+    host.container("c1").ip("address add 10.10.1.77/24 dev eth0")
     bare = [{key: value for key, value in CONFIG[0].items() if key not in ("mtu", "routes", "addresses")}]
     assert host.changed(bare) == []
     assert host.changed(bare, state="replaced") == [("change", "eth0 in c1")]
@@ -106,7 +106,7 @@ def test_an_address_in_place_of_another_keeps_the_routes(host):
 
 
 def test_links_of_others_are_left_alone(host):
-    host.ip(f"link add link fabric-left name eth0 netns {host.container('c1')} type ipvlan mode l2")
+    host.ip(f"link add link fabric-left name eth0 netns {host.container('c1').name} type ipvlan mode l2")
     host.ip("link add link fabric-left name foreign type ipvlan mode l2")
     assert host.changed([], state="overridden") == []
     assert host.space.changed("interfaces", config=[], state="overridden") == []
@@ -132,8 +132,8 @@ def test_links_of_ours_are_not_interfaces(host):
 def test_a_namespace_is_the_same_by_name_by_file_and_by_process(host):
     wanted = link("c1", "10.10.1.2/24")
     host.changed([wanted])
-    name = host.container("c1")
-    process = subprocess.Popen(["ip", "netns", "exec", name, "sleep", "60"])
+    name = host.container("c1").name
+    process = host.container("c1").start("sleep", "60")
     try:
         bare = {key: value for key, value in wanted.items() if key != "namespace"}
         for spelled in ({"namespace": f"/run/netns/{name}"}, {"pid": process.pid}):
@@ -150,9 +150,8 @@ def test_a_namespace_is_the_same_by_name_by_file_and_by_process(host):
 def test_a_container_without_a_name_is_found_by_its_process(host):
     process = subprocess.Popen(["unshare", "--net", "sleep", "60"])
     try:
-        own, deadline = os.stat("/proc/self/ns/net").st_ino, time.monotonic() + 10
-        while os.stat(f"/proc/{process.pid}/ns/net").st_ino == own and time.monotonic() < deadline:
-            time.sleep(0.05)
+        own = os.stat("/proc/self/ns/net").st_ino
+        until(lambda: os.stat(f"/proc/{process.pid}/ns/net").st_ino != own, what="a namespace of its own")
         entry = {key: value for key, value in link("c1", "10.10.1.2/24").items() if key != "namespace"}
         config = [{**entry, "pid": process.pid}]
         assert host.space.changed("ipvlan_links", config=config)
@@ -168,7 +167,7 @@ def test_a_container_without_a_name_is_found_by_its_process(host):
 
 
 def test_a_run_that_was_cut_off_is_completed_by_the_next(host):
-    container = host.container("c1")
+    container = host.container("c1").name
     host.ip(f"link add link fabric-left name eth0 group 0x52480000 netns {container} type ipvlan mode l3")
     host.ip("link add link fabric-left name host-left group 0x52480001 type ipvlan mode l3")
     assert host.changed(CONFIG[:1], state="overridden") == [("replace", "eth0 in c1"), ("delete", "host-left")]

@@ -91,7 +91,7 @@ def test_what_links_that_are_not_given_would_suffer_is_refused_unless_forced(hos
 
 
 def test_a_namespace_that_does_not_exist_is_refused_and_may_be_misspelled(host):
-    container = host.container("c1")
+    container = host.container("c1").name
     entry = link(None, "10.10.1.2/24")
     result = host.space.module(
         "ipvlan_links",
@@ -126,16 +126,16 @@ def test_an_mtu_above_that_which_the_master_gets_in_the_same_call_is_refused(hos
 
 
 def test_a_link_of_another_kind_is_refused_where_one_would_be_created(host):
-    host.ip("link add eth0 type dummy", host.container("c1"))
+    host.container("c1").ip("link add eth0 type dummy")
     [mistake] = host.mistakes(CONFIG[:1])
     expected = "eth0 in c1 exists and is not an ipvlan link on a master of this host"
     assert mistake == f"ipvlan_links[0].name: {expected}"
 
 
 def test_a_route_of_others_is_refused_where_one_would_be_created(host):
-    host.ip("link add d0 type dummy", host.container("c1"))
-    host.ip("link set d0 up", host.container("c1"))
-    host.ip("route replace default dev d0 proto static", host.container("c1"))
+    host.container("c1").ip("link add d0 type dummy")
+    host.container("c1").ip("link set d0 up")
+    host.container("c1").ip("route replace default dev d0 proto static")
     [mistake] = host.mistakes(CONFIG[:1])
     assert mistake == "ipvlan_links[0].routes: route 0.0.0.0/0 exists in c1 but is not ours (protocol static)"
 
@@ -149,8 +149,8 @@ def test_a_link_that_the_kernel_refuses_is_told_with_what_was_done(host):
     ]
     result = host.space.module("ipvlan_links", config=host.full(config))
     assert result["failed"]
-    assert f"cannot add route 10.5.0.0/16 through eth0 in {host.container('c2')}: " in result["msg"]
-    assert [change["name"] for change in result["done"]] == [f"eth0 in {host.container(c)}" for c in ("c1", "c3")]
-    assert [change["name"] for change in result["not_done"]] == [f"eth0 in {host.container('c2')}"]
+    assert f"cannot add route 10.5.0.0/16 through eth0 in {host.container('c2').name}: " in result["msg"]
+    assert [change["name"] for change in result["done"]] == [f"eth0 in {host.container(c).name}" for c in ("c1", "c3")]
+    assert [change["name"] for change in result["not_done"]] == [f"eth0 in {host.container('c2').name}"]
     del config[1]["routes"]
     assert host.changed(config) == []

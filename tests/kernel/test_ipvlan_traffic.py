@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import socket
 import struct
-import subprocess
 import sys
 import time
 
 import pytest
 from ipvlan_host import FLAGS, MODES, Host, link
-
-from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.namespaces import inside_network
 
 
 @pytest.fixture
@@ -27,10 +23,6 @@ def host(namespace):
     return Host(namespace)
 
 
-def inside(namespace, *command):
-    return subprocess.run(["ip", "netns", "exec", namespace, *command], capture_output=True, text=True, check=True)
-
-
 def echo_request(sequence):
     """An ICMP echo request with its checksum."""
     words = (0x0800, 0x5248, sequence)
@@ -38,14 +30,10 @@ def echo_request(sequence):
     return struct.pack("!BBHHH", 8, 0, ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF, *words[1:])
 
 
-def pings(namespace, address, source="", count=3):
+def pings(space, address, source="", count=3):
     """Sends echo requests, half a second apart; yields each answer's sender."""
-    fd = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
-    try:
-        with inside_network(fd):
-            sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-    finally:
-        os.close(fd)
+    with space.inside():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     with sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.bind((source, 0))
@@ -64,9 +52,9 @@ def pings(namespace, address, source="", count=3):
                     break
 
 
-def reaches(namespace, address, source=""):
+def reaches(space, address, source=""):
     """Whether one of three pings is answered."""
-    return next(pings(namespace, address, source), None) is not None
+    return next(pings(space, address, source), None) is not None
 
 
 def received(host, short, name="eth0"):
@@ -81,7 +69,7 @@ def test_siblings_talk_with_flag_bridge_and_not_with_private_or_vepa(host, mode)
 
 
 def test_a_broadcast_on_the_wire_arrives_in_l2_and_not_in_l3(host):
-    host.ip("address add 10.10.1.9/24 dev fabric-left", host.space.behind)
+    host.space.behind.ip("address add 10.10.1.9/24 dev fabric-left")
     for mode, arrives in (("l2", True), ("l3", False)):
         host.changed([link("c2", "10.10.1.2/24", mode=mode)])
         before = received(host, "c2")
@@ -93,12 +81,12 @@ def test_the_host_reaches_a_container_with_a_link_on_the_host_and_not_without(ho
     host.ip("address add 10.10.1.254/24 dev fabric-left")
     for mode in ("l2", "l3"):
         host.changed([link("c2", "10.10.1.2/24", mode=mode)], state="overridden")
-        assert not reaches(host.space.name, "10.10.1.2"), mode
+        assert not reaches(host.space, "10.10.1.2"), mode
         assert not reaches(host.container("c2"), "10.10.1.254"), mode
         slave = link(None, "10.10.1.1/32", name="host-left", mode=mode)
         host.changed([link("c2", "10.10.1.2/24", mode=mode), slave], state="overridden")
         host.ip("route replace 10.10.1.2/32 dev host-left src 10.10.1.1")
-        assert reaches(host.space.name, "10.10.1.2", "10.10.1.1"), mode
+        assert reaches(host.space, "10.10.1.2", "10.10.1.1"), mode
         assert reaches(host.container("c2"), "10.10.1.1"), mode
 
 
@@ -106,13 +94,13 @@ def test_links_in_a_vrf_with_two_uplinks_and_proxy_arp(host, interpreter):
     """Slaves of a dummy in the VRF, a link on the host with the gateway address, and routes to the containers."""
     space = host.space
     for number, side in enumerate(("left", "right")):
-        host.ip(f"address add 192.0.2.{number * 4 + 2}/30 dev fabric-{side}", space.behind)
-    inside(space.behind, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1")
-    host.ip("address add 198.51.100.1/32 dev lo", space.behind)
-    host.ip("link set lo up", space.behind)
+        space.behind.ip(f"address add 192.0.2.{number * 4 + 2}/30 dev fabric-{side}")
+    space.behind.sysctl("ipv4/ip_forward", 1)
+    space.behind.ip("address add 198.51.100.1/32 dev lo")
+    space.behind.ip("link set lo up")
     hops = " ".join(f"nexthop via 192.0.2.{number * 4 + 1}" for number in range(2))
-    host.ip(f"route add 10.10.1.0/24 {hops}", space.behind)
-    names = {n: host.container(f"c{n}") for n in (2, 3)}
+    space.behind.ip(f"route add 10.10.1.0/24 {hops}")
+    containers = {n: host.container(f"c{n}") for n in (2, 3)}
     watch = {"ipv4": {"ignore_routes_with_linkdown": 1}}  # stands for the routing daemon
     config = {
         "sysctls": [{"name": "net.ipv4.ip_forward", "value": 1}],
@@ -133,20 +121,20 @@ def test_links_in_a_vrf_with_two_uplinks_and_proxy_arp(host, interpreter):
             *(
                 {
                     "name": "eth0",
-                    "namespace": name,
+                    "namespace": container.name,
                     "master": "web",
                     "mode": "l2",
                     "addresses": [{"address": f"10.10.1.{number}/24"}],
                     "routes": [{"prefix": "0.0.0.0/0", "gateway": "10.10.1.1"}],
                 }
-                for number, name in names.items()
+                for number, container in containers.items()
             ),
         ],
         "proxy_arp": [{"interface": "host-web", "proxy_arp": True, "delay": 0}],
         "routes": [
             *(
                 {"prefix": f"10.10.1.{number}/32", "vrf": "public", "interface": "host-web", "scope": "link"}
-                for number in names
+                for number in containers
             ),
             {
                 "prefix": "198.51.100.0/24",
@@ -160,16 +148,16 @@ def test_links_in_a_vrf_with_two_uplinks_and_proxy_arp(host, interpreter):
     }
     assert space.changed("network", config=config, state="overridden")
     assert space.changed("network", config=config, state="overridden") == []
-    assert reaches(names[2], "10.10.1.1"), "the gateway"
-    assert reaches(names[2], "10.10.1.3"), "a container next to it"
-    assert reaches(names[2], "198.51.100.1"), "the world"
+    assert reaches(containers[2], "10.10.1.1"), "the gateway"
+    assert reaches(containers[2], "10.10.1.3"), "a container next to it"
+    assert reaches(containers[2], "198.51.100.1"), "the world"
     assert reaches(space.behind, "10.10.1.3", "198.51.100.1"), "from the world"
     for side in ("left", "right"):  # either uplink is enough
-        host.ip(f"link set fabric-{side} down", space.behind)
-        assert reaches(names[3], "198.51.100.1"), f"the world without fabric-{side}"
-        host.ip(f"link set fabric-{side} up", space.behind)
-        host.ip(f"route replace 10.10.1.0/24 {hops}", space.behind)
-    assert "lladdr" in inside(names[2], "ip", "neighbor", "show", "10.10.1.1").stdout
+        space.behind.ip(f"link set fabric-{side} down")
+        assert reaches(containers[3], "198.51.100.1"), f"the world without fabric-{side}"
+        space.behind.ip(f"link set fabric-{side} up")
+        space.behind.ip(f"route replace 10.10.1.0/24 {hops}")
+    assert "lladdr" in containers[2].ip("neighbor show 10.10.1.1")
 
 
 def test_modes_and_flags_as_ip_shows_them_from_the_host(host):

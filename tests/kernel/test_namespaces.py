@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.namespace import Namespace
 
 
 @pytest.fixture
@@ -28,21 +29,21 @@ def test_a_namespace_is_made_with_lo_up_and_a_second_run_changes_nothing(host):
     assert names(host) == set()
     assert host.module("namespaces", config=wanted, _diff=True) == expected
     assert names(host) == {f"{host.name}-c1", f"{host.name}-c2"}
-    [loopback] = host.show("link show lo", inside=f"{host.name}-c1")
+    [loopback] = Namespace(f"{host.name}-c1").show("link show lo")
     assert "UP" in loopback["flags"] and loopback["ifalias"] == "routed.hypervisor"
     assert host.changed("namespaces", config=wanted) == []
 
 
 def test_lo_that_was_set_down_is_set_up_again(host):
     host.changed("namespaces", config=config(host, "c1"))
-    host.ip("link set lo down", inside=f"{host.name}-c1")
+    Namespace(f"{host.name}-c1").ip("link set lo down")
     assert host.changed("namespaces", config=config(host, "c1")) == [("namespaces", "change", f"{host.name}-c1")]
-    assert "UP" in host.show("link show lo", inside=f"{host.name}-c1")[0]["flags"]
+    assert "UP" in Namespace(f"{host.name}-c1").show("link show lo")[0]["flags"]
 
 
 def test_only_namespaces_of_ours_are_removed(host):
     foreign = f"{host.name}-c-foreign"
-    subprocess.run(["ip", "netns", "add", foreign], check=True)
+    Namespace.made(foreign)
     host.changed("namespaces", config=config(host, "c1", "c2"))
     assert host.changed("namespaces", config=config(host, "c2"), state="overridden") == [
         ("namespaces", "delete", f"{host.name}-c1")
@@ -62,7 +63,7 @@ def test_only_namespaces_of_ours_are_removed(host):
 def test_a_file_that_a_killed_run_left_without_a_namespace_is_taken(host):
     Path(f"/run/netns/{host.name}-c1").touch()
     assert host.changed("namespaces", config=config(host, "c1")) == [("namespaces", "create", f"{host.name}-c1")]
-    host.ip("link show lo", inside=f"{host.name}-c1")
+    Namespace(f"{host.name}-c1").ip("link show lo")
 
 
 def test_a_name_that_cannot_be_a_file_is_refused(host):

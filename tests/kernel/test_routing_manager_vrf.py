@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from routing_lab import ROUTERS, RoutingLab, wait
+from support.routing_lab import ROUTERS, RoutingLab
+from support.waiting import until
 
 TABLE = 90
 CONTAINER = ("10.20.2.5", "2001:db8:20:2::5")
@@ -15,7 +16,7 @@ CONTAINER = ("10.20.2.5", "2001:db8:20:2::5")
 def lab(lab_image, tmp_path):
     lab = RoutingLab(lab_image, tmp_path, vrf="public")
     try:
-        lab.run("netns", "add", lab.space("host"))
+        lab.make_namespaces()
         try:
             lab.ip("host", f"link add public type vrf table {TABLE}")
         except subprocess.CalledProcessError:
@@ -51,29 +52,27 @@ def test_a_container_in_a_vrf_is_reached_over_two_uplinks(lab):
         lab.gobgp(router, "global rib -a ipv6 add 2001:db8:aa::/48")
         lab.ip(router, "addr add 10.1.0.1/32 dev lo")
         lab.ip(router, "addr add 2001:db8:aa::1/128 dev lo nodad")
-    wait(lambda: len(routes(lab, 4, 83)) == 1 and routes(lab, 4, 83)[0].count("nexthop") == 2, 20)
-    wait(lambda: len(routes(lab, 6, 83)) == 1 and routes(lab, 6, 83)[0].count("nexthop") == 2, 20)
+    until(lambda: len(routes(lab, 4, 83)) == 1 and routes(lab, 4, 83)[0].count("nexthop") == 2, 20)
+    until(lambda: len(routes(lab, 6, 83)) == 1 and routes(lab, 6, 83)[0].count("nexthop") == 2, 20)
     assert not lab.routes(), "the main table has none of them"
-    space = lab.space("c1")
-    lab.containers.append(space)
-    lab.run("netns", "add", space)
-    lab.ip("host", f"link add eth0 netns {space} link containers type ipvlan mode l2 bridge")
-    for address in (f"{CONTAINER[0]}/24", f"{CONTAINER[1]}/64"):
-        lab.run("-n", space, "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
-    lab.run("-n", space, "link", "set", "eth0", "up")
-    wait(lambda: routes(lab, 4, 84) == ["10.20.2.5 dev host-app scope link metric 32"], 20)
-    wait(
+    space = lab.bare_container()
+    lab.ip("host", f"link add eth0 netns {space.name} link containers type ipvlan mode l2 bridge")
+    space.ip(f"address add {CONTAINER[0]}/24 dev eth0")
+    space.ip(f"address add {CONTAINER[1]}/64 dev eth0 nodad")
+    space.ip("link set eth0 up")
+    until(lambda: routes(lab, 4, 84) == ["10.20.2.5 dev host-app scope link metric 32"], 20)
+    until(
         lambda: [line.split(" pref")[0] for line in routes(lab, 6, 84)] == ["2001:db8:20:2::5 dev host-app metric 32"],
         20,
     )
     for number, router in enumerate(ROUTERS, 1):
-        wait(lambda router=router: "10.20.2.5/32" in lab.rib(router), 20)
-        wait(lambda router=router: "2001:db8:20:2::5/128" in lab.rib(router, "ipv6"), 20)
+        until(lambda router=router: "10.20.2.5/32" in lab.rib(router), 20)
+        until(lambda router=router: "2001:db8:20:2::5/128" in lab.rib(router, "ipv6"), 20)
         assert lab.rib(router)["10.20.2.5/32"] == [f"192.168.{number}.1"]
         assert lab.rib(router, "ipv6")["2001:db8:20:2::5/128"] == [f"2001:db8:{number}::1"]
     status = lab.manage("status")
     assert status.returncode == 0, status.stdout
-    lab.run("-n", space, "link", "del", "eth0")
+    space.ip("link del eth0")
     for router in ROUTERS:
-        wait(lambda router=router: "10.20.2.5/32" not in lab.rib(router), 20)
-    wait(lambda: not routes(lab, 4, 84) and not routes(lab, 6, 84), 20)
+        until(lambda router=router: "10.20.2.5/32" not in lab.rib(router), 20)
+    until(lambda: not routes(lab, 4, 84) and not routes(lab, 6, 84), 20)

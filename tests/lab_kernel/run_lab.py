@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-LAB = REPOSITORY / "bin" / "lab"
+from support.modules import PROJECT
+from support.waiting import until
+
+LAB = PROJECT / "bin" / "lab"
 BASE = Path("/run/routed-hypervisor-lab")
 OWNER = "/tmp"
 DEADLINE = 40
@@ -79,13 +80,6 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def wait_until(condition, what: str, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not after {seconds} s"
-        time.sleep(0.05)
-
-
 @contextlib.contextmanager
 def nothing_left(name: str):
     """Whatever happens to the lab: when it has been taken down, it has no process, no file and no mount."""
@@ -97,6 +91,6 @@ def nothing_left(name: str):
         result = lab("down", name)
     assert result.returncode == 0, result.stderr
     assert not processes(f"routed-hypervisor-lab:{name}")
-    wait_until(lambda: not [each for each in begun if Path(f"/proc/{each}").exists()], "the lab's processes ended")
+    until(lambda: not [each for each in begun if Path(f"/proc/{each}").exists()], what="the lab's processes ended")
     assert not (BASE / name).exists()
     assert Path("/proc/self/mountinfo").read_text(encoding="utf-8") == mounts

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-LAB_KERNEL = REPOSITORY / "bin" / "lab-kernel"
+from support.modules import PROJECT
+
+LAB_KERNEL = PROJECT / "bin" / "lab-kernel"
 UML = {**os.environ, "ROUTED_HYPERVISOR_KERNEL": "uml", "ROUTED_HYPERVISOR_KERNEL_MEMORY": "512"}
 UML.pop("ROUTED_HYPERVISOR_KERNEL_KIND", None)
 DEADLINE = 30

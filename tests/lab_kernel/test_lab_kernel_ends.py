@@ -6,11 +6,11 @@ import contextlib
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from run_lab_kernel import DEADLINE, LAB_KERNEL, UML, lab_kernel, running
+from support.waiting import until
 
 
 def processes_of(session: int) -> list[str]:
@@ -23,13 +23,6 @@ def processes_of(session: int) -> list[str]:
             if f"LAB_KERNEL_TEST={session}".encode() in marks or f"mem={session}M" in command:
                 found.append(command)
     return found
-
-
-def wait_until(condition, what: str, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{what}: not after {seconds} s"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("trapped", ["INT", "TERM", "HUP"])
@@ -48,17 +41,19 @@ def test_ctrl_c_reaches_the_whole_group_and_gives_130():
 
 
 def test_the_third_ctrl_c_ends_a_command_that_ignores_it():
-    with running("bash", "-c", "trap '' INT; echo started; while :; do sleep 1; done") as process:
-        for _ in range(3):
+    with running("bash", "-c", "trap 'echo ignored' INT; echo started; while :; do sleep 1; done") as process:
+        for _ in range(2):
             process.send_signal(signal.SIGINT)
-            time.sleep(0.3)
+            assert process.stdout.readline() == b"ignored\n"
+        process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE) == 130
 
 
 def test_a_signal_during_the_boot_ends_it_at_once():
-    process = subprocess.Popen([LAB_KERNEL, "sleep", "1000"], env=UML, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
-    assert process.stderr and process.stderr.readline().startswith(b"lab-kernel: ")
-    time.sleep(0.4)
+    memory = 519  # tells this run's processes from those of others
+    uml = {**UML, "ROUTED_HYPERVISOR_KERNEL_MEMORY": str(memory)}
+    process = subprocess.Popen([LAB_KERNEL, "sleep", "1000"], env=uml, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    until(lambda: processes_of(memory), what="a kernel that boots")
     process.terminate()
     process.communicate(timeout=5)
     assert process.returncode in (143, -signal.SIGTERM)
@@ -79,7 +74,7 @@ def test_killing_the_wrapper_leaves_no_process_and_no_file():
     assert processes_of(memory)
     process.kill()
     process.communicate()
-    wait_until(lambda: not processes_of(memory), "no process of user-mode Linux is left")
+    until(lambda: not processes_of(memory), what="no process of user-mode Linux is left")
     left = {str(path) for place in places for path in set(place.iterdir()) - before[place]}
     assert not {path for path in left if re.search(r"uml|vm_file|lab-kernel|linux", path)}
 

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from run_lab_kernel import LAB_KERNEL, REPOSITORY, UML, lab_kernel
+from run_lab_kernel import LAB_KERNEL, UML, lab_kernel
+from support.modules import PROJECT
 
 CACHE = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache" / "routed-hypervisor"))
 QEMU = {"ROUTED_HYPERVISOR_KERNEL": "qemu", "ROUTED_HYPERVISOR_KERNEL_MEMORY": "768"}
@@ -17,7 +18,7 @@ QEMU = {"ROUTED_HYPERVISOR_KERNEL": "qemu", "ROUTED_HYPERVISOR_KERNEL_MEMORY": "
 
 @pytest.fixture(name="qemu_boot")
 def qemu_boot_with_its_answer_elsewhere(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(REPOSITORY / "bin" / "lib")
+    monkeypatch.syspath_prepend(PROJECT / "bin" / "lib")
     module = importlib.import_module("qemu_boot")
     monkeypatch.setattr(module, "ANSWER", str(tmp_path / "answer"))
     monkeypatch.setattr(module, "KVM", "/dev/null")

@@ -22,8 +22,8 @@ from run_lab import (
     status,
     supervisor,
     up,
-    wait_until,
 )
+from support.waiting import until
 
 
 def started(name: str) -> subprocess.Popen:
@@ -63,7 +63,7 @@ def test_two_labs_at_once_do_not_meet(name):
 
 
 def assert_reported_and_recovered(name: str, why: str) -> None:
-    wait_until(lambda: "note" in status(name), "the lab is down")
+    until(lambda: "note" in status(name), what="the lab is down")
     sentence = next(line for line in lab("status").stdout.splitlines() if line.startswith(f"{name}: "))
     assert re.fullmatch(
         rf"{name}: not up: {why}[.] Bring it up again with make lab, or clean up with make down", sentence
@@ -81,7 +81,7 @@ def test_a_supervisor_that_is_killed(name):
     os.kill(supervisor(name), signal.SIGKILL)
     _output, errors = client.communicate(timeout=DEADLINE)
     assert (client.returncode, errors) == (125, b"lab: the lab ended meanwhile\n")
-    wait_until(lambda: not [each for each in kernel if os.path.exists(f"/proc/{each}")], "its kernel has ended")
+    until(lambda: not [each for each in kernel if os.path.exists(f"/proc/{each}")], what="its kernel has ended")
     assert_reported_and_recovered(name, "its supervisor was killed")
 
 
@@ -110,7 +110,7 @@ def test_the_program_in_the_kernel_is_killed():
         _output, errors = client.communicate(timeout=DEADLINE)
         assert client.returncode == 125
         assert errors.startswith(b"lab: the lab's program on this machine ended before it was asked to: ")
-        wait_until(lambda: not [each for each in commands if os.path.exists(f"/proc/{each}")], "its commands ended")
+        until(lambda: not [each for each in commands if os.path.exists(f"/proc/{each}")], what="its commands ended")
         assert "the lab's program on this machine ended" in status(name)["note"]
         up(name, environment={"ROUTED_HYPERVISOR_KERNEL": "host"})
         assert lab("exec", name, "", "uname", "-r").stdout.strip() == os.uname().release
@@ -120,7 +120,7 @@ def test_a_lab_may_be_taken_down_while_it_is_brought_up(name):
     lab("down", name)
     with nothing_left(name):
         attempt = start_up(name)
-        wait_until((BASE / name).exists, "the attempt has begun")
+        until((BASE / name).exists, what="the attempt has begun")
         lab("down", name)
         _output, errors = attempt.communicate(timeout=DEADLINE)
         assert errors.decode() == f"lab: lab {name} is not up: another command took it down\n"
@@ -143,7 +143,7 @@ def test_the_second_up_waits_for_the_first(name):
 def test_an_up_that_is_killed_leaves_a_lab_that_is_up(name):
     lab("down", name)
     attempt = start_up(name)
-    wait_until((BASE / name).exists, "the attempt has begun")
+    until((BASE / name).exists, what="the attempt has begun")
     attempt.kill()
     attempt.communicate()
     up(name)

@@ -9,11 +9,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 
 import pytest
-from run_lab import DEADLINE, REPOSITORY, lab, run, start, up, wait_until
+from run_lab import DEADLINE, lab, run, start, up
+from support.modules import PROJECT
+from support.waiting import until
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client as client
 
 
 @pytest.fixture(scope="module", name="name")
@@ -24,16 +26,7 @@ def lab_that_is_up():
     lab("down", name)
 
 
-@pytest.fixture(scope="module", name="client")
-def lab_client():
-    sys.path.insert(0, str(REPOSITORY / "collections"))
-    try:
-        return importlib.import_module("ansible_collections.routed.hypervisor.plugins.plugin_utils.lab_client")
-    finally:
-        sys.path.pop(0)
-
-
-def test_outputs_of_fifty_jobs_at_once_do_not_mix(name, client):
+def test_outputs_of_fifty_jobs_at_once_do_not_mix(name):
     script = "i=0; while [ $i -lt 40 ]; do echo $0 out; echo $0 err >&2; i=$((i + 1)); done; exit $0"
 
     def job(number):
@@ -70,11 +63,14 @@ def test_many_inputs_at_once(name):
         assert output.split()[0].decode() == hashlib.sha256(each).hexdigest()
 
 
-@pytest.mark.parametrize("writes", ["yes", "while :; do printf x; done"], ids=["large", "small"])
-def test_a_slow_reader_does_not_hold_up_others(name, writes):
+@pytest.mark.parametrize(
+    ("writes", "mark"), [("yes", "^[y]es"), ("while :; do printf x; done", "[p]rintf x")], ids=["large", "small"]
+)
+def test_a_slow_reader_does_not_hold_up_others(name, writes, mark):
     slow = start(name, "bash", "-c", writes)
     try:
-        time.sleep(1)  # its window is full
+        # Its window is full when it sleeps in a write.
+        until(lambda: run(name, f"ps -o stat= -p $(pgrep -f '{mark}')").startswith("S"), what="a writer that waits")
         assert run(name, "seq 50000 | tail -n 1") == "50000\n"
     finally:
         slow.kill()
@@ -87,20 +83,21 @@ def test_a_command_ends_with_its_client(name, trap):
     assert job.stdout.readline() == b"started\n"
     job.kill()
     job.communicate()
-    wait_until(lambda: run(name, "pgrep -f [m]y-mark | wc -l") == "0\n", "the command has ended")
+    until(lambda: run(name, "pgrep -f [m]y-mark | wc -l") == "0\n", what="the command has ended")
 
 
 def test_the_third_ctrl_c_lets_go_of_a_command(name):
-    job = start(name, "bash", "-c", "trap '' INT; echo started; while :; do sleep 0.2; done")
+    job = start(name, "bash", "-c", "trap 'echo ignored' INT; echo started; while :; do sleep 0.2; done")
     assert job.stdout.readline() == b"started\n"
-    for _ in range(3):
+    for _ in range(2):
         job.send_signal(signal.SIGINT)
-        time.sleep(0.2)
+        assert job.stdout.readline() == b"ignored\n"
+    job.send_signal(signal.SIGINT)
     assert job.wait(DEADLINE) == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_reaches_a_command_that_has_just_begun(name, client, number):
+def test_a_signal_reaches_a_command_that_has_just_begun(name, number):
     frames = client.frames
     head = {"kind": "exec", "command": ["sleep", "1000"], "directory": "/"}
     for _ in range(10):
@@ -113,7 +110,7 @@ def test_a_signal_reaches_a_command_that_has_just_begun(name, client, number):
             assert json.loads(end.data) == {"code": 128 + number}
 
 
-def test_a_request_that_is_none_does_no_harm(name, client):
+def test_a_request_that_is_none_does_no_harm(name):
     for head in (
         {"kind": "exec"},
         {"kind": "exec", "command": 5},
@@ -159,7 +156,7 @@ def test_a_node_that_is_not_up_is_reported(name):
 
 
 def test_payloads_of_modules_that_changed_are_not_kept_for_ever(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(REPOSITORY / "bin" / "lib")
+    monkeypatch.syspath_prepend(PROJECT / "bin" / "lib")
     kernel = importlib.import_module("kernels").Kernel("host", "", 0, str(tmp_path))
     (tmp_path / "payloads").mkdir()
     for number in range(120):

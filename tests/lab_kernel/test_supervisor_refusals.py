@@ -7,7 +7,9 @@ import json
 import os
 
 import pytest
-from run_lab import BASE, OWNER, REPOSITORY, lab, nothing_left, up, wait_until
+from run_lab import BASE, OWNER, lab, nothing_left, up
+from support.modules import PROJECT
+from support.waiting import until
 
 
 @pytest.fixture(name="name")
@@ -78,7 +80,7 @@ def test_a_time_limit_that_is_none(name, text):
 
 
 def test_less_memory_than_a_kernel_needs(monkeypatch):
-    monkeypatch.syspath_prepend(REPOSITORY / "bin" / "lib")
+    monkeypatch.syspath_prepend(PROJECT / "bin" / "lib")
     memory = importlib.import_module("memory")
 
     monkeypatch.delenv("ROUTED_HYPERVISOR_KERNEL_MEMORY", raising=False)
@@ -129,7 +131,7 @@ def test_a_directory_that_a_killed_supervisor_left(name):
     (BASE / name / "socket").write_text("", encoding="ascii")
     assert f"lab {name} was up; its supervisor was killed. Starting it again." in up(name).stdout
     assert not (BASE / name / "requests").exists()
-    wait_until((BASE / name / "socket").is_socket, "the socket is there")
+    until((BASE / name / "socket").is_socket, what="the socket is there")
 
 
 @pytest.mark.parametrize("bad", ["../up", "", "a b", "-x-", "UPPER"])

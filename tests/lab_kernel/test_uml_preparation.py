@@ -8,11 +8,11 @@ import shlex
 import subprocess
 
 import pytest
-from run_lab_kernel import REPOSITORY
+from support.modules import PROJECT
 
 PRELUDE = r"""
 set -uo pipefail
-here=$REPOSITORY/bin cache=$PWD/cache tools=$PWD/cache/tools python=python3
+here=$PROJECT/bin cache=$PWD/cache tools=$PWD/cache/tools python=python3
 say() { printf 'setup: %s\n' "$*"; }
 refuse() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 . "$here/lib/packages.bash"
@@ -32,7 +32,7 @@ def bash_with_uml(tmp_path):
         return subprocess.run(
             ["bash", "-c", PRELUDE + script],
             cwd=tmp_path,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "REPOSITORY": str(REPOSITORY), **environment},
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PROJECT": str(PROJECT), **environment},
             capture_output=True,
             text=True,
             check=False,

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-
-import pytest
-from daemon_node import Node
 
 HEADER = "# Managed by Routed Hypervisor, for a test\n"
 BIRD = HEADER + 'include "secrets.conf";\nrouter id 192.0.2.1;\nprotocol device { }\nipv4 table t4;\n'
 SECRET = "correct horse battery"
-
-
-@pytest.fixture
-def node(run_module, lab_image):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to make a node")
-    with Node(run_module, lab_image) as made:
-        yield made
 
 
 def bird(conf: str = BIRD, secret: str = f'define password_a = "{SECRET}";\n', **more) -> dict:

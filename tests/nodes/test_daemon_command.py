@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import time
-
-import pytest
-from daemon_node import Node
+from support.waiting import until, until_equal
 
 HEADER = "# Managed by Routed Hypervisor, for a test\n"
-
-
-@pytest.fixture
-def node(run_module, lab_image):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to make a node")
-    with Node(run_module, lab_image) as made:
-        yield made
 
 
 def actions(result: dict) -> list[str]:
@@ -57,11 +45,8 @@ def pids(node, name: str) -> list[str]:
 
 def started(node, name: str) -> str:
     """The pid of an instance that a script has just started: the script does not wait until its program runs."""
-    until = time.monotonic() + 10
-    while len(found := pids(node, name)) != 1:
-        assert time.monotonic() < until, found
-        time.sleep(0.1)
-    return found[0]
+    until(lambda: len(pids(node, name)) == 1, 10, f"one process of {name}")
+    return pids(node, name)[0]
 
 
 def test_a_command_becomes_a_service(node):
@@ -151,8 +136,7 @@ def test_environment_and_arguments_arrive_as_they_are(node):
     odd = "two words, 50% of $HOME, 'single', \"double\" and \\"
     argv = ["/bin/sh", "-c", 'printf "%s\\n%s\\n" "$1" "$ODD"; exec sleep 600', "sh", odd]
     node.module("daemon", name="echo", command=argv, environment={"ODD": odd})
-    time.sleep(0.2)
-    assert node.read("/var/log/echo.log") == f"{odd}\n{odd}\n"
+    until_equal(lambda: node.read("/var/log/echo.log"), f"{odd}\n{odd}\n", 10)
 
 
 def test_what_has_no_sense_is_refused(node):

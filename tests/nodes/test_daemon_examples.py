@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from daemon_node import Node
-from examples import tasks
+from support.module_examples import tasks
 
 VARIABLES = {"bgp_passwords": {"public": "a secret"}}
 
 
 @pytest.fixture
-def node(run_module, lab_image):
-    if os.geteuid() != 0:
-        pytest.skip("needs root, to make a node")
-    with Node(run_module, lab_image) as made:
-        made.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "far-vm1")
-        yield made
+def host(node):
+    node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "far-vm1")
+    return node
 
 
 def once(run, task):
@@ -29,18 +23,18 @@ def once(run, task):
 
 
 @pytest.mark.parametrize("module", ["daemon", "ndppd"])
-def test_an_example_of_a_daemon_does_something_once(node, module):
+def test_an_example_of_a_daemon_does_something_once(host, module):
     for task in tasks(module, **VARIABLES):
-        once(node.module, task)
+        once(host.module, task)
 
 
-def test_examples_that_ask_are_answered(node):
+def test_examples_that_ask_are_answered(host):
     [(_sentence, _module, bgp)] = tasks("bgp_info")
-    asked = node.module("bgp_info", **bgp)
+    asked = host.module("bgp_info", **bgp)
     assert (asked["sessions"], asked["routes"], asked["changed"]) == ([], [], False)
-    node.run("ip", "link", "set", "lo", "up")
+    host.run("ip", "link", "set", "lo", "up")
     [(_sentence, _module, arguments)] = tasks("verify")
-    [result] = node.module("verify", **arguments)["results"]
+    [result] = host.module("verify", **arguments)["results"]
     assert result["state"] == "passed", result
 
 

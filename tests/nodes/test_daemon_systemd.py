@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
-import ansible
 import pytest
+from support.modules import library
+from support.waiting import until
 
-COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
 SYSTEMD = "/lib/systemd/systemd"
 HEADER = "# Managed by Routed Hypervisor, for a test\n"
 # A copy of this machine's files that is thrown away, without its services and with nothing of its kernel to write to.
@@ -69,16 +69,11 @@ class Machine:
 def machine(lab_image, tmp_path):
     if os.geteuid() != 0 or not Path(SYSTEMD).exists():
         pytest.skip("needs root and systemd")
-    library = tmp_path / "library"
-    (library / "ansible").mkdir(parents=True)
-    (library / "ansible/__init__.py").touch()
-    for link, target in (("ansible_collections", COLLECTIONS / "ansible_collections"), ("ansible/module_utils", None)):
-        source = target or Path(ansible.__file__).parent / "module_utils"
-        subprocess.run(["cp", "-r", source, library / link], check=True)
+    copy = library(tmp_path / "library")
     place = tmp_path / "machine"
     place.mkdir()
     names = ["--pid", "--mount", "--net", "--uts", "--ipc", "--cgroup"]
-    script = ["sh", "-e", "-c", BOOT, "sh", place, lab_image, library]
+    script = ["sh", "-e", "-c", BOOT, "sh", place, lab_image, copy]
     with subprocess.Popen(
         ["unshare", *names, "--fork", "--kill-child", *script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
@@ -89,14 +84,18 @@ def machine(lab_image, tmp_path):
 
 
 def booted(process: subprocess.Popen) -> Machine:
-    deadline = time.monotonic() + 20
-    while process.poll() is None and time.monotonic() < deadline:
+    def machine() -> Machine | None:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         if children and "systemd" in os.readlink(f"/proc/{children[0]}/exe"):
-            machine = Machine(int(children[0]))
-            if machine.run("systemctl", "is-system-running").strip() == "running":
-                return machine
-        time.sleep(0.1)
+            found = Machine(int(children[0]))
+            if found.run("systemctl", "is-system-running").strip() == "running":
+                return found
+        return None
+
+    with contextlib.suppress(AssertionError):
+        until(lambda: process.poll() is not None or machine(), 20, "systemd is running", 0.1)
+        if process.poll() is None and (found := machine()):
+            return found
     process.kill()
     pytest.skip(f"systemd cannot run here: {process.stdout.read().decode(errors='replace')[-500:]}")
 
@@ -148,8 +147,8 @@ def test_a_unit_through_its_whole_life(machine):
 
     # Killed, it comes back with its API although its old socket lies there, and nothing is left for us to do.
     machine.run("systemctl", "kill", "--signal=KILL", "gobgpd-a")
-    time.sleep(2)
-    assert "192.0.2.7" in machine.run("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    ask = ("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    until(lambda: shown(machine, "gobgpd-a", "MainPID") not in ("0", pid) and "192.0.2.7" in machine.run(*ask))
     assert actions(machine.module(**gobgpd("a", **more))) == []
 
     # One that has to go takes nothing of the other with it.
@@ -172,8 +171,7 @@ def test_words_of_a_command_arrive_as_they_are(machine):
     odd = "two words, 50% of $HOME, 'single', \"double\" and \\"
     argv = ["/bin/sh", "-c", 'printf "%s\\n%s\\n" "$1" "$ODD"; exec sleep 600', "sh", odd]
     actions(machine.module(name="echo", command=argv, environment={"ODD": odd}))
-    time.sleep(0.3)
-    assert f"{odd}\n{odd}\n" in machine.run("journalctl", "--unit=echo", "--output=cat", "--quiet")
+    until(lambda: f"{odd}\n{odd}\n" in machine.run("journalctl", "--unit=echo", "--output=cat", "--quiet"), 10)
 
 
 def test_a_command_that_ends_at_once_gives_its_last_words_and_can_be_removed(machine):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-import ansible_play
 import pytest
 import yaml
-from ansible_play import PROJECT
+from support import ansible_runs
+from support.modules import PROJECT
 
 REFLECTOR = yaml.safe_load((PROJECT / "tests/golden/data/gobgp_reflector.yml").read_text())
 BIRD = {"bird": {"router_id": "198.51.100.226", "vrfs": [], "tables": [], "sessions": []}, "bgp_passwords": {}}
@@ -31,9 +31,9 @@ class Host:
 
     def role(self, name: str, values: dict) -> str:
         """Runs a role. Returns what it did, a line a change, or "" for nothing."""
-        done = ansible_play.run(self.lab, self.directory, {"routers": {"n": values}}, ansible_play.play_of(name))
-        changes = ansible_play.services(done)
-        assert (ansible_play.changed(done) == 0) == (not changes), done
+        done = ansible_runs.play(self.lab, self.directory, {"routers": {"n": values}}, ansible_runs.play_of(name))
+        changes = ansible_runs.services(done)
+        assert (ansible_runs.changed(done) == 0) == (not changes), done
         return "\n".join(changes)
 
 

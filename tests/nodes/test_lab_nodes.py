@@ -6,19 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab.node import Node, stop_nodes
-
-
-def wait_for(condition, what, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        time.sleep(0.005)
 
 
 def told(result):
@@ -120,7 +113,7 @@ def test_a_killed_run_leaves_whole_nodes_or_nothing_and_the_next_completes_it(la
         children.update(map(int, listing.read_text().split()))
         return len(children) > nodes_seen and len(lab.processes()) >= nodes_seen
 
-    wait_for(far_enough, "the first nodes")
+    until(far_enough, what="the first nodes", pause=0.005)
     process.send_signal(signal.SIGSTOP)
     children.update(map(int, listing.read_text().split()))
     process.kill()
@@ -130,7 +123,7 @@ def test_a_killed_run_leaves_whole_nodes_or_nothing_and_the_next_completes_it(la
         whole = {pid for pids in lab.processes().values() for pid in pids}
         return all(pid in whole or not Path(f"/proc/{pid}").exists() for pid in children)
 
-    wait_for(settled, "half-made nodes are gone")
+    until(settled, what="half-made nodes are gone", pause=0.005)
     some = lab.processes()
     assert len(some) < len(names)
     result = lab.nodes(*names)
@@ -198,7 +191,7 @@ def test_a_node_that_was_killed_comes_back(lab):
     lab.nodes("n1", "n2")
     (pid,) = lab.processes()["n1"]
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: "n1" not in lab.processes(), "the node is gone")
+    until(lambda: "n1" not in lab.processes(), what="the node is gone", pause=0.005)
     said = lab.enter("n1", "true")
     assert said.returncode == 125
     assert said.stderr == f"node n1 of lab {lab.name} is not up: bring the lab up first\n"

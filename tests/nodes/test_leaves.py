@@ -7,8 +7,9 @@ import time
 
 import pytest
 import yaml
-from ansible_play import PROJECT
-from leaf_pair import LEAVES, LeafPair
+from support.leaf_pair import LEAVES, LeafPair
+from support.modules import PROJECT
+from support.waiting import stays, until
 
 SWITCH1 = {
     "60.1.1.0/24": "[110/20] 80.1.1.2",
@@ -38,7 +39,7 @@ def pair(shared_lab, lab_image, tmp_path_factory):
     pair.build()
     changes = pair.changes()
     assert changes.count("start frr") == 2, changes
-    pair.until(pair.all_up, 60)
+    until(pair.all_up, 60)
     return pair
 
 
@@ -93,7 +94,7 @@ def test_packets_cross_both_leaves(pair, source, to, gateway):
         pair.run(node, "ip", "address", "replace", address, "dev", "lo", *(["nodad"] if ":" in address else []))
     pair.run("contiv2", "ip", "route", "replace", source, "via", gateway)
     family = "-6" if ":" in to else "-4"
-    pair.until(lambda: to in pair.run("contiv1", "ip", family, "route", "show", "proto", "bird"))
+    until(lambda: to in pair.run("contiv1", "ip", family, "route", "show", "proto", "bird"))
     answer = pair.run("contiv1", "ping", "-c", "3", "-i", "0.2", "-I", source, to)
     assert "3 received" in answer and "ttl=62" in answer
 
@@ -102,7 +103,7 @@ def test_packets_cross_both_leaves(pair, source, to, gateway):
 def test_what_comes_later_has_the_right_as_for_each_host(pair, last):
     """FRR would group contiv1 and contiv3, and have the AS of the last one replaced in the updates of both."""
     pair.vtysh("switch1", f"clear bgp {last}")
-    pair.until(pair.all_up)
+    until(pair.all_up)
     groups = pair.vtysh("switch1", "show bgp ipv4 unicast update-groups").split("Update-group ")
     peers = [sorted(re.findall(r"- (\S+)", group)) for group in groups]
     assert ["50.1.1.1"] in peers and ["50.1.2.1"] in peers, peers
@@ -239,7 +240,7 @@ def test_a_host_that_announces_too_much_is_cut_off(pair):
     neighbor(pair, "switch1", "contiv3_ipv4")["maximum_prefix"] = 5
     pair.changes()
     pair.start_bird("contiv3", ["192.168.1.9/32", *many], ["2001:db8:1::9/128"])
-    pair.until(lambda: "50.1.2.1" not in pair.up("switch1"))
+    until(lambda: "50.1.2.1" not in pair.up("switch1"))
     pair.until_routes("switch1", {"192.168.1.9/32": "[20/0] 50.1.1.1", many[0]: ""}, 5)
     assert {"50.1.1.1", "2001:db8:52::1"} <= pair.up("switch1")
     assert "Maximum Number of Prefixes" in pair.sessions("switch1")["50.1.2.1"]["last_error"]
@@ -252,24 +253,24 @@ def test_a_host_that_announces_too_much_is_cut_off(pair):
 def test_a_wrong_password_keeps_the_session_down_until_it_is_repaired(pair):
     pair.passwords["switch2"] = {"leaves": "wrong"}
     assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
-    pair.until(lambda: not {"50.1.1.2", "2001:db8:50::2"} & pair.up("switch2"))
+    until(lambda: not {"50.1.1.2", "2001:db8:50::2"} & pair.up("switch2"))
     pair.until_routes("switch2", {"192.168.1.1/32": "", "2001:db8:1::1/128": ""}, 15)
-    time.sleep(6)  # longer than a connect retry
-    assert not {"50.1.1.2", "2001:db8:50::2"} & pair.up("switch2")
+    # longer than a connect retry
+    stays(lambda: not {"50.1.1.2", "2001:db8:50::2"} & pair.up("switch2"), 6, "sessions that are down", 0.5)
     pair.passwords["switch2"] = {"leaves": "first-secret"}
     pair.changes()
-    pair.until(pair.all_up)
+    until(pair.all_up)
 
 
 def test_a_wrong_as_number_is_repaired_by_a_run(pair):
     one = neighbor(pair, "switch2", "contiv2_ipv4")
     one["as"] = 65009
     pair.changes()
-    pair.until(lambda: "60.1.1.3" not in pair.up("switch2"))
+    until(lambda: "60.1.1.3" not in pair.up("switch2"))
     pair.until_routes("switch1", {"192.168.1.2/32": ""}, 10)
     one["as"] = 65002
     assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
-    pair.until(pair.all_up)
+    until(pair.all_up)
 
 
 def test_a_neighbor_is_added_and_removed(pair):
@@ -282,20 +283,20 @@ def test_a_neighbor_is_added_and_removed(pair):
     assert "50.1.2.1" not in pair.sessions("switch1")
     pair.leaves["switch1"]["bgp"]["neighbors"] = neighbors
     assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
-    pair.until(pair.all_up)
+    until(pair.all_up)
     assert pair.sessions("switch1")["50.1.1.1"]["uptime_s"] >= before
 
 
 def test_bfd_ends_a_session_whose_path_is_dead_though_the_link_is_up(pair):
-    pair.until(lambda: '"status":"up"' in pair.vtysh("switch1", "show bfd peers json").replace(" ", ""))
+    until(lambda: '"status":"up"' in pair.vtysh("switch1", "show bfd peers json").replace(" ", ""))
     pair.run("switch2", "sh", "-c", "kill -STOP $(pidof bfdd)")
     started = time.monotonic()
     try:
-        pair.until(lambda: "60.1.1.4" not in pair.up("switch1"), 5)
+        until(lambda: "60.1.1.4" not in pair.up("switch1"), 5)
         print(f"noticed after {time.monotonic() - started:.2f} s; the hold time is 9 s")
     finally:
         pair.run("switch2", "sh", "-c", "kill -CONT $(pidof bfdd)")
-    pair.until(pair.all_up)
+    until(pair.all_up)
 
 
 def test_a_daemon_that_does_not_answer_is_told(pair):
@@ -316,4 +317,4 @@ def test_a_leaf_changes_from_frr_to_bird_and_back(pair):
     assert pair.run("switch2", "pidof", "watchfrr", "bgpd", fails=True) == ""
     changes = pair.changes(limit=["switch2"])
     assert changes.index("stop bird") < changes.index("start frr")
-    pair.until(pair.all_up, 60)
+    until(pair.all_up, 60)

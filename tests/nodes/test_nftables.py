@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
-from daemon_node import Node
+from support.lab_nodes import Node
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = "routed_hypervisor"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-import ansible_play
 import pytest
-from ansible_play import PROJECT
+from support import ansible_runs
+from support.modules import PROJECT
 
 NFTABLES = json.loads((PROJECT / "tests/golden/l3_hypervisor/hv1.json").read_text())["nftables"]
 
@@ -18,7 +18,9 @@ def play(lab, tmp_path):
 
     def run(nftables, *options: str) -> int:
         groups = {"hypervisors": {"n1": {"nftables": nftables}}}
-        return ansible_play.changed(ansible_play.run(lab, tmp_path, groups, ansible_play.play_of("nftables"), *options))
+        return ansible_runs.changed(
+            ansible_runs.play(lab, tmp_path, groups, ansible_runs.play_of("nftables"), *options)
+        )
 
     return run
 

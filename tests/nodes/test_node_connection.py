@@ -8,7 +8,7 @@ import re
 import shutil
 
 import pytest
-from supervised import HERE, ansible
+from supervised_runs import CONNECTION, ansible
 
 # What differs between two nodes, or two runs on one.
 VOLATILE = {
@@ -34,7 +34,7 @@ VOLATILE_FACTS = re.compile(
 def run(supervised, tmp_path_factory):
     """The broad playbook, run once: n1 is warm, `twin` is cold."""
     directory = tmp_path_factory.mktemp("broad")
-    shutil.copytree(HERE / "connection", directory, dirs_exist_ok=True)
+    shutil.copytree(CONNECTION, directory, dirs_exist_ok=True)
     (directory / "binary").write_bytes(bytes(range(256)) * 20_000)
     done, found = ansible(supervised.lab, directory, "ansible-playbook", "broad.playbook")
     assert "fatal" not in re.sub(r"fatal:.*\n(.*\n)?\.\.\.ignoring", "", done.stdout), done.stdout + done.stderr

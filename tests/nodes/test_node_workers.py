@@ -17,8 +17,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-import yaml
-from supervised import COMMAND, ansible_environment, children, inventory, repacked, wait_for
+from supervised_runs import HOSTS
+from support import ansible_runs
+from support.supervised import COMMAND, children, repacked
+from support.waiting import until
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_frames as frames
@@ -125,7 +127,7 @@ def test_a_worker_ends_that_cannot_be_put_back(supervised, what):
     left = supervised.mischief("n1", leave)
     after = supervised.mischief("n1", look)
     assert left["worker"] == before["worker"] != after["worker"] and after["seen"] == before["seen"]
-    wait_for(lambda: not is_in_node(supervised, "n1", left["worker"]), "the old worker has ended")
+    until(lambda: not is_in_node(supervised, "n1", left["worker"]), what="the old worker has ended")
 
 
 def is_in_node(supervised, node: str, process: int) -> bool:
@@ -224,7 +226,7 @@ def in_background(call, *arguments):
 
 
 def started(supervised, node: str, mark: str):
-    wait_for(lambda: supervised.run(node, ["test", "-e", f"/root/{mark}"])[0] == 0, "the module has begun")
+    until(lambda: supervised.run(node, ["test", "-e", f"/root/{mark}"])[0] == 0, what="the module has begun")
     supervised.run(node, ["rm", f"/root/{mark}"])
 
 
@@ -357,34 +359,23 @@ def test_when_its_client_is_gone_a_job_ends(supervised, kind):
     source = "import subprocess; subprocess.call(['sleep', '91'])"
     text = supervised.mischief_program("", source=source) if kind == "module" else b""
     connection = submit(supervised, head, text)
-    wait_for(lambda: supervised.run("n1", ["pgrep", "-x", "sleep"])[0] == 0, "it runs")
+    until(lambda: supervised.run("n1", ["pgrep", "-x", "sleep"])[0] == 0, what="it runs")
     connection.close()
-    wait_for(lambda: supervised.run("n1", ["pgrep", "-x", "sleep"])[0] == 1, "it has ended")
+    until(lambda: supervised.run("n1", ["pgrep", "-x", "sleep"])[0] == 1, what="it has ended")
     assert supervised.mischief("n1")["worker"]
 
 
 def test_a_killed_playbook_leaves_nothing_and_the_next_one_works(supervised, tmp_path):
-    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory(supervised.lab)))
-    environment = {**os.environ, **ansible_environment(tmp_path)}
-    command = [
-        Path(sys.executable).parent / "ansible",
-        "-i",
-        "hosts.yml",
-        "n1,twin",
-        "-m",
-        "command",
-        "-a",
-        "sleep 3",
-    ]
-    process = subprocess.Popen(
-        command, env=environment, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL
+    ansible_runs.write_inventory(supervised.lab, tmp_path, {"hosts": HOSTS})
+    process = ansible_runs.start(
+        tmp_path, "ansible", "n1,twin", "-m", "command", "-a", "sleep 3", start_new_session=True
     )
     for node in ("n1", "n2"):
-        wait_for(lambda node=node: supervised.run(node, ["pgrep", "-x", "sleep"])[0] == 0, "it runs", 60)
+        until(lambda node=node: supervised.run(node, ["pgrep", "-x", "sleep"])[0] == 0, 60, "it runs")
     process.kill()
-    process.wait()
+    process.communicate()
     for node in ("n1", "n2"):
-        wait_for(lambda node=node: supervised.run(node, ["pgrep", "-x", "sleep"])[0] == 1, "it has ended")
+        until(lambda node=node: supervised.run(node, ["pgrep", "-x", "sleep"])[0] == 1, what="it has ended")
     assert supervised.run("n1", "ps -eo stat= | grep -c Z")[1] == b"0\n"
     assert supervised.cold("n1", supervised.program("ansible.builtin.ping"))["ping"] == "pong"
 
@@ -455,7 +446,7 @@ def test_a_lab_whose_program_was_killed_is_down_with_the_reason(supervised):
     os.kill(guest, signal.SIGKILL)
     with pytest.raises(lab_client.LabDown):
         task.result(20)
-    wait_for(lambda: not Path(f"/proc/{supervisor}").exists(), "the supervisor has ended")
+    until(lambda: not Path(f"/proc/{supervisor}").exists(), what="the supervisor has ended")
     with pytest.raises(
         lab_client.LabDown, match=f"lab {supervised.name} is not up: it ended at .*Bring it up with make lab"
     ):

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.nxos_device import Device
+from support.nxos_ssh import Server
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS)]
-
-from nxos_device import Device  # noqa: E402
-from nxos_ssh import Server  # noqa: E402
 
 pytest.importorskip("ansible_collections.cisco.nxos.plugins", reason="no cisco.nxos: run bin/setup --dev")
 

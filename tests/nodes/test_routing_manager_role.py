@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ansible_play
 import pytest
 import yaml
-from ansible_play import PROJECT
+from support import ansible_runs
+from support.modules import PROJECT
 
 SETTINGS = {
     "namespaces": ["/run/netns"],
@@ -41,7 +41,7 @@ def play(lab, tmp_path):
 
     def run(settings, *, check=False):
         groups = {"routers": {"n1": {"routing_manager": settings}}}
-        return ansible_play.changed(ansible_play.run(lab, tmp_path, groups, PLAY, *(["--check"] if check else [])))
+        return ansible_runs.changed(ansible_runs.play(lab, tmp_path, groups, PLAY, *(["--check"] if check else [])))
 
     return run
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 from measure import PROJECT, Row, each_more, interleaved, table
 
 BENCH = PROJECT / "bench"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ansible.playbook.task import Task
 from argument_specs import mistakes, spec
-from intent_samples import PROJECT
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.action import lab_image, lab_kernel, nxos_changes, render, report
 from ansible_collections.routed.hypervisor.plugins.module_utils._engine.change import Change

@@ -7,7 +7,7 @@ import json
 from ipaddress import ip_address, ip_network
 
 import pytest
-from intent_samples import DEFAULT, REMOVE, changed, containers, default, other
+from support.intent_samples import DEFAULT, REMOVE, changed, containers, default, other
 
 from ansible_collections.routed.hypervisor.plugins.action.report import summarise
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import firewall

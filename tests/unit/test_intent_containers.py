@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from intent_samples import REMOVE, changed, containers, mistakes_in
+from support.intent_samples import REMOVE, changed, containers, mistakes_in
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check

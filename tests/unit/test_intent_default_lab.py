@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from intent_samples import DEFAULT_FILE
+from support.intent_samples import DEFAULT_FILE
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 import pytest
-from intent_samples import PROJECT
+from support.modules import PROJECT
 
 GOLDEN = PROJECT / "tests" / "golden"
 LABS = sorted(file.parent.name for file in (PROJECT / "inventories").glob("*/fabric.yml"))

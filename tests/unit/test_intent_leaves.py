@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from intent_samples import PROJECT, REMOVE, changed, mistakes_in
+from support.intent_samples import REMOVE, changed, mistakes_in
+from support.modules import PROJECT
 
 SAMPLES = {
     name: yaml.safe_load(Path(PROJECT, "inventories", name, "fabric.yml").read_text())

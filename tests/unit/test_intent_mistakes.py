@@ -9,7 +9,8 @@ import sys
 
 import pytest
 import yaml
-from intent_samples import DEFAULT_FILE, PROJECT, REMOVE, changed, default, mistakes_in, other
+from support.intent_samples import DEFAULT_FILE, REMOVE, changed, default, mistakes_in, other
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent import mistakes as mistakes_of
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read

@@ -6,7 +6,8 @@ import re
 
 import pytest
 import yaml
-from intent_samples import DEFAULT, PROJECT, other
+from support.intent_samples import DEFAULT, other
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check

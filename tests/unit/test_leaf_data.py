@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from intent_samples import PROJECT
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import kernel
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import copy
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from nxos_cases import CASES
+from support.leaf_values import RESOLVED, values_of
+from support.nxos_device import Device, Refused
+from support.templates import GOLDEN, render
 
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "golden")]
-
-from leaf_values import RESOLVED, values_of  # noqa: E402
-from nxos_cases import CASES  # noqa: E402
-from nxos_device import Device, Refused  # noqa: E402
-from test_templates import render  # noqa: E402
-
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import (  # noqa: E402
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import (
     blocks,
     changes,
     commands,
@@ -49,7 +43,7 @@ interface mgmt0
 
 
 def data(name: str = "leaf_full") -> dict:
-    return yaml.safe_load((TESTS / "golden" / "data" / f"{name}.yml").read_text())
+    return yaml.safe_load((GOLDEN / "data" / f"{name}.yml").read_text())
 
 
 def steps(device: Device, values: dict, **options):

@@ -9,8 +9,8 @@ import jinja2
 import pytest
 import yaml
 from argument_specs import mistakes
-from intent_samples import PROJECT
 from role_reference import ROLES, arguments, document
+from support.modules import PROJECT
 
 GOLDEN = PROJECT / "tests" / "golden"
 NAMES = [role.name for role in ROLES]

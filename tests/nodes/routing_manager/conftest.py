@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import pytest
-from routing_lab import ROUTERS, RoutingLab, wait
+from support.routing_lab import ROUTERS, RoutingLab
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +31,9 @@ def lab(shared_lab):
     for node in ROUTERS:
         for family in ("ipv4", "ipv6"):
             lab.gobgp(node, f"global rib -a {family} del all")
-    for name in lab.containers:
-        subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+    for space in lab.containers:
+        space.remove()
     lab.containers.clear()
     lab.write_config()
-    wait(lambda: not lab.routes())
-    wait(lambda: not lab.rib("left") and not lab.rib("left", "ipv6"))
+    until(lambda: not lab.routes())
+    until(lambda: not lab.rib("left") and not lab.rib("left", "ipv6"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from support.waiting import until_equal
 
 LEFT, RIGHT = "via 192.168.1.2 dev to-left", "via 192.168.2.2 dev to-right"
 LEFT6, RIGHT6 = "via 2001:db8:1::2 dev to-left", "via 2001:db8:2::2 dev to-right"
@@ -17,9 +17,6 @@ def withdraw(lab, node, prefix):
     lab.gobgp(node, f"global rib -a {'ipv6' if ':' in prefix else 'ipv4'} del {prefix}")
 
 
-def until(lab, expected, protocol=83):
+def until_routes(lab, expected, protocol=83):
     """Waits until these are the routes; shows the difference if they never are."""
-    deadline = time.monotonic() + 10
-    while (now := lab.routes(protocol)) != expected and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert now == expected
+    until_equal(lambda: lab.routes(protocol), expected, 10)

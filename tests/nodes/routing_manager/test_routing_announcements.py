@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 
 import pytest
-from routing_lab import SUBNET4, wait
-from routing_steps import until
+from routing_steps import until_routes
+from support.routing_lab import SUBNET4
+from support.waiting import stays, until
 
 
 def test_subnets_of_ours_are_announced_and_nothing_else(lab):
@@ -17,7 +17,7 @@ def test_subnets_of_ours_are_announced_and_nothing_else(lab):
     lab.ip("host", "-6 route add 2001:db8:10:1::/64 dev to-left proto 82")
     lab.ip("host", "route add 10.10.1.7/32 dev to-left proto static")
     lab.ip("host", "route add 10.11.0.0/24 dev to-left proto 82")
-    wait(lambda: len(lab.rib("left")) == 2 and lab.rib("left", "ipv6"))
+    until(lambda: len(lab.rib("left")) == 2 and lab.rib("left", "ipv6"))
     assert lab.rib("left") == {SUBNET4: ["192.168.1.1"], "10.10.1.128/25": ["192.168.1.1"]}
     assert lab.rib("right") == {SUBNET4: ["192.168.2.1"], "10.10.1.128/25": ["192.168.2.1"]}
     assert lab.rib("left", "ipv6") == {"2001:db8:10:1::/64": ["2001:db8:1::1"]}
@@ -25,81 +25,76 @@ def test_subnets_of_ours_are_announced_and_nothing_else(lab):
     for route in ("10.10.1.128/25", SUBNET4, "10.10.1.7/32", "10.11.0.0/24"):
         lab.ip("host", f"route del {route}")
     lab.ip("host", "-6 route del 2001:db8:10:1::/64")
-    wait(lambda: not lab.rib("left") and not lab.rib("left", "ipv6"))
+    until(lambda: not lab.rib("left") and not lab.rib("left", "ipv6"))
 
 
 def test_a_container_is_announced_while_it_is_up(lab):
     space = lab.container("10.20.1.5/24", "2001:db8:20:1::5/64", "10.99.9.9/24")
     started = time.monotonic()
-    wait(lambda: lab.rib("left") == {"10.20.1.5/32": ["192.168.1.1"]}, pause=0)
+    until(lambda: lab.rib("left") == {"10.20.1.5/32": ["192.168.1.1"]}, pause=0)
     print(f"container up to route at the neighbour: {time.monotonic() - started:.2f} s, with a look every 30 ms")
-    wait(lambda: lab.rib("left", "ipv6") == {"2001:db8:20:1::5/128": ["2001:db8:1::1"]})
-    lab.run("-n", space, "address", "add", "10.20.1.6/24", "dev", "eth0")
-    wait(lambda: set(lab.rib("left")) == {"10.20.1.5/32", "10.20.1.6/32"})
-    lab.run("-n", space, "link", "set", "eth0", "down")
-    wait(lambda: not lab.rib("left") and not lab.rib("left", "ipv6"))
-    lab.run("-n", space, "link", "set", "eth0", "up")
-    wait(lambda: set(lab.rib("left")) == {"10.20.1.5/32", "10.20.1.6/32"})
-    lab.run("-n", space, "address", "del", "10.20.1.6/24", "dev", "eth0")
-    wait(lambda: set(lab.rib("left")) == {"10.20.1.5/32"})
+    until(lambda: lab.rib("left", "ipv6") == {"2001:db8:20:1::5/128": ["2001:db8:1::1"]})
+    space.ip("address add 10.20.1.6/24 dev eth0")
+    until(lambda: set(lab.rib("left")) == {"10.20.1.5/32", "10.20.1.6/32"})
+    space.ip("link set eth0 down")
+    until(lambda: not lab.rib("left") and not lab.rib("left", "ipv6"))
+    space.ip("link set eth0 up")
+    until(lambda: set(lab.rib("left")) == {"10.20.1.5/32", "10.20.1.6/32"})
+    space.ip("address del 10.20.1.6/24 dev eth0")
+    until(lambda: set(lab.rib("left")) == {"10.20.1.5/32"})
 
 
 @pytest.mark.parametrize("end", ["link", "netns", "unmounted with its process"])
 def test_a_container_that_is_gone_is_withdrawn(lab, end):
     space = lab.container("10.20.1.8/24")
-    process = subprocess.Popen(["ip", "netns", "exec", space, "sleep", "60"])
-    wait(lambda: "10.20.1.8/32" in lab.rib("left"))
+    process = space.start("sleep", "60")
+    until(lambda: "10.20.1.8/32" in lab.rib("left"))
     if end == "link":
-        lab.run("-n", space, "link", "del", "eth0")
+        space.ip("link del eth0")
     elif end == "netns":
         process.kill()
         process.wait()
-        lab.run("netns", "delete", space)
+        space.remove()
     else:  # the namespace lives on for a moment, as with a runtime that first unmounts
-        lab.run("netns", "delete", space)
-    wait(lambda: not lab.rib("left"))
+        space.remove()
+    until(lambda: not lab.rib("left"))
     process.kill()
     process.wait()
 
 
 def test_containers_that_follow_one_another_at_once_are_not_confused(lab):
-    space = f"rt-{lab.id}-again"
-    lab.containers.append(space)
+    space = lab.bare_container()
     for number in range(10):
-        subprocess.run(["ip", "netns", "delete", space], check=False, capture_output=True)
-        lab.run("netns", "add", space)
-        batch = (
+        space.remove()
+        space.made(space.name).batch(
             f"link add eth0 type veth peer name peer\naddress add 10.20.1.{number + 1}/24 dev eth0\nlink set eth0 up\n"
         )
-        subprocess.run(["ip", "-n", space, "-batch", "-"], input=batch, text=True, check=True)
-    wait(lambda: set(lab.rib("left")) == {"10.20.1.10/32"})
-    time.sleep(0.3)
-    assert set(lab.rib("left")) == {"10.20.1.10/32"}
+    until(lambda: set(lab.rib("left")) == {"10.20.1.10/32"})
+    stays(lambda: set(lab.rib("left")) == {"10.20.1.10/32"}, 0.3, "the last one alone")
 
 
 def test_an_address_on_lo_does_not_count_and_one_in_two_containers_counts_once(lab):
     first, second = lab.container("10.20.1.9/24"), lab.container("10.20.1.9/24")
-    lab.run("-n", first, "address", "add", "10.20.1.10/32", "dev", "lo")
-    lab.run("-n", first, "link", "set", "lo", "up")
-    wait(lambda: "10.20.1.9/32" in lab.rib("left"))
-    wait(lambda: lab.logged(f"10.20.1.9 is in /run/netns/{min(first, second)} and in"))
-    lab.run("netns", "delete", first)
-    time.sleep(0.3)
-    assert set(lab.rib("left")) == {"10.20.1.9/32"}
+    first.ip("address add 10.20.1.10/32 dev lo")
+    first.ip("link set lo up")
+    until(lambda: "10.20.1.9/32" in lab.rib("left"))
+    until(lambda: lab.logged(f"10.20.1.9 is in /run/netns/{min(first.name, second.name)} and in"))
+    first.remove()
+    stays(lambda: set(lab.rib("left")) == {"10.20.1.9/32"}, 0.3, "the address of the other")
 
 
 def test_the_host_has_a_route_to_each_container_of_a_network_with_an_interface(lab):
     lab.container("10.20.2.5/24", "2001:db8:20:2::5/64")
-    wait(lambda: "10.20.2.5/32" in lab.rib("left"))
+    until(lambda: "10.20.2.5/32" in lab.rib("left"))
     assert not lab.routes(84)
     assert "interface host-app is missing" in lab.manage("status").stdout
     lab.ip("host", "link add host-app type veth peer name other")
     lab.ip("host", "link set host-app up")
-    until(lab, {"10.20.2.5": {"dev host-app"}, "2001:db8:20:2::5": {"dev host-app"}}, 84)
+    until_routes(lab, {"10.20.2.5": {"dev host-app"}, "2001:db8:20:2::5": {"dev host-app"}}, 84)
     lab.ip("host", "route del 10.20.2.5")
-    until(lab, {"10.20.2.5": {"dev host-app"}, "2001:db8:20:2::5": {"dev host-app"}}, 84)
-    lab.run("netns", "delete", lab.containers.pop())
-    until(lab, {}, 84)
+    until_routes(lab, {"10.20.2.5": {"dev host-app"}, "2001:db8:20:2::5": {"dev host-app"}}, 84)
+    lab.containers.pop().remove()
+    until_routes(lab, {}, 84)
     lab.ip("host", "link del host-app")
 
 
@@ -107,9 +102,9 @@ def test_an_announcement_of_the_administrator_stays(lab):
     lab.gobgp("host", "global rib add 10.20.1.5/32 community 64512:7")
     lab.gobgp("host", "global rib add 10.66.0.0/16")
     lab.container("10.20.1.5/24")
-    wait(lambda: len(lab.rib("host").get("10.20.1.5/32", [])) == 2)
-    lab.run("netns", "delete", lab.containers.pop())
-    wait(lambda: len(lab.rib("host")["10.20.1.5/32"]) == 1)
+    until(lambda: len(lab.rib("host").get("10.20.1.5/32", [])) == 2)
+    lab.containers.pop().remove()
+    until(lambda: len(lab.rib("host")["10.20.1.5/32"]) == 1)
     assert set(lab.rib("left")) == {"10.20.1.5/32", "10.66.0.0/16"}
     lab.end_manager(signal.SIGKILL)
     lab.start_manager()

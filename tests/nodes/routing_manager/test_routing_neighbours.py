@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from routing_lab import ROUTER_AS, ROUTERS, SUBNET4, RoutingLab, address, wait
-from routing_steps import LEFT, RIGHT, add, until, withdraw
-
-SPEAKER = Path(__file__).resolve().parents[2] / "plain_speaker.py"
+from routing_steps import LEFT, RIGHT, add, until_routes, withdraw
+from support import plain_speaker
+from support.routing_lab import ROUTER_AS, ROUTERS, SUBNET4, RoutingLab, address
+from support.waiting import stays, until
 
 
 def test_without_gobgpd_routes_go_after_the_time_that_was_set(lab_image, tmp_path):
@@ -21,14 +19,13 @@ def test_without_gobgpd_routes_go_after_the_time_that_was_set(lab_image, tmp_pat
         lab.ip("host", "route add 10.9.0.0/16 via 192.168.1.2 proto 83 metric 4096")
         lab.kill_gobgpd("host")
         lab.start_manager()
-        time.sleep(1)
-        assert lab.routes() == {"10.9.0.0/16": {LEFT}}
-        until(lab, {})
+        stays(lambda: lab.routes() == {"10.9.0.0/16": {LEFT}}, 1, "the route")
+        until_routes(lab, {})
         lab.configure("host", 64512, [(address("left", "ipv4-unicast", 2), ROUTER_AS, "ipv4-unicast")])
         lab.start_gobgpd("host")
         lab.connected(1)
         add(lab, "left", "10.1.0.0/16")
-        until(lab, {"10.1.0.0/16": {LEFT}})
+        until_routes(lab, {"10.1.0.0/16": {LEFT}})
     finally:
         lab.remove()
 
@@ -42,9 +39,10 @@ def plain_neighbour(lab_image, tmp_path):
 
     def start():
         listen = address("left", "ipv4-unicast", 2)
-        argv = ["ip", "netns", "exec", lab.space("left"), sys.executable, SPEAKER, listen, str(ROUTER_AS)]
         with heard.open("wb") as file:
-            started.append(subprocess.Popen(argv, stdout=file))
+            started.append(
+                lab.spaces["left"].start(sys.executable, plain_speaker.__file__, listen, ROUTER_AS, stdout=file)
+            )
 
     try:
         lab.build()
@@ -63,12 +61,11 @@ def plain_neighbour(lab_image, tmp_path):
 def test_gobgp_forgets_a_neighbour_without_graceful_restart(plain_neighbour):
     """Why the routing manager speaks for it. Should this fail, GoBGP has been mended: take that out."""
     lab, start, heard = plain_neighbour
-    wait((lab.directory / "host.sock").exists)
+    until((lab.directory / "host.sock").exists)
     add(lab, "host", "10.20.0.0/16")
     start()
     lab.connected(1)
-    time.sleep(6)  # GoBGP's deferral is 5 s
-    assert heard() == []
+    stays(lambda: heard() == [], 6, "nothing heard")  # GoBGP's deferral is 5 s
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["together", "late"])
@@ -77,9 +74,9 @@ def test_a_neighbour_without_graceful_restart_is_told_all(plain_neighbour, late)
     lab.ip("host", f"route add unreachable {SUBNET4} proto 82")
     lab.start_manager()
     if late:
-        time.sleep(4)  # the time that was set has passed: the manager takes the RIB for complete
+        lab.in_step()  # the time that was set has passed: the manager takes the RIB for complete
     start()
-    wait(lambda: heard() == [SUBNET4], 15)
+    until(lambda: heard() == [SUBNET4], 15)
 
 
 def test_a_neighbour_that_is_taken_out_takes_its_routes_along(lab_image, tmp_path):
@@ -92,12 +89,12 @@ def test_a_neighbour_that_is_taken_out_takes_its_routes_along(lab_image, tmp_pat
         add(lab, "left", "10.1.0.0/16")
         add(lab, "left", "10.2.0.0/16")
         add(lab, "right", "10.3.0.0/16")
-        until(lab, {"10.1.0.0/16": {LEFT}, "10.2.0.0/16": {LEFT}, "10.3.0.0/16": {RIGHT}})
+        until_routes(lab, {"10.1.0.0/16": {LEFT}, "10.2.0.0/16": {LEFT}, "10.3.0.0/16": {RIGHT}})
         lab.gobgp("host", f"neighbor del {address('right', 'ipv4-unicast', 2)}")
-        until(lab, {"10.1.0.0/16": {LEFT}, "10.2.0.0/16": {LEFT}})
+        until_routes(lab, {"10.1.0.0/16": {LEFT}, "10.2.0.0/16": {LEFT}})
         started = time.monotonic()
         withdraw(lab, "left", "10.2.0.0/16")
-        until(lab, {"10.1.0.0/16": {LEFT}})
+        until_routes(lab, {"10.1.0.0/16": {LEFT}})
         assert time.monotonic() - started < 1.5, "it is still waited for gobgpd to end"
     finally:
         lab.remove()

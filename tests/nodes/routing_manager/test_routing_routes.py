@@ -5,29 +5,33 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 
 import pytest
-from routing_lab import address
-from routing_steps import LEFT, LEFT6, RIGHT, RIGHT6, add, until, withdraw
+from routing_steps import LEFT, LEFT6, RIGHT, RIGHT6, add, until_routes, withdraw
+from support.routing_lab import address
+from support.waiting import until
+
+
+def listens(space, process) -> bool:
+    """Whether a process receives the kernel's messages on a netlink socket."""
+    sockets = [line.split() for line in space.run("cat", "/proc/net/netlink").splitlines()[1:]]
+    return any(fields[2] == str(process) and int(fields[3], 16) for fields in sockets)
 
 
 def test_routes_come_change_and_go(lab):
     add(lab, "left", "10.1.0.0/16")
     add(lab, "left", "2001:db8:aa::/48")
-    until(lab, {"10.1.0.0/16": {LEFT}, "2001:db8:aa::/48": {LEFT6}})
-    monitor = subprocess.Popen(
-        ["ip", "-n", lab.space("host"), "monitor", "route"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    time.sleep(0.2)
+    until_routes(lab, {"10.1.0.0/16": {LEFT}, "2001:db8:aa::/48": {LEFT6}})
+    monitor = lab.spaces["host"].start("ip", "monitor", "route", stdout=subprocess.PIPE, text=True)
+    until(lambda: listens(lab.spaces["host"], monitor.pid), what="a monitor that listens")
     add(lab, "left", "10.1.0.0/16", "nexthop", "192.168.1.77")
-    until(lab, {"10.1.0.0/16": {"via 192.168.1.77 dev to-left"}, "2001:db8:aa::/48": {LEFT6}})
+    until_routes(lab, {"10.1.0.0/16": {"via 192.168.1.77 dev to-left"}, "2001:db8:aa::/48": {LEFT6}})
     monitor.terminate()
     seen = monitor.communicate()[0]
     assert "10.1.0.0/16" in seen and "Deleted 10.1.0.0/16" not in seen, seen
     withdraw(lab, "left", "10.1.0.0/16")
     withdraw(lab, "left", "2001:db8:aa::/48")
-    until(lab, {})
+    until_routes(lab, {})
 
 
 @pytest.mark.parametrize(
@@ -36,40 +40,40 @@ def test_routes_come_change_and_go(lab):
 def test_two_ways_share_the_load(lab, prefix, left, right):
     add(lab, "left", prefix)
     add(lab, "right", prefix)
-    until(lab, {prefix: {left, right}})
+    until_routes(lab, {prefix: {left, right}})
     withdraw(lab, "left", prefix)
-    until(lab, {prefix: {right}})
+    until_routes(lab, {prefix: {right}})
     add(lab, "left", prefix)
-    until(lab, {prefix: {left, right}})
+    until_routes(lab, {prefix: {left, right}})
     lab.ip("right", "link set to-host down")  # no carrier at the host; BGP will notice much later
-    until(lab, {prefix: {left}})
+    until_routes(lab, {prefix: {left}})
     lab.ip("right", "link set to-host up")
     lab.ip("right", f"addr replace {address('right', 'ipv6-unicast', 2)}/64 dev to-host nodad")
-    until(lab, {prefix: {left, right}})
+    until_routes(lab, {prefix: {left, right}})
 
 
 def test_a_worse_path_shares_nothing(lab):
     add(lab, "left", "10.2.0.0/16")
     add(lab, "right", "10.2.0.0/16", "med", "50")
-    until(lab, {"10.2.0.0/16": {LEFT}})
+    until_routes(lab, {"10.2.0.0/16": {LEFT}})
     assert lab.manage("status").returncode == 0
     withdraw(lab, "left", "10.2.0.0/16")
-    until(lab, {"10.2.0.0/16": {RIGHT}})
+    until_routes(lab, {"10.2.0.0/16": {RIGHT}})
 
 
 def test_a_next_hop_behind_a_router_is_followed(lab):
     add(lab, "left", "10.5.0.0/16", "nexthop", "10.77.0.1")
     add(lab, "left", "10.77.0.0/16")  # learned by BGP: no way to a next hop
-    until(lab, {"10.77.0.0/16": {LEFT}})
+    until_routes(lab, {"10.77.0.0/16": {LEFT}})
     status = lab.manage("status")
     assert status.returncode == 1
     assert "10.5.0.0/16 is not installed: next hop 10.77.0.1: no route to it" in status.stdout
     lab.ip("host", "route add 10.77.0.0/24 via 192.168.1.2")
-    until(lab, {"10.77.0.0/16": {LEFT}, "10.5.0.0/16": {LEFT}})
+    until_routes(lab, {"10.77.0.0/16": {LEFT}, "10.5.0.0/16": {LEFT}})
     lab.ip("host", "route replace 10.77.0.0/24 via 192.168.2.2")
-    until(lab, {"10.77.0.0/16": {LEFT}, "10.5.0.0/16": {RIGHT}})
+    until_routes(lab, {"10.77.0.0/16": {LEFT}, "10.5.0.0/16": {RIGHT}})
     lab.ip("host", "route del 10.77.0.0/24")
-    until(lab, {"10.77.0.0/16": {LEFT}})
+    until_routes(lab, {"10.77.0.0/16": {LEFT}})
 
 
 def test_a_route_of_the_administrator_stays(lab):
@@ -78,7 +82,7 @@ def test_a_route_of_the_administrator_stays(lab):
     lab.ip("host", "-6 route add 2001:db8:cc::/48 via 2001:db8:2::2 metric 4096")
     for prefix in ("10.6.0.0/16", "10.7.0.0/16", "2001:db8:cc::/48"):
         add(lab, "left", prefix)
-    until(lab, {"10.6.0.0/16": {LEFT}})
+    until_routes(lab, {"10.6.0.0/16": {LEFT}})
     status = lab.manage("status").stdout
     assert "10.6.0.0/16: someone else's route of protocol 3, metric 0, is beside ours" in status
     assert "10.7.0.0/16: a route of protocol 3 has the place (metric 4096)" in status
@@ -88,7 +92,7 @@ def test_a_route_of_the_administrator_stays(lab):
     lab.in_step()
     for prefix in ("10.6.0.0/16", "10.7.0.0/16", "2001:db8:cc::/48"):
         withdraw(lab, "left", prefix)
-    until(lab, {})
+    until_routes(lab, {})
     for family, prefix in (("-4", "10.6.0.0/16"), ("-4", "10.7.0.0/16"), ("-6", "2001:db8:cc::/48")):
         found = json.loads(lab.ip("host", f"-json {family} route show {prefix}"))
         assert [route["dev"] for route in found] == ["to-right"]
@@ -97,13 +101,13 @@ def test_a_route_of_the_administrator_stays(lab):
 
 def test_a_route_that_someone_removed_or_changed_is_put_right(lab):
     add(lab, "left", "10.8.0.0/16")
-    until(lab, {"10.8.0.0/16": {LEFT}})
+    until_routes(lab, {"10.8.0.0/16": {LEFT}})
     lab.ip("host", "route del 10.8.0.0/16")
-    until(lab, {"10.8.0.0/16": {LEFT}})
+    until_routes(lab, {"10.8.0.0/16": {LEFT}})
     lab.ip("host", "route replace 10.8.0.0/16 via 192.168.2.2 metric 4096 proto 83")
-    until(lab, {"10.8.0.0/16": {LEFT}})
+    until_routes(lab, {"10.8.0.0/16": {LEFT}})
     lab.ip("host", "link set to-left down")
-    until(lab, {})
+    until_routes(lab, {})
     lab.ip("host", "link set to-left up")
     lab.ip("host", f"addr replace {address('left', 'ipv6-unicast', 1)}/64 dev to-left nodad")
-    until(lab, {"10.8.0.0/16": {LEFT}})
+    until_routes(lab, {"10.8.0.0/16": {LEFT}})

@@ -8,12 +8,13 @@ import re
 import tempfile
 from pathlib import Path
 
-from test_templates import HERE, variables
-
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
-INVENTORIES = HERE.parents[1] / "inventories"
+from .modules import PROJECT
+from .templates import variables
+
+INVENTORIES = PROJECT / "inventories"
 LABS = [path.parent.name for path in sorted(INVENTORIES.glob("*/fabric.yml")) if "platform: frr" in path.read_text()]
 BY_HAND = ["leaf_contiv", "leaf_full"]
 

@@ -50,4 +50,5 @@ def main(listen: str, number: int) -> None:
                 connection.sendall(message(KEEPALIVE))
 
 
-main(sys.argv[1], int(sys.argv[2]))
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

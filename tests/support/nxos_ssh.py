@@ -9,7 +9,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 import paramiko
-from nxos_device import Device, Refused
+
+from .nxos_device import Device, Refused
 
 
 class Login(paramiko.ServerInterface):

@@ -10,11 +10,14 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 
-FILES = Path(__file__).resolve().parents[1] / "roles/routing_manager/files"
+from .modules import PROJECT
+from .namespace import Namespace
+from .waiting import until
+
+FILES = PROJECT / "roles/routing_manager/files"
 ROUTERS = ("left", "right")
 HOST_AS, ROUTER_AS = 64512, 65001
 SUBNET4, SUBNET6 = "10.10.1.0/24", "2001:db8:10:1::/64"
@@ -69,38 +72,24 @@ def mrt(routes: list[str], next_hop: str) -> bytes:
     return b"".join(content)
 
 
-def wait(condition, seconds: float = 10, pause: float = 0.05):
-    """Waits until the condition gives something true, and returns that."""
-    deadline = time.monotonic() + seconds
-    while not (seen := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(pause)
-    return seen
-
-
 class RoutingLab:
     """`host` with a cable `to-left` and one `to-right`; everything ends with the test, whatever happened in it."""
 
     def __init__(self, image: Path, directory: Path, vrf: str | None = None, **settings):
         self.id = uuid.uuid4().hex[:6]
         self.directory, self.binaries = directory, image / "usr/bin"
-        self.containers: list[str] = []
+        self.spaces = {name: Namespace(f"rt-{self.id}-{name}") for name in ("host", *ROUTERS)}
+        self.containers: list[Namespace] = []
         self.gobgpds: dict[str, subprocess.Popen] = {}
         self.manager: subprocess.Popen | None = None
         self.settings, self.vrf = settings, vrf
         self.started = 0  # where the log of the last start begins
         self.log = directory / "manager.log"
 
-    def space(self, name: str) -> str:
-        return f"rt-{self.id}-{name}"
-
     def build(self) -> None:
-        for name in ("host", *ROUTERS):
-            if not Path("/run/netns", self.space(name)).exists():
-                self.run("netns", "add", self.space(name))
-            self.ip(name, "link set lo up")
+        self.make_namespaces()
         for router in ROUTERS:
-            self.ip("host", f"link add to-{router} type veth peer name to-host netns {self.space(router)}")
+            self.ip("host", f"link add to-{router} type veth peer name to-host netns {self.spaces[router].name}")
             if self.vrf:
                 self.ip("host", f"link set to-{router} master {self.vrf}")
             for node, link, end in (("host", f"to-{router}", 1), (router, "to-host", 2)):
@@ -114,23 +103,26 @@ class RoutingLab:
             self.start_gobgpd(name)
         self.write_config()
 
+    def make_namespaces(self) -> None:
+        for space in self.spaces.values():
+            if not Path(space.path).exists():
+                Namespace.made(space.name)
+                space.ip("link set lo up")
+
     def remove(self) -> None:
         for process in [self.manager, *self.gobgpds.values()]:
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
-        for name in [*self.containers, *(self.space(name) for name in ("host", *ROUTERS))]:
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+        for space in [*self.containers, *self.spaces.values()]:
+            space.remove()
         if self.log.exists():
             print(self.log.read_text(encoding="utf-8")[-8000:])  # pytest shows it where a test failed
 
     # commands
 
-    def run(self, *command: str) -> str:
-        return subprocess.run(["ip", *command], check=True, capture_output=True, text=True).stdout
-
     def ip(self, node: str, command: str) -> str:
-        return self.run("-n", self.space(node), *command.split())
+        return self.spaces[node].ip(command)
 
     def gobgp(self, node: str, command: str) -> str:
         target = f"unix://{self.directory}/{node}.sock"
@@ -161,7 +153,7 @@ class RoutingLab:
         with (self.directory / f"{name}.log").open("ab") as log:
             self.gobgpds[name] = subprocess.Popen(
                 [
-                    *("ip", "netns", "exec", self.space(name)),
+                    *("ip", "netns", "exec", self.spaces[name].name),  # `ip vrf exec` makes mounts, which are its own
                     *(("ip", "vrf", "exec", self.vrf) if self.vrf and name == "host" else ()),
                     *(self.binaries / "gobgpd", "-f", self.directory / f"{name}.toml"),
                     *("--pprof-disable", f"--api-hosts=unix://{api}", "--graceful-restart"),
@@ -181,7 +173,7 @@ class RoutingLab:
         return 0
 
     def connected(self, count: int = 4) -> None:
-        wait(lambda: self.sessions() == count, 30, 0.2)
+        until(lambda: self.sessions() == count, 30, f"{count} sessions", 0.2)
 
     def rib(self, node: str, family: str = "ipv4") -> dict[str, list[str]]:
         """Prefix to next hops of all paths."""
@@ -204,15 +196,17 @@ class RoutingLab:
                     ways.add(f"{via}dev {hop['dev']}")
         return found
 
-    def container(self, *addresses: str, name: str = "c") -> str:
-        """A namespace with these addresses on `eth0`, up; its name."""
-        space = f"rt-{self.id}-{name}-{uuid.uuid4().hex[:4]}"
-        self.containers.append(space)
-        self.run("netns", "add", space)
-        self.run("-n", space, "link", "add", "eth0", "type", "veth", "peer", "name", "peer")
+    def bare_container(self) -> Namespace:
+        self.containers.append(Namespace.made(f"rt-{self.id}-c-{uuid.uuid4().hex[:4]}"))
+        return self.containers[-1]
+
+    def container(self, *addresses: str) -> Namespace:
+        """A namespace with these addresses on `eth0`, up."""
+        space = self.bare_container()
+        space.ip("link add eth0 type veth peer name peer")
         for entry in addresses:
-            self.run("-n", space, "address", "add", entry, "dev", "eth0", *(["nodad"] if ":" in entry else []))
-        self.run("-n", space, "link", "set", "eth0", "up")
+            space.ip(f"address add {entry} dev eth0{' nodad' if ':' in entry else ''}")
+        space.ip("link set eth0 up")
         return space
 
     # the routing manager
@@ -239,7 +233,7 @@ class RoutingLab:
         return path
 
     def command(self, *arguments: str) -> list[str]:
-        return ["ip", "netns", "exec", self.space("host"), sys.executable, "-m", "routing_manager", *arguments]
+        return [*self.spaces["host"].prefix, sys.executable, "-m", "routing_manager", *arguments]
 
     def environment(self) -> dict[str, str]:
         path = f"{os.environ['PATH']}:{self.binaries}"
@@ -275,21 +269,23 @@ class RoutingLab:
 
     def in_step(self) -> None:
         """Waits until the manager of the last start has said so."""
-        wait(lambda: self.logged("in step", self.started), 60)
+        until(lambda: self.logged("in step", self.started), 60, "the manager in step")
 
     @contextlib.contextmanager
     def pings(self, target: str):
         """Pings every 20 ms meanwhile; gives a list that holds (sent, received) afterwards."""
         library = f"LD_LIBRARY_PATH={self.binaries.parent}/lib/x86_64-linux-gnu"
-        ping = ["env", library, self.binaries / "ping", "-n", "-i", "0.02", target]
-        command = ["ip", "netns", "exec", self.space("host"), *ping]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said = self.directory / "pings"
+        with said.open("wb") as file:
+            ping = self.spaces["host"].start(
+                *("env", library, self.binaries / "ping", "-n", "-i", "0.02", target), stdout=file, stderr=file
+            )
         result: list[int] = []
         try:
-            time.sleep(0.2)
+            until(lambda: "bytes from" in said.read_text(), 10, f"an answer of {target}")
             yield result
         finally:
-            process.send_signal(signal.SIGINT)
-            output = process.communicate(timeout=10)[0]
-            words = next(line for line in output.splitlines() if "transmitted" in line).split()
+            ping.send_signal(signal.SIGINT)
+            ping.wait(10)
+            words = next(line for line in said.read_text().splitlines() if "transmitted" in line).split()
             result += [int(words[0]), int(words[3])]

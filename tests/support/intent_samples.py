@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import yaml
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 
+from .modules import PROJECT
+
 REMOVE = object()  # in place of a value: takes the key away
-PROJECT = Path(__file__).resolve().parents[2]
 DEFAULT_FILE = PROJECT / "inventories" / "l3_hypervisor" / "fabric.yml"
 DEFAULT = yaml.safe_load(DEFAULT_FILE.read_text())
 

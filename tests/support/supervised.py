@@ -8,16 +8,11 @@ import contextlib
 import functools
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import textwrap
-import time
 import zipfile
 from pathlib import Path
 
-import yaml
 from ansible.executor.module_common import modify_module
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader, module_loader
@@ -26,9 +21,9 @@ from ansible.template import Templar
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.payload import read_payload
 
-PROJECT = Path(__file__).resolve().parents[2]
-HERE = Path(__file__).resolve().parent
-PYTHON = "/usr/bin/python3"
+from .ansible_runs import PYTHON
+from .modules import PROJECT
+
 COMMAND = f"/bin/sh -c '{PYTHON} && sleep 0'"
 OURS = "ansible_collections/routed/hypervisor/plugins"
 # A module of this collection that does whatever a test asks for.
@@ -149,78 +144,3 @@ def children(process: int) -> list[int]:
         with contextlib.suppress(FileNotFoundError):  # a thread that has ended meanwhile
             found += map(int, (task / "children").read_text().split())
     return found
-
-
-def wait_for(condition, what: str, seconds: float = 20):
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
-        time.sleep(0.02)
-    return found
-
-
-def bring_up(lab) -> Supervised:
-    lab_command("up", lab.name, "--owner", lab.owner)
-    lab.nodes("n1", "n2")
-    return Supervised(lab)
-
-
-def lab_command(*arguments: str) -> None:
-    environment = {**os.environ, "ROUTED_HYPERVISOR_KERNEL": "host"}
-    done = subprocess.run(
-        [PROJECT / "bin/lab", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def inventory(lab) -> dict:
-    """Nodes n1 and `twin` (n2), `machine` that they are on, and `gone`, which is not up."""
-    hosts = {
-        "n1": {},
-        "twin": {"ansible_node_name": "n2", "lab_connection": "cold"},
-        "machine": {"ansible_node_name": "", "ansible_python_interpreter": "{{ ansible_playbook_python }}"},
-        "gone": {},
-    }
-    common = {
-        "ansible_connection": "routed.hypervisor.node",
-        "ansible_node_lab": lab.name,
-        "ansible_python_interpreter": PYTHON,
-    }
-    return {"all": {"hosts": hosts, "vars": common}}
-
-
-def ansible(lab, directory: Path, program: str, *arguments, input: str | None = None, **environment: str):
-    """Run one of Ansible's programs. Returns the finished process, and the results of all tasks by host and name."""
-    (directory / "hosts.yml").write_text(yaml.safe_dump(inventory(lab)))
-    records = directory / "records.jsonl"
-    records.unlink(missing_ok=True)
-    done = subprocess.run(
-        [Path(sys.executable).parent / program, "-i", "hosts.yml", *map(str, arguments)],
-        env={**os.environ, **ansible_environment(directory), **environment},
-        cwd=directory,
-        input=input,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-    )
-    found: dict[str, dict[str, dict]] = {}
-    for line in records.read_text().splitlines() if records.exists() else []:
-        record = json.loads(line)
-        found.setdefault(record["host"], {})[record["task"]] = record["result"]
-    return done, found
-
-
-def ansible_environment(directory: Path) -> dict[str, str]:
-    return {
-        "ANSIBLE_CONFIG": str(directory / "none.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
-        "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "connection/callback"),
-        "ANSIBLE_CALLBACKS_ENABLED": "records",
-        "ANSIBLE_RECORDS": str(directory / "records.jsonl"),
-        "ANSIBLE_LIBRARY": str(HERE / "connection/library"),
-        "ANSIBLE_MODULE_UTILS": str(HERE / "connection/module_utils"),
-        "ANSIBLE_INJECT_FACT_VARS": "false",
-        "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_NOCOLOR": "true",
-    }

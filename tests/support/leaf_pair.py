@@ -5,13 +5,10 @@ contiv1 -left- switch1 -core- switch2 -right- contiv2, and contiv3 -other- switc
 
 from __future__ import annotations
 
-import json
-import subprocess
-import time
 from pathlib import Path
 
-import ansible_play
-from daemon_node import library, module_command
+from . import ansible_runs
+from .waiting import until, until_equal
 
 LEAVES = ("switch1", "switch2")
 # node, interface: IPv4 address, IPv6 address
@@ -133,7 +130,6 @@ class LeafPair:
         ends = [({"node": a, "interface": link}, {"node": b, "interface": link}) for a, b, link in CABLES]
         made = self.lab.cables(*({"a": a, "b": b, "mtu": None} for a, b in ends))
         assert not made.get("failed"), made
-        self.library = library(self.lab.directory)
         for (node, link), addresses in ADDRESSES.items():
             self.configure(node, link, addresses)
         for name in LEAVES:
@@ -149,15 +145,11 @@ class LeafPair:
 
     # nodes
 
-    def run(self, node: str, *argv: str, text: str | None = None, fails: bool = False) -> str:
-        command = [self.lab.directory / "enter", node, *argv]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=60)
-        assert fails or done.returncode == 0, f"{node}: {argv}: {done.stdout}{done.stderr}"
-        return done.stdout
+    def run(self, node: str, *argv: str, **options) -> str:
+        return self.lab.run(node, *argv, **options)
 
     def module(self, node: str, module: str, **args) -> dict:
-        text = json.dumps({"ANSIBLE_MODULE_ARGS": args})
-        result = json.loads(self.run(node, *module_command(self.library, module), text=text, fails=True))
+        result = self.lab.module(node, module, **args)
         assert not result.get("failed"), result
         return result
 
@@ -194,7 +186,7 @@ class LeafPair:
         self.run("contiv2", "mkdir", "-p", "/run/routed-hypervisor-gobgp")
         start = f"gobgpd -f /etc/gobgp.toml --api-hosts={SOCKET} --pprof-disable >/var/log/gobgp.log 2>&1 </dev/null &"
         self.run("contiv2", "sh", "-c", start)
-        self.until(lambda: "60.1.1.3" in self.run("contiv2", "gobgp", "--target", SOCKET, "global", fails=True))
+        until(lambda: "60.1.1.3" in self.run("contiv2", "gobgp", "--target", SOCKET, "global", fails=True))
         for family, prefix in (("ipv4", "192.168.1.2/32"), ("ipv6", "2001:db8:1::2/128")):
             self.announce("contiv2", family, prefix)
 
@@ -207,12 +199,12 @@ class LeafPair:
         """Runs a role, or a playbook, on the leaves. Returns all that Ansible said."""
         hosts = {leaf: {"leaf": self.leaves[leaf], "bgp_passwords": self.passwords[leaf], **more} for leaf in limit}
         groups = {"routers": hosts, "lab_absent": {}}
-        play = playbook or ansible_play.play_of(name)
-        return ansible_play.run(self.lab, self.directory, groups, play, *options, fails=fails)
+        play = playbook or ansible_runs.play_of(name)
+        return ansible_runs.play(self.lab, self.directory, groups, play, *options, fails=fails)
 
     def changes(self, *options: str, **more) -> list[str]:
         """Runs a role. Returns what it did, as `OP NAME`, of all leaves."""
-        return ansible_play.services(self.role(*options, **more))
+        return ansible_runs.services(self.role(*options, **more))
 
     def reload_would(self, node: str) -> str:
         """What a reload of the file that is there would do."""
@@ -242,22 +234,11 @@ class LeafPair:
     def all_up(self) -> bool:
         return all(len(self.up(name)) == len(self.leaves[name]["bgp"]["neighbors"]) for name in LEAVES)
 
-    @staticmethod
-    def until(condition, seconds: float = 30):
-        """Waits until the condition gives something true, and returns that."""
-        deadline = time.monotonic() + seconds
-        while not (seen := condition()):
-            assert time.monotonic() < deadline, f"not within {seconds} s"
-            time.sleep(0.1)
-        return seen
-
     def until_routes(self, node: str, expected: dict[str, str], seconds: float = 30) -> None:
         """Waits until these are among the routes of a node, or are none of them if the text is empty."""
-        deadline = time.monotonic() + seconds
-        while True:
+
+        def now() -> dict[str, str]:
             seen = self.routes(node)
-            now = {prefix: seen.get(prefix, "") for prefix in expected}
-            if now == expected or time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        assert now == expected
+            return {prefix: seen.get(prefix, "") for prefix in expected}
+
+        until_equal(now, expected, seconds, 0.1)

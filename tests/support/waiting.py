@@ -1,0 +1,39 @@
+"""Waiting for what will be true in a moment: never longer than it takes, and never for a fixed time."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+Found = t.TypeVar("Found")
+
+
+def until(holds: t.Callable[[], Found], seconds: float = 30, what: str = "the condition", pause: float = 0.02) -> Found:
+    """What `holds` returns as soon as that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(pause)
+    return found
+
+
+def until_equal(ask: t.Callable[[], object], expected: object, seconds: float = 30, pause: float = 0.02) -> None:
+    """Wait for an answer; if it never comes, the test shows how the last one differs."""
+    deadline = time.monotonic() + seconds
+    while (found := ask()) != expected and time.monotonic() < deadline:
+        time.sleep(pause)
+    assert found == expected
+
+
+def seconds_until(holds: t.Callable[[], object], seconds: float, what: str, pause: float = 0.02) -> float:
+    start = time.monotonic()
+    until(holds, seconds, what, pause)
+    return time.monotonic() - start
+
+
+def stays(holds: t.Callable[[], object], seconds: float, what: str = "the condition", pause: float = 0.05) -> None:
+    """Something remains true: for what must not happen, there is no event to wait for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert holds(), f"not for {seconds:g} s: {what}"
+        time.sleep(pause)
