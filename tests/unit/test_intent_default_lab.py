@@ -175,6 +175,11 @@ def test_cables_connect_everything_once(lab):
     assert neighbor["mac"] == macs["hv1", "vm1"] == "02:01:cb:00:71:01"
 
 
+def test_a_guest_must_not_reach_bgp_on_its_hypervisor(lab):
+    closed = expectations(lab, "vm3", "tcp", port=179, expect="silence")
+    assert {(one["to"], one["to_name"]) for one in closed} == {("203.0.113.254", "hv2"), ("fe80::1%eth0", "hv2")}
+
+
 def test_every_expectation_has_a_title_of_its_own(lab):
     for variables in lab.host_vars.values():
         titles = [expected["title"] for expected in variables.get("verify", [])]

@@ -78,6 +78,7 @@ def test_verification_finds_a_port_without_source_validation(lab):
     run = lab.play(playbook="playbooks/verify.yml")
     assert run.code != 0
     assert "got through" in run.output
+    assert ("on TCP port 179 (IPv4): accepts a connection" in run.output) == (without_firewall == 0)
     repaired = {("hv1", "network")} | ({("hv1", "nftables")} if without_firewall == 0 else set())
     assert lab.play("--tags", "network,firewall", "--limit", "hv1").changed == repaired
     assert lab.run("hv1", "cat", "/proc/sys/net/ipv4/conf/vm1/rp_filter") == "1\n"

@@ -28,10 +28,10 @@ options:
       - The kinds are C(bgp) (session, neighbor, vrf; of GoBGP with daemon C(gobgp) session, neighbor, family,
         instance; of FRR with daemon C(frr) neighbor, family, vrf), C(bfd) (neighbor, interface; of FRR with daemon
         C(frr) neighbor, vrf), C(route) (family, table, prefix, nexthops; interfaces where there are none, or only
-        link-local ones), C(rules) (family, count), C(route_source) (to, source), C(ping) (family, to, source, expect,
-        namespace), C(trace) (family, to, hops), C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac)
-        (interface, address), C(container) (namespace, interface, mode, flag, addresses, gateways), C(firewall) (table,
-        required, hooks, sets, counters), C(in_step).
+        link-local ones), C(rules) (family, count), C(route_source) (to, source), C(ping) (family, to, source,
+        expect, namespace), C(trace) (family, to, hops), C(tcp) (to, port, expect), C(neighbor) (family, to,
+        interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container) (namespace, interface,
+        mode, flag, addresses, gateways), C(firewall) (table, required, hooks, sets, counters), C(in_step).
     type: list
     elements: dict
     required: true

@@ -19,6 +19,7 @@ KINDS = {
     "neighbor": "ARP and NDP answers",
     "route_source": "source addresses of the hypervisors' own traffic",
     "rules": "counts of routing rules",
+    "tcp": "BGP ports of hypervisors that do not answer guests",
     "firewall": "firewalls of hypervisors complete",
     "spoof": "packets with forged sources stopped",
 }

@@ -1,14 +1,16 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What packets do: echo requests, hops, ARP and neighbour discovery. Private to this collection."""
+"""What packets do: echo requests, connections, hops, ARP and neighbour discovery. Private to this collection."""
 
 from __future__ import annotations
 
 import re
 
+from .._daemon.nftables import lacking
 from . import probes
 from .command import run
+from .firewall import NOT_RUN
 from .neighbor_solicitation import solicit
 
 MAC = re.compile(r"\b([0-9a-f]{2}(?::[0-9a-f]{2}){5})\b", re.IGNORECASE)
@@ -26,6 +28,25 @@ def verify_pings(expectations):
 def verdict(expected, answered, seen):
     wanted = expected.get("expect", "reply") == "reply"
     return answered == wanted, seen
+
+
+def verify_tcp(expectations):
+    """A port from which nothing comes back, not even a refusal: a firewall drops what is sent to it.
+
+    An echo request to the same address must be answered, or the silence would prove nothing.
+    """
+    reason = lacking(run)
+    if reason is not None:
+        return [(NOT_RUN, reason)] * len(expectations)
+    echoes = probes.echo([{"to": expected["to"]} for expected in expectations], ANSWER_S)
+    answers = probes.connect(expectations, ANSWER_S)
+    return [silence(*pair) for pair in zip(echoes, answers, strict=True)]
+
+
+def silence(echo, answer):
+    if not echo.heard:
+        return False, f"it does not answer an echo request either ({echo.text}), so nothing is proved"
+    return answer.heard is False, answer.text
 
 
 def verify_traces(expectations):

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Probes that are answered by other nodes: echo requests, and packets that expire on the way.
+"""Probes that are answered by other nodes: echo requests, connections, and packets that expire on the way.
 
 Private to this collection. All probes of a node are sent at once, and waited for together. Not by
 ping and traceroute: of a hundred of these, user-mode Linux spends seconds on starting the programs.
@@ -143,6 +143,33 @@ def echo(requests: list[dict], seconds: float) -> list[Answer]:
                 answers[index] = Answer(True, "reply")
             del waiting[probe]
     return answers
+
+
+def connect(requests: list[dict], seconds: float) -> list[Answer]:
+    """Who answers a SYN, by accepting or refusing. A request has `to` and `port`."""
+    answers = [Answer(False, f"no answer within {seconds:g} s")] * len(requests)
+    end = time.monotonic() + seconds
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        for index, request in enumerate(requests):
+            family = socket.AF_INET6 if ":" in request["to"] else socket.AF_INET
+            probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            probe.setblocking(False)
+            code = probe.connect_ex((request["to"], request["port"]))
+            if code in (0, errno.ECONNREFUSED):
+                answers[index] = _answer_to_syn(code)
+            elif code == errno.EINPROGRESS:
+                selector.register(probe, selectors.EVENT_WRITE, index)
+            else:
+                answers[index] = Answer(None, f"no request could be sent: {os.strerror(code)}")
+        while selector.get_map() and (left := end - time.monotonic()) > 0:
+            for key, _events in selector.select(left):
+                answers[key.data] = _answer_to_syn(key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+                selector.unregister(key.fileobj)
+    return answers
+
+
+def _answer_to_syn(code: int) -> Answer:
+    return Answer(True, "accepts a connection" if code == 0 else os.strerror(code))
 
 
 def trace(targets: list[tuple[str, int]], seconds: float) -> list[list[str]]:

@@ -79,7 +79,7 @@ STATE = {
 # Sends packets, one expectation at a time: expected -> (passed, what was seen).
 PACKETS = {"neighbor": packets.verify_neighbor}
 # The same for all expectations at once: expectations -> a pair for each.
-PACKET_BATCHES = {"ping": packets.verify_pings, "trace": packets.verify_traces}
+PACKET_BATCHES = {"ping": packets.verify_pings, "trace": packets.verify_traces, "tcp": packets.verify_tcp}
 # What cannot be had here, and need not, is neither a success nor a failure.
 STATES = {True: "passed", False: "failed", None: "not run"}
 KINDS = sorted([*STATE, *PACKETS, *PACKET_BATCHES])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..intent.addresses import family_of, port_mac
 from ..intent.model import FAMILIES, Guest, Intent
+from ..resolve.firewall import ROUTING_PORTS
 from ..resolve.guest import INTERFACE
 from ..resolve.index import Index, Place
 from .ping import ping
@@ -24,6 +25,7 @@ def expectations(intent: Intent, found: Index, node: Guest) -> list[dict]:
         *_peers(intent, place, peers, vrf),
         *_world(intent, found, place, vrf),
         *_isolation(intent, found, place, vrf),
+        *_routing_ports(intent, place),
         *_spoofing(found, place, peers, vrf),
     ]
 
@@ -141,6 +143,30 @@ def _isolation(intent: Intent, found: Index, place: Place, vrf: str) -> list[dic
             for address in stranger.guest.address.values():
                 silence(address, stranger.guest.name, f"{stranger.guest.name} in {other}")
     return list(wanted.values())
+
+
+def _routing_ports(intent: Intent, place: Place) -> list[dict]:
+    """It does not reach what speaks BGP on its hypervisor: the firewall drops what it sends there."""
+    if not intent.firewall:
+        return []
+    wanted = []
+    for family, gateway in intent.segments[place.guest.segment].gateway.items():
+        if gateway is None or family not in place.guest.address:
+            continue
+        who = f"{place.hypervisor.name} does not answer {place.guest.name}"
+        to = f"{gateway}%{INTERFACE}" if gateway.is_link_local() else str(gateway)
+        wanted += [
+            {
+                "kind": "tcp",
+                "title": f"{who} on TCP port {port} ({LABEL[family]})",
+                "to": to,
+                "to_name": place.hypervisor.name,
+                "port": port,
+                "expect": "silence",
+            }
+            for port in ROUTING_PORTS["tcp"]
+        ]
+    return wanted
 
 
 def _uplinks(node, vrf: str, silence) -> None:

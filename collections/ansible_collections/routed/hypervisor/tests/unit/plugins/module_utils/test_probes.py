@@ -65,3 +65,15 @@ def test_a_request_that_the_route_refuses_is_silence_and_one_without_rights_is_n
     assert probes.echo([{"to": "192.0.2.1"}], 1)[0].heard is False
     monkeypatch.setattr(Fake, "send", refuse(errno.EADDRNOTAVAIL))
     assert probes.echo([{"to": "192.0.2.1"}], 1)[0].heard is None
+
+
+def test_a_connection_is_answered_by_taking_it_or_by_refusing_it_and_else_it_is_silence():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_server(("127.0.0.1", 0)) as taking:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            refusing = closed.getsockname()[1]
+        ports = full.getsockname()[1], taking.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", ports[0])):  # whose queue is full now: nothing comes back
+            requests = [{"to": "127.0.0.1", "port": port} for port in (*ports, refusing)]
+            silent, taken, refused = probes.connect(requests, 0.2)
+    assert (silent.heard, taken.heard, refused.heard) == (False, True, True)
+    assert (taken.text, refused.text) == ("accepts a connection", "Connection refused")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import bird, packets
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import run as verify
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify.probes import Answer
 
 PROTOCOLS = """\
 BIRD 2.0.12 ready.
@@ -115,6 +116,23 @@ def test_what_passed_is_not_asked_again_and_all_pings_are_sent_at_once(monkeypat
     results = verify.run([{"title": title, "kind": "ping"} for title in "abc"], deadline_s=5)
     assert rounds == [["a", "b", "c"], ["b", "c"]]
     assert [result["title"] for result in results] == ["a", "b", "c"]
+
+
+def test_a_silent_port_proves_something_only_where_an_echo_request_is_answered():
+    heard, unheard, unsent = Answer(True, "reply"), Answer(False, "no answer"), Answer(None, "no rights")
+    assert packets.silence(heard, unheard) == (True, "no answer")
+    assert packets.silence(heard, Answer(True, "Connection refused")) == (False, "Connection refused")
+    assert packets.silence(heard, unsent) == (False, "no rights")
+    for echo in (unheard, unsent):
+        passed, seen = packets.silence(echo, unheard)
+        assert not passed and "nothing is proved" in seen
+
+
+def test_a_port_is_not_tried_where_the_kernel_cannot_have_the_firewall(monkeypatch):
+    monkeypatch.setattr(packets, "lacking", lambda _run: "this kernel cannot")
+    config = [{"title": "x", "kind": "tcp", "to": "192.0.2.1", "port": 179, "expect": "silence"}]
+    [result] = verify.run(config, deadline_s=0)
+    assert (result["state"], result["seen"]) == ("not run", "this kernel cannot")
 
 
 def test_a_request_that_could_not_be_sent_proves_neither_an_answer_nor_silence():
