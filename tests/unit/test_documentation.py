@@ -105,6 +105,24 @@ def test_the_play_of_the_readme_is_one_that_its_module_takes(modules):
     assert network.parse(given["config"], given["state"])[1] == []
 
 
+def test_versions_agree():
+    galaxy = yaml.safe_load((PLUGINS.parent / "galaxy.yml").read_text())
+    changelog = yaml.safe_load((PLUGINS.parent / "changelogs" / "changelog.yaml").read_text())
+    assert galaxy["version"] == max(changelog["releases"], key=lambda text: tuple(map(int, text.split("."))))
+    for path in PLUGINS.glob("*/*.py"):
+        for version in re.findall(r"^ *version_added: (.*)$", path.read_text(), re.MULTILINE):
+            assert version in changelog["releases"], path
+
+
+def test_the_guide_lists_the_stages_of_the_tests():
+    stages = set(re.findall(r'(?:stage|shell|scenario)\("(\w+)"', (PROJECT / "tests" / "run").read_text()))
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    listed = set(re.findall(r"^\| (\w+) \|", text.partition("| stage |")[2].partition("\n\n")[0], re.MULTILINE))
+    scenarios = {path.name for path in (PROJECT / "molecule").iterdir()}
+    assert "and the other scenarios of molecule" in text and scenarios <= stages
+    assert listed == stages - scenarios
+
+
 def test_every_module_and_plugin_is_in_the_readme():
     text = (PLUGINS.parent / "README.md").read_text()
     for names in (MODULES, *OTHERS.values()):

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: bgp_info
 short_description: BGP sessions and routes of BIRD, FRR and GoBGP in one shape
-version_added: 0.1.0
+version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:

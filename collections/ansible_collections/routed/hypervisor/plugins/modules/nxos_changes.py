@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: nxos_changes
 short_description: Tell what must be sent to an NX-OS switch
-version_added: 0.1.0
+version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
