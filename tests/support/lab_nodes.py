@@ -61,7 +61,7 @@ class Lab:
         """In the exchange directory, which nodes share with us."""
         return library(self.directory / "tmp" / "library")
 
-    def module(self, node: str, name: str, _check: bool = False, **args) -> dict:
+    def module(self, node: str, name: str, /, _check: bool = False, **args) -> dict:
         """The result of a module that runs in a node, with Debian's Python. `raw` in it is all that it printed."""
         internal = {"_ansible_check_mode": _check, "_ansible_diff": True, "_ansible_remote_tmp": "/tmp"}
         python = ("env", f"PYTHONPATH={self.library}", "PYTHONDONTWRITEBYTECODE=1", "/usr/bin/python3")
@@ -104,7 +104,7 @@ class Node:
         assert fails or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
-    def module(self, name: str, _check: bool = False, **args) -> dict:
+    def module(self, name: str, /, _check: bool = False, **args) -> dict:
         return self.lab.module("n", name, _check, **args)
 
     def read(self, path: str) -> str:

@@ -148,7 +148,7 @@ class LeafPair:
     def run(self, node: str, *argv: str, **options) -> str:
         return self.lab.run(node, *argv, **options)
 
-    def module(self, node: str, module: str, **args) -> dict:
+    def module(self, node: str, module: str, /, **args) -> dict:
         result = self.lab.module(node, module, **args)
         assert not result.get("failed"), result
         return result
