@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
-PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM = PROJECT / "bin/lab"
 NOT_VERIFIED = ("--skip-tags", "verify")  # where something else is asked, and another run verifies
 
@@ -130,13 +130,9 @@ class Lab:
         return [*found.stdout.splitlines(), *inside.splitlines()]
 
 
-def until(holds, seconds=30.0, what="the condition"):
-    """Waits for a condition and returns how long it took; says what was missing when the time is over."""
-    start = time.monotonic()
-    while not holds():
-        assert time.monotonic() - start < seconds, f"{what} did not hold within {seconds} s"
-        time.sleep(0.1)
-    return time.monotonic() - start
+def answered(ping):
+    """Waits until a ping that was spawned has its first answer."""
+    assert any("bytes from" in line for line in ping.stdout), "no answer"
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from conftest import until
+from support.waiting import until
 
 # One prefix for the containers of all hosts, and one of each host's own.
 NETWORKS = {

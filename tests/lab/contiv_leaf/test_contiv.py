@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
-from conftest import NOT_VERIFIED, until
+from conftest import NOT_VERIFIED, answered
+from support.waiting import seconds_until, until
 
 LEAVES = ("switch1", "switch2")
 GOBGP = ("gobgp", "--target", "unix:///run/routed-hypervisor-gobgp/main.sock")
@@ -46,7 +46,9 @@ def _whole(lab):
 
 
 def until_whole(lab) -> float:
-    return until(lambda: all(table(lab, leaf) == TABLES[leaf] for leaf in LEAVES) and has_way(lab), 60, "all routes")
+    return seconds_until(
+        lambda: all(table(lab, leaf) == TABLES[leaf] for leaf in LEAVES) and has_way(lab), 60, "all routes"
+    )
 
 
 def table(lab, leaf) -> dict[str, str]:
@@ -106,7 +108,7 @@ def test_web1_reaches(lab, target, ttl):
 
 def test_a_link_goes_down_and_comes_up(lab):
     lab.run("contiv1", "ip", "link", "set", LINK, "down")
-    gone = until(lambda: gone_from_both(lab), 30, "contiv1's containers leaving the leaves")
+    gone = seconds_until(lambda: gone_from_both(lab), 30, "contiv1's containers leaving the leaves")
     until(lambda: not has_way(lab), 30, "contiv1 forgetting what it learned")
     assert "192.168.1.2/32" in table(lab, "switch1"), "others' containers are gone, too"
     lab.run("contiv1", "ip", "link", "set", LINK, "up")
@@ -133,7 +135,7 @@ def test_a_container_comes_and_goes_under_a_running_session(lab):
         " && ip -n web9 address add 192.168.1.9/24 dev eth0 && ip -n web9 link set eth0 up"
     )
     lab.run("contiv1", "sh", "-c", script)
-    came = until(lambda: all("192.168.1.9/32" in table(lab, leaf) for leaf in LEAVES), 30, "the route to web9")
+    came = seconds_until(lambda: all("192.168.1.9/32" in table(lab, leaf) for leaf in LEAVES), 30, "the route to web9")
     assert table(lab, "switch2")["192.168.1.9/32"].startswith("bgp [200/0] 50.1.1.1 ")
     until(lambda: has_way(lab, "contiv2", "192.168.1.9"), 30, "contiv2's route to web9")
     lab.run("contiv1", "ip", "netns", "delete", "web9")
@@ -149,7 +151,7 @@ def test_an_agent_starts_again(lab, node, service, allowed):
     """Hosts keep forwarding, and leaves help them through it. A leaf that starts again was gone for all."""
     argv = ["ip", "netns", "exec", "web1", "ping", "-n", "-i", "0.05", "-c", "400", "-W", "1", "192.168.1.2"]
     ping = lab.spawn("contiv1", *argv)
-    time.sleep(1)
+    answered(ping)
     lab.run(node, "service", service, "restart")
     output, _ = ping.communicate(timeout=120)
     sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", output).groups())

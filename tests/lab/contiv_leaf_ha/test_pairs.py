@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import time
 
 import pytest
-from conftest import NOT_VERIFIED, until
+from conftest import NOT_VERIFIED, answered
+from support.waiting import stays, until
 
 # host1's and leaf4's ways to web2 and web1, in both families
 WAYS = {
@@ -59,7 +59,8 @@ def pinged(lab, action, count=400):
     for family, source, target in itertools.product("46", ("web1", "web3"), ("web2", "web4")):
         argv = ["ip", "netns", "exec", source, "ping", f"-{family}", "-n", "-i", "0.05", "-c", str(count), "-W", "1"]
         running.append((family, lab.spawn("host1", *argv, address_of(lab, target, family))))
-    time.sleep(2)
+    for _family, ping in running:
+        answered(ping)
     action()
     lost = {"4": [], "6": []}
     for family, process in running:
@@ -114,7 +115,7 @@ def test_a_loopback_goes_down_and_comes_up(lab):
 def lost_with_the_leaf(lab, daemon):
     """The most that one flow loses when leaf1 is killed."""
     until(lambda: shared(lab), 60, "two ways everywhere")
-    time.sleep(3)
+    stays(lambda: shared(lab), 3, "two ways everywhere", 0.5)
     lost = pinged(lab, lambda: kill(lab, "leaf1"))
     print(f"leaf1 killed, hosts with {daemon}: packets lost, one every 50 ms: {told(lost)}")
     until(lambda: ways(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 import pytest
-from conftest import until
+from conftest import answered
+from support.waiting import seconds_until, until
 
 FAMILIES = [
     ("4", "203.0.113.3", "198.51.100.102 198.51.100.202"),
@@ -34,7 +34,8 @@ def test_a_cut_fabric_costs_few_packets_and_ecmp_comes_back(lab):
     for family, address, _hops in FAMILIES:
         target = address or address_of(lab, "vm3")
         pings[family] = lab.spawn("vm1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "200", "-W", "1", target)
-    subprocess.run(["sleep", "3"], check=True)
+    for ping in pings.values():
+        answered(ping)
     lab.run("hv1", "ip", "link", "set", "fabric-A", "down")
     lost = {}
     for family, process in pings.items():
@@ -45,7 +46,7 @@ def test_a_cut_fabric_costs_few_packets_and_ecmp_comes_back(lab):
     assert all(count < 60 for count in lost.values()), lost
     lab.run("hv1", "ip", "link", "set", "fabric-A", "up")
     for family, address, hops in FAMILIES:
-        took = until(lambda f=family, a=address, h=hops: has_both(lab, f, a, h), 60, f"ECMP in IPv{family}")
+        took = seconds_until(lambda f=family, a=address, h=hops: has_both(lab, f, a, h), 60, f"ECMP in IPv{family}")
         print(f"fabric A back at hv1: ECMP in IPv{family} after {took:.1f} s")
 
 

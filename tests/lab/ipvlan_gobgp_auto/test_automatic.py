@@ -6,7 +6,8 @@ import re
 import time
 
 import pytest
-from conftest import NOT_VERIFIED, until
+from conftest import NOT_VERIFIED, answered
+from support.waiting import seconds_until, until
 
 ADMINISTRATORS = ["192.0.2.0/24", "via", "192.168.250.254"]
 ADDED_HOST = """
@@ -55,9 +56,9 @@ def test_a_container_that_comes_and_goes_is_known_elsewhere(lab, host, fabric, o
     ]
     script = " && ".join(made).replace(" nodad", "" if length == 32 else " nodad")
     lab.run(host, "sh", "-c", script)
-    up = until(lambda: has_route(lab, other, f"{prefix}/{length}"), 20, f"the route to {prefix}")
+    up = seconds_until(lambda: has_route(lab, other, f"{prefix}/{length}"), 20, f"the route to {prefix}")
     lab.run(host, "ip", "netns", "delete", "web1")
-    down = until(lambda: not has_route(lab, other, f"{prefix}/{length}"), 20, f"{prefix} being forgotten")
+    down = seconds_until(lambda: not has_route(lab, other, f"{prefix}/{length}"), 20, f"{prefix} being forgotten")
     print(f"container on {host}: route on {other} {up:.2f} s after it was up, gone {down:.2f} s after it was deleted")
 
 
@@ -68,7 +69,8 @@ def pinged(lab, action):
         target = address_of(lab, "host2", "c4", family)
         argv = ["ip", "netns", "exec", "c1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "200", "-W", "1", target]
         running[family] = lab.spawn("host1", *argv)
-    time.sleep(1)
+    for ping in running.values():
+        answered(ping)
     action()
     found = {}
     for family, process in running.items():
@@ -90,7 +92,7 @@ def restarted(lab, node, service):
 def killed(lab, node, service):
     pid = lab.run(node, "cat", f"/run/{service}.pid").strip()
     lab.run(node, "kill", "-9", pid)
-    time.sleep(1)
+    time.sleep(1)  # it is away for a second
     lab.run(node, "service", service, "start")
 
 

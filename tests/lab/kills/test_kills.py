@@ -12,6 +12,7 @@ import time
 
 import pytest
 from conftest import NOT_VERIFIED, PROGRAM
+from support.waiting import until
 from victims import KINDS, family, kill, start_of, supervisor
 
 SEED = int(os.environ.get("ROUTED_HYPERVISOR_TESTS_SEED", "0"))
@@ -46,14 +47,14 @@ def killed_and_repaired(lab, run_takes, number: int, kind: str) -> None:
     play = lab.start(*NOT_VERIFIED)
     start = time.monotonic()
     time.sleep(choice.uniform(0, run_takes))
-    # What is not there yet is killed as soon as it is.
-    while True:
+
+    def killed() -> tuple[list] | None:
         owner = supervisor(lab)
         before = family(owner) if owner else []
-        if kill(lab, kind, play.pid, choice):
-            break
-        assert time.monotonic() - start < ENDS_WITHIN_S, f"there was no {kind}"
-        time.sleep(0.1)
+        return (before,) if kill(lab, kind, play.pid, choice) else None
+
+    # What is not there yet is killed as soon as it is.
+    (before,) = until(killed, ENDS_WITHIN_S, f"a {kind} to kill", 0.1)
     moment = time.monotonic() - start
     output, _ = play.communicate(timeout=ENDS_WITHIN_S)
     said = f"seed {SEED}, round {number}: {kind} killed after {moment:.1f} s, the run ended with {play.returncode}"
