@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import subprocess
 
 import pytest
-from run_lab import BASE, OWNER, lab, nothing_left, up
+from run_lab import BASE, OWNER, lab, nothing_left, status, up
 from support.modules import PROJECT
 from support.waiting import until
 
@@ -103,6 +104,13 @@ def test_a_lab_of_another_inventory(name, tmp_path):
     )
     result = lab("down", name, "--owner", str(tmp_path))
     assert result.returncode == 125 and "belongs to" in result.stderr
+    another = tmp_path / name  # another checkout's inventory, with a lab of the same name
+    another.mkdir()
+    result = subprocess.run(
+        ["make", "down", f"INVENTORY={another}"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert f"lab {name} is up and belongs to {OWNER}, not to {another}" in result.stderr
+    assert status(name)["owner"] == OWNER
 
 
 def private_run(preparation: str) -> tuple[str, ...]:
