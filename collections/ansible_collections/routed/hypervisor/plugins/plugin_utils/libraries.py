@@ -14,11 +14,11 @@ IMPORT_ERRORS: dict[str, str] = {}
 try:
     import netaddr
 except ImportError:
-    netaddr = None
+    netaddr = None  # type: ignore[assignment] # whoever needs it looks at IMPORT_ERRORS first
     IMPORT_ERRORS["netaddr"] = traceback.format_exc()
 
 try:
     import jsonschema
 except ImportError:
-    jsonschema = None
+    jsonschema = None  # type: ignore[assignment]
     IMPORT_ERRORS["jsonschema"] = traceback.format_exc()

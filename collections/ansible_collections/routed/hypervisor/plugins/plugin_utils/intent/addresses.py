@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from ..libraries import netaddr
 
+if t.TYPE_CHECKING:
+    from netaddr import IPAddress, IPNetwork
 
-def family_of(address_or_prefix) -> str:
+
+def family_of(address_or_prefix: IPAddress | IPNetwork) -> str:
     return f"ipv{address_or_prefix.version}"
 
 
-def gateways(data: dict) -> dict:
+def gateways(data: dict[str, t.Any]) -> dict[str, IPAddress]:
     """The addresses under gateway4 and gateway6, by family."""
     return {f"ipv{digit}": netaddr.IPAddress(data[f"gateway{digit}"]) for digit in "46" if f"gateway{digit}" in data}
 
 
-def plus(base, number: int):
+def plus(base: IPAddress, number: int) -> IPAddress | None:
     """BASE + NUMBER, or None beyond the last address of the family."""
     try:
         return base + number
@@ -25,7 +30,7 @@ def plus(base, number: int):
         return None
 
 
-def mac_from_ipv4(address) -> str:
+def mac_from_ipv4(address: IPAddress) -> str:
     """02:00 (locally administered) and the four bytes of the address: unique as long as the address is."""
     return ":".join(f"{byte:02x}" for byte in (2, 0, *address.packed))
 
@@ -40,12 +45,12 @@ def port_mac(guest_mac: str) -> str:
     return f"{start}:{guest_mac[6:]}"
 
 
-def slaac(prefix, mac: str):
+def slaac(prefix: IPNetwork, mac: str) -> IPAddress:
     """The address that a host with this MAC gives itself in PREFIX (RFC 4291, appendix A)."""
     return netaddr.EUI(mac).ipv6(prefix.first)
 
 
-def is_host(address, network) -> bool:
+def is_host(address: IPAddress, network: IPNetwork) -> bool:
     """Whether a host in NETWORK can have ADDRESS: inside, and neither its network nor its broadcast address.
 
     IPv6 has no broadcast, but the first address is every router's (RFC 4291, 2.6.1). Both ends of a /31 and of a /127,
@@ -58,7 +63,7 @@ def is_host(address, network) -> bool:
     return int(address) != network.first and (network.version == 6 or int(address) != network.last)
 
 
-def hosts_of(network) -> str:
+def hosts_of(network: IPNetwork) -> str:
     """The addresses that hosts can have, in words."""
     if network.size <= 2:
         return (

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .addresses import hosts_of, is_host
 from .containers import has_several_ways, is_gateway
 from .mistakes import Mistakes, Path, render
@@ -12,18 +14,23 @@ from .model import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .placement import IPV6_MTU
 from .uniqueness import Once
 
+if t.TYPE_CHECKING:
+    from netaddr import IPAddress
+
+    Masters = dict[tuple[str | None, ...], ContainerNetwork]  # the first network on each
+
 
 def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
     for network in intent.container_networks.values():
         _network(network, mistakes)
     for node in intent.hypervisors.values():
-        masters: dict = {}
+        masters: Masters = {}
         for part in node.parts.values():
-            network = intent.container_networks.get(part.network)
-            if network is None or network.vrf not in intent.vrfs:
+            common = intent.container_networks.get(part.network)
+            if common is None or common.vrf not in intent.vrfs:
                 continue
-            _part(intent, node, part, network, mistakes)
-            _one_mode(part, network, masters, mistakes)
+            _part(intent, node, part, common, mistakes)
+            _one_mode(part, common, masters, mistakes)
             _addresses(node, part, mistakes, addresses)
 
 
@@ -80,7 +87,7 @@ def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwor
         mistakes.add((*common, "host_link"), wrong, "true, or leave it out")
 
 
-def _one_mode(part: Part, network: ContainerNetwork, masters: dict, mistakes: Mistakes) -> None:
+def _one_mode(part: Part, network: ContainerNetwork, masters: Masters, mistakes: Mistakes) -> None:
     """Mode and flag belong to the master: another mode for one link would silently change all others."""
     if part.is_on_dummy:
         return
@@ -131,16 +138,17 @@ def _pool_fits(part: Part, mistakes: Mistakes) -> bool:
     return False
 
 
-def _given(node: Hypervisor, part: Part, path: Path, address, mistakes: Mistakes, addresses: Once) -> None:
+def _given(node: Hypervisor, part: Part, path: Path, address: IPAddress, mistakes: Mistakes, addresses: Once) -> None:
     """An address that the intent gives to a container."""
-    prefix = part.prefix.get(path[-1])
+    family = str(path[-1])
+    prefix = part.prefix.get(family)
     if prefix is None:
         if part.prefix:
-            wrong = f"{part.network} has no {path[-1]} prefix on {node.name}"
+            wrong = f"{part.network} has no {family} prefix on {node.name}"
             mistakes.add(path, wrong, "add it, or remove this")
     elif not is_host(address, prefix):
         mistakes.add(path, f"{address} cannot be a host in {prefix}", hosts_of(prefix))
-    elif address == part.gateway.get(path[-1]):
+    elif address == part.gateway.get(family):
         mistakes.add(path, f"{address} is the containers' gateway", "another address")
     else:
         addresses.give(address, path)

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import re
+import typing as t
 
 import yaml
 
 from .mistakes import IntentError, Path
 
-_Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster; large intents need it
+if t.TYPE_CHECKING:
+    _Base = yaml.SafeLoader
+else:
+    _Base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster; large intents need it
 
 
 class _Loader(_Base):
@@ -30,7 +34,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+\.[0-9]+$"), list("-+0123456789"))
 
 
-def _unique_mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict:
+def _unique_mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[t.Any, t.Any]:
     seen: dict[str, int] = {}
     for key, _value in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
@@ -80,7 +84,7 @@ class Source:
                 path, [f"line {line}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"]
             ) from error
 
-    def data(self):
+    def data(self) -> t.Any:
         try:
             return yaml.load(self.text, Loader=_Loader)
         except yaml.MarkedYAMLError as error:

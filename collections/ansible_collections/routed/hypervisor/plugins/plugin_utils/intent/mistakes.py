@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-Path = tuple  # of str (keys) and int (positions in lists)
+Path = tuple["str | int", ...]  # keys, and positions in lists
 
 
 def render(path: Path) -> str:

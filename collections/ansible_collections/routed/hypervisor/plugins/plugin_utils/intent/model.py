@@ -9,16 +9,22 @@ a mistake, everything is there.
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import dataclass, field
 
 from .mistakes import Path
+
+if t.TYPE_CHECKING:
+    from netaddr import IPAddress, IPNetwork, IPRange
+
+    Addresses = dict[str, IPAddress]  # by family
+    Prefixes = dict[str, IPNetwork]  # by family
 
 FAMILIES = ("ipv4", "ipv6")
 LENGTH = {"ipv4": 32, "ipv6": 128}  # of a prefix that is one address
 MAIN = "main"  # the name that stands for the kernel's main table, where others are VRFs
 MAIN_TABLE = 254
 LOOPBACK = "loopback0"  # of a leaf
-Addresses = dict  # family -> netaddr.IPAddress
 
 
 @dataclass
@@ -27,7 +33,7 @@ class Vrf:
     table: int | None
     vlan: int | None  # None: untagged
     password: bool
-    host: list  # of netaddr.IPNetwork, None where it was wrong
+    host: list[IPNetwork | None]  # None where it was wrong
 
     @property
     def device(self) -> str | None:
@@ -41,7 +47,7 @@ class Network:
 
     fabric: str
     vrf: str
-    prefix: dict  # family -> netaddr.IPNetwork
+    prefix: Prefixes
     base: Addresses
     gateway: Addresses
 
@@ -58,17 +64,17 @@ class Fabric:
 class Loopback:
     vrf: str
     interface: str
-    prefix: dict  # family -> netaddr.IPNetwork
+    prefix: Prefixes
 
 
 @dataclass
 class Segment:
     name: str
     vrf: str | None
-    prefix: dict  # family -> netaddr.IPNetwork
+    prefix: Prefixes
     gateway: Addresses
     lease_s: int | None  # None without DHCP
-    dns: list
+    dns: list[IPAddress]
     mtu: int | None
     metric: int | None
 
@@ -77,7 +83,7 @@ class Segment:
 class Given:
     """An address of a node, and where in the intent it comes from (for a derived one, what it is derived from)."""
 
-    address: object  # netaddr.IPAddress
+    address: IPAddress
     path: Path
     derived: bool = False
 
@@ -90,7 +96,7 @@ class Uplink:
     interface: str
     given: dict[str, dict[str, Given]] = field(default_factory=dict)  # VRF -> family -> address
 
-    def address(self, vrf: str, family: str):
+    def address(self, vrf: str, family: str) -> IPAddress | None:
         given = self.given.get(vrf, {}).get(family)
         return given.address if given else None
 
@@ -117,9 +123,9 @@ class ContainerNetwork:
     flag: str
     fabric: str | None
     interface: str | None
-    prefix: dict  # family -> netaddr.IPNetwork; empty where each host has its own, or it is a fabric's
+    prefix: Prefixes  # empty where each host has its own, or it is a fabric's
     gateway: Addresses
-    pool: object  # netaddr.IPRange, or None for all of the prefix
+    pool: IPRange | None  # None: all of the prefix
     host_link: bool | None  # None: as the way of routing wants it
     announce: str | None  # None: as follows from whose the prefix is
     mtu: int | None
@@ -141,10 +147,10 @@ class Part:
     path: Path
     fabric: str | None  # their links are on the uplink to it, or
     interface: str | None  # on this interface, or with neither on a dummy of their own
-    prefix: dict  # family -> netaddr.IPNetwork: its own, else the network's, else the fabric's
+    prefix: Prefixes  # its own, else the network's, else the fabric's
     whose: str  # the prefix: host, network or fabric
     gateway: Addresses  # of the containers; also what the host link has, unless the prefix is the fabric's
-    pool: object  # netaddr.IPRange, or None for all of the prefix
+    pool: IPRange | None  # None: all of the prefix
     has_host_link: bool
     announce: str
     host: Addresses = field(default_factory=dict)  # of the host link, once allocated
@@ -166,7 +172,7 @@ class Neighbor:
 
     name: str
     path: Path
-    address: object | None  # netaddr.IPAddress
+    address: IPAddress | None
     asn: int | None
 
 
@@ -185,7 +191,7 @@ class Router:
         return []
 
     @property
-    def addresses(self) -> list:
+    def addresses(self) -> list[IPAddress]:
         """All of its own: those on loopbacks first."""
         networks = [given for uplink in self.uplinks.values() for given in uplink.given.values()]
         return [one.address for given in (*self.own_loopbacks, *networks) for one in given.values()]
@@ -231,7 +237,7 @@ class Leaf(Router):
 @dataclass
 class Border(Router):
     vrf: str | None = None
-    world: list = field(default_factory=list)  # of netaddr.IPAddress
+    world: list[IPAddress] = field(default_factory=list)
 
 
 @dataclass
@@ -246,10 +252,10 @@ class Intent:
     daemon: str
     peering: str
     mesh: int
-    bfd: dict | None
+    bfd: dict[str, t.Any] | None
     ttl_security: bool
     add_path: bool
-    ospf: dict | None
+    ospf: dict[str, t.Any] | None
     lab: Lab | None
     firewall: bool
     vrfs: dict[str, Vrf]
@@ -263,7 +269,7 @@ class Intent:
     hypervisors: dict[str, Hypervisor]
 
     def router(self, name: str) -> Router | None:
-        sections: tuple[dict, ...] = (self.reflectors, self.borders, self.leaves, self.hypervisors)
+        sections: tuple[t.Mapping[str, Router], ...] = (self.reflectors, self.borders, self.leaves, self.hypervisors)
         return next((section[name] for section in sections if name in section), None)
 
     @property

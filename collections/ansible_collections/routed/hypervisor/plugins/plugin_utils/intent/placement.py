@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from .addresses import family_of, hosts_of, is_host
-from .mistakes import Mistakes, render
-from .model import Given, Intent, Router
+from .mistakes import Mistakes, Path, render
+from .model import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
 from .uniqueness import Once
+
+if t.TYPE_CHECKING:
+    from netaddr import IPAddress
 
 IPV6_MTU = 1280  # RFC 8200, section 5
 
@@ -37,7 +42,7 @@ class Placement:
         for router in routers:
             self._router_id(router)
 
-    def _fabric(self, fabric) -> None:
+    def _fabric(self, fabric: Fabric) -> None:
         has_ipv6 = any("ipv6" in network.prefix for network in fabric.networks.values())
         self._mtu(fabric.mtu, ("fabrics", fabric.name, "mtu"), has_ipv6)
         for network in fabric.networks.values():
@@ -58,11 +63,11 @@ class Placement:
                 elif prefix is not None and not is_host(gateway, prefix):
                     self.mistakes.add(place, f"{gateway} cannot be a host in {prefix}", hosts_of(prefix))
 
-    def _mtu(self, mtu, path, has_ipv6: bool) -> None:
+    def _mtu(self, mtu: int | None, path: Path, has_ipv6: bool) -> None:
         if mtu is not None and has_ipv6 and mtu < IPV6_MTU:
             self.mistakes.add(path, f"{mtu} is too small for IPv6", f"{IPV6_MTU} or more")
 
-    def _segment(self, segment) -> None:
+    def _segment(self, segment: Segment) -> None:
         path = ("segments", segment.name)
         self._mtu(segment.mtu, (*path, "mtu"), "ipv6" in segment.prefix)
         if "ipv4" in segment.gateway:
@@ -85,7 +90,7 @@ class Placement:
                     "guests derive their addresses in a /64 (RFC 4862)",
                 )
 
-    def _world(self, border) -> None:
+    def _world(self, border: Border) -> None:
         for position, address in enumerate(border.world):
             path = (*border.path, "world", position)
             around = self._prefix_around(address)
@@ -94,14 +99,14 @@ class Placement:
             else:
                 self.addresses.give(address, path)
 
-    def _prefix_around(self, address) -> str | None:
+    def _prefix_around(self, address: IPAddress) -> str | None:
         family = family_of(address)
         for segment in self.intent.segments.values():
             if family in segment.prefix and address in segment.prefix[family]:
                 return f"segments.{segment.name}"
         return self._network_around(address, family)
 
-    def _network_around(self, address, family: str) -> str | None:
+    def _network_around(self, address: IPAddress, family: str) -> str | None:
         for fabric in self.intent.fabrics.values():
             for network in fabric.networks.values():
                 if family in network.prefix and address in network.prefix[family]:
@@ -138,7 +143,7 @@ class Placement:
     def _said(self, given: Given, wrong: str) -> str:
         return f"gives {given.address}, which {wrong}" if given.derived else f"{given.address} {wrong}"
 
-    def _on_fabric(self, router: Router, given: Given, fabric: str, network, family: str) -> None:
+    def _on_fabric(self, router: Router, given: Given, fabric: str, network: Network, family: str) -> None:
         prefix = network.prefix.get(family)
         base_path = ("fabrics", fabric, "networks", network.vrf, "hypervisors", family)
         if given.derived and base_path in self.mistakes:
@@ -175,8 +180,8 @@ class Placement:
             self.mistakes.add(given.path, self._said(given, f"is also given to {render(first)}"), self.addresses.right)
         return first == given.path
 
-    def _guest(self, guest) -> None:
-        segment = self.intent.segments.get(guest.segment)
+    def _guest(self, guest: Guest) -> None:
+        segment = self.intent.segments.get(guest.segment or "")
         if segment is None:
             return
         is_ok = True

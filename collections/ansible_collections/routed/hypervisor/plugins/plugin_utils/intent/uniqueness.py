@@ -8,10 +8,17 @@ Everything goes through dictionaries or one sorted pass, so that the cost grows 
 
 from __future__ import annotations
 
+import typing as t
+
 from ..libraries import netaddr
 from .formats import INTERFACE_LENGTH
 from .mistakes import Mistakes, Path, render
-from .model import MAIN, MAIN_TABLE, Intent, Part, Router
+from .model import MAIN, MAIN_TABLE, Hypervisor, Intent, Part, Router, Vrf
+
+if t.TYPE_CHECKING:
+    from netaddr import IPNetwork
+
+    Used = tuple[IPNetwork, Path, str | None]  # a prefix, where it is given, and its VRF
 
 
 class Once:
@@ -19,9 +26,9 @@ class Once:
 
     def __init__(self, mistakes: Mistakes, what: str, right: str = ""):
         self.mistakes, self.what, self.right = mistakes, what, right
-        self.first: dict = {}
+        self.first: dict[t.Hashable, Path] = {}
 
-    def give(self, value, path: Path) -> bool:
+    def give(self, value: t.Hashable, path: Path) -> bool:
         """Whether VALUE is new (None always is)."""
         if value is None or self.first.setdefault(value, path) == path:
             return True
@@ -42,27 +49,27 @@ def check_numbers(intent: Intent, mistakes: Mistakes) -> None:
         vlans.give(vrf.vlan, ("vrfs", vrf.name, "vlan"))
     for fabric in intent.fabrics.values():
         untagged = [
-            vrf
-            for vrf in fabric.networks
-            if vrf in intent.vrfs and intent.vrfs[vrf].vlan is None and ("vrfs", vrf) not in mistakes.touched
+            name
+            for name in fabric.networks
+            if name in intent.vrfs and intent.vrfs[name].vlan is None and ("vrfs", name) not in mistakes.touched
         ]
-        for vrf in untagged[1:]:
-            wrong = f"neither {untagged[0]} nor {vrf} has a VLAN"
-            mistakes.add(("fabrics", fabric.name, "networks", vrf), wrong, "one VRF of a fabric can do without")
+        for name in untagged[1:]:
+            wrong = f"neither {untagged[0]} nor {name} has a VLAN"
+            mistakes.add(("fabrics", fabric.name, "networks", name), wrong, "one VRF of a fabric can do without")
     ids = Once(mistakes, "id ", "addresses follow from it: each hypervisor needs its own")
     for hypervisor in intent.hypervisors.values():
         if not ids.give(hypervisor.id, (*hypervisor.path, "id")):
             _forget_derived(hypervisor)
 
 
-def check_main(vrf, mistakes: Mistakes) -> None:
+def check_main(vrf: Vrf, mistakes: Mistakes) -> None:
     if vrf.table not in (None, MAIN_TABLE):
         mistakes.add(("vrfs", MAIN, "table"), f"{vrf.table} is not the main table", f"leave it out; it is {MAIN_TABLE}")
     if vrf.host:
         mistakes.add(("vrfs", MAIN, "host"), "the hypervisors themselves use the main table anyway", "leave it out")
 
 
-def _forget_derived(hypervisor) -> None:
+def _forget_derived(hypervisor: Hypervisor) -> None:
     """Its addresses would all be duplicates too: consequences, not mistakes."""
     for places in (hypervisor.loopbacks, *(uplink.given for uplink in hypervisor.uplinks.values())):
         for given in places.values():
@@ -109,7 +116,7 @@ def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
     for border in intent.borders.values():
         names = Once(mistakes, "the interface name ")
         names.first["world"] = (*border.path, "world")
-        _uplinks(intent, mistakes, border, names, [border.vrf])
+        _uplinks(intent, mistakes, border, names, [border.vrf] if border.vrf else [])
     for node in (*intent.reflectors.values(), *intent.leaves.values(), *intent.hypervisors.values()):
         names = Once(mistakes, "the interface name ", "each interface of a node needs its own")
         names.first.update({vrf.device: ("vrfs", vrf.name) for vrf in intent.vrfs.values() if vrf.device})
@@ -161,7 +168,7 @@ def _fits(intent: Intent, mistakes: Mistakes, interface: str, vrf: str, path: Pa
 
 def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
     """No two prefixes overlap: guests' routes are in the main table too, where there is one space of addresses."""
-    prefixes: list[tuple] = []
+    prefixes: list[Used] = []
     for fabric in intent.fabrics.values():
         for network in fabric.networks.values():
             prefixes += [
@@ -176,10 +183,10 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
         prefixes += [
             (prefix, ("segments", segment.name, family), segment.vrf) for family, prefix in segment.prefix.items()
         ]
-    for network in intent.container_networks.values():
+    for containers in intent.container_networks.values():
         prefixes += [
-            (prefix, ("container_networks", network.name, family), network.vrf)
-            for family, prefix in network.prefix.items()
+            (prefix, ("container_networks", containers.name, family), containers.vrf)
+            for family, prefix in containers.prefix.items()
         ]
     for hypervisor in intent.hypervisors.values():
         for part in hypervisor.parts.values():
@@ -188,14 +195,14 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
                 prefixes += [(prefix, (*part.path, family), vrf) for family, prefix in part.prefix.items()]
     order = {path: position for position, (_prefix, path, _vrf) in enumerate(prefixes)}
 
-    def report(one: tuple, other: tuple) -> None:
+    def report(one: Used, other: Used) -> None:
         (first, later) = sorted((one, other), key=lambda item: order[item[1]])
         mistakes.add(
             later[1], f"{later[0]} overlaps {render(first[1])} ({first[0]})", "choose a prefix that nothing else uses"
         )
 
     _each_overlap(prefixes, report)
-    hosts = [
+    hosts: list[Used] = [
         (prefix, ("vrfs", vrf.name, "host", position), vrf.name)
         for vrf in intent.vrfs.values()
         for position, prefix in enumerate(vrf.host)
@@ -204,7 +211,7 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
     order.update({path: len(order) + position for position, (_prefix, path, _vrf) in enumerate(hosts)})
     _each_overlap(hosts, report)
 
-    def report_foreign(one: tuple, other: tuple) -> None:
+    def report_foreign(one: Used, other: Used) -> None:
         host, prefix = (one, other) if one[1][0] == "vrfs" else (other, one)
         if host[1][0] == "vrfs" and prefix[1][0] != "vrfs" and host[2] != prefix[2] and prefix[2] is not None:
             right = f"only prefixes of {host[2]} can be reached through it"
@@ -216,7 +223,7 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
     _leaf_loopbacks(intent, mistakes, prefixes)
 
 
-def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[tuple]) -> None:
+def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[Used]) -> None:
     """Leaves' loopbacks are on no network; they may be among those that hypervisors' are taken from."""
     networks = [item for item in prefixes if item[1][0] != "loopbacks"]
     given = {
@@ -225,7 +232,7 @@ def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[tuple]) -
         for family, one in leaf.loopback.items()
     }
 
-    def report(one: tuple, other: tuple) -> None:
+    def report(one: Used, other: Used) -> None:
         (leaf, network) = (one, other) if one[1][0] == "leaves" else (other, one)
         if network[1][0] != "leaves" and leaf[1][0] == "leaves":
             wrong = f"{leaf[0].ip} is in {render(network[1])} ({network[0]})"
@@ -234,9 +241,9 @@ def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[tuple]) -
     _each_overlap([*networks, *given.values()], report)
 
 
-def _each_overlap(prefixes: list[tuple], report) -> None:
+def _each_overlap(prefixes: list[Used], report: t.Callable[[Used, Used], None]) -> None:
     """Calls REPORT with each prefix and those around it: once sorted, only these need be looked at."""
-    enclosing: list[tuple] = []
+    enclosing: list[Used] = []
     for item in sorted(prefixes, key=lambda item: (item[0].version, item[0].first, -item[0].last)):
         while enclosing and (enclosing[-1][0].version != item[0].version or enclosing[-1][0].last < item[0].first):
             enclosing.pop()
