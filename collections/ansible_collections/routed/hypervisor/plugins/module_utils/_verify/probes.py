@@ -50,6 +50,12 @@ class Report(t.NamedTuple):
     reason: str
 
 
+def address(to: str, port: int) -> tuple:
+    """For connect, which takes the interface of a link-local address as a number, and not behind the address."""
+    host, _percent, interface = to.partition("%")
+    return (host, port, 0, socket.if_nametoindex(interface)) if interface else (host, port)
+
+
 class Probe:
     """A connected socket with one packet under way."""
 
@@ -66,7 +72,7 @@ class Probe:
         self.socket.setsockopt(*RECEIVE_ERRORS[self.family], 1)
         if source:
             self._bind(source)
-        self.address = (to, port)
+        self.address = address(to, port)
 
     def _bind(self, source: str) -> None:
         try:
@@ -154,7 +160,10 @@ def connect(requests: list[dict], seconds: float) -> list[Answer]:
             family = socket.AF_INET6 if ":" in request["to"] else socket.AF_INET
             probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
             probe.setblocking(False)
-            code = probe.connect_ex((request["to"], request["port"]))
+            try:
+                code = probe.connect_ex(address(request["to"], request["port"]))
+            except OSError:  # there is no such interface
+                code = errno.ENODEV
             if code in (0, errno.ECONNREFUSED):
                 answers[index] = _answer_to_syn(code)
             elif code == errno.EINPROGRESS:

@@ -77,3 +77,10 @@ def test_a_connection_is_answered_by_taking_it_or_by_refusing_it_and_else_it_is_
             silent, taken, refused = probes.connect(requests, 0.2)
     assert (silent.heard, taken.heard, refused.heard) == (False, True, True)
     assert (taken.text, refused.text) == ("accepts a connection", "Connection refused")
+
+
+def test_a_link_local_address_is_reached_by_the_interface_that_is_named_behind_it():
+    assert probes.address("fe80::1%lo", 179) == ("fe80::1", 179, 0, socket.if_nametoindex("lo"))
+    assert probes.address("192.0.2.1", 179) == ("192.0.2.1", 179)
+    [answer] = probes.connect([{"to": "fe80::1%no-such-one", "port": 179}], 0.1)
+    assert answer.heard is None
