@@ -28,6 +28,7 @@ import os
 import time
 from collections import Counter
 
+from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
 
 from ..plugin_utils.summary import summary
@@ -74,5 +75,18 @@ class CallbackModule(CallbackBase):
         )
         changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
         found = {"report": self._report, "kernel": self._kernel, "changes": self._changes}
+        found["inventory"] = inventory_argument()
         for line in summary(self._playbook, times, changed=changed, failed=failed, **found):
             self._display.display(line)
+
+
+def inventory_argument():
+    """The directory of this run's inventory as make takes it; empty for the default one, which is in ansible.cfg."""
+    sources = list(context.CLIARGS.get("inventory") or [])
+    default, origin = constants.config.get_config_value_and_origin("DEFAULT_HOST_LIST")
+    if not sources or (sources == default and os.path.isfile(str(origin))):
+        return ""
+    found = [source if os.path.isdir(source) else os.path.dirname(source) for source in sources]
+    directory = next((each for each in found if os.path.isfile(f"{each}/fabric.yml")), found[0])
+    relative = os.path.relpath(directory)
+    return directory if relative.startswith("..") else relative

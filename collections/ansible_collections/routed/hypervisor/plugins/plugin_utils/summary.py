@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 # How the kinds of results are called in the summary, in this order.
 KINDS = {
     "bgp": "BGP sessions established",
@@ -28,12 +30,12 @@ KINDS = {
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU, Linux"}
 
 
-def summary(playbook, stages, *, report, changed, changes, failed, kernel):
+def summary(playbook, stages, *, report, changed, changes, failed, kernel, inventory):
     """Returns the lines of the summary.
 
     stages: [(name of the play, seconds)]; report: what routed.hypervisor.report returned, or None;
     changed: how many tasks changed something; changes: how many objects of each kind;
-    kernel: what routed.hypervisor.lab_kernel returned, or None.
+    kernel: what routed.hypervisor.lab_kernel returned, or None; inventory: its directory, empty for the default one.
     """
     lines = [""]
     if report:
@@ -45,7 +47,7 @@ def summary(playbook, stages, *, report, changed, changes, failed, kernel):
     if changes:
         lines.append("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())))
     lines += [f"  {seconds:7.1f} s  {name}" for name, seconds in stages]
-    return lines + next_steps(report, failed, kernel)
+    return lines + next_steps(report, failed, kernel, inventory)
 
 
 def verdict(report):
@@ -57,10 +59,14 @@ def verdict(report):
     return line
 
 
-def next_steps(report, failed, kernel):
+def next_steps(report, failed, kernel, inventory):
     if failed or not report:
         return []
     lines = []
     if kernel and kernel.get("kind") in NAMES:
         lines.append(f"The lab is up in {NAMES[kernel['kind']]} {kernel['release']}, and stays up.")
-    return [*lines, "Next: make shell NODE=NAME (a prompt in a node), make verify, make status, make down."]
+    other = f" INVENTORY={shlex.quote(inventory)}" if inventory else ""
+    return [
+        *lines,
+        f"Next: make shell NODE=NAME{other} (a prompt in a node), make verify{other}, make status, make down{other}.",
+    ]

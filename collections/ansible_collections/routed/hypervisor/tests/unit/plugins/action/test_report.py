@@ -32,9 +32,9 @@ UML = {"kind": "uml", "release": "7.2.12"}
 UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not run", "seen": "this kernel cannot"}
 
 
-def lines(kernel=None, failed=False, results=None, changes=()):
+def lines(kernel=None, failed=False, results=None, changes=(), inventory=""):
     report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "artifacts/x/verify.json"}
-    found = {"changed": 3, "changes": dict(changes), "failed": failed, "kernel": kernel}
+    found = {"changed": 3, "changes": dict(changes), "failed": failed, "kernel": kernel, "inventory": inventory}
     return summary("site.yml", [("BGP", 1.25)], report=report, **found)
 
 
@@ -59,6 +59,13 @@ def test_the_summary_names_a_kernel_that_is_not_the_machines_own():
 @pytest.mark.parametrize("kernel", [None, UML])
 def test_the_next_steps_are_the_same_on_all_kernels(kernel):
     assert lines(kernel=kernel)[-1].startswith("Next: make shell NODE=NAME")
+
+
+def test_the_next_steps_name_an_inventory_that_is_not_the_default_one():
+    assert lines(inventory="inventories/other")[-1] == (
+        "Next: make shell NODE=NAME INVENTORY=inventories/other (a prompt in a node), "
+        "make verify INVENTORY=inventories/other, make status, make down INVENTORY=inventories/other."
+    )
 
 
 def test_what_was_not_run_is_neither_passed_nor_failed_and_the_summary_says_why():
