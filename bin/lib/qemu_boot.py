@@ -20,8 +20,6 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 KVM = "/dev/kvm"
-# Where the answer is kept until the next boot of the machine.
-ANSWER = "/run/routed-hypervisor-kvm"
 # A guest that boots at all takes 1 s; where KVM does not work, it hangs.
 PROBE_S = 10
 SHELTER = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
@@ -64,21 +62,25 @@ def machine(accelerator: str) -> list[str]:
 
 
 def kvm_works(tools: str) -> bool:
-    """Whether a kernel boots with KVM: where the device exists, it may hang for good."""
+    """Whether a kernel boots with KVM: where the device exists, it may hang for good.
+
+    The answer is kept beside QEMU, for this QEMU and until the next boot of the machine.
+    """
     if not os.access(KVM, os.R_OK | os.W_OK) or not is_prepared(tools):
         return False
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
-    with contextlib.suppress(OSError), open(ANSWER, encoding="ascii") as file:
-        kept, _space, answer = file.read().partition(" ")
-        if kept == boot and os.stat(ANSWER).st_uid == os.geteuid():
+    kept = f"{tools}/qemu/kvm"
+    with contextlib.suppress(OSError), open(kept, encoding="ascii") as file:
+        kept_boot, _space, answer = file.read().partition(" ")
+        if kept_boot == boot and answer in ("works", "hangs"):
             return answer == "works"
     works = probe(tools)
     with contextlib.suppress(OSError):
-        draft = f"{ANSWER}.{os.getpid()}"
-        with open(draft, "x", encoding="ascii") as file:
+        draft = f"{kept}.{os.getpid()}"
+        with open(draft, "w", encoding="ascii") as file:
             file.write(f"{boot} {'works' if works else 'hangs'}")
-        os.rename(draft, ANSWER)
+        os.rename(draft, kept)
     return works
 
 

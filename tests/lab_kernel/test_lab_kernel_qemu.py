@@ -17,10 +17,9 @@ QEMU = {"ROUTED_HYPERVISOR_KERNEL": "qemu", "ROUTED_HYPERVISOR_KERNEL_MEMORY": "
 
 
 @pytest.fixture(name="qemu_boot")
-def qemu_boot_with_its_answer_elsewhere(monkeypatch, tmp_path):
+def qemu_boot_with_a_cache_of_its_own(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(PROJECT / "bin" / "lib")
     module = importlib.import_module("qemu_boot")
-    monkeypatch.setattr(module, "ANSWER", str(tmp_path / "answer"))
     monkeypatch.setattr(module, "KVM", "/dev/null")
     (tmp_path / "tools" / "qemu").mkdir(parents=True)
     (tmp_path / "tools" / "qemu" / "lab.cpio").write_text("")
@@ -40,10 +39,18 @@ def test_kvm_is_tried_once_for_each_boot_of_the_machine(qemu_boot, monkeypatch, 
     tools = str(tmp_path / "tools")
     assert [qemu_boot.kvm_works(tools) for _ in range(3)] == [works] * 3
     assert tried == [tools]
-    kept = (tmp_path / "answer").read_text(encoding="ascii")
-    (tmp_path / "answer").write_text(f"another-boot {kept.split()[1]}", encoding="ascii")
+    kept = tmp_path / "tools" / "qemu" / "kvm"
+    kept.write_text(f"another-boot {kept.read_text(encoding='ascii').split()[1]}", encoding="ascii")
     assert qemu_boot.kvm_works(tools) == works
     assert tried == [tools, tools]
+
+
+def test_the_answer_about_kvm_is_kept_in_the_cache_alone(qemu_boot, monkeypatch, tmp_path):
+    monkeypatch.setattr(qemu_boot, "probe", lambda tools: True)
+    before = set(os.listdir("/run"))
+    assert qemu_boot.kvm_works(str(tmp_path / "tools"))
+    assert set(os.listdir("/run")) == before
+    assert sorted(os.listdir(tmp_path / "tools" / "qemu")) == ["kvm", "lab.cpio"]
 
 
 def test_without_the_device_nothing_is_tried(qemu_boot, monkeypatch, tmp_path):
