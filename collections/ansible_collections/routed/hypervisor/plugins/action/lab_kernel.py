@@ -23,7 +23,12 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         text = {"type": "str", "required": True}
         _result, given = self.validate_argument_spec(
-            argument_spec={"lab": text, "owner": {**text, "type": "path"}, "program": {**text, "type": "path"}}
+            argument_spec={
+                "lab": text,
+                "owner": {**text, "type": "path"},
+                "program": {**text, "type": "path"},
+                "start": {"type": "bool", "default": True},
+            }
         )
         return self.bring_up(given)
 
@@ -31,7 +36,9 @@ class ActionModule(ActionBase):
         # A lab that is up answers by itself: no process is started for it.
         try:
             status = lab_client.ask(given["lab"], "status")
-        except (lab_client.LabDown, OSError):
+        except (lab_client.LabDown, OSError) as error:
+            if not given["start"]:
+                return {"failed": True, "changed": False, "msg": refusal(given, error)}
             status = None
         if status and status["owner"] == os.path.realpath(given["owner"]):
             return {**status, "changed": False, "state": "up"}
@@ -48,3 +55,13 @@ class ActionModule(ActionBase):
         *said, last = done.stdout.splitlines()
         result = json.loads(last)
         return {**result, "changed": result["state"] != "up", "msg": "\n".join(said)}
+
+
+def refusal(given, error):
+    if not isinstance(error, lab_client.NotUp):
+        return str(error)
+    note = lab_client.end_note(given["lab"])
+    return (
+        f"lab {given['lab']} is not up{f' ({note})' if note else ''}: run site.yml without --tags and --skip-tags, "
+        f"or make lab INVENTORY={given['owner']}"
+    )

@@ -37,6 +37,10 @@ options:
     description: The program C(bin/lab).
     type: path
     required: true
+  start:
+    description: Whether a lab that is not up is started. Otherwise it is refused.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""

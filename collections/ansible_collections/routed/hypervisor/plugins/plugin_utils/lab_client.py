@@ -26,6 +26,10 @@ class LabDown(Exception):
     """A sentence: why the lab cannot be reached, and what to do."""
 
 
+class NotUp(LabDown):
+    """Nobody owns a lab of this name."""
+
+
 class JobFailed(Exception):
     """A sentence: why a job was not carried out."""
 
@@ -68,7 +72,7 @@ def connect(lab: str) -> socket.socket:
         if os.path.isdir(BASE) and not os.access(BASE, os.X_OK):
             raise LabDown(f"lab {lab} is root's: run this as root (sudo -E)") from error
         note = end_note(lab)
-        raise LabDown(f"lab {lab} is not up{': ' + note if note else ''}. Bring it up with make lab") from error
+        raise NotUp(f"lab {lab} is not up{': ' + note if note else ''}. Bring it up with make lab") from error
 
 
 def _hangs(lab: str) -> str:

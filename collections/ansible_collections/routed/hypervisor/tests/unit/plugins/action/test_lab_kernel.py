@@ -14,13 +14,13 @@ UP = {"lab": "x", "owner": "/inventories/x", "kind": "uml", "release": "7.2"}
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
-    def run(answer, check_mode=False, owner="/inventories/x"):
+    def run(answer, check_mode=False, owner="/inventories/x", start=True):
         program = tmp_path / "lab"
         program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/calls\n{answer}\n')
         program.chmod(0o755)
         plugin = lab_kernel.ActionModule.__new__(lab_kernel.ActionModule)
         plugin._task = SimpleNamespace(check_mode=check_mode)
-        return plugin.bring_up({"lab": "x", "owner": owner, "program": str(program)})
+        return plugin.bring_up({"lab": "x", "owner": owner, "program": str(program), "start": start})
 
     run.calls = lambda: (tmp_path / "calls").read_text() if (tmp_path / "calls").exists() else ""
     return run
@@ -47,3 +47,23 @@ def test_a_lab_of_another_inventory_is_left_to_the_program_to_refuse(run, monkey
     monkeypatch.setattr(lab_kernel.lab_client, "ask", lambda _lab, _kind: UP)
     result = run("echo 'lab: it belongs to others' >&2; exit 125", owner="/elsewhere")
     assert result == {"failed": True, "changed": False, "msg": "lab: it belongs to others"}
+
+
+def test_a_lab_that_is_down_and_must_not_be_started_is_refused(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(lab_kernel.lab_client, "BASE", str(tmp_path / "run"))
+    assert run("exit 1", start=False) == {
+        "failed": True,
+        "changed": False,
+        "msg": "lab x is not up: run site.yml without --tags and --skip-tags, or make lab INVENTORY=/inventories/x",
+    }
+    (tmp_path / "run" / "x").mkdir(parents=True)
+    assert run("exit 1", start=False)["msg"].startswith("lab x is not up (its supervisor was killed): run site.yml")
+    assert run.calls() == ""
+
+
+def test_a_lab_that_cannot_be_asked_is_not_called_down(run, monkeypatch):
+    def ask(_lab, _kind):
+        raise lab_kernel.lab_client.LabDown("lab x is root's: run this as root (sudo -E)")
+
+    monkeypatch.setattr(lab_kernel.lab_client, "ask", ask)
+    assert run("exit 1", start=False)["msg"] == "lab x is root's: run this as root (sudo -E)"
