@@ -26,7 +26,7 @@ lab: setup ## bring up the lab and verify it; it stays up [INVENTORY=inventories
 	@$(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
 
 shell: ## a prompt in the lab that is up [NODE=hv1: in that node]
-	@$(ROOT) bin/lab exec $(LAB) "$(NODE)"
+	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"
 
 verify: ## verify the lab that is up
 	@$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)

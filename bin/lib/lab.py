@@ -41,10 +41,7 @@ class Refused(Exception):
 
 def refuse_other_owner(status: dict[str, t.Any], owner: str | None) -> None:
     if owner and status["owner"] != owner:
-        raise Refused(
-            f"lab {status['lab']} is up and belongs to {status['owner']}, not to {owner}: take it down first "
-            f"(make down INVENTORY={status['owner']}), or give this lab another name"
-        )
+        raise Refused(lab_client.other_owner(status["lab"], status["owner"], owner))
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -209,6 +206,8 @@ def execute(arguments: argparse.Namespace) -> int:
     environment = {"TERM": os.environ.get("TERM", "dumb")} if node else callers_environment()
     head = {"kind": "exec", "lab": lab, "node": node, "command": command, **relay.request()}
     head |= {"environment": environment, "directory": "/root" if node else os.getcwd()}
+    if arguments.owner:
+        head["owner"] = os.path.realpath(arguments.owner)
     connection = lab_client.connect(lab)
     connection.sendall(frames.pack(0, frames.OPEN, json.dumps(head).encode() + b"\n"))
     lock = threading.Lock()
@@ -256,6 +255,7 @@ def main() -> int:
     action.add_argument("--json", action="store_true")
     action.set_defaults(run=status)
     action = actions.add_parser("exec", help="run a command, or a shell, in a node or (node '') in the lab's kernel")
+    action.add_argument("--owner", help="refuse a lab of another inventory")
     action.add_argument("lab")
     action.add_argument("node")
     action.add_argument("command", nargs=argparse.REMAINDER)

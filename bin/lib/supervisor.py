@@ -23,8 +23,13 @@ import typing as t
 import frames
 import places
 from client import Client
-from kernels import Kernel, KernelFailed
+from kernels import Deliver, Kernel, KernelFailed
 from namespaces import raise_descriptor_limit
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
+
+CONSOLE_S = 0.2  # until a kernel's message about a process that it killed has come through its console
+KILLED = 128 + signal.SIGKILL
 
 
 class Supervisor:
@@ -87,6 +92,10 @@ class Supervisor:
             head = json.loads(line)
             if head["kind"] == "status":
                 client.send(frames.EXIT, json.dumps(self.status()).encode())
+                return
+            if head.get("owner", self.options["owner"]) != self.options["owner"]:
+                sentence = lab_client.other_owner(self.lab, self.options["owner"], head["owner"])
+                client.send(frames.EXIT, json.dumps({"error": sentence, "refused": True}).encode())
                 return
             try:
                 if head["kind"] == "module" and not self.kernel.has_payload(head["payload"]):

@@ -100,10 +100,13 @@ def test_memory_that_is_none(name):
 def test_a_lab_of_another_inventory(name, tmp_path):
     up(name)
     assert refusal(name, owner=str(tmp_path)).startswith(
-        f"lab: lab {name} is up and belongs to {OWNER}, not to {tmp_path}: take it down first (make down INVENTORY="
+        f"lab: lab {name} is up and belongs to {OWNER}, not to {tmp_path}: take it down first (make down "
+        f"INVENTORY={OWNER}), give this lab another name, or set the variable lab_owner to {OWNER} "
     )
-    result = lab("down", name, "--owner", str(tmp_path))
-    assert result.returncode == 125 and "belongs to" in result.stderr
+    for command in (("down", "--owner", str(tmp_path), name), ("exec", "--owner", str(tmp_path), name, "", "true")):
+        result = lab(*command)
+        assert result.returncode == 125 and "belongs to" in result.stderr
+    assert lab("exec", "--owner", OWNER, name, "", "true").returncode == 0
     another = tmp_path / name  # another checkout's inventory, with a lab of the same name
     another.mkdir()
     result = subprocess.run(

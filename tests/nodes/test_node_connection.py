@@ -203,6 +203,11 @@ def test_console_and_python_settings_of_the_user(supervised, tmp_path):
     ("arguments", "sentence"),
     [
         (("-e", "ansible_node_lab=nothing-here"), "lab nothing-here is not up. Bring it up with make lab"),
+        (
+            ("-e", "lab_owner=/elsewhere"),
+            "belongs to /srv/inventories/test, not to /elsewhere: take it down first (make down "
+            "INVENTORY=/srv/inventories/test), give this lab another name, or set the variable lab_owner to",
+        ),
         (("-u", "nobody"), "ansible_user is nobody: tasks in a lab run as root; use become_user for others"),
     ],
 )

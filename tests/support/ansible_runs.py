@@ -26,6 +26,7 @@ def variables(lab) -> dict:
     return {
         "ansible_connection": "routed.hypervisor.node",
         "ansible_node_lab": lab.name,
+        "ansible_node_owner": lab.owner,
         "ansible_python_interpreter": PYTHON,
     }
 
@@ -74,7 +75,7 @@ def run(directory: Path, program: str, *arguments, input: str | None = None, **v
 @contextlib.contextmanager
 def supervised(lab):
     """A supervisor for the lab, on this machine's own kernel. Its end leaves the nodes as they are."""
-    lab_command("up", lab.name, "--owner", str(PROJECT))
+    lab_command("up", lab.name, "--owner", lab.owner)
     try:
         yield
     finally:

@@ -38,6 +38,7 @@ def resolved(request, tmp_path_factory):
     result = subprocess.run(argv, capture_output=True, text=True, env=environment, check=True, cwd=scratch)
     hosts = json.loads(result.stdout)["_meta"]["hostvars"]
     assert hosts["lab_host"]["lab"].pop("owner") == str(scratch)
+    assert {values.pop("ansible_node_owner") for values in hosts.values()} == {str(scratch)}
     return request.param, hosts
 
 

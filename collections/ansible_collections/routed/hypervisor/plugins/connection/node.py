@@ -27,6 +27,13 @@ options:
     required: true
     vars:
       - name: ansible_node_lab
+  owner:
+    description:
+      - The directory of the lab's inventory. A lab of this name that was made from another directory is refused.
+      - If unset, ownership is not checked.
+    vars:
+      - name: ansible_node_owner
+      - name: lab_owner
   node:
     description:
       - The node; empty for the machine that the nodes are on.
@@ -77,6 +84,7 @@ all:
       vars:
         ansible_connection: routed.hypervisor.node
         ansible_node_lab: example
+        ansible_node_owner: /srv/inventories/example
         ansible_python_interpreter: /usr/bin/python3
 """
 
@@ -129,7 +137,9 @@ class Connection(ConnectionBase):
 
     def _head(self, kind, **more):
         node = self.get_option("node") or ""
-        return {"kind": kind, "lab": self.get_option("lab"), "node": node, **self._surroundings(node), **more}
+        owner = self.get_option("owner")
+        meant = {"owner": os.path.realpath(owner)} if owner else {}
+        return {"kind": kind, "lab": self.get_option("lab"), "node": node, **meant, **self._surroundings(node), **more}
 
     def _surroundings(self, node):
         """The directory and environment of a job: a node's own, or on the machine what belongs to the machine."""
@@ -141,7 +151,7 @@ class Connection(ConnectionBase):
 
     def _run(self, head, data=b"", **more):
         try:
-            return lab_client.run(self.get_option("lab"), head, data, **more)
+            return lab_client.run(self.get_option("lab"), head, data, warn=display.warning, **more)
         except lab_client.LabDown as error:
             raise AnsibleConnectionFailure(str(error)) from None
         except lab_client.JobFailed as error:

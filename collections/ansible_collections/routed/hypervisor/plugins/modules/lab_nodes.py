@@ -175,7 +175,8 @@ def owner_mistake(params: dict, have: list) -> str | None:
         return None
     return (
         f"lab {params['lab']} is already up and belongs to another inventory, {others[0] or '(no owner)'}: take it "
-        f"down with `ansible-playbook -i {others[0] or 'INVENTORY'} playbooks/down.yml`, or give this lab another name"
+        f"down with `ansible-playbook -i {others[0] or 'INVENTORY'} playbooks/down.yml`, give this lab another name, "
+        "or set the option owner (in playbooks of this project the variable lab_owner) to use it all the same"
     )
 
 

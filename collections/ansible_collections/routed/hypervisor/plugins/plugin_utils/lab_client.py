@@ -53,6 +53,14 @@ def end_note(lab: str) -> str:
         return "its supervisor was killed"
 
 
+def other_owner(lab: str, owner: str, wanted: str) -> str:
+    """Why a lab that is up is not the one that is meant."""
+    return (
+        f"lab {lab} is up and belongs to {owner}, not to {wanted}: take it down first (make down INVENTORY={owner}), "
+        f"give this lab another name, or set the variable lab_owner to {owner} to use it all the same"
+    )
+
+
 def connect(lab: str) -> socket.socket:
     """A connection to the supervisor of a lab."""
     connection = socket.socket(socket.AF_UNIX)
@@ -121,7 +129,11 @@ def run(
             if frame.kind == frames.EXIT:
                 end = json.loads(frame.data)
                 if "error" in end:
-                    raise (LabDown if end.get("gone") else JobFailed)(end["error"])
+                    raise (LabDown if end.get("gone") or end.get("refused") else JobFailed)(end["error"])
+                if note := end.get("note"):
+                    errors.extend(f"{note}\n".encode())
+                    if warn:
+                        warn(note)
                 return end["code"], bytes(output), bytes(errors)
             if frame.kind == frames.WANTED:
                 send(frames.PAYLOAD, payload())

@@ -68,14 +68,14 @@ def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:
     made.groups["switches"] = [switch_name(fabric) for fabric in intent.fabrics]
     made.groups["lab"] = [LAB_HOST]
     made.children["lab_nodes"] = ["routers", "guests", "switches"]
-    made.group_vars["lab_nodes"] = {
+    entry = {
         "ansible_connection": "routed.hypervisor.node",
         "ansible_node_lab": intent.name,
-        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_node_owner": owner,
     }
+    made.group_vars["lab_nodes"] = {**entry, "ansible_python_interpreter": "/usr/bin/python3"}
     made.host_vars[LAB_HOST] = {
-        "ansible_connection": "routed.hypervisor.node",
-        "ansible_node_lab": intent.name,
+        **entry,
         "ansible_node_name": "",
         # The libraries that its modules need are beside Ansible's own.
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
