@@ -21,6 +21,7 @@ import threading
 import typing as t
 
 import frames
+import memory
 import qemu_boot
 import uml_boot
 import uml_kernels
@@ -60,6 +61,7 @@ class Kernel:
         """`memory` in megabytes. On the machine's own kernel, requests go to `directory`, which only root can enter."""
         self.kind, self.tools, self.memory, self.directory = kind, tools, memory, directory
         self.messages: collections.deque[str] = collections.deque(maxlen=400)
+        self.victims: list[str] = []  # programs that the kernel killed to free memory
         self.ready = threading.Event()
         self.over = threading.Event()
         self.release = ""
@@ -197,6 +199,7 @@ class Kernel:
         with os.fdopen(source, encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 self.messages.append(line.strip())
+                self.victims += re.findall(r"\bOut of memory: Killed process \d+ \(([^)]*)\)", line)
 
     def _receive(self, receiver: int) -> None:
         parser = frames.Parser()
@@ -292,19 +295,17 @@ class Kernel:
         if self.watcher and self.watcher is not threading.current_thread():
             self.watcher.join(POWER_OFF_S)
 
-    def victims(self) -> list[str]:
-        """What the kernel killed for want of memory."""
-        found = re.findall(r"Out of memory: Killed process \d+ \(([^)]*)\)", "\n".join(self.messages))
-        return list(dict.fromkeys(found))
+    def out_of_memory(self) -> str:
+        """A sentence about what it killed to free memory; empty if nothing."""
+        return memory.ran_out(self.memory, list(dict.fromkeys(self.victims))) if self.victims else ""
 
     def verdict(self, event: str = "it was asked to") -> str:
         """Why it ended before an event, in one sentence."""
-        if victims := self.victims():
-            return (
-                f"the lab kernel ran out of memory ({self.memory} MB) and killed {', '.join(victims)}: "
-                "set ROUTED_HYPERVISOR_KERNEL_MEMORY to more megabytes"
-            )
+        if sentence := self.out_of_memory():
+            return sentence
         found = re.search(r"Kernel panic[^\n]*|^\w*Error\b[^\n]*", "\n".join(self.messages), re.MULTILINE)
+        if found and re.search("deadlocked on memory|no killable processes", found.group(0)):
+            return memory.ran_out(self.memory, [])
         if found:
             last = found.group(0)
         elif self.process and self.process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):

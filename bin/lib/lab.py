@@ -226,6 +226,8 @@ def execute(arguments: argparse.Namespace) -> int:
         relay.restore()
     if "error" in relay.end:
         raise Refused(relay.end["error"])
+    if "note" in relay.end:
+        print(f"lab: {relay.end['note']}", file=sys.stderr)
     return int(relay.end["code"])
 
 

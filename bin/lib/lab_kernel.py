@@ -58,8 +58,8 @@ def main() -> int:
     if "error" in relay.end:
         say(kernel.verdict("the command did") if relay.end.get("gone") else relay.end["error"])
         return FAILURE
-    if kernel.victims():
-        say(kernel.verdict())
+    if sentence := kernel.out_of_memory():
+        say(sentence)
         return int(relay.end["code"]) or FAILURE
     return int(relay.end["code"])
 

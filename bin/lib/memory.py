@@ -1,10 +1,11 @@
-"""How much memory a lab kernel gets."""
+"""How much memory a lab kernel gets, and what to do when that was too little."""
 
 from __future__ import annotations
 
 import os
 import re
 
+VARIABLE = "ROUTED_HYPERVISOR_KERNEL_MEMORY"
 DEFAULT_MB, LEAST_MB = 3072, 512
 
 
@@ -20,18 +21,22 @@ def available() -> int:
 
 def kernel_memory() -> int:
     """Megabytes: 3 GB, but never more than three quarters of what is free, as the kernel's file cache fills it all."""
-    wanted = os.environ.get("ROUTED_HYPERVISOR_KERNEL_MEMORY", "")
+    wanted = os.environ.get(VARIABLE, "")
     if wanted:
         match = re.fullmatch(r"(\d+)[Mm]?", wanted)
         if not match or int(match.group(1)) < 128:
-            raise NotEnough(
-                f"ROUTED_HYPERVISOR_KERNEL_MEMORY is '{wanted}': it must be a number of megabytes, 128 or more"
-            )
+            raise NotEnough(f"{VARIABLE} is '{wanted}': it must be a number of megabytes, 128 or more")
         return int(match.group(1))
     free = available() * 3 // 4
     if free < LEAST_MB:
         raise NotEnough(
             f"a lab kernel needs {LEAST_MB} MB of memory and three quarters of what is free are {free} MB: "
-            "end other programs, or set ROUTED_HYPERVISOR_KERNEL_MEMORY to the megabytes it may have"
+            f"end other programs, or set {VARIABLE} to the megabytes it may have"
         )
     return min(DEFAULT_MB, free)
+
+
+def ran_out(megabytes: int, victims: list[str]) -> str:
+    """A sentence about a kernel with so much memory, and the programs that it killed to free some."""
+    killed = f" and killed {', '.join(victims)}" if victims else ""
+    return f"the lab kernel ran out of memory ({megabytes} MB){killed}: set {VARIABLE} to more megabytes"

@@ -61,14 +61,16 @@ def measure(lab: str) -> dict[str, t.Any]:
 
 def describe(status: dict[str, t.Any]) -> str:
     if "kind" not in status:
-        return f"{status['lab']}: not up: {status['note']}. Bring it up again with make lab, or clean up with make down"
+        lab = status["lab"]
+        return f"{lab}: not up: {status['note']}. Bring it up again with make lab, or clean up with bin/lab down {lab}"
     since = datetime.datetime.fromtimestamp(status["since"]).strftime("%Y-%m-%d %H:%M:%S")
     where = {"host": "this machine's kernel", "uml": "user-mode Linux", "qemu": "QEMU"}[status["kind"]]
     memory = (
         f", {status['memory_used']} of {status['memory']} MB" if status["memory"] and "memory_used" in status else ""
     )
     nodes = f"{status['nodes']} nodes, " if "nodes" in status else ""
+    trouble = f"; {status['out_of_memory']}" if status.get("out_of_memory") else ""
     return (
         f"{status['lab']}: up since {since}, {nodes}{where} {status['release']} (process {status['process']}){memory}, "
-        f"from {status['owner']}"
+        f"from {status['owner']}{trouble}"
     )

@@ -104,7 +104,7 @@ class Supervisor:
                     if payload is None:
                         return
                     self.kernel.keep_payload(head["payload"], payload.data)
-                number = self.kernel.submit(head, data, client.send)
+                number = self.kernel.submit(head, data, self.explaining(client.send))
             except OSError as error:
                 sentence = f"the request could not be written to {places.directory(self.lab)}: {error.strerror}"
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -121,6 +121,27 @@ class Supervisor:
         finally:
             self.kernel.ignore(number)
 
+    def explaining(self, deliver: Deliver) -> Deliver:
+        """The same, but the end of a job that failed mentions that the kernel ran out of memory."""
+
+        def explain(kind: bytes, data: bytes) -> None:
+            if kind == frames.EXIT and self.kernel.kind != "host":
+                end = json.loads(data)
+                if end.get("code") != 0 and (note := self.memory_note(end)):
+                    end |= {"error": f"{note} ({end['error']})"} if "error" in end else {"note": note}
+                    data = json.dumps(end).encode()
+            deliver(kind, data)
+
+        return explain
+
+    def memory_note(self, end: dict[str, t.Any]) -> str:
+        if end.get("code") == KILLED or "was killed" in end.get("error", ""):
+            deadline = time.monotonic() + CONSOLE_S
+            while not self.kernel.victims and time.monotonic() < deadline:
+                time.sleep(0.01)
+        sentence = self.kernel.out_of_memory()
+        return f"{sentence}, then take the lab down and bring it up again" if sentence else ""
+
     def status(self) -> dict[str, t.Any]:
         return {
             "lab": self.lab,
@@ -131,7 +152,7 @@ class Supervisor:
             "memory": self.kernel.memory if self.kernel.kind != "host" else None,
             "since": self.since,
             "process": os.getpid(),
-            "features": self.options.get("features", {}),
+            "out_of_memory": self.kernel.out_of_memory(),
         }
 
 

@@ -66,7 +66,7 @@ def assert_reported_and_recovered(name: str, why: str) -> None:
     until(lambda: "note" in status(name), what="the lab is down")
     sentence = next(line for line in lab("status").stdout.splitlines() if line.startswith(f"{name}: "))
     assert re.fullmatch(
-        rf"{name}: not up: {why}[.] Bring it up again with make lab, or clean up with make down", sentence
+        rf"{name}: not up: {why}[.] Bring it up again with make lab, or clean up with bin/lab down {name}", sentence
     )
     result = lab("exec", name, "", "true")
     assert result.returncode == 125

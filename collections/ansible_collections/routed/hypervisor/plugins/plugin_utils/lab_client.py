@@ -110,10 +110,13 @@ def run(
     payload: t.Callable[[], bytes] = bytes,
     source: t.BinaryIO | None = None,
     sink: t.BinaryIO | None = None,
+    warn: t.Callable[[str], None] | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Run a job: its exit code, output and errors. bin/lib/guest.py describes `head` and `data`.
 
     Input may come from a file `source`, output may go to a file `sink`: then files of any size need little memory.
+    `head` may have the owner of the lab: one that belongs to another is refused. `warn` gets a sentence about the lab
+    that explains the failure of a job; it ends the errors, too.
     """
     output, errors = bytearray(), bytearray()
     with connect(lab) as connection:
