@@ -164,6 +164,25 @@ def test_check_mode_reports_what_a_run_does_and_a_second_run_nothing(namespace):
         assert namespace.changed("network", config=CONFIG, state=state) == []
 
 
+def test_check_mode_predicts_ports_that_are_yet_to_be_plugged(hypervisor):
+    config = copy.deepcopy(CONFIG)
+    config["interfaces"].append({**config["interfaces"][-1], "name": "vm3"})
+    config["proxy_arp"].append({"interface": "vm3", "proxy_arp": True, "delay": 0, "entries": ["203.0.113.78"]})
+    config["routes"].append({"prefix": "203.0.113.3", "vrf": "public", "interface": "vm3"})
+    wanted = {"config": config, "state": "overridden"}
+    assert "vm3 does not exist" in hypervisor.module("network", **wanted, _check=True)["msg"]
+    predicted = hypervisor.changed("network", **wanted, _check=True, expected=["vm1", "vm3"])
+    # A run that is no prediction finds them, or fails.
+    assert "vm3 does not exist" in hypervisor.module("network", **wanted, expected=["vm3"])["msg"]
+    hypervisor.cable("vm3")
+    assert hypervisor.changed("network", **wanted) == predicted
+    assert predicted == [
+        ("interfaces", "change", "vm3"),
+        ("proxy_arp", "change", "vm3"),
+        ("routes", "create", "203.0.113.3/32 in VRF public"),
+    ]
+
+
 def test_the_kernel_has_what_was_asked_for(hypervisor):
     [vlan] = hypervisor.show("address show fabric-A.90")
     assert (vlan["master"], vlan["ifalias"], vlan["linkinfo"]["info_data"]["id"]) == ("public", "routed.hypervisor", 90)

@@ -87,7 +87,8 @@ def test_check_mode_tells_what_a_run_does_and_does_nothing(pair):
 
 
 def test_check_mode_before_the_nodes_are_up_tells_the_same(lab):
-    assert told(lab.cables(cable("n1:x", "n2:y"), _check=True)) == ["create n1:x - n2:y"]
+    predicted = lab.cables(cable("n1:x", "n2:y"), _check=True)
+    assert (told(predicted), predicted["new"]) == (["create n1:x - n2:y"], {"n1": ["x"], "n2": ["y"]})
 
 
 def test_nodes_that_are_not_up_are_named(pair):

@@ -13,8 +13,13 @@ def test_existing_sessions_stay_up_when_the_lab_grows(lab):
     text = lab.intent.read_text()
     # The file ends with the guests of hv3.
     lab.intent.write_text(text.rstrip("\n") + "\n" + ADDED_GUEST + ADDED_HYPERVISOR)
+    predicted = lab.play("--check")
+    assert predicted.code == 0, predicted.output
     run = lab.play()
     assert run.code == 0, run.output
+    # Of nodes that do not exist yet, only that they would be made.
+    assert predicted.changed == {(host, action) for host, action in run.changed if host not in ("hv4", "vm5", "vm6")}
+    assert {("lab_host", "lab_nodes"), ("hv3", "network"), ("switch-A", "network")} <= predicted.changed
     after = {node: lab.established(node) for node in before}
     restarted = {
         f"{node} {session}": lab.run(node, "birdc", "show", "protocols", "all", session)

@@ -126,6 +126,11 @@ changes:
       before: {}
       after: {a: {node: hv1, interface: vm1}, b: {node: vm1, interface: eth0}, mtu: 1500}
       why: it does not exist
+new:
+  description: The interfaces that were made, or in check mode would be made, by node.
+  returned: if O(state) is not V(gathered)
+  type: dict
+  sample: {hv1: [vm1], vm1: [eth0]}
 gathered:
   description: The cables of the lab, with all MAC addresses.
   returned: if O(state) is V(gathered)
@@ -147,6 +152,13 @@ from ..module_utils._lab.plug import Networks
 def nodes_not_up(want: list[Cable], running: set[str], lab: str) -> list[str]:
     missing = {end.node: cable for cable in reversed(want) for end in cable.ends if end.node not in running}
     return [f"node {name} of lab {lab} is not up (cable {missing[name]})" for name in sorted(missing)]
+
+
+def interfaces_of(cables: list[Cable]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for end in (end for cable in cables for end in cable.ends):
+        found.setdefault(end.node, []).append(end.interface)
+    return found
 
 
 def run(module: AnsibleModule) -> dict:
@@ -174,6 +186,7 @@ def run(module: AnsibleModule) -> dict:
             "after": after(observed, plan, want),
             "changes": [change.shown() for change in changes],
             "changed": bool(changes),
+            "new": interfaces_of(plan.create),
         }
         if changes and not module.check_mode:
             failures = networks.carry_out(plan)

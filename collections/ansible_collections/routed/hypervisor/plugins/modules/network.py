@@ -19,6 +19,15 @@ description:
     link takes with it when it changes is put back in the same run.
   - What is ours bears a mark - links the alias C(routed.hypervisor), addresses, routes, rules and proxy entries
     the protocol number 82. Nothing else is ever removed.
+options:
+  expected:
+    description:
+      - Interfaces that something else will have plugged, and set up, before the run that check mode predicts. One that
+        does not exist yet is not a mistake there, and counts as new.
+      - Only for check mode.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - routed.hypervisor.network
   - routed.hypervisor.state

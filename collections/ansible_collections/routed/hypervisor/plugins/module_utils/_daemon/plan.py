@@ -170,7 +170,7 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
     for interface in wanted.interfaces:
         index = seen.indexes.get(interface)
         bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else index in seen.bound
-        if not bound:
+        if not bound or index is None:  # check mode comes to plans with interfaces that are yet to be made
             reasons[interface] = f"interface {interface} is not the one that the process is bound to"
     return reasons
 

@@ -88,7 +88,11 @@ def _own(daemon: Daemon) -> pure.Other | None:
     return own if own.files or service.ours else None
 
 
-def refuse_impossible(daemon: Daemon) -> None:
+def missing_interfaces(wanted: pure.Wanted) -> list[str]:
+    return [name for name in wanted.interfaces if wanted.state == "started" and interface_index(name) is None]
+
+
+def refuse_impossible(daemon: Daemon, check_mode: bool) -> None:
     """Everything that can be known before the first change, in one message."""
     wanted = daemon.wanted
     if wanted.state == "absent":
@@ -102,8 +106,8 @@ def refuse_impossible(daemon: Daemon) -> None:
             mistakes.append(f"the first line of the content for {file.path} does not say `{pure.MARK}`")
         if not os.path.isdir(os.path.dirname(file.path)) and wanted.service_file is None:
             mistakes.append(f"there is no directory {os.path.dirname(file.path)} for {os.path.basename(file.path)}")
-    if wanted.state == "started":
-        mistakes += [f"there is no interface {name}" for name in wanted.interfaces if interface_index(name) is None]
+    if not check_mode:  # which only warns: an earlier stage of the run that it predicts may make them
+        mistakes += [f"there is no interface {name}" for name in missing_interfaces(wanted)]
     if mistakes:
         raise DaemonError("\n".join(f"{daemon.name}: {mistake}" for mistake in mistakes))
 
@@ -246,7 +250,7 @@ def diff(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> list[dict[st
 def converge(daemon: Daemon, check_mode: bool, scratch: str) -> dict[str, t.Any]:
     """Observe, plan, check, apply; the result of the module. Raises DaemonError."""
     try:
-        refuse_impossible(daemon)
+        refuse_impossible(daemon, check_mode)
         seen = observe(daemon)
         changes = pure.plan(daemon.wanted, seen)
         if any(change.op in ("create", "change") for change in changes):
@@ -255,8 +259,10 @@ def converge(daemon: Daemon, check_mode: bool, scratch: str) -> dict[str, t.Any]
             apply(daemon, seen, changes)
     except (ServiceError, disk.FileError) as error:
         raise DaemonError(f"{daemon.name}: {daemon.mask(str(error))}") from error
+    missing = [f"{daemon.name}: there is no interface {name} yet" for name in missing_interfaces(daemon.wanted)]
     return {
         "changed": bool(changes),
         "changes": [change.shown() for change in changes],
         "diff": diff(daemon, seen, changes),
+        **({"warnings": missing} if missing and check_mode else {}),
     }

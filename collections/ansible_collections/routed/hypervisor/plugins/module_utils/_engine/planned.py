@@ -33,6 +33,7 @@ class Planned:
     links: dict[str, str | None]  # kinds of links by name; None where it is not known yet (the peer of a veth)
     states: dict[str, str]  # of links: up, down
     interfaces: dict[str, dict[str, t.Any]] | None = None  # their attributes; None until their turn
+    expected: frozenset[str] = frozenset()  # links that will have been plugged, and set up, before this run
     new_namespaces: set[str] = dataclasses.field(default_factory=set)
     old_namespaces: set[str] = dataclasses.field(default_factory=set)  # that will be deleted
 
@@ -48,16 +49,17 @@ class Planned:
     lost_routes: set[t.Hashable] = dataclasses.field(default_factory=set)
 
     @classmethod
-    def of(cls, snapshot: Snapshot, state: str) -> Planned:
-        """As things are, before any kind has announced a name."""
+    def of(cls, snapshot: Snapshot, state: str, expected: t.Collection[str] = ()) -> Planned:
+        """As things are, before any kind has announced a name. `expected` are links that will have been plugged."""
         tables = {link.name: link.data["IFLA_VRF_TABLE"] for link in snapshot.links.values() if link.kind == "vrf"}
         return cls(
             snapshot=snapshot,
             state=state,
             tables=tables,
             old_tables=set(tables.values()),
-            links={link.name: link.kind for link in snapshot.links.values()},
+            links={**dict.fromkeys(expected, "veth"), **{link.name: link.kind for link in snapshot.links.values()}},
             states={link.name: "up" if link.up else "down" for link in snapshot.links.values()},
+            expected=frozenset(expected),
         )
 
     @property

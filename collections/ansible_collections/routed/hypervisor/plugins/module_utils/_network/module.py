@@ -38,7 +38,9 @@ def main_of_kind(name: str) -> None:
 def main_of_all() -> None:
     """The module of all kinds: `config` has a list for each of them."""
     options = {name: {"type": "list", "elements": "dict", "options": kind.spec} for name, kind in network.KINDS.items()}
-    _main(argument_spec({"type": "dict", "options": options}), lambda config: config or {}, None)
+    spec = argument_spec({"type": "dict", "options": options})
+    spec["expected"] = {"type": "list", "elements": "str", "default": []}
+    _main(spec, lambda config: config or {}, None)
 
 
 class Module(AnsibleModule):  # type: ignore[misc] # Ansible has no types
@@ -95,7 +97,8 @@ def _main(spec: dict[str, t.Any], kinds_of: KindsOf, single: str | None) -> None
 
 
 def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, single: str | None) -> dict[str, t.Any]:
-    outcome = network.plan_all(Snapshot(kernel), wanted, state)
+    expected = module.params.get("expected", []) if module.check_mode else []
+    outcome = network.plan_all(Snapshot(kernel), wanted, state, expected)
     if state == "gathered":
         gathered = {
             name: [{**network.KINDS[name].show(item), "owned": item.owned} for item in have.values()]

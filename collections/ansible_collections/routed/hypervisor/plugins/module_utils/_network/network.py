@@ -81,10 +81,10 @@ class Outcome:
         return [change for changes in self.changes.values() for change in changes]
 
 
-def plan_all(snapshot: Snapshot, wanted: Wanted, state: str) -> Outcome:
-    """Raises Refused with all that is wrong, of all kinds."""
+def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collection[str] = ()) -> Outcome:
+    """Raises Refused with all that is wrong, of all kinds. `expected` are links that will have been plugged."""
     mistakes = options.Mistakes()
-    planned = Planned.of(snapshot, state)
+    planned = Planned.of(snapshot, state, expected)
     turns = [(kind, kind.name) for kind in _KINDS if kind.name in wanted]
     for kind, name in turns:
         if state != "deleted":

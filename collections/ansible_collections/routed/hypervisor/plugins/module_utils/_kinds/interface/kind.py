@@ -147,8 +147,9 @@ class Interfaces(Kind[str]):
     def foresee(self, have: Have[str], want: list[Item[str]], planned: Planned) -> Have[str]:
         foreseen = {key: _foreseen(item, planned) for key, item in have.items()}
         for item in want:
-            if not item.creates:  # created in this run: the peer of a veth, a VRF
-                bare: dict[str, t.Any] = {"state": "down", "vrf": None, "bridge": None, "addresses": {}, "sysctls": {}}
+            if not item.creates:  # created in this run (the peer of a veth, a VRF), or plugged and set up before it
+                bare: dict[str, t.Any] = {"vrf": None, "bridge": None, "addresses": {}, "sysctls": {}}
+                bare["state"] = "up" if item.key in planned.expected else "down"
                 foreseen.setdefault(item.key, Item(item.key, item.label, bare, marked={"addresses": set()}))
         return foreseen
 
