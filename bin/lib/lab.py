@@ -208,7 +208,7 @@ def execute(arguments: argparse.Namespace) -> int:
     head |= {"environment": environment, "directory": "/root" if node else os.getcwd()}
     if arguments.owner:
         head["owner"] = os.path.realpath(arguments.owner)
-    connection = lab_client.connect(lab)
+    connection = lab_client.connect(lab, head.get("owner", ""))
     connection.sendall(frames.pack(0, frames.OPEN, json.dumps(head).encode() + b"\n"))
     lock = threading.Lock()
 

@@ -202,7 +202,10 @@ def test_console_and_python_settings_of_the_user(supervised, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("-e", "ansible_node_lab=nothing-here"), "lab nothing-here is not up. Bring it up with make lab"),
+        (
+            ("-e", "ansible_node_lab=nothing-here"),
+            "lab nothing-here is not up. Bring it up with make lab INVENTORY=/srv/inventories/test",
+        ),
         (
             ("-e", "lab_owner=/elsewhere"),
             "belongs to /srv/inventories/test, not to /elsewhere: take it down first (make down "

@@ -61,8 +61,8 @@ def other_owner(lab: str, owner: str, wanted: str) -> str:
     )
 
 
-def connect(lab: str) -> socket.socket:
-    """A connection to the supervisor of a lab."""
+def connect(lab: str, owner: str = "") -> socket.socket:
+    """A connection to the supervisor of a lab. What to do if there is none depends on who owns it, if that is known."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(PATIENCE_S)
     try:
@@ -80,7 +80,8 @@ def connect(lab: str) -> socket.socket:
         if os.path.isdir(BASE) and not os.access(BASE, os.X_OK):
             raise LabDown(f"lab {lab} is root's: run this as root (sudo -E)") from error
         note = end_note(lab)
-        raise NotUp(f"lab {lab} is not up{': ' + note if note else ''}. Bring it up with make lab") from error
+        command = f"make lab INVENTORY={owner}" if owner else "make lab"
+        raise NotUp(f"lab {lab} is not up{': ' + note if note else ''}. Bring it up with {command}") from error
 
 
 def _hangs(lab: str) -> str:
@@ -119,7 +120,7 @@ def run(
     that explains the failure of a job; it ends the errors, too.
     """
     output, errors = bytearray(), bytearray()
-    with connect(lab) as connection:
+    with connect(lab, head.get("owner", "")) as connection:
 
         def send(kind: bytes, content: bytes) -> None:
             with contextlib.suppress(ConnectionError):  # what the supervisor sent before it broke off gives the reason
