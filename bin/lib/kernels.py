@@ -69,6 +69,7 @@ class Kernel:
         self.waiting: dict[int, Deliver] = {}
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
+        self.payload_lock = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
         self.sender = -1
         self.claim: t.Any = None
@@ -272,14 +273,15 @@ class Kernel:
 
     def keep_payload(self, name: str, data: bytes) -> None:
         path = f"{self.directory}/payloads/{name}.zip"
-        draft = f"{path}.{threading.get_ident()}"
-        with open(draft, "wb") as file:
-            file.write(data)
-        os.rename(draft, path)
-        # Each changed module makes another one, 200 KB each. One that is missed is asked for again.
-        kept = sorted(os.scandir(f"{self.directory}/payloads"), key=lambda entry: entry.stat().st_mtime)
-        for entry in kept[:-PAYLOADS]:
-            with contextlib.suppress(FileNotFoundError):
+        with self.payload_lock:  # the first task on many nodes brings the same one from each
+            if self.has_payload(name):
+                return
+            with open(f"{path}.draft", "wb") as file:
+                file.write(data)
+            os.rename(f"{path}.draft", path)
+            # Each changed module makes another one, 200 KB each. One that is missed is asked for again.
+            kept = sorted(os.scandir(f"{self.directory}/payloads"), key=lambda entry: entry.stat().st_mtime)
+            for entry in kept[:-PAYLOADS]:
                 os.unlink(entry.path)
 
     def shut_down(self) -> None:

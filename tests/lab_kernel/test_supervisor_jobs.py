@@ -171,3 +171,18 @@ def test_payloads_of_modules_that_changed_are_not_kept_for_ever(tmp_path, monkey
     kept = {path.stem for path in (tmp_path / "payloads").iterdir()}
     assert kept == {f"payload-{number}" for number in range(21, 121)}
     assert kernel.has_payload("payload-120") and not kernel.has_payload("payload-0")
+
+
+def test_a_payload_that_many_clients_bring_at_once_is_kept_once(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(PROJECT / "bin" / "lib")
+    kernels = importlib.import_module("kernels")
+    (tmp_path / "payloads").mkdir()
+    kernel = kernels.Kernel("uml", "", 256, str(tmp_path))
+    data = bytes(200_000)
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for name in ("first", "second"):
+            list(pool.map(lambda _client, name=name: kernel.keep_payload(name, data), range(200)))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "payloads").iterdir()} == {
+        "first.zip": data,
+        "second.zip": data,
+    }
