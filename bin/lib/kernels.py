@@ -54,6 +54,12 @@ def boot_seconds(kind: str) -> float:
     return float(text)
 
 
+def keep_niceness(process: int) -> None:
+    """Where Linux schedules each session as a group (sched_autogroup), a new one has a niceness of its own: none."""
+    with contextlib.suppress(OSError), open(f"/proc/{process}/autogroup", "w", encoding="ascii") as file:
+        file.write(str(os.nice(0)))
+
+
 class Kernel:
     """A booted kernel, and the jobs that run in it."""
 
@@ -84,6 +90,8 @@ class Kernel:
             receiver = start()
         except (uml_kernels.NoKernelError, qemu_boot.NoQemuError) as error:
             raise KernelFailed(str(error)) from error
+        assert self.process
+        keep_niceness(self.process.pid)
         self._follow(self._receive, receiver)
         self.watcher = threading.Thread(target=self._watch, daemon=True)
         self.watcher.start()

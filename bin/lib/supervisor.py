@@ -23,7 +23,7 @@ import typing as t
 import frames
 import places
 from client import Client
-from kernels import Deliver, Kernel, KernelFailed
+from kernels import Deliver, Kernel, KernelFailed, keep_niceness
 from namespaces import raise_descriptor_limit
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
@@ -172,6 +172,7 @@ def main() -> int:
         print("taken", flush=True)
         return 1
     signal.signal(signal.SIGTERM, give_up)
+    keep_niceness(os.getpid())
     try:
         Supervisor(lab, json.loads(text)).run()
     except (KernelFailed, OSError) as error:

@@ -51,6 +51,16 @@ def test_a_lab_that_is_taken_down_leaves_nothing(name):
     assert run(name, "echo $ROUTED_HYPERVISOR_KERNEL_KIND") == "uml\n"
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/autogroup"), reason="sessions are not scheduled as groups here")
+def test_a_lab_has_the_niceness_of_the_command_that_brought_it_up(name):
+    lab("down", name)
+    up(name, prefix=("nice", "-n", "5"))
+    (kernel, *_processes) = descendants(supervisor(name))
+    for process in (supervisor(name), kernel):
+        with open(f"/proc/{process}/autogroup", encoding="ascii") as file:
+            assert file.read().endswith(" nice 5\n")
+
+
 def test_two_labs_at_once_do_not_meet(name):
     other = f"other-{os.getpid()}"
     with nothing_left(other):
