@@ -13,7 +13,6 @@ complete, marked nodes or nothing.
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import select
 import signal
@@ -24,6 +23,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from .._fast.garbage import no_collections
 from .._netlink import namespaces as ns
 from .node import IMAGE_VARIABLE, INIT, INIT_ARGUMENT, OWNER_VARIABLE, mark, read_node
 
@@ -227,8 +227,7 @@ def start_nodes(recipe: Recipe, names: t.Sequence[str]) -> tuple[dict[str, int],
     queue = list(reversed(names))
     running: dict[int, _Start] = {}
     poll = select.poll()
-    gc.disable()  # a collection in a child would copy the module's memory page by page
-    try:
+    with no_collections():
         while queue or running:
             while queue and len(running) < AT_ONCE and not failures:
                 start = _fork(queue.pop(), recipe)
@@ -259,6 +258,4 @@ def start_nodes(recipe: Recipe, names: t.Sequence[str]) -> tuple[dict[str, int],
                 # What one node cannot do, the next 300 cannot either: no point in trying each.
                 failures += [f"node {name}: not tried" for name in reversed(queue)]
                 break
-    finally:
-        gc.enable()
     return ready, failures
