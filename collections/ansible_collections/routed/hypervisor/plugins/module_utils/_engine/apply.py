@@ -10,7 +10,7 @@ import enum
 import itertools
 import typing as t
 
-from .._netlink.kernel import Kernel, KernelError
+from .._netlink.kernel import Kernel
 from .change import Change
 
 
@@ -77,7 +77,7 @@ def apply(kernel: Kernel, work: list[tuple[Change[t.Any], list[Step]]]) -> None:
                 batch.step = position
                 try:
                     step.run(kernel.at(step.where))
-                except (KernelError, OSError) as error:
+                except OSError as error:
                     batch.failed.setdefault(position, error)
                     break
                 begun.append((position, number))

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import ipaddress
 import os
 import socket
 import sys
 import typing as t
 
-from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, Attributes, Kernel, KernelError
-from .._netlink.link_messages import Link as LinkMessage
+from .._netlink import codec
+from .._netlink.codec import ADDRESS, NEIGHBOR, ROUTE, RULE
+from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, Kernel
 from .._netlink.marks import MARK, PROTOCOL
 from .._netlink.named_namespaces import Spaces
-from .._netlink.requests import ADDRESS, NEIGHBOR, ROUTE, RULE
+from .._netlink.sockets import KernelError
 
 NTF_PROXY = 0x8
 DATA = {  # what only links of a kind have, by number: whole numbers of any width
@@ -26,12 +26,7 @@ DATA = {  # what only links of a kind have, by number: whole numbers of any widt
     "vlan": {1: "IFLA_VLAN_ID"},
     "vrf": {1: "IFLA_VRF_TABLE"},
 }
-VERSIONS = {socket.AF_INET: 4, socket.AF_INET6: 6}
-
-
-def spelled(address: str) -> str:
-    """An address that the kernel told, as Python spells it: otherwise only where an IPv6 one ends in an IPv4 one."""
-    return str(ipaddress.ip_address(address)) if ":" in address and "." in address else address
+VERSIONS: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 
 
 @dataclasses.dataclass
@@ -47,7 +42,7 @@ class Link:
     master: str | None
     parent: str | None  # of a VLAN or an ipvlan; the peer of a veth; None where it is in another namespace
     data: dict[str, int]
-    families: bytes = b""  # see _netlink/link_messages.setting
+    families: bytes = b""  # see codec.setting
 
     @property
     def owned(self) -> bool:
@@ -58,9 +53,9 @@ class Link:
         return self.group in (BEING_CREATED, DOOMED)
 
 
-def describe(link: LinkMessage, names: dict[int, str]) -> Link:
+def describe(link: codec.Link, names: dict[int, str]) -> Link:
     """`names` are those of the links in the same namespace, by index."""
-    decoders = DATA.get(link.kind, {})
+    data = codec.attributes_in(link.data) if link.kind in DATA else {}
     return Link(
         name=link.name,
         index=link.index,
@@ -72,7 +67,7 @@ def describe(link: LinkMessage, names: dict[int, str]) -> Link:
         mac=link.mac or None,
         master=names.get(link.master),
         parent=names.get(link.peer) if link.peer_network is None else None,
-        data={name: int.from_bytes(link.data[n], sys.byteorder) for n, name in decoders.items() if n in link.data},
+        data={name: int.from_bytes(data[n], sys.byteorder) for n, name in DATA.get(link.kind, {}).items() if n in data},
         families=link.families,
     )
 
@@ -93,7 +88,7 @@ class Snapshot:
         return self._names_in[where]
 
     def look_into(self, where: str) -> Kernel | None:
-        """Another namespace; None if it went with its last process, or may not be entered by someone who only looks."""
+        """Another namespace; None if it disappeared with its last process, or may not be entered without root."""
         try:
             return self.kernel.at(where)
         except FileNotFoundError:
@@ -114,35 +109,34 @@ class Snapshot:
         return {link.index: link.name for link in self.links.values()}
 
     @functools.cached_property
-    def addresses(self) -> list[tuple[t.Any, Attributes]]:
+    def addresses(self) -> list[codec.Address]:
         return self.kernel.dump(ADDRESS)
 
     @functools.cached_property
-    def rules(self) -> list[tuple[t.Any, Attributes]]:
+    def rules(self) -> list[t.Any]:
+        """Messages of pyroute2."""
         return [rule for family in FAMILIES.values() for rule in self.kernel.dump(RULE, {"family": family})]
 
     @functools.cached_property
-    def proxies(self) -> list[tuple[t.Any, Attributes]]:
+    def proxies(self) -> list[codec.Neighbor]:
         return self.kernel.dump(NEIGHBOR, {"flags": NTF_PROXY})
 
     @functools.cached_property
-    def own_routes(self) -> list[tuple[t.Any, Attributes]]:
+    def own_routes(self) -> list[codec.Route]:
         """Filtered in the kernel (strict check): a router may hold a million routes of others."""
         return [
-            (message, attributes)
+            route
             for family in FAMILIES.values()
-            for message, attributes in self.kernel.dump(ROUTE, {"family": family, "proto": PROTOCOL})
-            if message["proto"] == PROTOCOL
+            for route in self.kernel.dump(ROUTE, {"family": family, "proto": PROTOCOL})
+            if route.protocol == PROTOCOL
         ]
 
     @functools.cached_property
-    def all_routes(self) -> list[tuple[t.Any, Attributes]]:
+    def all_routes(self) -> list[codec.Route]:
         return [route for family in FAMILIES.values() for route in self.kernel.dump(ROUTE, {"family": family})]
 
-    def routes_of_table(
-        self, version: int, table: int, where: str = "", **fields: int
-    ) -> list[tuple[t.Any, Attributes]]:
-        """All routes of one table, by whomever, or with these fields; empty where there is no such table."""
+    def routes_of_table(self, version: int, table: int, where: str = "", **fields: int) -> list[codec.Route]:
+        """Routes of one table, of any protocol, or with these fields; empty if the table does not exist."""
         fields = {"family": FAMILIES[version], **fields}
         try:
             return self.kernel.at(where).dump(ROUTE, fields, [("RTA_TABLE", table)])

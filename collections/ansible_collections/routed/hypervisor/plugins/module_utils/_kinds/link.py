@@ -5,9 +5,9 @@ from __future__ import annotations
 import typing as t
 
 from .._engine.apply import Phase, Step
+from .._netlink.codec import LINK
 from .._netlink.kernel import DOOMED, Kernel
 from .._netlink.marks import MARK
-from .._netlink.requests import LINK
 
 
 def set_link(kernel: Kernel, name: str, attributes: list[tuple[str, t.Any]], **fields: int) -> None:

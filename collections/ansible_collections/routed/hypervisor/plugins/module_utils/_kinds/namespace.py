@@ -36,7 +36,7 @@ class Namespaces(Kind[str]):
             if kernel is not None:
                 loopback = kernel.network.link("lo")
                 up = "up" if loopback.up else "down"
-                # the mark is on its lo, since the name is but a mount point
+                # the mark is on its lo, because the name is only a mount point
                 found[name] = Item(name, name, {"loopback": up}, owned=loopback.alias == MARK)
         return found
 
@@ -52,7 +52,7 @@ class Namespaces(Kind[str]):
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         name = change.item.key
         if change.op == "create":
-            return [Step(Phase.NAMESPACES, f"create namespace {name}", lambda kernel: names.create(kernel, name))]
+            return [Step(Phase.NAMESPACES, f"create namespace {name}", lambda _kernel: names.create(name))]
         if change.op == "change":
             return [Step(Phase.NAMESPACES, f"set lo up in namespace {name}", names.set_loopback, name)]
 

@@ -13,11 +13,11 @@ from .._engine.apply import Phase, Step
 from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
-from .._engine.snapshot import NTF_PROXY, VERSIONS, Link, Snapshot, spelled
-from .._netlink.kernel import CREATE, FAMILIES, REPLACE, Kernel, read_sysctl, write_sysctl
-from .._netlink.link_messages import PROXY_ARP, PROXY_NDP, setting
+from .._engine.snapshot import NTF_PROXY, VERSIONS, Link, Snapshot
+from .._netlink.codec import NEIGHBOR, PROXY_ARP, PROXY_NDP, address_text, setting
+from .._netlink.kernel import FAMILIES, Kernel, read_sysctl, write_sysctl
 from .._netlink.marks import PROTOCOL
-from .._netlink.requests import NEIGHBOR
+from .._netlink.sockets import CREATE, REPLACE
 
 SYSCTLS = {
     "proxy_arp": "ipv4/conf/{}/proxy_arp",
@@ -66,12 +66,12 @@ class ProxyArp(Kind[str]):
             if name in wanted or planned.everything:
                 attributes.update(_settings(link))
             found[name] = Item(name, name, attributes, marked={"entries": set()}, hints=hints)
-        for message, attributes in snapshot.proxies:
-            port = found.get(snapshot.names.get(message["ifindex"], ""))
-            if port and message["family"] in VERSIONS:
-                address = spelled(attributes["NDA_DST"])
+        for entry in snapshot.proxies:
+            port = found.get(snapshot.names.get(entry.link, ""))
+            if port and entry.family in VERSIONS:
+                address = address_text(entry.address)
                 port.attributes["entries"][address] = True
-                if attributes.get("NDA_PROTOCOL") == PROTOCOL:
+                if entry.protocol == PROTOCOL:
                     port.marked["entries"].add(address)
         return found
 
@@ -111,7 +111,7 @@ class ProxyArp(Kind[str]):
 
 
 def _settings(link: Link) -> dict[str, t.Any]:
-    delay = read_sysctl(SYSCTLS["delay"].format(link.name))  # the only one that the kernel does not tell with the link
+    delay = read_sysctl(SYSCTLS["delay"].format(link.name))  # the only one that the kernel does not send with the link
     return {
         "proxy_arp": setting(link.families, PROXY_ARP) == 1,
         "proxy_ndp": setting(link.families, PROXY_NDP) == 1,

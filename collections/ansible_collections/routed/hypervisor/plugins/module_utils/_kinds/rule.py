@@ -14,9 +14,9 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import VERSIONS, Snapshot
+from .._netlink.codec import RULE
 from .._netlink.kernel import FAMILIES
 from .._netlink.marks import PROTOCOL
-from .._netlink.requests import RULE
 
 ACTIONS = {"to_table": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 NOTHING_SUPPRESSED = 0xFFFFFFFF
@@ -108,8 +108,8 @@ class Rules(Kind[RuleKey]):
 
     def gather(self, snapshot: Snapshot, want: list[Item[RuleKey]], planned: Planned) -> Have[RuleKey]:
         found: Have[RuleKey] = {}
-        for message, attributes in snapshot.rules:
-            item = _observe(message, attributes)
+        for message in snapshot.rules:
+            item = _observe(message)
             family, priority, count = item.key
             if (family, priority, 0) in found and item.owned and not found[family, priority, 0].owned:
                 found[family, priority, 1] = found.pop((family, priority, 0))  # ours is the one to compare
@@ -149,24 +149,25 @@ def _fwmark(text: str, place: str, mistakes: options.Mistakes) -> str | None:
     return f"{mark:#x}/{mask:#x}"
 
 
-def _observe(message: t.Any, attributes: dict[str, t.Any]) -> Item[RuleKey]:
+def _observe(message: t.Any) -> Item[RuleKey]:
     version = VERSIONS[message["family"]]
+    get = message.get_attr
     observed = dict(UNSET)
     observed["action"] = {number: name for name, number in ACTIONS.items()}.get(
         message["action"], str(message["action"])
     )
     for key, attribute, length in (("from", "FRA_SRC", "src_len"), ("to", "FRA_DST", "dst_len")):
-        if attributes.get(attribute):
-            observed[key] = str(ipaddress.ip_network(f"{attributes[attribute]}/{message[length]}", strict=False))
-    observed["iif"], observed["oif"] = attributes.get("FRA_IIFNAME"), attributes.get("FRA_OIFNAME")
-    if attributes.get("FRA_FWMARK") is not None:
-        observed["fwmark"] = f"{attributes['FRA_FWMARK']:#x}/{attributes.get('FRA_FWMASK', 0xFFFFFFFF):#x}"
-    observed["table"] = attributes.get("FRA_TABLE") or message["table"] or None
-    if attributes.get("FRA_SUPPRESS_PREFIXLEN", NOTHING_SUPPRESSED) != NOTHING_SUPPRESSED:
-        observed["suppress_prefixlength"] = attributes["FRA_SUPPRESS_PREFIXLEN"]
-    observed["l3mdev"] = bool(attributes.get("FRA_L3MDEV"))
-    priority = attributes.get("FRA_PRIORITY") or 0
-    owned = attributes.get("FRA_PROTOCOL") == PROTOCOL
+        if get(attribute):
+            observed[key] = str(ipaddress.ip_network(f"{get(attribute)}/{message[length]}", strict=False))
+    observed["iif"], observed["oif"] = get("FRA_IIFNAME"), get("FRA_OIFNAME")
+    if get("FRA_FWMARK") is not None:
+        observed["fwmark"] = f"{get('FRA_FWMARK'):#x}/{get('FRA_FWMASK', 0xFFFFFFFF):#x}"
+    observed["table"] = get("FRA_TABLE") or message["table"] or None
+    if get("FRA_SUPPRESS_PREFIXLEN", NOTHING_SUPPRESSED) != NOTHING_SUPPRESSED:
+        observed["suppress_prefixlength"] = get("FRA_SUPPRESS_PREFIXLEN")
+    observed["l3mdev"] = bool(get("FRA_L3MDEV"))
+    priority = get("FRA_PRIORITY") or 0
+    owned = get("FRA_PROTOCOL") == PROTOCOL
     return Item((f"ipv{version}", priority, 0), f"{priority} (ipv{version})", observed, owned=owned)
 
 

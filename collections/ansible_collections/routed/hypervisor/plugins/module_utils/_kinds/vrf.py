@@ -13,9 +13,10 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import Snapshot
-from .._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, REPLACE, Kernel
+from .._netlink.codec import IFF_UP, LINK, ROUTE, Route
+from .._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from .._netlink.marks import PROTOCOL
-from .._netlink.requests import LINK, ROUTE
+from .._netlink.sockets import CREATE, REPLACE
 from .interface.effects import disturb
 from .interface.kind import Interfaces
 from .link import delete_link, mark_link, set_link
@@ -26,13 +27,8 @@ UNREACHABLE = 7
 RESERVED_TABLES = {253: "default", 254: "main", 255: "local"}
 
 
-def is_last_default(message: t.Any, attributes: dict[str, t.Any]) -> bool:
-    return (
-        message["proto"] == PROTOCOL
-        and message["type"] == UNREACHABLE
-        and not message["dst_len"]
-        and attributes.get("RTA_PRIORITY") == LAST_METRIC
-    )
+def is_last_default(route: Route) -> bool:
+    return route.metric == LAST_METRIC and route.protocol == PROTOCOL and route.type == UNREACHABLE and not route.length
 
 
 class Vrfs(Kind[str]):
@@ -73,11 +69,7 @@ class Vrfs(Kind[str]):
         return {"unreachable_default": True}
 
     def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
-        reject = {
-            (message["family"], attributes["RTA_TABLE"])
-            for message, attributes in snapshot.own_routes
-            if is_last_default(message, attributes)
-        }
+        reject = {(route.family, route.table) for route in snapshot.own_routes if is_last_default(route)}
         found: Have[str] = {}
         for link in snapshot.links.values():
             if link.kind == "vrf":
@@ -149,8 +141,7 @@ class Vrfs(Kind[str]):
 
 
 def _create(kernel: Kernel, name: str, table: int) -> None:
-    data = {"attrs": [("IFLA_VRF_TABLE", table)]}
-    info = {"attrs": [("IFLA_INFO_KIND", "vrf"), ("IFLA_INFO_DATA", data)]}
+    info = [("IFLA_INFO_KIND", "vrf"), ("IFLA_INFO_DATA", [("IFLA_VRF_TABLE", table)])]
     attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED), ("IFLA_LINKINFO", info)]
     kernel.new(LINK, {"flags": IFF_UP, "change": IFF_UP}, attributes)
 

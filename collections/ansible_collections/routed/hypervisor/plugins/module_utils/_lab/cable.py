@@ -19,7 +19,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from .._engine.change import Change
-from .._netlink.link_messages import Link
+from .._netlink.codec import Link
 
 GROUP = 0x5248  # "RH"
 DOOMED = GROUP + 1  # ends about to be deleted

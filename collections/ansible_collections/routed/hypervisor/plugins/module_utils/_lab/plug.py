@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Private to this collection.
-
-"""Cables between lab nodes: looking at them and changing them, in the nodes' network namespaces."""
+"""Cables between lab nodes: observes and changes them in the nodes' network namespaces. Private to this collection."""
 
 from __future__ import annotations
 
@@ -13,8 +11,8 @@ import os
 import resource
 import typing as t
 
-from .._netlink.link_messages import change_link, create_veth, delete_group
-from .._netlink.rtnetlink import Network
+from .._netlink.codec import IFF_UP, LINK, pack
+from .._netlink.sockets import CREATE, EXCLUSIVE, Network, Request
 from .cable import DOOMED, GROUP, Cable, End, Links, Observed, Plan, alias, is_ours
 from .node import Node, read_node
 
@@ -29,7 +27,7 @@ class Networks:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         for node in nodes:
             self.fds[node.name] = os.open(f"/proc/{node.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-            # Looked at again with the descriptor in hand: a PID is given to another process, a namespace is not.
+            # Checked again now that the descriptor is open: a PID can be reused, an open namespace cannot.
             if read_node(node.pid, lab) != node:
                 raise OSError(f"node {node.name} went away in the meantime")
 
@@ -66,7 +64,7 @@ class Networks:
                 pairs[end.node].append((end, peer, link))
         cables = []
         for node, candidates in pairs.items():
-            # Index numbers are alike in all namespaces: the peer's namespace has to be the right one, too.
+            # Indexes repeat in other namespaces, so the peer's namespace has to be the right one, too.
             with Network(self.fds[node]) as network:
                 for end, peer, link in candidates:
                     expected = None if peer.node == node else network.number_of(self.fds[peer.node])
@@ -75,23 +73,23 @@ class Networks:
         return cables
 
     def carry_out(self, plan: Plan) -> list[str]:
-        """Does what the plan says; returns a sentence for each thing that failed."""
+        """Returns a sentence for each failure."""
         return self._remove(plan) + self._create(plan.create) + self._repair(plan)
 
     def _remove(self, plan: Plan) -> list[str]:
-        # With one end goes the other. The end in the busier node: all ends of a node go in one step.
+        # The kernel removes the other end as well. All ends in a node go in one step: take the end in the busier node.
         count = collections.Counter(end.node for cable in plan.remove for end in cable.ends)
         doomed = [max(cable.ends, key=lambda end: count[end.node]) for cable in plan.remove] + plan.cut
         failures = []
         for node, ends in by_node(doomed).items():
             with Network(self.fds[node]) as network:
                 requests = [change_link(end.interface, group=DOOMED) for end in ends]
-                answers = network.ask([*requests, delete_group(DOOMED)])
+                errors = network.exchange([*requests, delete_group(DOOMED)])
                 left = network.links()
-            # An end that has gone by itself, with its other end, answers with an error and is what was wanted.
+            # The error of an end that disappeared with its other end does not matter.
             failures += [
-                f"cannot remove {end}: {said or answers[-1]}"
-                for end, said in zip(ends, answers, strict=False)
+                f"cannot remove {end}: {error or errors[-1]}"
+                for end, error in zip(ends, errors, strict=False)
                 if end.interface in left
             ]
         return failures
@@ -102,16 +100,16 @@ class Networks:
             ends = [(self.fds[end.node], end.interface, end.mac) for end in cable.ends]
             requests.append(create_veth(GROUP, cable.mtu, ends))
         with Network() as network:
-            answers = network.ask(requests)
-        failures = [f"cannot plug cable {cable}: {said}" for cable, said in zip(cables, answers, strict=True) if said]
-        # The alias says that an end is complete, so it comes last, with `up`: a run killed before leaves a loose end.
-        made = [cable for cable, said in zip(cables, answers, strict=True) if not said]
+            errors = network.exchange(requests)
+        failures = [f"cannot plug cable {cable}: {error}" for cable, error in zip(cables, errors, strict=True) if error]
+        # The alias marks an end as complete, so it comes last, with `up`: a run killed before leaves a loose end.
+        made = [cable for cable, error in zip(cables, errors, strict=True) if not error]
         marks = [(end, alias(self.lab, peer)) for c in made for end, peer in (c.ends, c.ends[::-1])]
         for node, ends in by_node([end for end, text in marks]).items():
             text_of = dict(marks)
             with Network(self.fds[node]) as network:
-                answers = network.ask([change_link(end.interface, up=True, alias=text_of[end]) for end in ends])
-            failures += [f"cannot set up {end}: {said}" for end, said in zip(ends, answers, strict=True) if said]
+                errors = network.exchange([change_link(end.interface, up=True, alias=text_of[end]) for end in ends])
+            failures += [f"cannot set up {end}: {error}" for end, error in zip(ends, errors, strict=True) if error]
         return failures
 
     def _repair(self, plan: Plan) -> list[str]:
@@ -119,9 +117,51 @@ class Networks:
         failures = []
         for node, ends in by_node(mtu).items():
             with Network(self.fds[node]) as network:
-                answers = network.ask([change_link(end.interface, mac=end.mac, mtu=mtu[end]) for end in ends])
-            failures += [f"cannot change {end}: {said}" for end, said in zip(ends, answers, strict=True) if said]
+                errors = network.exchange([change_link(end.interface, mac=end.mac, mtu=mtu[end]) for end in ends])
+            failures += [f"cannot change {end}: {error}" for end, error in zip(ends, errors, strict=True) if error]
         return failures
+
+
+def create_veth(group: int, mtu: int | None, ends: t.Sequence[tuple[int, str, str | None]]) -> Request:
+    """A pair, down; each end (namespace, name, MAC or None) is created in its namespace."""
+
+    def describe(end: tuple[int, str, str | None]) -> list[tuple[str, t.Any]]:
+        network, name, mac = end
+        return [
+            ("IFLA_IFNAME", name),
+            ("IFLA_NET_NS_FD", network),
+            ("IFLA_GROUP", group),
+            ("IFLA_ADDRESS", mac),
+            ("IFLA_MTU", mtu),
+        ]
+
+    info = [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", [("VETH_INFO_PEER", describe(ends[1]))])]
+    return LINK, CREATE | EXCLUSIVE, pack(LINK, {}, [*describe(ends[0]), ("IFLA_LINKINFO", info)])
+
+
+def change_link(
+    name: str,
+    *,
+    up: bool = False,
+    alias: str | None = None,
+    mac: str | None = None,
+    mtu: int | None = None,
+    group: int | None = None,
+) -> Request:
+    fields = {"flags": IFF_UP, "change": IFF_UP} if up else {}
+    attributes = [
+        ("IFLA_IFNAME", name),
+        ("IFLA_IFALIAS", alias),
+        ("IFLA_ADDRESS", mac),
+        ("IFLA_MTU", mtu),
+        ("IFLA_GROUP", group),
+    ]
+    return LINK, 0, pack(LINK, fields, attributes)
+
+
+def delete_group(group: int) -> Request:
+    """All links of a group at once: one RCU grace period for all of them."""
+    return LINK + 1, 0, pack(LINK, {}, [("IFLA_GROUP", group)])
 
 
 def by_node(ends: t.Iterable[End]) -> dict[str, list[End]]:

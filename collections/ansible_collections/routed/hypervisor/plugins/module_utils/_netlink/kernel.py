@@ -1,12 +1,9 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one door to the kernel: rtnetlink in any network namespace, and /proc/sys/net. Private to this collection.
+"""rtnetlink in any network namespace, and /proc/sys/net, for the modules. Private to this collection.
 
-Answers are read by pyroute2's message classes; requests are not built from its keyword arguments, which differ between
-versions, and of which an unknown one is dropped without a word. Sockets are our own: pyroute2 has one request under way
-at a time, and a process for each other namespace. Differences between pyroute2 0.7.2 (Debian 12) and 0.9 end in
-messages.py.
+Messages that come by the thousand are packed and parsed by codec.py, all others by pyroute2 (messages.py).
 """
 
 from __future__ import annotations
@@ -19,76 +16,65 @@ import socket
 import typing as t
 from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
 
-from .messages import message_classes
+from . import codec
+from .codec import LINK
 from .namespaces import inside_network
-from .requests import LINK, encode
-from .rtnetlink import Network, Refusal
+from .sockets import CREATE, EXCLUSIVE, KernelError, Network
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-
-REPLACE, EXCLUSIVE, CREATE = 0x100, 0x200, 0x400
 
 MISSING = (ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL)
 
 BEING_CREATED = 0x52480000  # link group; an alias can only be set on a link that exists, and we may be killed between
-DOOMED = 0x52480001  # of links that one message is about to delete: the kernel waits for its readers once, not for each
-IFF_UP = 0x1
+DOOMED = 0x52480001  # of links that one message is about to delete: one RCU grace period instead of one for each
 DIRECTORY = "/run/netns"  # where `ip netns` keeps names of network namespaces
-
-
-class KernelError(Exception):
-    """The kernel said no. `errno` is its number, the text is its own words."""
-
-    def __init__(self, errno: int, text: str) -> None:
-        super().__init__(text)
-        self.errno = errno
-
-    @classmethod
-    def of(cls, refusal: Refusal) -> KernelError:
-        return cls(refusal.code, refusal.said or os.strerror(refusal.code))
 
 
 @functools.cache
 def has_address_protocol() -> bool:
-    """IFA_PROTO came with Linux 5.18; before that an address cannot bear a mark."""
+    """IFA_PROTO came with Linux 5.18; before that an address cannot carry a mark."""
     release = os.uname().release.split("-")[0].split(".")
     return tuple(int(part) for part in release[:2]) >= (5, 18)
 
 
 def namespace_path(where: str) -> str:
-    """The file of a network namespace that is told by its name or by that file."""
+    """The file of a network namespace, given by name or by path."""
     return where if where.startswith("/") else f"{DIRECTORY}/{where}"
 
 
-class Batch:
-    """Requests that wait to be sent many at once, in whichever namespaces, each for a step (a number).
+class NoPyroute2(Exception):
+    """pyroute2 is needed and cannot be imported; the text is the traceback."""
 
-    A request that fails does not keep later ones from being done, so what must not happen then is sent later.
+
+class Batch:
+    """Requests to be sent together, in any namespaces, each for a step (a number).
+
+    A failure does not stop the later requests: what must not happen after it belongs into a later batch.
     """
 
     def __init__(self) -> None:
         self.step = 0
-        self.waiting: dict[Kernel, list[tuple[list[int], tuple, tuple[int, ...]]]] = {}
-        self.dooming: dict[Kernel, list[int]] = {}  # steps that wait for a namespace's doomed links to go
+        self.pending: dict[Kernel, list[tuple[list[int], tuple, tuple[int, ...]]]] = {}
+        self.deletions: dict[Kernel, list[int]] = {}  # steps that delete doomed links, by namespace
         self.failed: dict[int, Exception] = {}  # the first failure of each step
 
     def add(self, kernel: Kernel, request: tuple, tolerated: tuple[int, ...]) -> list[int]:
-        """The list that it returns has the steps for which the request is sent: others may be added."""
+        """Returns the list of steps for which the request is sent; more may be added to it."""
         steps = [self.step]
-        self.waiting.setdefault(kernel, []).append((steps, request, tolerated))
+        self.pending.setdefault(kernel, []).append((steps, request, tolerated))
         return steps
 
     def flush(self) -> None:
-        waiting, self.waiting, self.dooming = self.waiting, {}, {}
-        for kernel, entries in waiting.items():
+        pending, self.pending, self.deletions = self.pending, {}, {}
+        for kernel, entries in pending.items():
             try:
-                refusals = kernel.network.exchange([request for _steps, request, _tolerated in entries])
-            except OSError as error:  # not sent, or not answered: nothing is known of any of them
+                errors = kernel.network.exchange([request for _steps, request, _tolerated in entries])
+            except OSError as error:  # not sent, or not answered: any of them may have been carried out
                 self._fail((step for steps, _request, _tolerated in entries for step in steps), error)
                 continue
-            for (steps, _request, tolerated), refusal in zip(entries, refusals, strict=True):
-                if refusal and refusal.code not in tolerated:
-                    self._fail(steps, KernelError.of(refusal))
+            for (steps, _request, tolerated), refused in zip(entries, errors, strict=True):
+                if refused and refused.errno not in tolerated:
+                    self._fail(steps, refused)
 
     def _fail(self, steps: t.Iterable[int], error: Exception) -> None:
         for step in steps:
@@ -98,13 +84,12 @@ class Batch:
 class Kernel:
     """rtnetlink in a network namespace: that of this process, or the one of a descriptor.
 
-    Requests are sent at once and raise KernelError; within `batch`, they wait until it is flushed.
+    Requests are sent at once and raise KernelError; within `batch`, they are sent when it is flushed.
     """
 
-    def __init__(self, fd: int | None = None, messages: dict[int, t.Any] | None = None) -> None:
+    def __init__(self, fd: int | None = None) -> None:
         self.fd = fd
         self.network = Network(fd)
-        self.messages = messages or message_classes()
         self.others: dict[str, Kernel] = {}
         self.current: Batch | None = None
 
@@ -116,7 +101,7 @@ class Kernel:
             os.close(self.fd)
 
     def at(self, where: str) -> Kernel:
-        """The kernel as seen in another namespace (its name or its file), which stays open; "" for this one."""
+        """The kernel in another namespace, given by name or by path, which stays open; "" for this one."""
         if not where:
             return self
         if where not in self.others:
@@ -124,7 +109,7 @@ class Kernel:
                 _allow_many_files()
             fd = os.open(namespace_path(where), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                self.others[where] = Kernel(fd, self.messages)
+                self.others[where] = Kernel(fd)
             except OSError:
                 os.close(fd)
                 raise
@@ -132,7 +117,7 @@ class Kernel:
         return self.others[where]
 
     def forget(self, where: str) -> None:
-        """Closes a namespace: as long as it is open, it does not go when its name does."""
+        """Closes a namespace: an open one outlives its name."""
         if where in self.others:
             self.others.pop(where).close()
 
@@ -147,12 +132,12 @@ class Kernel:
     def _send(
         self, kind: int, flags: int, fields: dict, attributes: t.Iterable[tuple], tolerated: tuple[int, ...]
     ) -> list[int]:
-        request = (kind, flags, encode(kind & ~3, fields, attributes))
+        request = (kind, flags, _format(kind & ~3).pack(kind & ~3, fields, attributes))
         if self.current is not None:
             return self.current.add(self, request, tolerated)
-        [refusal] = self.network.exchange([request])
-        if refusal and refusal.code not in tolerated:
-            raise KernelError.of(refusal)
+        [error] = self.network.exchange([request])
+        if error and error.errno not in tolerated:
+            raise error
         return []
 
     def new(
@@ -169,35 +154,30 @@ class Kernel:
         self._send(kind + 1, 0, fields, attributes, MISSING if missing_ok else ())
 
     def delete_doomed(self) -> None:
-        """One message for all links of the group, however many steps of a batch want it."""
-        if self.current is not None and self in self.current.dooming:
-            self.current.dooming[self].append(self.current.step)
+        """One message for all links of the group, even if many steps of a batch call this."""
+        if self.current is not None and self in self.current.deletions:
+            self.current.deletions[self].append(self.current.step)
             return
         steps = self._send(LINK + 1, 0, {}, [("IFLA_GROUP", DOOMED)], MISSING)
         if self.current is not None:
-            self.current.dooming[self] = steps
+            self.current.deletions[self] = steps
 
     def dump(
-        self, kind: int, fields: dict | None = None, attributes: t.Iterable[tuple] = ()
-    ) -> list[tuple[t.Any, Attributes]]:
-        """All objects of a kind (not links), each as (message, attributes by name)."""
-        try:
-            found = self.network.dump(kind + 2, encode(kind, fields or {}, attributes))
-        except Refusal as refusal:
-            raise KernelError.of(refusal) from refusal
-        return [self._decode(kind, raw) for raw in found]
-
-    def _decode(self, kind: int, raw: bytes) -> tuple[t.Any, Attributes]:
-        message = self.messages[kind](raw)
-        message.decode()
-        return message, Attributes(message["attrs"])
+        self, kind: int, fields: dict[str, int] | None = None, attributes: t.Iterable[tuple[str, t.Any]] = ()
+    ) -> list[t.Any]:
+        """All objects of a kind: records of codec.py, or pyroute2's messages."""
+        if kind in codec.PARSERS:
+            return self.network.dump(kind, fields, attributes)
+        messages = _format(kind)
+        bodies = self.network.dump_bodies(kind, messages.pack(kind, fields or {}, attributes))
+        return [messages.parse(kind, body) for body in bodies]
 
     def index(self, name: str) -> int:
-        """Of the link with this name, which may be about to be created. Raises OSError where there is none."""
+        """Of a link, which the current batch may be about to create. Raises OSError if there is none."""
         try:
             return self.network.index(name)
         except OSError:
-            if self.current is None or not self.current.waiting:
+            if self.current is None or not self.current.pending:
                 raise
         self.current.flush()
         return self.network.index(name)
@@ -223,29 +203,28 @@ def _allow_many_files() -> None:
             return
 
 
-class Attributes(dict):
-    """Attributes by name, decoded when asked for: most of a link's are never looked at."""
+def _format(kind: int) -> t.Any:
+    """pyroute2 is imported only if it is needed: 0.2 s on a host, 0.8 s in user-mode Linux, and most runs have no
+    policy rules. A worker of a lab has it already."""
+    if kind in codec.PARSERS:
+        return codec
+    from . import messages  # noqa: PLC0415 - see above
 
-    def __init__(self, slots: list) -> None:
-        super().__init__((slot[0], slot) for slot in slots)
-
-    def __getitem__(self, name: str) -> t.Any:
-        return super().__getitem__(name)[1]
-
-    def get(self, name: str, default: t.Any = None) -> t.Any:
-        return self[name] if name in self else default  # noqa: SIM401 - dict.get would not decode
+    if messages.PYROUTE2_ERROR:
+        raise NoPyroute2(messages.PYROUTE2_ERROR)
+    return messages
 
 
 def read_sysctl(path: str) -> str | None:
-    """The value below /proc/sys/net in one spelling (blanks are one space), or None where there is no such key."""
+    """A value below /proc/sys/net, with single spaces; None if it does not exist or cannot be read."""
     try:
         return b" ".join(_read(f"/proc/sys/net/{path}").split()).decode("ascii")
-    except OSError:  # there is none; or, as with stable_secret, none has been set
+    except OSError:  # also if it has never been set, as with stable_secret
         return None
 
 
 def _read(path: str, size: int = 4096) -> bytes:
-    """Of thousands of files: a file object takes twice as many system calls."""
+    """A file object takes twice as many system calls, and there are thousands of files."""
     fd = os.open(path, os.O_RDONLY)
     try:
         parts = [os.read(fd, size)]

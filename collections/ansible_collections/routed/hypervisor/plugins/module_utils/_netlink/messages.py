@@ -1,66 +1,44 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""pyroute2's classes of messages, in every version with the attributes that we read. Private to this collection."""
+"""Messages by pyroute2: all kinds but those of codec.py. Private to this collection.
+
+A new kind of object starts here; it moves to codec.py only if a measurement demands it.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import struct
 import traceback
 import typing as t
 
-from .requests import ADDRESS, NEIGHBOR, ROUTE, RULE
+from .codec import RULE
 
 PYROUTE2_ERROR: str | None = None
-
-
-def _import() -> tuple[t.Any, ...]:
-    from pyroute2.netlink.rtnl import fibmsg, ifaddrmsg, ndmsg, rtmsg  # noqa: PLC0415 - imported in two ways, see below
-
-    return fibmsg, ifaddrmsg, ndmsg, rtmsg
-
-
-def _import_without_the_rest() -> tuple[t.Any, ...]:
-    """`import pyroute2` imports all that it has, of which these are a twentieth, and takes longer than most runs.
-
-    So the package is there to import from while its own code has not run; whoever imports it afterwards gets all of it.
-    """
-    spec = None if "pyroute2" in sys.modules else importlib.util.find_spec("pyroute2")
-    if spec is None:
-        return _import()
-    sys.modules["pyroute2"] = importlib.util.module_from_spec(spec)
-    try:
-        return _import()
-    finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
-            del sys.modules[name]
-
-
 try:
-    try:
-        fibmsg, ifaddrmsg, ndmsg, rtmsg = _import_without_the_rest()
-    except (ImportError, AttributeError):  # a version in which these need more of it
-        fibmsg, ifaddrmsg, ndmsg, rtmsg = _import()
+    from pyroute2.netlink.rtnl.fibmsg import fibmsg
 except ImportError:
     PYROUTE2_ERROR = traceback.format_exc()
+    CLASSES: dict[int, t.Any] = {}
+else:
+    CLASSES = {RULE: fibmsg}
 
 
-def _with(base: t.Any, extra: tuple[tuple, ...]) -> t.Any:
-    """The message class `base` with the attributes that this version of pyroute2 does not know."""
-    known = {entry[0] if isinstance(entry[0], str) else entry[1] for entry in base.nla_map}
-    missing = tuple(entry for entry in extra if entry[1] not in known)
-    if not missing:
-        return base
-    numbered = isinstance(base.nla_map[0][0], int)
-    nla_map = base.nla_map if numbered else tuple((number, *entry) for number, entry in enumerate(base.nla_map))
-    return type(base.__name__, (base,), {"nla_map": nla_map + missing, "__slots__": ()})
+def pack(kind: int, fields: dict[str, int], attributes: t.Iterable[tuple[str, t.Any]]) -> bytes:
+    """As codec.pack: None is left out, and unknown names are a KeyError. pyroute2 ignores them."""
+    message = CLASSES[kind]()
+    known = {entry[0] for entry in message.fields}, {entry[1] for entry in message.nla_map}
+    message["attrs"] = [[name, value] for name, value in attributes if value is not None]
+    message.update(fields)
+    for names, allowed in zip((fields, [name for name, _value in message["attrs"]]), known, strict=True):
+        if unknown := set(names) - allowed:
+            raise KeyError(f"unknown: {', '.join(sorted(unknown))}")
+    message.encode()
+    return bytes(message.data[16:])
 
 
-def message_classes() -> dict[int, t.Any]:
-    return {
-        ADDRESS: _with(ifaddrmsg.ifaddrmsg, ((11, "IFA_PROTO", "uint8"),)),
-        ROUTE: rtmsg.rtmsg,
-        NEIGHBOR: _with(ndmsg.ndmsg, ((12, "NDA_PROTOCOL", "uint8"),)),
-        RULE: fibmsg.fibmsg,
-    }
+def parse(kind: int, body: bytes) -> t.Any:
+    """pyroute2's message: fields by [name], attributes by get_attr(name)."""
+    message = CLASSES[kind](struct.pack("=I12x", len(body) + 16) + body)
+    message.decode()
+    return message

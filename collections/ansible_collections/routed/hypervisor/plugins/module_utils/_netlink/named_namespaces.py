@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Named network namespaces as `ip netns` has them: seen, made and removed. Private to this collection."""
+"""Named network namespaces as `ip netns` has them: list, create, remove. Private to this collection."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import os
 import typing as t
 from errno import EEXIST, EINVAL
 
-from .kernel import DIRECTORY, IFF_UP, Kernel, namespace_path
+from .codec import IFF_UP, LINK
+from .kernel import DIRECTORY, Kernel, namespace_path
 from .marks import MARK
 from .namespaces import CLONE_NEWNET, MNT_DETACH, MS_BIND, MS_REC, MS_SHARED, mount, setns, unmount, unshare
-from .requests import LINK
 
 OWN = "/proc/thread-self/ns/net"
 NS_GET_NSTYPE = 0xB703
 
 
 class Spaces:
-    """The network namespaces of this machine, as far as this process sees them.
+    """The network namespaces of this machine that are visible to this process: those with a name, a process, or a path
+    that was given.
 
-    Each goes by one designation, which serves as a key: "" is the process's own; else its name below /run/netns; else
-    its file as given, or below /proc. A namespace without a name, a process or a mention is not seen.
+    Each has one designation, which serves as a key: "" is the process's own; else its name below /run/netns; else its
+    path as given, or below /proc.
     """
 
     def __init__(self) -> None:
@@ -45,14 +46,14 @@ class Spaces:
                 self.found.setdefault(number, path)
 
     def _identify(self, path: str) -> int | None:
-        with contextlib.suppress(OSError):  # a process ended; a file is left of a namespace
+        with contextlib.suppress(OSError):  # the process ended; the file is what is left of a namespace
             status = os.stat(path)
             if status.st_dev == self.device:
                 return status.st_ino
         return None
 
     def designate(self, path: str) -> str | None:
-        """The designation of the namespace behind a file; None if there is none."""
+        """The designation of the namespace at a path; None if there is none."""
         number = self._identify(path)
         if number is None or not _is_network(path):
             return None
@@ -77,7 +78,7 @@ def _is_network(path: str) -> bool:
 
 @contextlib.contextmanager
 def _directory() -> t.Iterator[None]:
-    """The directory as `ip netns` makes it: what is mounted in it shows in other mount namespaces, too."""
+    """The directory as `ip netns` creates it: mounts in it propagate to other mount namespaces."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(DIRECTORY, 0o755)
     fd = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -95,15 +96,15 @@ def _directory() -> t.Iterator[None]:
         os.close(fd)
 
 
-def create(kernel: Kernel, name: str) -> None:
-    """Makes a namespace with `lo` up and marked, and only then gives it its name: a run that is killed before leaves
-    nothing, or an empty file without a namespace, which the next run takes. Raises OSError."""
+def create(name: str) -> None:
+    """Creates a namespace with `lo` up and marked, and only then gives it its name: a run that is killed before leaves
+    nothing, or an empty file without a namespace, which the next run uses. Raises OSError."""
     path = namespace_path(name)
     own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
         unshare(CLONE_NEWNET)
         try:
-            inside = Kernel(messages=kernel.messages)
+            inside = Kernel()
             try:
                 set_loopback(inside)
             finally:
@@ -122,7 +123,7 @@ def create(kernel: Kernel, name: str) -> None:
         finally:
             setns(own, CLONE_NEWNET)
     except FileExistsError as error:
-        raise OSError(EEXIST, f"{path} exists by now") from error
+        raise OSError(EEXIST, f"{path} exists now") from error
     finally:
         os.close(own)
 
@@ -132,7 +133,7 @@ def set_loopback(kernel: Kernel) -> None:
 
 
 def remove(name: str) -> None:
-    """Takes the name away; the namespace goes when no process is in it any more. Raises OSError."""
+    """Removes the name; the kernel removes the namespace with its last process. Raises OSError."""
     path = namespace_path(name)
     try:
         unmount(path, MNT_DETACH)

@@ -2,9 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Private to this collection.
-
-"""The system calls about namespaces and mounts that Python 3.11 does not offer."""
+"""The system calls about namespaces and mounts that Python 3.11 lacks. Private to this collection."""
 
 from __future__ import annotations
 
@@ -51,7 +49,7 @@ def setns(fd: int, kind: int) -> None:
 
 
 def set_parent_death_signal(number: int) -> None:
-    """The signal that this process gets when its parent dies; 0 for none."""
+    """The signal sent to this process when its parent dies; 0 for none."""
     _call("prctl", _libc.prctl, ctypes.c_int(PR_SET_PDEATHSIG), ctypes.c_ulong(number), 0, 0, 0)
 
 
@@ -72,9 +70,9 @@ def unmount(target: str, flags: int = 0) -> None:
 
 
 def become_root(directory: str) -> None:
-    """Makes directory, a mount point, the root of this mount namespace and lets go of the old root."""
+    """Makes directory, a mount point, the root of this mount namespace, and unmounts the old root."""
     os.chdir(directory)
-    # Old and new root stacked on one directory: no place for the old one is needed (pivot_root(2), Notes).
+    # Old and new root stacked on one directory: the old one needs no place of its own (pivot_root(2), Notes).
     number = _PIVOT_ROOT.get(os.uname().machine, _PIVOT_ROOT_GENERIC)
     _call("pivot_root", _libc.syscall, ctypes.c_long(number), b".", b".")
     _call("umount the old root", _libc.umount2, b".", ctypes.c_int(MNT_DETACH))
@@ -83,7 +81,7 @@ def become_root(directory: str) -> None:
 
 @contextlib.contextmanager
 def new_pid_namespace_for_children():
-    """Within it, the next forked child is PID 1 of a new PID namespace; afterwards children are ordinary again."""
+    """In this context the next forked child is PID 1 of a new PID namespace."""
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
         unshare(CLONE_NEWPID)
@@ -97,7 +95,7 @@ def new_pid_namespace_for_children():
 
 @contextlib.contextmanager
 def inside_network(fd: int):
-    """Within it, this thread is in the network namespace fd: sockets made there stay there."""
+    """In this context the thread is in the network namespace fd; sockets opened in it stay there."""
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         setns(fd, CLONE_NEWNET)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
 from .._engine.apply import Failed
 from .._engine.change import Change, Item
@@ -16,9 +16,9 @@ from .._engine.kind import Have
 from .._engine.plan import STATES, Refused
 from .._engine.snapshot import Snapshot
 from .._engine.text import to_text
-from .._netlink.kernel import Kernel, KernelError
-from .._netlink.messages import PYROUTE2_ERROR
-from .._netlink.rtnetlink import Refusal
+from .._fast.ansible_module import FastModule
+from .._fast.garbage import no_collections
+from .._netlink.kernel import Kernel, NoPyroute2
 from . import network
 
 KindsOf = t.Callable[[t.Any], dict[str, t.Any]]  # the lists of each kind in the option `config`
@@ -32,7 +32,8 @@ def argument_spec(config: dict[str, t.Any]) -> dict[str, t.Any]:
 def main_of_kind(name: str) -> None:
     """The module of one kind: `config` is a list of its objects."""
     spec = {"type": "list", "elements": "dict", "options": network.KINDS[name].spec}
-    _main(argument_spec(spec), lambda config: {name: config or []}, name)
+    with no_collections():
+        _main(argument_spec(spec), lambda config: {name: config or []}, name)
 
 
 def main_of_all() -> None:
@@ -40,15 +41,16 @@ def main_of_all() -> None:
     options = {name: {"type": "list", "elements": "dict", "options": kind.spec} for name, kind in network.KINDS.items()}
     spec = argument_spec({"type": "dict", "options": options})
     spec["expected"] = {"type": "list", "elements": "str", "default": []}
-    _main(spec, lambda config: config or {}, None)
+    with no_collections():
+        _main(spec, lambda config: config or {}, None)
 
 
-class Module(AnsibleModule):  # type: ignore[misc] # Ansible has no types
-    """Ansible's own check of arguments says one mistake, without its place; ours says all."""
+class Module(FastModule):
+    """Ansible reports one wrong option, without its place; this reports all."""
 
     def __init__(self, spec: dict[str, t.Any], kinds_of: KindsOf) -> None:
         self.kinds_of = kinds_of
-        super().__init__(argument_spec=spec, supports_check_mode=True)
+        super().__init__(spec, checked=["config"])
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         if not getattr(self, "validation_result", None) or not self.validation_result.error_messages:
@@ -74,24 +76,21 @@ def _main(spec: dict[str, t.Any], kinds_of: KindsOf, single: str | None) -> None
         if single in lasting:
             module.fail_json(msg=f"{single} cannot be deleted; give the values that they shall have")
         config = {name: entries for name, entries in config.items() if name not in lasting}
-    if PYROUTE2_ERROR:
-        module.fail_json(
-            msg=missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)"), exception=PYROUTE2_ERROR
-        )
-    if state != "gathered" and os.geteuid() != 0:
-        module.fail_json(msg="Changing the network needs root: use become: true.")
     wanted, mistakes = network.parse(config, state)
     if mistakes:
         module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
+    if state != "gathered" and os.geteuid() != 0:
+        module.fail_json(msg="Changing the network needs root: use become: true.")
     kernel = Kernel()
     try:
         module.exit_json(**_run(module, kernel, wanted, state, single))
     except Refused as refused:
         module.fail_json(msg=_refusal(refused.mistakes), mistakes=refused.mistakes)
-    except (KernelError, OSError) as error:
+    except NoPyroute2 as error:
+        missing = missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)")
+        module.fail_json(msg=missing, exception=str(error))
+    except OSError as error:
         module.fail_json(msg=f"The kernel refused: {error}", errno=error.errno)
-    except Refusal as refusal:
-        module.fail_json(msg=f"The kernel refused: {refusal}", errno=refusal.code)
     finally:
         kernel.close()
 

@@ -13,7 +13,8 @@ from ..._engine.apply import Step
 from ..._engine.change import Change, Item
 from ..._engine.kind import Have, Kind
 from ..._engine.planned import Planned
-from ..._engine.snapshot import VERSIONS, Link, Snapshot, spelled
+from ..._engine.snapshot import Link, Snapshot
+from ..._netlink.codec import Address, address_text
 from ..._netlink.kernel import has_address_protocol, read_sysctl
 from ..._netlink.marks import PROTOCOL
 from ..link_members import MEMBERS, parse_addresses, parse_sysctls, show_members
@@ -129,10 +130,10 @@ class Interfaces(Kind[str]):
                 marked={"addresses": set()},
                 hints={"default_mtu": _default_mtu(link, snapshot), "protocols": {}},
             )
-        for message, attributes in snapshot.addresses:
-            name = snapshot.names.get(message["index"])
+        for address in snapshot.addresses:
+            name = snapshot.names.get(address.index)
             if name in found:
-                observe_address(found[name], message, attributes)
+                observe_address(found[name], address)
         for item in want:
             if item.key in found:
                 values = {key: read_sysctl(sysctl_path(item.key, key)) for key in item.attributes.get("sysctls", {})}
@@ -235,20 +236,15 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
     return attributes
 
 
-def observe_address(item: Item[t.Any], message: t.Any, attributes: dict[str, t.Any]) -> None:
+def observe_address(item: Item[t.Any], found: Address) -> None:
     """Adds an address to a link that was observed, unless it was learned."""
-    if not (attributes.get("IFA_FLAGS") or message["flags"]) & PERMANENT:
+    if not found.flags & PERMANENT:
         return
-    version = VERSIONS[message["family"]]
-    text = attributes.get("IFA_LOCAL") or attributes["IFA_ADDRESS"]
-    key = f"{spelled(text)}/{message['prefixlen']}"
-    item.attributes["addresses"][key] = {"scope": SCOPES.get(message["scope"], str(message["scope"]))}
-    item.hints["protocols"][key] = attributes.get("IFA_PROTO") or 0
-    # before Linux 5.18 an address cannot bear a mark: those of our links count as ours, but not the kernel's own
-    ours = (
-        item.owned and not (version == 6 and text.startswith("fe80:"))
-        if not has_address_protocol()
-        else (attributes.get("IFA_PROTO") == PROTOCOL)
-    )
+    text = address_text(found.address)
+    key = f"{text}/{found.length}"
+    item.attributes["addresses"][key] = {"scope": SCOPES.get(found.scope, str(found.scope))}
+    item.hints["protocols"][key] = found.protocol
+    # before Linux 5.18 an address cannot carry a mark: those of our links count as ours, but not the kernel's own
+    ours = item.owned and not text.startswith("fe80:") if not has_address_protocol() else found.protocol == PROTOCOL
     if ours:
         item.marked["addresses"].add(key)

@@ -10,16 +10,16 @@ import typing as t
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
-from ..._netlink.kernel import BEING_CREATED, CREATE, FAMILIES, IFF_UP, REPLACE, Kernel
+from ..._netlink.codec import ADDRESS, IFF_UP, LINK
+from ..._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
-from ..._netlink.requests import ADDRESS, LINK
+from ..._netlink.sockets import CREATE, REPLACE
 from ..link import deletion, mark_link, set_link
 from .checks import sysctl_path
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 NODAD = 0x02  # IFA_F_NODAD
 KERNEL_PROTOCOLS = (1, 2, 3)  # IFAPROT_KERNEL_*: loopback, from router advertisements, link-local; made by the kernel
-VETH_PEER = "VETH_INFO_PEER"
 
 
 def steps(change: Change[str]) -> list[Step]:
@@ -59,8 +59,8 @@ def steps(change: Change[str]) -> list[Step]:
             )
         )
     if "vlan_filtering" in todo and change.op == "change":
-        data = {"attrs": [("IFLA_BR_VLAN_FILTERING", int(todo["vlan_filtering"]))]}
-        info = {"attrs": [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", data)]}
+        data = [("IFLA_BR_VLAN_FILTERING", int(todo["vlan_filtering"]))]
+        info = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", data)]
         result.append(
             Step(
                 Phase.LINK_ATTRIBUTES,
@@ -159,11 +159,11 @@ def _create(kernel: Kernel, name: str, new: dict[str, t.Any]) -> None:
         attributes.append(("IFLA_LINK", kernel.index(new["parent"])))
         data.append(("IFLA_VLAN_ID", new["vlan_id"]))
     elif kind == "veth":
-        data.append((VETH_PEER, {"attrs": [("IFLA_IFNAME", new["peer"])]}))
+        data.append(("VETH_INFO_PEER", [("IFLA_IFNAME", new["peer"])]))
     elif kind == "bridge":
         data.append(("IFLA_BR_VLAN_FILTERING", int(new.get("vlan_filtering", False))))
-    info = [("IFLA_INFO_KIND", kind), *([("IFLA_INFO_DATA", {"attrs": data})] if data else [])]
-    kernel.new(LINK, {}, [*attributes, ("IFLA_LINKINFO", {"attrs": info})])
+    info = [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data or None)]
+    kernel.new(LINK, {}, [*attributes, ("IFLA_LINKINFO", info)])
 
 
 def _set_master(kernel: Kernel, name: str, master: str | None) -> None:

@@ -183,12 +183,11 @@ def conflicts(changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
         if not routes or where not in known:  # a namespace that is made in this run has none
             continue
         for version in FAMILIES:
-            for message, attributes in snapshot.routes_of_table(version, MAIN, where):
-                metric = attributes.get("RTA_PRIORITY") or 0
-                prefix = route_prefix(message, attributes)
-                mine = metric in (0, IPV6_METRIC) and message["type"] == UNICAST and message["table"] == MAIN
-                if mine and message["proto"] != PROTOCOL and prefix in routes:
-                    name = PROTOCOL_NAMES.get(message["proto"], message["proto"])
+            for route in snapshot.routes_of_table(version, MAIN, where):
+                prefix = route_prefix(route)
+                same = route.metric in (0, IPV6_METRIC) and route.type == UNICAST and route.table == MAIN
+                if same and route.protocol != PROTOCOL and prefix in routes:
+                    name = PROTOCOL_NAMES.get(route.protocol, route.protocol)
                     text = f"route {prefix} exists in {where} but is not ours (protocol {name})"
                     mistakes.append(f"{routes[prefix].place}.routes: {text}")
     return mistakes

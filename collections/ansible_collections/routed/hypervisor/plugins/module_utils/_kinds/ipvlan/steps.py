@@ -11,9 +11,10 @@ import zlib
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
-from ..._netlink.kernel import BEING_CREATED, CREATE, EXCLUSIVE, FAMILIES, IFF_UP, REPLACE, Kernel
+from ..._netlink.codec import IFF_UP, LINK, ROUTE
+from ..._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from ..._netlink.marks import MARK, PROTOCOL
-from ..._netlink.requests import LINK, ROUTE
+from ..._netlink.sockets import CREATE, EXCLUSIVE, REPLACE
 from ..interface.steps import KERNEL_PROTOCOLS, addition, address_steps, sysctl_steps
 from ..link import deletion, set_link
 from .view import FLAGS, MAIN, MODES, UNICAST, LinkKey
@@ -99,9 +100,9 @@ def _settings(change: Change[LinkKey], fresh: bool, todo: dict[str, t.Any]) -> l
     return result
 
 
-def _info(new: dict[str, t.Any]) -> dict[str, t.Any]:
+def _info(new: dict[str, t.Any]) -> list[tuple[str, t.Any]]:
     data = [("IFLA_IPVLAN_MODE", MODES[new["mode"]]), ("IFLA_IPVLAN_FLAGS", FLAGS[new["flag"]])]
-    return {"attrs": [("IFLA_INFO_KIND", "ipvlan"), ("IFLA_INFO_DATA", {"attrs": data})]}
+    return [("IFLA_INFO_KIND", "ipvlan"), ("IFLA_INFO_DATA", data)]
 
 
 def _create(kernel: Kernel, where: str, name: str, new: dict[str, t.Any]) -> None:

@@ -9,14 +9,13 @@ import dataclasses
 import os
 import typing as t
 
-from ..._engine import options
 from ..._engine.change import Item
 from ..._engine.kind import Have
-from ..._engine.snapshot import VERSIONS, Link, Snapshot, describe
+from ..._engine.snapshot import Link, Snapshot, describe
+from ..._netlink.codec import ADDRESS, Route, address_text
 from ..._netlink.kernel import FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
 from ..._netlink.named_namespaces import OWN
-from ..._netlink.requests import ADDRESS
 from ..interface.kind import observe_address
 
 MODES = {"l2": 0, "l3": 1, "l3s": 2}
@@ -26,7 +25,6 @@ FLAG_NAMES = {number: name for name, number in FLAGS.items()}
 MAIN = 254
 UNICAST = 1
 LinkKey = tuple[str, str]  # the namespace ("" is the host's own) and the name
-DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 def label(where: str, name: str) -> str:
@@ -52,16 +50,15 @@ def _gather_in(where: str, own: int, kernel: Kernel, snapshot: Snapshot, found: 
     items = {link.index: _item(where, link, snapshot) for link in links}
     if not items:
         return
-    for message, attributes in kernel.dump(ADDRESS) if where else snapshot.addresses:
-        if message["index"] in items:
-            observe_address(items[message["index"]], message, attributes)
+    for address in kernel.dump(ADDRESS) if where else snapshot.addresses:
+        if address.index in items:
+            observe_address(items[address.index], address)
     for version in FAMILIES if where else ():
-        for message, attributes in snapshot.routes_of_table(version, MAIN, where, proto=PROTOCOL):
-            item = items.get(attributes.get("RTA_OIF", 0))
-            if item and message["proto"] == PROTOCOL and message["type"] == UNICAST and message["table"] == MAIN:
-                prefix = route_prefix(message, attributes)
-                gateway = attributes.get("RTA_GATEWAY")
-                item.attributes["routes"][prefix] = {"gateway": gateway and _spelled(gateway)}
+        for route in snapshot.routes_of_table(version, MAIN, where, proto=PROTOCOL):
+            item = items.get(route.hops[0].link) if len(route.hops) == 1 else None
+            if item and route.protocol == PROTOCOL and route.type == UNICAST and route.table == MAIN:
+                prefix, gateway = route_prefix(route), route.hops[0].gateway
+                item.attributes["routes"][prefix] = {"gateway": address_text(gateway) if gateway else None}
                 item.marked["routes"].add(prefix)
     found.update((item.key, item) for item in items.values())
 
@@ -106,11 +103,5 @@ def _item(where: str, link: Link, snapshot: Snapshot) -> Item[LinkKey]:
     )
 
 
-def route_prefix(message: t.Any, attributes: t.Any) -> str:
-    destination = attributes.get("RTA_DST")
-    version = VERSIONS[message["family"]]
-    return f"{_spelled(destination)}/{message['dst_len']}" if destination else DEFAULTS[version]
-
-
-def _spelled(address: str) -> str:
-    return str(options.address(address, "", options.Mistakes()))
+def route_prefix(route: Route) -> str:
+    return f"{address_text(route.destination)}/{route.length}"

@@ -12,7 +12,8 @@ from ..._engine.apply import Step
 from ..._engine.change import Change, Item
 from ..._engine.kind import Have, Kind
 from ..._engine.planned import Planned
-from ..._engine.snapshot import VERSIONS, Snapshot, spelled
+from ..._engine.snapshot import VERSIONS, Snapshot
+from ..._netlink.codec import Hop, Route, address_text
 from ..._netlink.marks import PROTOCOL
 from ..vrf import is_last_default
 from . import steps as route_steps
@@ -23,6 +24,7 @@ IPV6_METRIC = 1024  # what the kernel makes of no metric, and of 0
 DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
 SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
+NO_HOP = Hop(None, 0)
 PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
 
 
@@ -57,7 +59,7 @@ class Routes(Kind[RouteKey]):
         prefix = self._prefix(entry, place, mistakes)
         if prefix is None:
             return None
-        version = prefix.version
+        version, written = prefix.version, str(prefix)
         if entry.get("vrf") and "table" in entry:
             mistakes.at(place, "vrf and table exclude each other")
         options.in_range(entry, "table", (1, 2**32 - 1), place, mistakes)
@@ -87,9 +89,7 @@ class Routes(Kind[RouteKey]):
             attributes["mtu"] = entry["mtu"]
         # the table of a VRF is known only when all VRFs are: see `settle`
         where = entry.get("vrf") or entry.get("table", MAIN)
-        return Item(
-            (version, where, str(prefix), metric), _label(prefix, where, metric, version), attributes, place=place
-        )
+        return Item((version, where, written, metric), _label(written, where, metric, version), attributes, place=place)
 
     def _prefix(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes) -> t.Any:
         text = entry.get("prefix")
@@ -156,12 +156,12 @@ class Routes(Kind[RouteKey]):
     def gather(self, snapshot: Snapshot, want: list[Item[RouteKey]], planned: Planned) -> Have[RouteKey]:
         tables = set(planned.tables.values()) | set(planned.old_tables)
         found: Have[RouteKey] = {}
-        for message, attributes in snapshot.all_routes if planned.everything else snapshot.own_routes:
-            if message["type"] not in TYPE_NAMES:
+        for route in snapshot.all_routes if planned.everything else snapshot.own_routes:
+            if route.type not in TYPE_NAMES:
                 continue  # local, broadcast, anycast, multicast: the kernel's own
-            if is_last_default(message, attributes) and attributes["RTA_TABLE"] in tables:
+            if is_last_default(route) and route.table in tables:
                 continue  # part of the VRF
-            item = _observe(message, attributes, snapshot)
+            item = _observe(route, snapshot)
             twin = found.setdefault(item.key, item)
             if twin is not item:  # IPv6 may have several routes with one key; together they are not what was wanted
                 hops = twin.attributes["nexthops"] + item.attributes["nexthops"]
@@ -173,11 +173,11 @@ class Routes(Kind[RouteKey]):
         new = {change.item.key: change.item for change in changes if change.op == "create"}
         mistakes = []
         for version, table in sorted({(key[0], key[1]) for key in new if isinstance(key[1], int)}):
-            for message, attributes in snapshot.routes_of_table(version, table):
-                if message["proto"] != PROTOCOL and message["type"] in TYPES.values():
-                    key = _key(message, attributes)
+            for route in snapshot.routes_of_table(version, table):
+                if route.protocol != PROTOCOL and route.type in TYPE_NAMES:
+                    key = _key(route)
                     if key in new:
-                        name = PROTOCOL_NAMES.get(message["proto"], message["proto"])
+                        name = PROTOCOL_NAMES.get(route.protocol, route.protocol)
                         mistakes.append(
                             f"{new[key].place}: route {new[key].label} exists but is not ours (protocol {name})"
                         )
@@ -228,7 +228,7 @@ def _is_lost(route: Item[RouteKey], planned: Planned) -> bool:
     return route.key[0] == 4 and bool(links & planned.without_ipv4)
 
 
-def _label(prefix: t.Any, where: t.Any, metric: int, version: int) -> str:
+def _label(prefix: str, where: t.Any, metric: int, version: int) -> str:
     text = f"{prefix} in " + (f"table {where}" if isinstance(where, int) else f"VRF {where}")
     return text if metric in (0, IPV6_METRIC if version == 6 else 0) else f"{text} (metric {metric})"
 
@@ -237,37 +237,27 @@ def _hop_order(hop: dict[str, t.Any]) -> tuple[str, str]:
     return (hop.get("gateway") or "", hop.get("interface") or "")
 
 
-def _key(message: t.Any, attributes: dict[str, t.Any]) -> RouteKey:
-    version = VERSIONS[message["family"]]
-    destination = attributes.get("RTA_DST")
-    prefix = f"{spelled(destination)}/{message['dst_len']}" if destination else DEFAULTS[version]
-    table = attributes.get("RTA_TABLE") or message["table"]
-    return (version, table, prefix, attributes.get("RTA_PRIORITY") or 0)
+def _key(route: Route) -> RouteKey:
+    return (VERSIONS[route.family], route.table, f"{address_text(route.destination)}/{route.length}", route.metric)
 
 
-def _observe(message: t.Any, attributes: dict[str, t.Any], snapshot: Snapshot) -> Item[RouteKey]:
-    key = _key(message, attributes)
+def _observe(route: Route, snapshot: Snapshot) -> Item[RouteKey]:
+    key = _key(route)
     version = key[0]
-    kind = TYPE_NAMES.get(message["type"]) or str(message["type"])
-    hops = []
-    if kind == "unicast":
-        for hop in attributes.get("RTA_MULTIPATH") or []:
-            its = dict(hop["attrs"])
-            hops.append(_hop(its.get("RTA_GATEWAY"), hop["oif"], hop["hops"] + 1, hop["flags"], snapshot))
-        if not hops:
-            hops.append(_hop(attributes.get("RTA_GATEWAY"), attributes.get("RTA_OIF"), 1, message["flags"], snapshot))
-    observed: dict[str, t.Any] = {"type": kind, "nexthops": sorted(hops, key=_hop_order)}
+    kind = TYPE_NAMES[route.type]
+    hops = [_hop(hop, snapshot) for hop in route.hops or (NO_HOP,)] if kind == "unicast" else []
+    observed: dict[str, t.Any] = {"type": kind, "nexthops": sorted(hops, key=_hop_order) if len(hops) > 1 else hops}
     if version == 4:
-        observed["scope"] = SCOPE_NAMES.get(message["scope"]) or str(message["scope"])
-    observed["source"] = attributes.get("RTA_PREFSRC")
-    observed["mtu"] = dict((attributes.get("RTA_METRICS") or {"attrs": []})["attrs"]).get("RTAX_MTU")
-    return Item(key, _label(key[2], key[1], key[3], version), observed, owned=message["proto"] == PROTOCOL)
+        observed["scope"] = SCOPE_NAMES.get(route.scope) or str(route.scope)
+    observed["source"] = address_text(route.source) if route.source else None
+    observed["mtu"] = route.mtu
+    return Item(key, _label(key[2], key[1], key[3], version), observed, owned=route.protocol == PROTOCOL)
 
 
-def _hop(gateway: str | None, index: int | None, weight: int, flags: int, snapshot: Snapshot) -> dict[str, t.Any]:
-    hop: dict[str, t.Any] = {"weight": weight, "onlink": bool(flags & ONLINK)}
-    if gateway:
-        hop["gateway"] = spelled(gateway)
-    if index:
-        hop["interface"] = snapshot.names.get(index, f"index {index}")
+def _hop(found: Hop, snapshot: Snapshot) -> dict[str, t.Any]:
+    hop: dict[str, t.Any] = {"weight": found.weight, "onlink": bool(found.flags & ONLINK)}
+    if found.gateway:
+        hop["gateway"] = address_text(found.gateway)
+    if found.link:
+        hop["interface"] = snapshot.names.get(found.link, f"index {found.link}")
     return hop

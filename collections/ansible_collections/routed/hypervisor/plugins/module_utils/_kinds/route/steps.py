@@ -9,9 +9,10 @@ import typing as t
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
-from ..._netlink.kernel import CREATE, EXCLUSIVE, FAMILIES, REPLACE, Kernel
+from ..._netlink.codec import ROUTE
+from ..._netlink.kernel import FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
-from ..._netlink.requests import ROUTE
+from ..._netlink.sockets import CREATE, EXCLUSIVE, REPLACE
 
 TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 SCOPES = {"global": 0, "link": 253, "host": 254}
@@ -57,19 +58,19 @@ def _write(kernel: Kernel, item: Item[RouteKey], flags: int) -> None:
             (
                 "RTA_MULTIPATH",
                 [
-                    {
-                        "oif": kernel.index(hop["interface"]) if hop.get("interface") else 0,
-                        "hops": hop.get("weight", 1) - 1,
-                        "flags": ONLINK if hop.get("onlink") else 0,
-                        "attrs": [("RTA_GATEWAY", hop["gateway"])] if hop.get("gateway") else [],
-                    }
+                    (
+                        kernel.index(hop["interface"]) if hop.get("interface") else 0,
+                        hop.get("weight", 1),
+                        ONLINK if hop.get("onlink") else 0,
+                        [("RTA_GATEWAY", hop.get("gateway"))],
+                    )
                     for hop in hops
                 ],
             )
         )
     attributes.append(("RTA_PREFSRC", wanted.get("source")))
     if wanted.get("mtu"):
-        attributes.append(("RTA_METRICS", {"attrs": [("RTAX_MTU", wanted["mtu"])]}))
+        attributes.append(("RTA_METRICS", [("RTAX_MTU", wanted["mtu"])]))
     kernel.new(ROUTE, fields, attributes, flags=flags)
 
 

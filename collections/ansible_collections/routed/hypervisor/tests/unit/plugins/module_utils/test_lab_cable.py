@@ -11,7 +11,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._lab.cable impor
     cable_mistakes,
     plan_cables,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.link_messages import Link
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import IFF_UP, Link
 
 
 def cable(a, b, mtu=None, mac=None):
@@ -19,7 +19,7 @@ def cable(a, b, mtu=None, mac=None):
 
 
 def link(name, mac="02:00:00:00:00:09", mtu=1500):
-    return Link(2, name, "veth", "", 0, mac, mtu, True, 2, 0)
+    return Link(2, name, "veth", mac=mac, mtu=mtu, flags=IFF_UP, peer=2, peer_network=0)
 
 
 def observed(*cables, loose=(), foreign=()):
