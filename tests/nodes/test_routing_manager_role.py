@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import yaml
 from support import ansible_runs
@@ -58,7 +61,7 @@ def test_the_service_comes_stays_reloads_and_goes(play, lab):
     assert play(SETTINGS, check=True) == 1
     assert play(SETTINGS) == 1
     first = pid(lab)
-    assert "in charge of table 254 (main)" in log(lab)
+    assert "started for table 254 (main)" in log(lab)
     status = lab.enter("n1", "routed-hypervisor-routes", "status")
     assert status.returncode == 1
     assert "gobgpd does not answer at /run/routed-hypervisor-gobgp/main.sock" in status.stdout
@@ -66,7 +69,7 @@ def test_the_service_comes_stays_reloads_and_goes(play, lab):
     assert play(SETTINGS, check=True) == 0
     assert play({**SETTINGS, "stale_s": 60}) == 1
     assert pid(lab) == first, "a new configuration needs no restart"
-    assert "reading the configuration again" in log(lab)
+    assert "reloading the configuration" in log(lab)
     assert play({}) == 1
     assert lab.enter("n1", "pgrep", "-f", "routing_manager").returncode == 1
     assert lab.enter("n1", "ls", "/usr/local/sbin/routed-hypervisor-routes").returncode != 0
@@ -74,7 +77,19 @@ def test_the_service_comes_stays_reloads_and_goes(play, lab):
     assert play({}) == 0
 
 
+def listed():
+    return yaml.safe_load((PROJECT / "roles/routing_manager/vars/main.yml").read_text())["routing_manager_modules"]
+
+
 def test_the_list_of_modules_is_complete():
-    listed = yaml.safe_load((PROJECT / "roles/routing_manager/vars/main.yml").read_text())["routing_manager_modules"]
     there = (PROJECT / "roles/routing_manager/files/routing_manager").glob("*.py")
-    assert listed == sorted(path.name for path in there)
+    assert [name for name in listed() if "/" not in name] == sorted(path.name for path in there)
+
+
+def test_the_listed_files_need_nothing_but_python(tmp_path):
+    for name in listed():
+        target = tmp_path / "routing_manager" / name
+        target.parent.mkdir(exist_ok=True, parents=True)
+        target.write_bytes((PROJECT / "roles/routing_manager/files/routing_manager" / name).read_bytes())
+    program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import routing_manager.__main__"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program], check=True)

@@ -52,7 +52,7 @@ def test_a_restart_of_gobgpd_loses_nothing(lab, number):
     since = len(lab.log.read_text())
     with lab.pings("10.1.0.1") as result:
         lab.kill_gobgpd("host", number)
-        until(lambda: lab.logged("its 2 routes stay", since))
+        until(lambda: lab.logged("its 2 routes are kept", since))
         withdraw(lab, "left", "10.3.0.0/16")
         lab.start_gobgpd("host")
         if number == signal.SIGKILL:  # without a word to its neighbours: they keep what it announced
@@ -89,7 +89,7 @@ def test_a_gobgpd_that_takes_leave_of_many_routes_does_not_take_them_along(lab):
     until(lambda: len(lab.routes()) == 5000, 30)
     since = len(lab.log.read_text())
     lab.kill_gobgpd("host", signal.SIGTERM)
-    until(lambda: lab.logged("its 5000 routes stay", since))
+    until(lambda: lab.logged("its 5000 routes are kept", since))
     assert len(lab.routes()) == 5000
     lab.start_gobgpd("host")
     until(lambda: lab.logged("in step, 5000 routes", since), 60)
@@ -137,7 +137,7 @@ def test_a_new_configuration_is_read_without_a_restart(lab):
     lab.write_config(families=["ipv5"], vfr="x")
     since = len(lab.log.read_text())
     lab.manager.send_signal(signal.SIGHUP)
-    until(lambda: lab.logged("the old one holds", since))
+    until(lambda: lab.logged("the old one stays in effect", since))
     assert lab.logged('instances[0].families[0]: "ipv5" is neither ipv4 nor ipv6', since)
     assert lab.manager.poll() is None
     bad = lab.manage("run")

@@ -85,8 +85,8 @@ def test_a_route_of_the_administrator_stays(lab):
     until_routes(lab, {"10.6.0.0/16": {LEFT}})
     status = lab.manage("status").stdout
     assert "10.6.0.0/16: someone else's route of protocol 3, metric 0, is beside ours" in status
-    assert "10.7.0.0/16: a route of protocol 3 has the place (metric 4096)" in status
-    assert "2001:db8:cc::/48: a route of protocol 3 has the place (metric 4096)" in status
+    assert "10.7.0.0/16: a route of protocol 3 has its key (metric 4096)" in status
+    assert "2001:db8:cc::/48: a route of protocol 3 has its key (metric 4096)" in status
     lab.end_manager(signal.SIGKILL)
     lab.start_manager()
     lab.in_step()

@@ -35,7 +35,7 @@ def test_a_good_configuration():
     assert not rule.covers(prefix("10.10.0.0/16")) and not rule.covers(prefix("10.10.2.0/24"))
 
 
-def test_all_mistakes_are_told_with_their_places():
+def test_all_mistakes_are_reported_with_their_places():
     bad = json.loads(json.dumps(GOOD))
     bad["namespaces"] = ["netns"]
     bad["stale_s"] = "long"
@@ -49,16 +49,16 @@ def test_all_mistakes_are_told_with_their_places():
     with pytest.raises(config.ConfigError) as caught:
         config.read(bad)
     assert set(str(caught.value).splitlines()) == {
-        'namespaces[0]: "netns" is no absolute path',
+        'namespaces[0]: "netns" is not an absolute path',
         'stale_s: must be a number from 0 to 86400, not "long"',
-        "instances[0].colour: unknown; known are announce, api, families, local_addresses, name, networks, prefsrc, "
+        "instances[0].colour: unknown; the keys are announce, api, families, local_addresses, name, networks, prefsrc, "
         "table, vrf",
-        'instances[0].api: "main.sock" is no absolute path of a socket',
+        'instances[0].api: "main.sock" is not the absolute path of a socket',
         'instances[0].families[0]: "ipv5" is neither ipv4 nor ipv6',
         "instances[0].table: is required",
         "instances[0].announce[0].longest: must be a number from 24 to 32, not 20",
-        'instances[0].networks[0].prefixes[0]: "10.20.1.0/33" is no prefix',
-        'instances[0].prefsrc.ipv6: "192.0.2.1" is no ipv6 address',
+        'instances[0].networks[0].prefixes[0]: "10.20.1.0/33" is not a prefix',
+        'instances[0].prefsrc.ipv6: "192.0.2.1" is not an ipv6 address',
         "instances[1].name: main is also that of instances[0].name",
     }
 

@@ -22,24 +22,24 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="routed-hypervisor-routes",
         description="Keeps GoBGP and the kernel's routing tables in step, both ways.",
-        epilog="Exit code: 0 all is well; 1 something is out of step or could not be done; 2 wrong configuration.",
+        epilog="Exit code: 0 success; 1 something is out of step or failed; 2 wrong configuration.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="set both sides right, and keep them so until the service is stopped")
-    run.add_argument("--once", action="store_true", help="set both sides right once and end")
-    run.add_argument("--dry-run", action="store_true", help="say what --once would do, change nothing")
+    run = commands.add_parser("run", help="correct both sides, and keep them in step until stopped")
+    run.add_argument("--once", action="store_true", help="correct both sides once and exit")
+    run.add_argument("--dry-run", action="store_true", help="show what --once would do, change nothing")
     status = commands.add_parser("status", help="list what is out of step")
-    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--json", action="store_true", help="print JSON")
     for command in (run, status):
         command.add_argument("--config", default=DEFAULT, metavar="FILE", help=f"default: {DEFAULT}")
     return parser.parse_args()
 
 
 def main() -> int:
-    # Until the service can take it; sent to a process that does not know it yet, it would be the end of it.
+    # Blocked until there is a handler: the default action would end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     options = arguments()
-    # A journal knows the time of each line; a log file does not.
+    # A journal adds the time of each line; a log file does not.
     time = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(format=f"{time}%(message)s", level=logging.INFO, stream=sys.stderr)
     try:

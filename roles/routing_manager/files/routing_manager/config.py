@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The configuration, a JSON file; all its mistakes at once, each with its place."""
+"""The configuration, a JSON file. All mistakes are reported together, each with its place."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import json
 import os
 import typing as t
 
-from .model import FAMILIES, Prefix, packed, prefix
+from ._netlink.codec import packed
+from .model import FAMILIES, Prefix, prefix
 
 STALE_S = 120.0
 METRIC = 4096
 
 
 class ConfigError(Exception):
-    """The text has a line for each mistake."""
+    """One line for each mistake."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Network:
 
     name: str
     prefixes: tuple[Prefix, ...]
-    interface: str | None  # the host's way to them; None: somebody else sees to it
+    interface: str | None  # of the host, towards them; None: their routes are not ours
 
 
 @dataclasses.dataclass(frozen=True)
 class Instance:
-    """One GoBGP and the routing table that it is to be in step with."""
+    """One GoBGP and the routing table that is kept in step with it."""
 
     name: str
     api: str
@@ -63,7 +64,7 @@ class Config:
     metric: int
 
     def watched(self) -> tuple[list[int], list[str]]:
-        """Tables and interfaces that matter."""
+        """Tables and interfaces to follow."""
         networks = [network for instance in self.instances for network in instance.networks]
         return [entry.table for entry in self.instances], [entry.interface for entry in networks if entry.interface]
 
@@ -72,7 +73,7 @@ _MISSING = object()
 
 
 class _Reader:
-    """Takes values out of what was read, and notes what is wrong."""
+    """Takes values out of parsed JSON and collects mistakes."""
 
     def __init__(self) -> None:
         self.mistakes: list[str] = []
@@ -85,7 +86,7 @@ class _Reader:
             self.wrong(place, f"must be a map, not {json.dumps(value)[:60]}")
             return {}
         for key in value.keys() - set(keys):
-            self.wrong(f"{place}.{key}" if place else key, f"unknown; known are {', '.join(sorted(keys))}")
+            self.wrong(f"{place}.{key}" if place else key, f"unknown; the keys are {', '.join(sorted(keys))}")
         return value
 
     def list(self, value: t.Any, place: str) -> list[tuple[str, t.Any]]:
@@ -100,7 +101,7 @@ class _Reader:
             self.wrong(f"{place}.{key}", "is required")
             return ""
         if value != default and not (isinstance(value, str) and value):
-            self.wrong(f"{place}.{key}", f"must be a text, not {json.dumps(value)}")
+            self.wrong(f"{place}.{key}", f"must be a string, not {json.dumps(value)}")
             return ""
         return value
 
@@ -121,7 +122,7 @@ class _Reader:
         try:
             return prefix(value)
         except (OSError, ValueError, AttributeError, TypeError):
-            self.wrong(place, f"{json.dumps(value)} is no prefix")
+            self.wrong(place, f"{json.dumps(value)} is not a prefix")
             return None
 
     def address(self, value: t.Any, place: str, family: str) -> bytes | None:
@@ -130,7 +131,7 @@ class _Reader:
         except (OSError, TypeError, ValueError):
             raw = b""
         if len(raw) != (4 if family == "ipv4" else 16):
-            self.wrong(place, f"{json.dumps(value)} is no {family} address")
+            self.wrong(place, f"{json.dumps(value)} is not an {family} address")
             return None
         return raw
 
@@ -166,7 +167,7 @@ def read(content: t.Any) -> Config:
         if isinstance(entry, str) and entry.startswith("/"):
             directories.append(os.path.realpath(entry))
         else:
-            reader.wrong(place, f"{json.dumps(entry)} is no absolute path")
+            reader.wrong(place, f"{json.dumps(entry)} is not an absolute path")
     config = Config(
         instances=instances,
         namespaces=tuple(directories),
@@ -200,7 +201,7 @@ def _instance(reader: _Reader, value: t.Any, place: str) -> Instance:
     }
     api = reader.text(source, "api", place)
     if api and not api.startswith("/"):
-        reader.wrong(f"{place}.api", f"{json.dumps(api)} is no absolute path of a socket")
+        reader.wrong(f"{place}.api", f"{json.dumps(api)} is not the absolute path of a socket")
     return Instance(
         name=reader.text(source, "name", place),
         api=api,

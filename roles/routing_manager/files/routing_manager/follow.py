@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Follows one gobgpd: reads its RIB, takes in changes, keeps its announcements right, outlives its restarts."""
+"""Follows one gobgpd: reads its RIB and its changes, keeps its announcements right, survives its restarts."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from . import gobgp, rib
 from .instance import Instance
 from .model import Prefix
 
-CONNECT_S = 0.3  # between two attempts to reach a gobgpd that is not there
-CHECK_S = 1.0  # between two looks whether all neighbours have told all
-AWAIT_S = 5.0  # between two looks for neighbours that have not come up yet, when those that have are in step
-QUIET_S = 2.0  # a neighbour that does not say when it told all has done so when nothing was heard for this time
+CONNECT_S = 0.3  # between two attempts to reach a gobgpd
+CHECK_S = 1.0  # between two checks whether End-of-RIB was received from all neighbours
+AWAIT_S = 5.0  # the same for neighbours that have not come up yet, when all others are in step
+QUIET_S = 2.0  # no change for this time counts as End-of-RIB from a neighbour that sends none
 AT_ONCE = 4  # commands
-FIRST_S = 5.0  # for so long what we announce comes before what there is to learn
+FIRST_S = 5.0  # for so long announcing comes before learning
 RETRY_S = 1.0
 CHUNK = 1 << 18
-# A gobgpd that is told to end first deletes its neighbours and withdraws all that it has learned from them. So a
-# withdrawal holds when this time has passed and all neighbours are still there; if some are not, when END_S has passed.
+# A gobgpd that is stopped first deletes its neighbours and withdraws everything learned from them. So a withdrawal
+# takes effect after HOLD_S if all neighbours still exist; if some do not, after END_S.
 HOLD_S = 0.05
 END_S = 3.0
 
-SetRight = t.Callable[[Instance, t.Collection[Prefix] | None], None]
+Correct = t.Callable[[Instance, t.Collection[Prefix] | None], None]
 
 log = logging.getLogger("routed-hypervisor-routes")
 
 
 class Follower:
-    """`set_right` is called with the prefixes of which GoBGP says something new, None for all."""
+    """`correct` is called with the prefixes that changed in GoBGP, None for all."""
 
-    def __init__(self, instance: Instance, stale_s: float, set_right: SetRight) -> None:
-        self.instance, self.stale_s, self.set_right = instance, stale_s, set_right
+    def __init__(self, instance: Instance, stale_s: float, correct: Correct) -> None:
+        self.instance, self.stale_s, self.correct = instance, stale_s, correct
         self.api = instance.settings.api
-        self.deadline = time.monotonic() + stale_s  # then what GoBGP has not mentioned again goes
+        self.deadline = time.monotonic() + stale_s  # routes that GoBGP has not learned again by then are removed
         self.process: subprocess.Popen | None = None
-        self.parting: set[Prefix] = set()  # withdrawn, but that does not hold yet
-        self.parter: asyncio.Task | None = None
-        self.tasks = asyncio.TaskGroup()  # the error of one ends all, and with them the service
+        self.pending_withdrawals: set[Prefix] = set()
+        self.withdrawing: asyncio.Task | None = None
+        self.tasks = asyncio.TaskGroup()  # an error in one ends all, and with them the service
         self.neighbors: set[str] = set()
         self.awaited: set[str] = set()  # neighbours that have not come up since this gobgpd started
         self.wake = asyncio.Event()  # there may be something to announce or to withdraw
@@ -62,7 +62,7 @@ class Follower:
             self.tasks.create_task(self._announce())
 
     async def _connect(self) -> None:
-        said = ""
+        logged = ""
         while True:
             problem = f"gobgpd does not answer at {self.api}"
             if gobgp.listens(self.api):
@@ -70,28 +70,28 @@ class Follower:
                     await self._follow()
                 except (gobgp.GobgpError, OSError) as error:
                     problem = str(error)
-            if problem != said or self.instance.announced is not None:
+            if problem != logged or self.instance.announced is not None:
                 self._lost(problem)
-            said = problem
+            logged = problem
             self._expire()
             await asyncio.sleep(CONNECT_S)
 
     def _lost(self, problem: str) -> None:
-        self.parting.clear()
+        self.pending_withdrawals.clear()
         if self.instance.announced is None:
             log.warning("%s: %s", self.instance, problem)
             return
         self.deadline = time.monotonic() + self.stale_s
-        count = len(self.instance.learned)
-        log.warning("%s: lost gobgpd (%s); its %d routes stay for %g s", self.instance, problem, count, self.stale_s)
+        kept = f"its {len(self.instance.learned)} routes are kept for {self.stale_s:g} s"
+        log.warning("%s: lost gobgpd (%s); %s", self.instance, problem, kept)
         self.instance.lose()
 
     def _expire(self) -> None:
         instance = self.instance
         if not instance.complete and time.monotonic() > self.deadline:
-            log.warning("%s: no gobgpd for %g s: its routes go", instance, self.stale_s)
+            log.warning("%s: no gobgpd for %g s: removing its routes", instance, self.stale_s)
             instance.give_up()
-            self.set_right(instance, None)
+            self.correct(instance, None)
 
     async def _follow(self) -> None:
         """Returns, or raises, when the stream ends."""
@@ -104,22 +104,22 @@ class Follower:
         )
         try:
             with contextlib.suppress(OSError):
-                # a gobgpd that has run for long knows all that there is, whoever of its neighbours is away
+                # a gobgpd that has run for long is complete, even if some of its neighbours are down
                 if time.time() - gobgp.started(self.api) > self.stale_s:
                     self.deadline = time.monotonic()
                 else:
                     await self._announce_first()
             await self._read_table(complete=False)
             log.info("%s: gobgpd answers, %d routes", self.instance, len(self.instance.learned))
-            await self._listen(reader)
+            await self._read_changes(reader)
         finally:
             transport.close()
             self.close()
 
     async def _announce_first(self) -> None:
-        """A gobgpd that has just started knows nothing of ours, and neighbours forget what it does not tell them soon.
+        """A gobgpd that has just started announces nothing of ours, and neighbours drop what it does not announce soon.
 
-        So it is told before anything is asked. What it knew already is told once more, which changes nothing.
+        So announcing comes before reading. To announce a prefix again changes nothing.
         """
         self.instance.announced = set()
         self.idle.clear()
@@ -132,13 +132,13 @@ class Follower:
         self.neighbors = {entry.address for entry in whole.neighbors}
         if not complete:
             self.awaited = {entry.address for entry in whole.neighbors if entry.wanted}
-        self.parting.clear()
+        self.pending_withdrawals.clear()
         self.instance.take_table(whole, complete)
-        self.set_right(self.instance, None)
+        self.correct(self.instance, None)
         self.wake.set()
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        heard = checked = time.monotonic()
+    async def _read_changes(self, reader: asyncio.StreamReader) -> None:
+        changed = checked = time.monotonic()
         rest = b""
         while True:
             chunk: bytes | None = None
@@ -148,29 +148,29 @@ class Follower:
             if chunk == b"":
                 raise gobgp.GobgpError(rest.decode(errors="replace").strip()[:200] or "the stream of changes ended")
             if chunk:
-                heard = time.monotonic()
+                changed = time.monotonic()
                 *lines, rest = (rest + chunk).split(b"\n")
                 self._take(lines)
             now = time.monotonic()
             if pause is not None and now - checked >= pause:
                 checked = now
-                await self._look(now, heard)
+                await self._check_neighbors(now, changed)
 
-    async def _look(self, now: float, heard: float) -> None:
-        """At the neighbours: whether all have told all they know, and have been told."""
+    async def _check_neighbors(self, now: float, changed: float) -> None:
+        """Whether End-of-RIB was received from all neighbours; announces everything to those that GoBGP left out."""
         found = await asyncio.to_thread(gobgp.neighbors, self.api)
         up = {entry.address for entry in found if entry.established}
         new = up & self.awaited
-        if not self.instance.complete and (rib.is_complete(found, now - heard >= QUIET_S) or now >= self.deadline):
-            # Read again: what changed between the first reading and the first line of the stream is missing.
+        if not self.instance.complete and (rib.is_complete(found, now - changed >= QUIET_S) or now >= self.deadline):
+            # Read again: changes between the first reading and the first line of the stream are missing.
             await self._read_table(complete=True)
             log.info("%s: in step, %d routes", self.instance, len(self.instance.learned))
             new = up
         for entry in found:
-            # GoBGP that was started with --graceful-restart waits for all neighbours, and then forgets to tell those
-            # that have none (3.10).
+            # After a start with --graceful-restart, GoBGP 3.10 waits for all neighbours and then announces nothing to
+            # those without graceful restart.
             if entry.address in new and entry.complete is None:
-                await asyncio.to_thread(gobgp.tell_again, self.api, entry.address)
+                await asyncio.to_thread(gobgp.refresh, self.api, entry.address)
         self.awaited = {entry.address for entry in found if entry.wanted} & self.awaited - up
 
     def _take(self, lines: list[bytes]) -> None:
@@ -180,48 +180,48 @@ class Follower:
                 try:
                     changes = rib.event(line)
                 except (ValueError, KeyError, TypeError) as error:
-                    raise gobgp.GobgpError(f"the stream of changes says {error}"[:300]) from error
+                    raise gobgp.GobgpError(f"the stream of changes has an error: {error}"[:300]) from error
                 for where, hops in changes.items():
                     if hops:
-                        self.parting.discard(where)
+                        self.pending_withdrawals.discard(where)
                         self.instance.take_change(where, hops)
                         touched.add(where)
                     else:
-                        self.parting.add(where)
+                        self.pending_withdrawals.add(where)
         if touched:
-            self.set_right(self.instance, touched)
-        if self.parting and (self.parter is None or self.parter.done()):
-            self.parter = self.tasks.create_task(self._part())
+            self.correct(self.instance, touched)
+        if self.pending_withdrawals and (self.withdrawing is None or self.withdrawing.done()):
+            self.withdrawing = self.tasks.create_task(self._withdraw())
 
-    async def _part(self) -> None:
-        """Lets withdrawals hold, unless they are the last that a gobgpd says before it ends."""
-        while self.parting:
+    async def _withdraw(self) -> None:
+        """Carries out withdrawals, unless they are the last output of a gobgpd that is stopped."""
+        while self.pending_withdrawals:
             await asyncio.sleep(HOLD_S)
-            due = set(self.parting)
-            await self._stays()
-            gone = due & self.parting
-            self.parting -= gone
+            due = set(self.pending_withdrawals)
+            await self._until_not_stopping()
+            gone = due & self.pending_withdrawals
+            self.pending_withdrawals -= gone
             for where in gone:
                 self.instance.take_change(where, ())
             if gone:
-                self.set_right(self.instance, gone)
+                self.correct(self.instance, gone)
 
-    async def _stays(self) -> None:
-        """Waits until it is clear that gobgpd is not about to end."""
+    async def _until_not_stopping(self) -> None:
+        """Waits until it is clear that gobgpd is not being stopped."""
         until = time.monotonic() + END_S
-        there = None
+        remaining = None
         while time.monotonic() < until:
             with contextlib.suppress(gobgp.GobgpError, OSError):
-                there = {entry.address for entry in await asyncio.to_thread(gobgp.neighbors, self.api)}
-                if self.neighbors <= there:
+                remaining = {entry.address for entry in await asyncio.to_thread(gobgp.neighbors, self.api)}
+                if self.neighbors <= remaining:
                     return
             await asyncio.sleep(CONNECT_S)
-        if there is not None:  # those that are missing were taken out of its configuration
-            self.neighbors = there
+        if remaining is not None:  # the others were removed from its configuration
+            self.neighbors = remaining
 
     async def _announce(self) -> None:
-        """Brings what GoBGP announces to what it should, a few commands at a time."""
-        said = ""
+        """Makes GoBGP announce what it should, a few commands at a time."""
+        logged = ""
         while True:
             await self.wake.wait()
             self.wake.clear()
@@ -237,9 +237,9 @@ class Follower:
                 )
                 for (do, where), result in zip(todo, results, strict=False):
                     if isinstance(result, gobgp.GobgpError):
-                        if str(result) != said:
+                        if str(result) != logged:
                             log.warning("%s: %s", self.instance, result)
-                        said = str(result)
+                        logged = str(result)
                     elif isinstance(result, BaseException):
                         raise result
                     else:

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One GoBGP and one routing table: what each should have, given what is known. Asks nobody, changes nothing itself."""
+"""One GoBGP and one routing table: computes what each should have. No input or output here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import typing as t
 
 from . import config, plan
+from ._netlink.codec import address_text
 from .kernel import Action, Host
 from .model import (
     ANNOUNCEABLE,
@@ -23,7 +24,6 @@ from .model import (
     Route,
     host_prefix,
     ordered,
-    text,
 )
 from .resolve import Resolver
 from .rib import NextHops, Rib
@@ -37,18 +37,18 @@ class Instance:
         self.families = {FAMILIES[name] for name in settings.families}
         self.learned: dict[Prefix, NextHops] = {}
         self.withdrawn: set[Prefix] = set()  # explicitly, since `complete` was last lost
-        self.complete = False  # GoBGP has heard all that its neighbours know
-        self.announced: set[Prefix] | None = None  # None: GoBGP cannot be asked
+        self.complete = False  # GoBGP has received End-of-RIB from all neighbours
+        self.announced: set[Prefix] | None = None  # None: GoBGP cannot be reached
         self.containers: dict[Prefix, config.Network] = {}
         self._resolver: Resolver | None = None
 
     def __str__(self) -> str:
         return self.settings.name
 
-    # what GoBGP says
+    # input from GoBGP
 
     def take_table(self, rib: Rib, complete: bool) -> None:
-        """The whole RIB. Until it is complete, what was known before holds where it says nothing."""
+        """The whole RIB. Until it is complete, earlier next hops of prefixes that it lacks are kept."""
         learned = {where: hops for where, hops in rib.learned.items() if where.family in self.families}
         self.learned = learned if complete else {**self.learned, **learned}
         if complete:
@@ -70,7 +70,7 @@ class Instance:
                 self.withdrawn.add(where)
 
     def lose(self) -> None:
-        """GoBGP cannot be asked any more. What it said holds until it is back, or `give_up`."""
+        """GoBGP cannot be reached. What was learned is kept until it is back, or until `give_up`."""
         self.complete, self.announced = False, None
 
     def give_up(self) -> None:
@@ -78,18 +78,18 @@ class Instance:
         self.withdrawn.clear()
         self.complete = True
 
-    # what the host has
+    # input from the kernel
 
     def host_changed(self) -> None:
         self._resolver = None
 
     def routes_changed(self, actions: t.Iterable[Action]) -> None:
-        """We changed these ourselves. Learned routes are no way to a next hop; routes to containers may be."""
+        """We changed these ourselves. A next hop may be reached through a container's route, never a learned one."""
         if any(action.route.protocol != LEARNED_PROTOCOL for action in actions):
             self._resolver = None
 
     def take_containers(self, found: Found) -> set[Prefix]:
-        """The prefixes of which it is news whether a container has them."""
+        """Returns the prefixes that were added or removed."""
         before = self.containers
         self.containers = {}
         for address in found:
@@ -106,7 +106,7 @@ class Instance:
             self._resolver = Resolver(self.host.tables[self.settings.table], self.host.links, own)
         return self._resolver
 
-    # what should be
+    # output
 
     def to_announce(self) -> set[Prefix]:
         routes = self.host.announceable(self.settings.table)
@@ -137,7 +137,7 @@ class Instance:
         return Route(where, self.metric, LEARNED_PROTOCOL, ordered(hops), prefsrc=prefsrc)
 
     def container_route(self, where: Prefix) -> Route | str | None:
-        """The kernel's route to a container; None if others see to it, or why there can be none."""
+        """The kernel's route to a container; None if it is not ours, or why there can be none."""
         name = self.containers[where].interface
         if name is None:
             return None
@@ -150,7 +150,7 @@ class Instance:
         return Route(where, LOCAL_METRIC, LOCAL_PROTOCOL, (Hop(None, index),), scope=scope)
 
     def plan(self, only: t.Collection[Prefix] | None = None) -> plan.Plan:
-        """What to change in the kernel, of all prefixes or of some."""
+        """The changes in the kernel, for all prefixes or for some."""
         table = self.host.tables[self.settings.table]
         want: list[Route] = []
         for where in self.learned if only is None else [where for where in only if where in self.learned]:
@@ -170,14 +170,14 @@ class Instance:
     def describe(self, action: Action) -> str:
         route, links = action.route, self.host.links
         verb = {"write": "route", "remove": "removed route"}[action.verb]
-        ways = []
+        hops = []
         for hop in route.hops:
             name = links[hop.link].name if hop.link in links else f"interface {hop.link}"
-            ways.append(f"via {text(hop.gateway)} dev {name}" if hop.gateway else f"dev {name}")
-        return f"{verb} {route.prefix} {', '.join(ways)}".rstrip()
+            hops.append(f"via {address_text(hop.gateway)} dev {name}" if hop.gateway else f"dev {name}")
+        return f"{verb} {route.prefix} {', '.join(hops)}".rstrip()
 
     def _may_remove(self, route: Route) -> bool:
-        """A learned route that GoBGP has not mentioned again after a restart may still be right."""
+        """A learned route that GoBGP has not learned again after a restart may still be right."""
         if route.protocol == LOCAL_PROTOCOL or self.complete:
             return True
         return route.prefix in self.withdrawn or route.prefix in self.learned

@@ -1,13 +1,14 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes as GoBGP and the kernel both see them. Addresses are packed bytes: four for IPv4, sixteen for IPv6."""
+"""Routes, in a form that both GoBGP and the kernel are compared in. Addresses are packed bytes."""
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import typing as t
+
+from ._netlink.codec import address_text, family_of, packed
 
 FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 ANNOUNCED_PROTOCOL = 82  # routes written by the modules of routed.hypervisor: announced
@@ -26,7 +27,7 @@ class Prefix(t.NamedTuple):
     length: int
 
     def __str__(self) -> str:
-        return f"{text(self.address)}/{self.length}"
+        return f"{address_text(self.address)}/{self.length}"
 
     @property
     def family(self) -> int:
@@ -47,8 +48,7 @@ class Hop(t.NamedTuple):
     weight: int = 1
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Route:
+class Route(t.NamedTuple):
     prefix: Prefix
     metric: int
     protocol: int
@@ -59,30 +59,17 @@ class Route:
 
     @property
     def key(self) -> tuple[Prefix, int]:
-        """What the kernel replaces a route by, whoever wrote it."""
+        """The kernel replaces a route with the same key, whoever wrote it."""
         return self.prefix, self.metric
 
 
 def ordered(hops: t.Iterable[Hop]) -> tuple[Hop, ...]:
-    """Each way once, in an order that does not depend on who said it."""
+    """Without duplicates, in an order that does not depend on the source."""
     return tuple(sorted(set(hops), key=lambda hop: (hop.gateway or b"", hop.link, hop.weight)))
 
 
-def family_of(address: bytes) -> int:
-    return socket.AF_INET if len(address) == 4 else socket.AF_INET6
-
-
-def text(address: bytes) -> str:
-    return socket.inet_ntop(family_of(address), address)
-
-
-def packed(address: str) -> bytes:
-    """Raises OSError if that is no address."""
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
-
-
 def prefix(written: str) -> Prefix:
-    """A prefix from its text, which must be one; bits behind its length are dropped."""
+    """A prefix from its text; bits behind its length are dropped. OSError or ValueError if it is not one."""
     address, _, length = written.partition("/")
     raw = packed(address)
     bits = int(length) if length else len(raw) * 8

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Without the service: look at both sides once, then set them right, say what would be done, or only compare."""
+"""Without the service: reads both sides once, then corrects them, prints what would be done, or only compares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import dataclasses
 import json
 import typing as t
 
-from . import config, gobgp, netlink, rib
+from . import config, gobgp, rib
+from ._netlink.sockets import Network
 from .containers import Containers
 from .instance import Instance
 from .kernel import Host
@@ -20,16 +21,16 @@ class View:
     """One instance as it was found."""
 
     instance: Instance
-    error: str | None = None  # GoBGP cannot be asked
+    error: str | None = None  # why GoBGP cannot be reached
     neighbors: list[rib.Neighbor] = dataclasses.field(default_factory=list)
 
 
 def look(settings: config.Config) -> tuple[Host, list[View]]:
     """Reads both sides. Namespaces without a number (nsid) are given one; nothing else is changed."""
-    requests = netlink.Requests()
-    host = Host(requests, *settings.watched())
+    network = Network()
+    host = Host(network, *settings.watched())
     host.read()
-    containers = Containers(requests, settings.namespaces)
+    containers = Containers(network, settings.namespaces)
     containers.scan(everything=True)
     views = []
     for entry in settings.instances:
@@ -47,8 +48,8 @@ def look(settings: config.Config) -> tuple[Host, list[View]]:
     return host, views
 
 
-def once(settings: config.Config, dry: bool, say: t.Callable[[str], None] = print) -> int:
-    """Sets both sides right, or with `dry` says what that would be. Returns 1 if something could not be done."""
+def once(settings: config.Config, dry: bool, show: t.Callable[[str], None] = print) -> int:
+    """Corrects both sides, or with `dry` shows what that would change. Returns 1 if anything failed."""
     host, views = look(settings)
     code = 0
     would = "would: " if dry else ""
@@ -56,41 +57,41 @@ def once(settings: config.Config, dry: bool, say: t.Callable[[str], None] = prin
         instance = view.instance
         if view.error:
             code = 1
-            say(f"{instance}: {view.error}")
+            show(f"{instance}: {view.error}")
         elif not instance.complete:
-            say(f"{instance}: not all neighbours have told all they know: no learned route is removed")
+            show(f"{instance}: End-of-RIB is missing from some neighbours: no learned route is removed")
         actions = instance.plan().actions
         failed = {} if dry else {id(action): reason for action, reason in host.apply(instance.settings.table, actions)}
         for action in actions:
             reason = failed.get(id(action))
             code = code or int(reason is not None)
-            say(f"{instance}: {would}{instance.describe(action)}" + (f": {reason}" if reason else ""))
+            show(f"{instance}: {would}{instance.describe(action)}" + (f": {reason}" if reason else ""))
         if instance.announced is None:
             continue
         wanted = instance.to_announce()
         todo = [("withdraw", gobgp.withdraw, where) for where in sorted(instance.announced - wanted)]
         todo += [("announce", gobgp.announce, where) for where in sorted(wanted - instance.announced)]
         for verb, do, where in todo:
-            say(f"{instance}: {would}{verb} {where}")
+            show(f"{instance}: {would}{verb} {where}")
             try:
                 if not dry:
                     do(instance.settings.api, where)
             except gobgp.GobgpError as error:
                 code = 1
-                say(f"{instance}: {error}")
+                show(f"{instance}: {error}")
     return code
 
 
 def report(view: View) -> dict[str, t.Any]:
-    """What is out of step, and what is worth knowing besides. Only texts, numbers and lists of them."""
+    """What is out of step, and a summary. Only strings, numbers and lists of them."""
     instance = view.instance
     plan = instance.plan()
     out = [view.error] if view.error else []
     for action in plan.actions:
         described = instance.describe(action)
-        out.append(f"kernel: {'missing or different' if action.verb == 'write' else 'to go'}: {described}")
+        out.append(f"kernel: {'missing or different' if action.verb == 'write' else 'to be removed'}: {described}")
     out += [
-        f"kernel: {ours.prefix}: a route of protocol {other.protocol} has the place (metric {other.metric})"
+        f"kernel: {ours.prefix}: a route of protocol {other.protocol} has its key (metric {other.metric})"
         for ours, other in plan.blocked
     ]
     for where in sorted(instance.learned):
@@ -119,20 +120,20 @@ def report(view: View) -> dict[str, t.Any]:
     }
 
 
-def status(settings: config.Config, as_json: bool, say: t.Callable[[str], None] = print) -> int:
+def status(settings: config.Config, as_json: bool, show: t.Callable[[str], None] = print) -> int:
     """Returns 1 if anything is out of step."""
     reports = [report(view) for view in look(settings)[1]]
     if as_json:
-        say(json.dumps(reports, indent=2))
+        show(json.dumps(reports, indent=2))
     for entry in [] if as_json else reports:
-        say(
+        show(
             f"{entry['instance']} (table {entry['table']}): {entry['learned']} prefixes learned, "
             f"{len(entry['announced'])} announced, {len(entry['containers'])} container addresses"
         )
         for address in entry["neighbors_away"]:
-            say(f"  neighbour {address} is not connected")
+            show(f"  neighbour {address} is not connected")
         for line in [*entry["beside"], *entry["out_of_step"]]:
-            say(f"  {line}")
+            show(f"  {line}")
         if not entry["out_of_step"]:
-            say("  in step")
+            show("  in step")
     return int(any(entry["out_of_step"] for entry in reports))

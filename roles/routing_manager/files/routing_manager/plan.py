@@ -15,7 +15,7 @@ Want = dict[tuple[Prefix, int], Route]
 
 class Plan(t.NamedTuple):
     actions: list[Action]
-    blocked: list[tuple[Route, Route]]  # ours that cannot be, and whose place it is
+    blocked: list[tuple[Route, Route]]  # ours that cannot be written, and the route with the same key
     beside: list[tuple[Route, Route]]  # ours, and someone else's of the same prefix
 
 
@@ -25,11 +25,11 @@ def make(
     may_remove: t.Callable[[Route], bool] = lambda route: True,
     may_shrink: bool = True,
 ) -> Plan:
-    """The way from `have` to `want`. Routes of other protocols are never part of it.
+    """The changes that lead from `have` to `want`. Routes of other protocols are never changed.
 
-    The kernel replaces by prefix and metric, whoever wrote the route. So where someone else's has the same prefix and
-    metric, ours cannot be written. `may_remove` says of a route of ours that is not wanted whether it can go.
-    Without `may_shrink` a route that has all ways that are wanted, and more, stays as it is.
+    The kernel replaces by prefix and metric, whoever wrote the route. So if someone else's route has the same prefix
+    and metric, ours cannot be written. `may_remove` decides whether a route of ours that is not wanted is removed.
+    Without `may_shrink`, a route that has all wanted hops and others stays as it is.
     """
     wanted: Want = {route.key: route for route in want}
     ours: dict[tuple[Prefix, int], list[Route]] = {}

@@ -1,18 +1,19 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which way a BGP next hop is reached: recursive lookup in one routing table, without the kernel.
+"""How a BGP next hop is reached: recursive lookup in one routing table, without the kernel.
 
-The routes that BGP brought do not count: a next hop that is only reached through a route that depends on it would keep
-itself alive for ever. That is why the kernel is not asked (RTM_GETROUTE), which knows no such difference.
+Routes learned by BGP are ignored: a next hop that is only reached through a route that depends on it would keep itself
+alive forever. The kernel's own lookup (RTM_GETROUTE) does not make this distinction.
 """
 
 from __future__ import annotations
 
 import typing as t
 
+from ._netlink.codec import address_text
 from .kernel import Link, Table
-from .model import LEARNED_PROTOCOL, UNICAST, Hop, Route, text
+from .model import LEARNED_PROTOCOL, UNICAST, Hop, Route
 
 LOCAL, REFUSING = 2, {6: "blackhole", 7: "unreachable", 8: "prohibited"}
 
@@ -22,11 +23,11 @@ class NextHop(t.NamedTuple):
     zone: str | None = None  # the interface of a link-local address
 
     def __str__(self) -> str:
-        return text(self.address) + (f"%{self.zone}" if self.zone else "")
+        return address_text(self.address) + (f"%{self.zone}" if self.zone else "")
 
 
 class Resolver:
-    """Answers for one state of table, links and own addresses; make a new one when they change."""
+    """For one state of table, links and own addresses; create a new one when they change."""
 
     def __init__(self, table: Table, links: dict[int, Link], own: t.Collection[bytes]) -> None:
         self.links, self.own = links, own
@@ -34,18 +35,18 @@ class Resolver:
         self.known: dict[NextHop, tuple[Hop, ...] | str] = {}
         self.by_length: dict[tuple[int, int], dict[bytes, Route]] = {}
         for prefix, routes in table.items():
-            ways = [
+            usable = [
                 route
                 for route in routes
                 if route.protocol != LEARNED_PROTOCOL and route.kind in (UNICAST, LOCAL, *REFUSING)
             ]
-            if ways:
-                best = min(ways, key=lambda route: route.metric)
+            if usable:
+                best = min(usable, key=lambda route: route.metric)
                 self.by_length.setdefault((len(prefix.address), prefix.length), {})[prefix.address] = best
         self.lengths = sorted(self.by_length, reverse=True)
 
     def hops(self, next_hop: NextHop) -> tuple[Hop, ...] | str:
-        """The ways to a next hop, or why there is none."""
+        """The hops to a next hop, or why there are none."""
         if next_hop not in self.known:
             self.known[next_hop] = self._hops(next_hop)
         return self.known[next_hop]

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What GoBGP 3 says, in our terms: next hops of learned prefixes, and what this host announces. No processes here.
+"""Parses GoBGP 3's output: next hops of learned prefixes, and what this host announces. Starts no processes.
 
 Measured with GoBGP 3.10: `monitor global rib -j` writes a line for each change, an array with the path or all paths of
 the multipath set, or the path with `withdrawal`, of every address family whatever -a says. Its option --current puts
@@ -12,11 +12,13 @@ they are found as GoBGP finds them.
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import typing as t
 
-from .model import Prefix, packed, prefix
+from ._netlink.codec import packed
+from .model import Prefix, prefix
 from .resolve import NextHop
 
 ORIGIN, AS_PATH, NEXT_HOP, MED, LOCAL_PREF, MP_REACH = 1, 2, 3, 4, 5, 14
@@ -24,7 +26,7 @@ IGP = 0
 UNSPECIFIED = ("0.0.0.0", "::")
 ESTABLISHED, ADMIN_DOWN = 6, 1
 
-NextHops = tuple[NextHop, ...]  # none: the prefix is not learned (any more)
+NextHops = tuple[NextHop, ...]  # empty: the prefix is not learned (any more)
 
 
 class Neighbor(t.NamedTuple):
@@ -32,7 +34,7 @@ class Neighbor(t.NamedTuple):
     internal: bool  # of our own AS
     wanted: bool  # the administrator did not disable it
     established: bool
-    complete: bool | None  # it has said that it told all; None: it never says so (no graceful restart)
+    complete: bool | None  # End-of-RIB received; None: it never sends one (no graceful restart)
 
 
 class Rib(t.NamedTuple):
@@ -47,8 +49,12 @@ def _attributes(path: dict) -> dict[int, dict]:
 
 def _next_hop(path: dict) -> NextHop:
     found = _attributes(path)
-    address = (found.get(NEXT_HOP) or found[MP_REACH])["nexthop"]
-    neighbor = path.get("neighbor-ip", "")
+    return _parsed((found.get(NEXT_HOP) or found[MP_REACH])["nexthop"], path.get("neighbor-ip", ""))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(address: str, neighbor: str) -> NextHop:
+    """Thousands of prefixes share a few next hops."""
     zone = neighbor.partition("%")[2] if address.lower().startswith("fe80:") else ""
     return NextHop(packed(address), zone or None)
 
@@ -58,7 +64,7 @@ def _is_local(path: dict) -> bool:
 
 
 def event(line: str | bytes) -> dict[Prefix, NextHops]:
-    """The changes that a line of the stream tells. Raises ValueError where it tells something else."""
+    """The changes in a line of the stream. Raises ValueError for anything else."""
     changes: dict[Prefix, list[NextHop]] = {}
     local = set()
     paths = json.loads(line)
@@ -85,10 +91,10 @@ def _prefix(path: dict) -> Prefix | None:
 
 
 def table(rib: Rib, text: str, multipath: bool) -> None:
-    """Takes in what `global rib -j` says. Raises ValueError or KeyError."""
+    """Adds the output of `global rib -j` to `rib`. Raises ValueError or KeyError."""
     internal = {entry.address for entry in rib.neighbors if entry.internal}
     decoder, start = json.JSONDecoder(), text.find('"')
-    while start > 0:  # one prefix after the other: the whole would be many times the text in memory
+    while start > 0:  # one prefix after the other: the whole takes many times the text in memory
         written, start = decoder.raw_decode(text, start)
         paths, start = decoder.raw_decode(text, text.index("[", start))
         start = text.find('"', start)
@@ -105,12 +111,16 @@ def _take(rib: Rib, where: Prefix, paths: list[dict], multipath: bool, internal:
     best = next((path for path in paths if path.get("best")), None)
     if best is None or _is_local(best):
         return
-    equal = [path for path in paths if not _is_local(path) and _rank(path, internal) == _rank(best, internal)]
-    rib.learned[where] = tuple(sorted(set(map(_next_hop, equal if multipath else [best])), key=str))
+    if not multipath or len(paths) == 1:
+        rib.learned[where] = (_next_hop(best),)
+        return
+    rank = _rank(best, internal)
+    equal = [path for path in paths if not _is_local(path) and _rank(path, internal) == rank]
+    rib.learned[where] = tuple(sorted(set(map(_next_hop, equal)), key=str))
 
 
 def _rank(path: dict, internal: t.Collection[str]) -> tuple:
-    """What GoBGP compares to decide whether two paths share the load."""
+    """GoBGP's criteria for two paths to share the load."""
     found = _attributes(path)
     length = 0
     for segment in found.get(AS_PATH, {}).get("as_paths") or []:
@@ -126,7 +136,7 @@ def _rank(path: dict, internal: t.Collection[str]) -> tuple:
 
 
 def neighbors(text: str) -> list[Neighbor]:
-    """What `neighbor -j` says. Raises ValueError."""
+    """Parses the output of `neighbor -j`. Raises ValueError."""
     found = []
     for entry in json.loads(text) or []:
         state, config = entry.get("state", {}), entry["conf"]
@@ -148,7 +158,8 @@ def neighbors(text: str) -> list[Neighbor]:
 
 
 def is_complete(found: t.Iterable[Neighbor], quiet: bool) -> bool:
-    """Whether all neighbours are there and have told all they know; `quiet`: nothing was heard for a while."""
+    """Whether End-of-RIB was received from all neighbours; `quiet`: no change was received for a while, which counts as
+    one from those that send none."""
     wanted = [entry for entry in found if entry.wanted]
     return all(entry.established and (quiet if entry.complete is None else entry.complete) for entry in wanted)
 
