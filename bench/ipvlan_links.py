@@ -31,7 +31,7 @@ def with_module(where: str, count: int) -> Times:
     wanted = {"config": config, "state": "overridden"}
     return {
         "create": timed(lambda: module("ipvlan_links", HOST, **wanted)),
-        "again": timed(lambda: unchanged("ipvlan_links", HOST, **wanted)),
+        "again": timed(lambda: unchanged(module("ipvlan_links", HOST, **wanted))),
         "delete": timed(lambda: module("ipvlan_links", HOST, state="deleted")),
     }
 

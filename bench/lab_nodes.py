@@ -52,8 +52,8 @@ def with_modules(names: list[str]) -> Times:
     times = {
         "nodes": timed(lambda: module("lab_nodes", **common, **nodes)),
         "links, up": timed(lambda: module("lab_cables", lab=LAB, config=cables)),
-        "nodes again": timed(lambda: unchanged("lab_nodes", **common, **nodes)),
-        "links again": timed(lambda: unchanged("lab_cables", lab=LAB, config=cables)),
+        "nodes again": timed(lambda: unchanged(module("lab_nodes", **common, **nodes))),
+        "links again": timed(lambda: unchanged(module("lab_cables", lab=LAB, config=cables))),
         "down": timed(lambda: module("lab_nodes", lab=LAB, state="deleted")),
     }
     return whole({**times, "again in all": times["nodes again"] + times["links again"]})

@@ -69,10 +69,30 @@ def module(name: str, namespace: str | None = None, **options) -> dict:
     return answer
 
 
-def unchanged(name: str, namespace: str | None = None, **options) -> None:
-    """The same, when there must be nothing to do."""
-    if module(name, namespace, **options)["changed"]:
-        sys.exit(f"{name}: a second call changed something")
+class Worker:
+    """Runs modules of the collection as a worker of a lab does: in a process that has imported them."""
+
+    def __init__(self, *names: str) -> None:
+        command = [sys.executable, PROJECT / "bench/worker.py", *names]
+        environment = {**os.environ, "PYTHONPATH": python_path()}
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.process.stdout.readline()
+
+    def module(self, name: str, namespace: str | None = None, **options) -> dict:
+        request = {"module": name, "namespace": namespace, "options": options}
+        print(json.dumps(request), file=self.process.stdin, flush=True)
+        answer = json.loads(self.process.stdout.readline())
+        if answer.get("failed"):
+            sys.exit(answer["msg"])
+        return answer
+
+
+def unchanged(answer: dict) -> None:
+    """Ends the benchmark if a module that had nothing to do changed something."""
+    if answer["changed"]:
+        sys.exit(f"a second call changed something: {str(answer)[:500]}")
 
 
 def ip(*arguments: str, batch: Iterable[str]) -> None:

@@ -1,9 +1,9 @@
 """The routing manager with many routes from a real GoBGP peer, next to `ip -batch` writing the same routes.
 
-start: the manager is started beside a GoBGP that has all routes, until the kernel has them, and until it says that it
-is in step. live: the peer announces all at once to a running manager; how much later than GoBGP the kernel has the last
-one. change, withdraw: the same for a new next hop of all, and for their end. kill: GoBGP is told to end with all routes
-there; how many the manager loses. Memory is the resident set of the manager, now and at its highest.
+start: the manager is started beside a GoBGP that has all routes, until the kernel has them, and until it is in step.
+live: the peer announces all at once to a running manager; how much later than GoBGP the kernel has the last one.
+change, withdraw: the same for a new next hop of all, and for their end. kill: GoBGP is stopped with all routes present;
+how many the manager loses. Memory is the resident set of the manager, now and at its highest.
 """
 
 from __future__ import annotations
