@@ -38,7 +38,7 @@ attributes:
     description: A second run changes nothing, however addresses, prefixes and values are spelled.
 requirements:
   - Linux 4.20 or later
-  - pyroute2 0.7.2 or later (Debian C(python3-pyroute2))
+  - pyroute2 0.7.2 or later (Debian C(python3-pyroute2)), for policy rules
 notes:
   - Changes are for the running kernel; nothing is written to disk.
   - Mistakes in O(config) are all reported at once, each with its place, before anything is changed.
