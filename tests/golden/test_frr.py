@@ -66,22 +66,22 @@ def test_what_is_used_is_defined_and_what_is_defined_is_used(node):
 
 
 def test_nothing_goes_in_or_out_without_a_policy():
-    for neighbor in variables("leaf_full")["leaf"]["bgp"]["neighbors"]:
+    for session in variables("leaf_full")["bgp"]["sessions"]:
         text = conf(variables("leaf_full"))
-        for key, way in (("import", "in"), ("export", "out")):
-            assert f"  neighbor {neighbor['address']} route-map {neighbor[key]} {way}\n" in text
+        for key, way in (("import_policy", "in"), ("export_policy", "out")):
+            assert f"  neighbor {session['neighbor']} route-map {session[key]} {way}\n" in text
 
 
 def test_a_policy_that_permits_nothing_denies():
     values = variables("leaf_contiv")
-    values["leaf"]["policies"][1]["permit"] = []
+    values["bgp"]["policies"][1]["permit"] = []
     text = conf(values)
     assert "route-map TO-HOSTS deny 10\n" in text and "TO-HOSTS permit" not in text
 
 
 def test_a_variable_that_is_missing_is_an_error():
     values = variables("leaf_contiv")
-    del values["leaf"]["bgp"]["neighbors"][0]["address"]
+    del values["bgp"]["sessions"][0]["neighbor"]
     with pytest.raises(jinja2.UndefinedError):
         conf(values)
     values = variables("leaf_full")
@@ -93,8 +93,8 @@ def test_a_variable_that_is_missing_is_an_error():
 def test_timers_of_ospf_and_point_to_point_links_are_written_where_given():
     values = variables("leaf_contiv")
     assert "hello-interval" not in conf(values) and "point-to-point" not in conf(values)
-    values["leaf"]["ospf"]["timers"] = {"hello_s": 1, "dead_s": 4}
-    values["leaf"]["interfaces"][1]["ospf"]["network"] = "point-to-point"
+    values["ospf"]["timers"] = {"hello_s": 1, "dead_s": 4}
+    values["ospf"]["interfaces"][1]["network"] = "point-to-point"
     assert conf(values).count(" ip ospf hello-interval 1\n") == conf(values).count(" ip ospf dead-interval 4\n") == 2
     assert conf(values).count(" ip ospf network point-to-point\n") == 1
 
@@ -103,7 +103,7 @@ def test_hosts_of_several_as_get_updates_of_their_own():
     """In one update group FRR would replace the AS of one of them for all."""
     values = values_of("leaf_full", "frr")
     assert " solo\n" not in conf(values)
-    one = next(one for one in values["leaf"]["bgp"]["neighbors"] if one["name"] == "host2_ipv4")
+    one = next(one for one in values["bgp"]["sessions"] if one["name"] == "host2_ipv4")
     one["as_override"] = True
     text = conf(values)
     assert " neighbor 10.254.0.2 solo\n" in text and " neighbor 50.1.1.1 solo\n" in text

@@ -19,7 +19,7 @@ def instances(values: dict) -> dict[str, str]:
     """File name to text of every instance, as the role's loop renders them."""
     return {
         f"{instance['name']}.toml": render(FILE, {**values, "gobgp_instance": instance})
-        for instance in values["gobgp"]["instances"]
+        for instance in values["bgp"]["instances"]
     }
 
 
@@ -53,12 +53,16 @@ def test_gobgpd_accepts_the_text_and_refuses_a_planted_mistake(lab_image, node):
 
 def test_a_variable_that_is_missing_is_an_error():
     values = variables("gobgp_ebgp")
-    del values["gobgp"]["instances"][0]["sessions"][0]["neighbor"]
+    del values["bgp"]["sessions"][0]["neighbor"]
     with pytest.raises(jinja2.UndefinedError):
         instances(values)
 
 
-GOBGP = [path for path in sorted(GOLDEN.glob("*/*.json")) if "gobgp" in json.loads(path.read_text())]
+GOBGP = [
+    path
+    for path in sorted(GOLDEN.glob("*/*.json"))
+    if json.loads(path.read_text()).get("bgp", {}).get("daemon") == "gobgp"
+]
 
 
 @pytest.mark.parametrize("host", GOBGP, ids=lambda path: f"{path.parent.name}-{path.stem}")

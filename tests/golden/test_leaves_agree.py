@@ -180,38 +180,44 @@ def compared(values: dict) -> tuple[dict, dict]:
 def test_both_texts_have_the_same_fields(leaf):
     values = values_of(leaf)
     ours, theirs = compared(values)
-    assert len(ours["neighbors"]) == len(values["leaf"]["bgp"]["neighbors"])
-    assert len(ours["maps"]) == len(values["leaf"]["policies"])
+    assert len(ours["neighbors"]) == len(values["bgp"]["sessions"])
+    assert len(ours["maps"]) == len(values["bgp"]["policies"])
     for part in ours.keys() | theirs.keys():
         assert ours[part] == theirs[part], part
+
+
+KEYS = ("bgp", "ospf", "leaf")
 
 
 @pytest.mark.parametrize("leaf", RESOLVED)
 def test_one_word_makes_a_switch_of_a_leaf(leaf):
     """Nothing but the platform and the slashes in names tells the two apart."""
-    there, here = (values_of(leaf, platform)["leaf"] for platform in ("nxos", "frr"))
-    assert (there.pop("platform"), here.pop("platform")) == ("nxos", "frr")
-    for interface in there["interfaces"]:
+    there, here = ({key: values_of(leaf, platform)[key] for key in KEYS} for platform in ("nxos", "frr"))
+    assert (there["bgp"].pop("daemon"), here["bgp"].pop("daemon")) == ("nxos", "frr")
+    for interface in (*there["leaf"]["interfaces"], *there["ospf"]["interfaces"]):
         interface["name"] = interface["name"].replace("/", "-")
-    for neighbor in there["bgp"]["neighbors"]:
-        neighbor["update_source"] = neighbor["update_source"] and neighbor["update_source"].replace("/", "-")
+    for session in there["bgp"]["sessions"]:
+        for key in ("update_source", "interface"):
+            session[key] = session[key] and session[key].replace("/", "-")
     assert there == here
 
 
 CHANGES = [
-    lambda leaf: leaf["bgp"]["neighbors"][0].update({"as": 64999}),
-    lambda leaf: leaf["bgp"]["neighbors"][0].update(maximum_prefix=5),
-    lambda leaf: leaf["bgp"]["neighbors"][0].update(password_key="leaves"),
-    lambda leaf: leaf["bgp"]["neighbors"][0].update(export="LEAF-SUBNETS"),
-    lambda leaf: leaf["bgp"]["neighbors"][0].update(as_override=False),
-    lambda leaf: leaf["bgp"]["neighbors"][3].update(next_hop_self=True),
-    lambda leaf: leaf["bgp"]["neighbors"][2].update(multihop=3),
-    lambda leaf: leaf["bgp"]["neighbors"].pop(),
-    lambda leaf: leaf["bgp"]["redistribute"].pop(),
-    lambda leaf: leaf["policies"][0]["permit"].pop(),
-    lambda leaf: leaf["interfaces"][1].update(ospf={"passive": False}),
-    lambda leaf: leaf["ospf"].update(area="0.0.0.1"),
-    lambda leaf: leaf.update(router_id="10.255.0.9"),
+    lambda values: values["bgp"]["sessions"][0].update(neighbor_as=64999),
+    lambda values: values["bgp"]["sessions"][0].update(maximum_prefix=5),
+    lambda values: values["bgp"]["sessions"][0].update(password_key="leaves"),
+    lambda values: values["bgp"]["sessions"][0].update(export_policy="LEAF-SUBNETS"),
+    lambda values: values["bgp"]["sessions"][0].update(as_override=False),
+    lambda values: values["bgp"]["sessions"][3].update(next_hop="self"),
+    lambda values: values["bgp"]["sessions"][2].update(multihop=3),
+    lambda values: values["bgp"]["timers"].update(hold_s=30),
+    lambda values: values["bgp"]["sessions"].pop(),
+    lambda values: values["bgp"]["redistribute"].pop(),
+    lambda values: values["bgp"]["policies"][0]["permit"].pop(),
+    lambda values: values["ospf"]["interfaces"][1].update(passive=False),
+    lambda values: values["ospf"].update(area="0.0.0.1"),
+    lambda values: values["ospf"].update(router_id="10.255.0.9"),
+    lambda values: values["bgp"].update(router_id="10.255.0.9"),
 ]
 
 
@@ -220,7 +226,7 @@ def test_a_change_is_seen_in_both_and_a_difference_is_told(number):
     """The comparison is not blind: what changes in the data changes what is compared, on both sides alike."""
     values = variables("leaf_full")
     other = copy.deepcopy(values)
-    CHANGES[number](other["leaf"])
+    CHANGES[number](other)
     before, after = compared(values), compared(other)
     assert after[0] == after[1]
     assert before[0] != after[0] and before[1] != after[0]

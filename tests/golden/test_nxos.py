@@ -24,7 +24,7 @@ def text_of(values: dict, file: str = "leaf.cfg") -> str:
 
 def changed(name: str, change) -> str:
     values = copy.deepcopy(variables(name))
-    change(values["leaf"])
+    change(values)
     return text_of(values)
 
 
@@ -55,53 +55,60 @@ def test_passwords_are_in_the_secrets_file_only():
 
 def test_a_variable_that_is_missing_is_an_error():
     with pytest.raises(jinja2.UndefinedError):
-        changed(FULL, lambda leaf: leaf["bgp"]["neighbors"][0].pop("address"))
+        changed(FULL, lambda values: values["bgp"]["sessions"][0].pop("neighbor"))
 
 
 PLANTED = yaml.safe_load((GOLDEN / "data" / "nxos_planted.yml").read_text())
 
 
-def _ipv6(leaf):
-    leaf["ospf"]["families"].append("ipv6")
-    for interface, prefix in zip(leaf["interfaces"], ("2001:db8:50::2/64", "2001:db8:80::1/64"), strict=True):
+def _ipv6(values):
+    values["ospf"]["families"].append("ipv6")
+    for interface, prefix in zip(values["leaf"]["interfaces"], ("2001:db8:50::2/64", "2001:db8:80::1/64"), strict=True):
         interface["addresses"].append(prefix)
-    more = {"name": "contiv1_ipv6", "family": "ipv6", "address": "2001:db8:50::1", "local_address": "2001:db8:50::2"}
-    leaf["bgp"]["neighbors"].append({**leaf["bgp"]["neighbors"][0], **more})
-    for policy in leaf["policies"]:
+    more = {"name": "contiv1_ipv6", "families": ["ipv6"], "neighbor": "2001:db8:50::1"}
+    more["local_address"] = "2001:db8:50::2"
+    values["bgp"]["sessions"].append({**values["bgp"]["sessions"][0], **more})
+    for policy in values["bgp"]["policies"]:
         policy["permit"].append({"prefix": "2001:db8:1::/64", "family": "ipv6", "longest": 128})
 
 
-def _vrf(leaf):
-    leaf["vrfs"].append({"name": "blue"})
-    for part in (leaf["interfaces"][0], leaf["bgp"]["neighbors"][0]):
-        part["vrf"] = "blue"
+def _vrf(values):
+    values["leaf"]["vrfs"].append({"name": "blue"})
+    values["bgp"]["instances"].append({"name": "blue", "vrf": "blue", "listen": []})
+    values["bgp"]["sessions"][0].update(instance="blue", vrf="blue")
+    for part in (values["leaf"], values["ospf"]):
+        part["interfaces"][0]["vrf"] = "blue"
 
 
-def _bfd(leaf):
-    leaf["bfd"] = {"interval_ms": 100, "multiplier": 4}
-    leaf["bgp"]["neighbors"][0]["bfd"] = True
+def _bfd(values):
+    values["bgp"]["bfd"] = {"interval_ms": 100, "multiplier": 4}
+    values["bgp"]["sessions"][0]["bfd"] = True
 
 
-def _loopbacks(leaf):
+def _loopbacks(values):
+    interfaces, sessions = values["leaf"]["interfaces"], values["bgp"]["sessions"]
     loopback = {"name": "loopback0", "kind": "loopback", "description": "router id", "addresses": ["10.255.0.1/32"]}
-    leaf["interfaces"].insert(0, {**leaf["interfaces"][1], **loopback, "ospf": {"passive": True}})
-    leaf["bgp"]["neighbors"][1].update(update_source="loopback0", address="10.255.0.2")
-    leaf["bgp"]["neighbors"][0].update(update_source="loopback0", address="10.254.0.1", ttl_security=False, multihop=2)
+    interfaces.insert(0, {**interfaces[1], **loopback})
+    values["ospf"]["interfaces"].insert(0, {"name": "loopback0", "vrf": None, "passive": True, "network": None})
+    sessions[1].update(update_source="loopback0", neighbor="10.255.0.2")
+    sessions[0].update(update_source="loopback0", neighbor="10.254.0.1", ttl_security=False, multihop=2)
 
 
-def _access_list(leaf):
+def _access_list(values):
     rule = {"action": "permit", "protocol": "tcp", "source": "50.1.1.0/24", "source_port": None}
     rules = [{**rule, "destination": "50.1.1.2/32", "port": 179}]
-    leaf["acls"] = [{"name": "BGP", "family": "ipv4", "interface": "Vlan10", "direction": "in", "rules": rules}]
+    acl = {"name": "BGP", "family": "ipv4", "interface": "Vlan10", "direction": "in", "rules": rules}
+    values["leaf"]["acls"] = [acl]
 
 
-def _ospf_timers(leaf):
-    leaf["ospf"]["timers"] = {"hello_s": 1, "dead_s": 4}
-    leaf["interfaces"][1]["ospf"]["network"] = "point-to-point"
+def _ospf_timers(values):
+    values["ospf"]["timers"] = {"hello_s": 1, "dead_s": 4}
+    values["ospf"]["interfaces"][1]["network"] = "point-to-point"
 
 
-def _connected(leaf):
-    leaf["bgp"]["redistribute"] = [{"source": "connected", "vrf": None, "family": "ipv4", "policy": "TO-HOSTS"}]
+def _connected(values):
+    own = {"source": "connected", "vrf": None, "family": "ipv4", "policy": "TO-HOSTS"}
+    values["bgp"]["redistribute"] = [own]
 
 
 # What one feature adds to leaf_contiv, or takes from it.
@@ -113,12 +120,12 @@ FEATURES = {
     "access_list": _access_list,
     "ospf_timers": _ospf_timers,
     "connected": _connected,
-    "mtu": lambda leaf: leaf["interfaces"][1].update(mtu=9216),
-    "next_hop_self": lambda leaf: leaf["bgp"]["neighbors"][1].update(next_hop_self=True),
-    "no_limit": lambda leaf: leaf["bgp"]["neighbors"][0].update(maximum_prefix=None),
-    "own_as": lambda leaf: leaf["bgp"]["neighbors"][0].update({"as": 65003, "as_override": False}),
-    "one_path": lambda leaf: leaf["bgp"].update(maximum_paths=1),
-    "no_descriptions": lambda leaf: [part.update(description=None) for part in leaf["interfaces"]],
+    "mtu": lambda values: values["leaf"]["interfaces"][1].update(mtu=9216),
+    "next_hop_self": lambda values: values["bgp"]["sessions"][1].update(next_hop="self"),
+    "no_limit": lambda values: values["bgp"]["sessions"][0].update(maximum_prefix=None),
+    "own_as": lambda values: values["bgp"]["sessions"][0].update(neighbor_as=65003, as_override=False),
+    "one_path": lambda values: values["bgp"].update(maximum_paths=1),
+    "no_descriptions": lambda values: [part.update(description=None) for part in values["leaf"]["interfaces"]],
 }
 
 
@@ -163,21 +170,17 @@ def test_only_what_a_policy_lists_is_announced():
 
 
 def test_a_policy_without_prefixes_denies():
-    text = changed(FULL, lambda leaf: leaf["policies"][4].update(permit=[]))
+    text = changed(FULL, lambda values: values["bgp"]["policies"][4].update(permit=[]))
     assert "route-map BLUE-SUBNETS deny 10\n" in text
     assert mistakes(text) == []
 
 
 def test_a_leaf_without_ospf_has_no_process_of_it():
-    def change(leaf):
-        for interface in leaf["interfaces"]:
-            interface["ospf"] = None
-
-    text = changed("leaf_contiv", change)
+    text = changed("leaf_contiv", lambda values: values.update(ospf=None))
     assert "ospf" not in text
     assert mistakes(text) == []
 
 
 def test_a_second_address_does_not_take_the_place_of_the_first():
-    text = changed("leaf_contiv", lambda leaf: leaf["interfaces"][0]["addresses"].append("50.1.2.2/24"))
+    text = changed("leaf_contiv", lambda values: values["leaf"]["interfaces"][0]["addresses"].append("50.1.2.2/24"))
     assert "  ip address 50.1.1.2/24\n  ip address 50.1.2.2/24 secondary\n" in text

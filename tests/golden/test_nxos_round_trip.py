@@ -136,8 +136,8 @@ def test_what_is_off_is_read(capsys):
 
 
 def test_access_lists_of_a_port_survive(capsys):
-    def change(leaf):
-        for acl in leaf["acls"]:
+    def change(values):
+        for acl in values["leaf"]["acls"]:
             acl["interface"] = "Ethernet1/51"
 
     section = block_of(changed(FULL, change), "interface Ethernet1/51")

@@ -123,7 +123,7 @@ def test_a_lab_of_leaves_is_rendered_for_switches_by_one_word(tmp_path, lab):
 def test_a_leaf_on_frr_has_other_files(tmp_path, leaves):
     inventory = yaml.safe_load(leaves.read_text())
     for host in inventory["all"]["hosts"].values():
-        host["leaf"]["platform"] = "frr"
+        host["bgp"]["daemon"] = "frr"
     leaves.write_text(yaml.safe_dump(inventory))
     play(leaves, tmp_path / "out")
     modes = {path: mode for path, (_text, mode, _time) in files_of(tmp_path / "out").items()}
@@ -159,7 +159,7 @@ def test_every_template_is_a_file_of_a_role_and_every_role_with_files_is_rendere
         ([{"path": "x", "when": "nothing > 3"}], "h: x cannot be made: 'nothing' is undefined"),
         ([{"path": "x", "loop": "1 +"}], "h: x cannot be made: "),
         ([{"path": "x", "loop": "3"}], "h: x cannot be made: 'int' object is not iterable"),
-        ([{"path": "x"}, {"path": "y", "template": "bird/bird.conf.j2"}], "h: y cannot be made: 'bird' is undefined"),
+        ([{"path": "x"}, {"path": "y", "template": "bird/bird.conf.j2"}], "h: y cannot be made: 'bgp' is undefined"),
         ([{"path": "x", "template": "nowhere.j2"}], "h: x cannot be made: "),
         (
             [{"path": "x", "proxies": "[{'interface': 'a', 'rules': []}]"}],

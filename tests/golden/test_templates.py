@@ -49,7 +49,7 @@ def test_every_file_says_on_its_first_line_who_manages_it(node, file):
 
 def test_a_variable_that_is_missing_is_an_error():
     values = variables("hypervisor")
-    del values["bird"]["sessions"][0]["neighbor"]
+    del values["bgp"]["sessions"][0]["neighbor"]
     with pytest.raises(jinja2.UndefinedError):
         render("bird/bird.conf", values)
 
@@ -84,11 +84,11 @@ def test_the_daemon_accepts_the_text_and_refuses_a_planted_mistake(lab_image, no
 @pytest.mark.parametrize("host", sorted((GOLDEN / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
 def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image, host):
     values = json.loads(host.read_text())
-    keys = {session["password_key"] for session in values.get("bird", {}).get("sessions", [])}
+    keys = {session["password_key"] for session in values.get("bgp", {}).get("sessions", [])}
     values["bgp_passwords"] = {key: "a password" for key in keys if key}
     texts = {}
     for name in ("dnsmasq", "nftables", "radvd", "bird"):
-        if name in values:
+        if ("bgp" if name == "bird" else name) in values:
             files = [file for file in FILES["hypervisor"] if file.startswith(f"{name}/")]
             texts.update({Path(file).name: render(file, values) for file in files})
     if "guest" in values:

@@ -64,7 +64,7 @@ def leaf(run_module, lab_image, tmp_path):
             text = text.replace(name, link)
         values = yaml.safe_load(text)
         values["leaf"]["hostname"] = "n"
-        leaf.leaves["n"], leaf.passwords["n"] = values["leaf"], values["bgp_passwords"]
+        leaf.leaves["n"], leaf.passwords["n"] = values, values["bgp_passwords"]
         wire(node, values["leaf"]["interfaces"])
         yield leaf
 
@@ -92,7 +92,7 @@ def test_a_host_in_a_vrf(leaf):
     assert "Lines To" not in leaf.reload_would("n")
     assert leaf.changes(limit=["n"]) == []
     before = next(one["uptime_s"] for one in info["sessions"] if one["neighbor"] == "10.20.0.11")
-    leaf.leaves["n"]["bgp"]["neighbors"][0]["description"] = "the first host"
+    leaf.leaves["n"]["bgp"]["sessions"][0]["description"] = "the first host"
     assert leaf.changes(limit=["n"]) == ["change /etc/frr/frr.conf", "reload frr"]
     after = {one["neighbor"]: one["uptime_s"] for one in leaf.info("n")["sessions"]}
     assert after["10.20.0.11"] >= before

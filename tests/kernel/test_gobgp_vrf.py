@@ -32,14 +32,15 @@ protocol bgp h6 from host {
 API = "unix:///run/routed-hypervisor-gobgp/public.sock"
 
 
-def gobgp() -> dict:
+def bgp() -> dict:
     """The variables of a host in VRF public, as the inventory resolves them."""
 
     def session(family: str, neighbor: str, local_address: str) -> dict:
         return {
             "name": f"router_public_{family}",
+            "instance": "public",
             "vrf": "public",
-            "family": family,
+            "families": [family],
             "neighbor": neighbor,
             "neighbor_as": 65001,
             "local_as": 64512,
@@ -56,25 +57,17 @@ def gobgp() -> dict:
     return {
         "router_id": "10.0.0.1",
         "as": 64512,
-        "multipath": True,
+        "timers": {"hold_s": 9, "keepalive_s": 3},
         "graceful_restart_s": 120,
-        "instances": [
-            {
-                "name": "public",
-                "vrf": "public",
-                "listen": ["10.0.0.1", "2001:db8::1"],
-                "sessions": [
-                    session("ipv4", "10.0.0.2", "10.0.0.1"),
-                    session("ipv6", "2001:db8::2", "2001:db8::1"),
-                ],
-            }
-        ],
+        "maximum_paths": 8,
+        "instances": [{"name": "public", "vrf": "public", "listen": ["10.0.0.1", "2001:db8::1"]}],
+        "sessions": [session("ipv4", "10.0.0.2", "10.0.0.1"), session("ipv6", "2001:db8::2", "2001:db8::1")],
     }
 
 
 def daemon() -> dict:
     """What the role gobgp asks of the module."""
-    values = gobgp()
+    values = bgp()
     loader = jinja2.FileSystemLoader(PROJECT / "templates" / "gobgp")
     template = jinja2.Environment(loader=loader, trim_blocks=True, keep_trailing_newline=True).get_template
     return {
@@ -94,7 +87,7 @@ def daemon() -> dict:
         "files": [
             {
                 "path": "/etc/gobgp/public.toml",
-                "content": template("gobgpd.toml.j2").render(gobgp=values, gobgp_instance=values["instances"][0]),
+                "content": template("gobgpd.toml.j2").render(bgp=values, gobgp_instance=values["instances"][0]),
             }
         ],
         "ready": ["gobgp", "--target", API, "global"],

@@ -11,14 +11,17 @@ from support import ansible_runs
 from support.modules import PROJECT
 
 REFLECTOR = yaml.safe_load((PROJECT / "tests/golden/data/gobgp_reflector.yml").read_text())
-BIRD = {"bird": {"router_id": "198.51.100.226", "vrfs": [], "tables": [], "sessions": []}, "bgp_passwords": {}}
+BIRD = {
+    "bgp": {**REFLECTOR["bgp"], "daemon": "bird", "instances": [], "sessions": []},
+    "bgp_passwords": {},
+}
 
 
 class Host:
     def __init__(self, lab, directory: Path):
         self.lab, self.directory = lab, directory
         lab.nodes("n")
-        addresses = [address for instance in REFLECTOR["gobgp"]["instances"] for address in instance["listen"]]
+        addresses = [address for instance in REFLECTOR["bgp"]["instances"] for address in instance["listen"]]
         for address in addresses:
             self.run("ip", "addr", "add", address, "dev", "lo", "nodad")
 
@@ -58,8 +61,8 @@ def test_a_host_changes_from_bird_to_gobgp_and_back(host):
 
     # One session more is loaded by the running process, and by no other.
     values = copy.deepcopy(REFLECTOR)
-    public = values["gobgp"]["instances"][1]
-    public["sessions"].append({**public["sessions"][0], "name": "hv2_public_ipv4", "neighbor": "198.51.100.202"})
+    public = next(session for session in values["bgp"]["sessions"] if session["instance"] == "public")
+    values["bgp"]["sessions"].append({**public, "name": "hv2_public_ipv4", "neighbor": "198.51.100.202"})
     pids = host.pid("private"), host.pid("public")
     assert host.role("gobgp", values) == "change /etc/gobgp/public.toml\nreload gobgpd-public"
     assert (host.pid("private"), host.pid("public")) == pids
@@ -67,13 +70,13 @@ def test_a_host_changes_from_bird_to_gobgp_and_back(host):
     assert "198.51.100.202" in host.run("gobgp", "--target", target, "neighbor")
 
     # What a reload does not load restarts.
-    values["gobgp"]["router_id"] = "198.51.100.227"
+    values["bgp"]["router_id"] = "198.51.100.227"
     done = host.role("gobgp", values)
     assert "restart gobgpd-private" in done and "restart gobgpd-public" in done
     assert "Router-ID: 198.51.100.227" in host.run("gobgp", "--target", target, "global")
 
     # A VRF that is no longer wanted takes its instance with it.
-    del values["gobgp"]["instances"][0]
+    del values["bgp"]["instances"][0]
     assert "delete /etc/init.d/gobgpd-private" in host.role("gobgp", values)
     assert host.pid("private") == "" and host.pid("public") and "private" not in host.run("ls", "/etc/gobgp")
 

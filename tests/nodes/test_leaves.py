@@ -54,7 +54,7 @@ def as_found(request):
 
 
 def neighbor(pair, node: str, name: str) -> dict:
-    return next(one for one in pair.leaves[node]["bgp"]["neighbors"] if one["name"] == name)
+    return next(one for one in pair.leaves[node]["bgp"]["sessions"] if one["name"] == name)
 
 
 def test_both_leaves_have_exactly_these_routes(pair):
@@ -161,12 +161,12 @@ def test_a_second_run_changes_nothing_and_a_change_drops_no_session(pair):
     one = neighbor(pair, "switch1", "contiv3_ipv4")
     one["maximum_prefix"], one["description"] = 500, "the third"
     started = time.monotonic()
-    beside = neighbor(pair, "switch1", "switch2_ipv4")["timers"]
-    beside["hold_s"] = 12
+    timers = pair.leaves["switch1"]["bgp"]["timers"]
+    timers["hold_s"] = 12
     output = pair.role("--check", "--diff")
     assert "+  neighbor 50.1.2.1 maximum-prefix 500" in output and "+ neighbor 60.1.1.4 timers 3 12" in output
     assert "neighbor 60.1.1.4 password ********" in output and "first-secret" not in output
-    beside["hold_s"] = 9
+    timers["hold_s"] = 9
     assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     assert pair.sessions("switch1")["50.1.2.1"]["name"] == "the third"
     one["maximum_prefix"], one["description"] = 1000, "contiv3"
@@ -187,11 +187,12 @@ def test_frr_says_the_text_back(pair):
 def test_frr_says_back_what_a_leaf_with_everything_has(lab, lab_image, tmp_path):
     """Without interfaces nothing comes up, but every line is taken. VRFs are in the tests of the kernel."""
     values = yaml.safe_load((PROJECT / "tests/golden/data/leaf_full.yml").read_text())
-    alone, leaf = LeafPair(lab, tmp_path), values["leaf"]
+    alone, bgp, leaf = LeafPair(lab, tmp_path), values["bgp"], values["leaf"]
     leaf["hostname"], leaf["vrfs"] = "n", []
-    for part in (leaf["bgp"]["neighbors"], leaf["bgp"]["redistribute"], leaf["interfaces"]):
+    lists = [bgp[key] for key in ("instances", "sessions", "redistribute")]
+    for part in (*lists, leaf["interfaces"], values["ospf"]["interfaces"]):
         part[:] = [one for one in part if one["vrf"] is None]
-    alone.leaves["n"], alone.passwords["n"] = leaf, values["bgp_passwords"]
+    alone.leaves["n"], alone.passwords["n"] = values, values["bgp_passwords"]
     lab.nodes("n")
     alone.run("n", "sysctl", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
     assert "start frr" in alone.changes(limit=["n"])
@@ -264,24 +265,24 @@ def test_a_wrong_password_keeps_the_session_down_until_it_is_repaired(pair):
 
 def test_a_wrong_as_number_is_repaired_by_a_run(pair):
     one = neighbor(pair, "switch2", "contiv2_ipv4")
-    one["as"] = 65009
+    one["neighbor_as"] = 65009
     pair.changes()
     until(lambda: "60.1.1.3" not in pair.up("switch2"))
     pair.until_routes("switch1", {"192.168.1.2/32": ""}, 10)
-    one["as"] = 65002
+    one["neighbor_as"] = 65002
     assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     until(pair.all_up)
 
 
 def test_a_neighbor_is_added_and_removed(pair):
-    neighbors = pair.leaves["switch1"]["bgp"]["neighbors"]
-    kept = [one for one in neighbors if one["description"] != "contiv3"]
-    pair.leaves["switch1"]["bgp"]["neighbors"] = kept
+    sessions = pair.leaves["switch1"]["bgp"]["sessions"]
+    kept = [one for one in sessions if one["description"] != "contiv3"]
+    pair.leaves["switch1"]["bgp"]["sessions"] = kept
     before = pair.sessions("switch1")["50.1.1.1"]["uptime_s"]
     assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     pair.until_routes("switch1", {"2001:db8:1::9/128": "", "192.168.1.9/32": "[20/0] 50.1.1.1"}, 5)
     assert "50.1.2.1" not in pair.sessions("switch1")
-    pair.leaves["switch1"]["bgp"]["neighbors"] = neighbors
+    pair.leaves["switch1"]["bgp"]["sessions"] = sessions
     assert pair.changes() == ["change /etc/frr/frr.conf", "reload frr"]
     until(pair.all_up)
     assert pair.sessions("switch1")["50.1.1.1"]["uptime_s"] >= before
@@ -311,8 +312,8 @@ def test_a_daemon_that_does_not_answer_is_told(pair):
 
 def test_a_leaf_changes_from_frr_to_bird_and_back(pair):
     """The last: all sessions of the leaf go down."""
-    bird = {"router_id": "60.1.1.4", "vrfs": [], "tables": [], "sessions": []}
-    changes = pair.changes(name="bird", limit=["switch2"], bird=bird)
+    bird = {**pair.leaves["switch2"]["bgp"], "daemon": "bird", "bfd": None, "sessions": []}
+    changes = pair.changes(name="bird", limit=["switch2"], bgp=bird)
     assert changes.index("stop frr") < changes.index("start bird")
     assert pair.run("switch2", "pidof", "watchfrr", "bgpd", fails=True) == ""
     changes = pair.changes(limit=["switch2"])

@@ -25,7 +25,7 @@ def values(name: str = "leaf_contiv") -> dict:
     found = yaml.safe_load((TESTS / "golden" / "data" / f"{name}.yml").read_text())
     if name == "leaf_contiv":
         found["bgp_passwords"] = {"hosts": PASSWORD}
-        found["leaf"]["bgp"]["neighbors"][0]["password_key"] = "hosts"
+        found["bgp"]["sessions"][0]["password_key"] = "hosts"
     return found
 
 

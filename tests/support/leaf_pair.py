@@ -75,46 +75,55 @@ def plain(node: str, link: str, family: str) -> str:
 
 
 def session(name: str, family: str, address: str, number: int, local: str, **changes) -> dict:
-    common = {"name": f"{name}_{family}", "description": name, "kind": "host", "vrf": None, "family": family}
-    common |= {"address": address, "as": number, "local_address": local, "update_source": None, "multihop": None}
-    common |= {"ttl_security": True, "bfd": False, "timers": {"keepalive_s": 3, "hold_s": 9}, "password_key": None}
-    common |= {"as_override": True, "next_hop_self": False, "maximum_prefix": 1000}
-    return {**common, "import": "CONTAINERS", "export": "TO-HOSTS", **changes}
+    common = {"name": f"{name}_{family}", "description": name, "instance": "main", "vrf": None, "families": [family]}
+    common |= {"table": "main", "local_as": 500, "local_address": local, "update_source": None, "interface": None}
+    common |= {"neighbor": address, "neighbor_as": number, "multihop": None, "ttl_security": True, "bfd": False}
+    common |= {"password_key": None, "reflector_client": False, "cluster_id": None, "next_hop": "self"}
+    common |= {"add_path": None, "as_override": True, "maximum_prefix": 1000, "export": "all"}
+    return {**common, "import_policy": "CONTAINERS", "export_policy": "TO-HOSTS", **changes}
 
 
 def leaf(name: str) -> dict:
-    """The data of a leaf, as the inventory plugin resolves them."""
+    """The variables of a leaf, as the inventory plugin resolves them."""
     other, edge, far = ("switch2", "left", "right") if name == "switch1" else ("switch1", "right", "left")
     links = [link for node, link in ADDRESSES if node == name]
     interfaces = [
         {
             **{"name": link, "kind": "routed" if link == "core" else "svi", "vlan": None, "vrf": None, "mtu": None},
             **{"description": f"to {link}", "addresses": list(ADDRESSES[name, link])},
-            "ospf": {"passive": False, "network": "point-to-point"} if link == "core" else {"passive": True},
         }
         for link in links
     ]
-    neighbors = []
-    ibgp = {"kind": "leaf", "ttl_security": False, "as_override": False, "maximum_prefix": None, "bfd": True}
-    ibgp |= {"update_source": edge, "password_key": "leaves", "export": "CONTAINERS"}
+    sessions = []
+    ibgp = {"ttl_security": False, "as_override": False, "maximum_prefix": None, "bfd": True, "next_hop": "keep"}
+    ibgp |= {"update_source": edge, "password_key": "leaves", "export_policy": "CONTAINERS"}
     for family in ("ipv4", "ipv6"):
         for host, (link, number) in HOSTS[name].items():
             address, local = plain(host, link, family), plain(name, link, family)
-            neighbors.append(session(host, family, address, number, local))
+            sessions.append(session(host, family, address, number, local))
         address, local = plain(other, far, family), plain(name, edge, family)
-        neighbors.append(session(other, family, address, 500, local, **ibgp))
+        sessions.append(session(other, family, address, 500, local, **ibgp))
     permit = [{"prefix": "192.168.1.0/24", "family": "ipv4", "longest": 32}]
     permit.append({"prefix": "2001:db8:1::/64", "family": "ipv6", "longest": 128})
+    router_id = plain(name, edge, "ipv4")
     return {
-        **{"hostname": name, "platform": "frr", "as": 500, "router_id": plain(name, edge, "ipv4"), "vrfs": []},
-        **{"vlans": [], "ports": [], "acls": [], "interfaces": interfaces},
-        "bfd": {"interval_ms": 200, "multiplier": 3},
-        "ospf": {
-            **{"process": 500, "area": "0.0.0.0", "families": ["ipv4", "ipv6"], "password_key": None},
-            "timers": {"hello_s": 1, "dead_s": 4},
+        "bgp": {
+            **{"daemon": "frr", "as": 500, "router_id": router_id, "timers": {"hold_s": 9, "keepalive_s": 3}},
+            **{"graceful_restart_s": None, "bfd": {"interval_ms": 200, "multiplier": 3}, "maximum_paths": 8},
+            **{"instances": [{"name": "main", "vrf": None, "listen": []}], "tables": [], "redistribute": []},
+            "policies": [{"name": "CONTAINERS", "permit": permit}, {"name": "TO-HOSTS", "permit": permit}],
+            "sessions": sessions,
         },
-        "bgp": {"maximum_paths": 8, "redistribute": [], "neighbors": neighbors},
-        "policies": [{"name": "CONTAINERS", "permit": permit}, {"name": "TO-HOSTS", "permit": permit}],
+        "ospf": {
+            **{"process": 500, "area": "0.0.0.0", "router_id": router_id, "families": ["ipv4", "ipv6"]},
+            **{"timers": {"hello_s": 1, "dead_s": 4}, "maximum_paths": 8},
+            "interfaces": [
+                {"name": link, "vrf": None, "passive": link != "core"}
+                | {"network": "point-to-point" if link == "core" else None}
+                for link in links
+            ],
+        },
+        "leaf": {"hostname": name, "vrfs": [], "vlans": [], "interfaces": interfaces, "ports": [], "acls": []},
     }
 
 
@@ -197,7 +206,7 @@ class LeafPair:
 
     def role(self, *options: str, fails: bool = False, name: str = "frr", playbook=None, limit=LEAVES, **more) -> str:
         """Runs a role, or a playbook, on the leaves. Returns all that Ansible said."""
-        hosts = {leaf: {"leaf": self.leaves[leaf], "bgp_passwords": self.passwords[leaf], **more} for leaf in limit}
+        hosts = {leaf: {**self.leaves[leaf], "bgp_passwords": self.passwords[leaf], **more} for leaf in limit}
         groups = {"routers": hosts, "lab_absent": {}}
         play = playbook or ansible_runs.play_of(name)
         return ansible_runs.play(self.lab, self.directory, groups, play, *options, fails=fails)
@@ -232,7 +241,7 @@ class LeafPair:
         }
 
     def all_up(self) -> bool:
-        return all(len(self.up(name)) == len(self.leaves[name]["bgp"]["neighbors"]) for name in LEAVES)
+        return all(len(self.up(name)) == len(self.leaves[name]["bgp"]["sessions"]) for name in LEAVES)
 
     def until_routes(self, node: str, expected: dict[str, str], seconds: float = 30) -> None:
         """Waits until these are among the routes of a node, or are none of them if the text is empty."""

@@ -46,5 +46,5 @@ def values_of(name: str, platform: str = "nxos") -> dict:
         return variables(name)
     lab, _slash, leaf = name.partition("/")
     values = copy.deepcopy(resolved(lab, platform)[leaf])
-    keys = {neighbor["password_key"] for neighbor in values["leaf"]["bgp"]["neighbors"]}
+    keys = {session["password_key"] for session in values["bgp"]["sessions"]}
     return {**values, "bgp_passwords": {key: "a-password" for key in keys if key}}

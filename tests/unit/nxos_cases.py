@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def neighbor(values: dict, name: str) -> dict:
-    return next(neighbor for neighbor in values["leaf"]["bgp"]["neighbors"] if neighbor["name"] == name)
+    return next(session for session in values["bgp"]["sessions"] if session["name"] == name)
 
 
 def _without_host3(values):
-    values["leaf"]["bgp"]["neighbors"] = [one for one in values["leaf"]["bgp"]["neighbors"] if one["vrf"] is None]
-    values["leaf"]["bgp"]["redistribute"] = values["leaf"]["bgp"]["redistribute"][:2]
+    for key in ("instances", "sessions", "redistribute"):
+        values["bgp"][key] = [one for one in values["bgp"][key] if one["vrf"] is None]
 
 
 CASES = {
@@ -36,7 +36,7 @@ CASES = {
         """,
     ),
     "a neighbor goes": (
-        lambda values: values["leaf"]["bgp"]["neighbors"].pop(0),
+        lambda values: values["bgp"]["sessions"].pop(0),
         """
         router bgp 4200000500
         no neighbor 50.1.1.1
@@ -70,7 +70,7 @@ CASES = {
     ),
     "another AS": (
         lambda values: neighbor(values, "leaf2_blue_ipv4").update(
-            {"as": 65009, "update_source": None, "next_hop_self": False}
+            {"neighbor_as": 65009, "update_source": None, "next_hop": "keep"}
         ),
         """
         router bgp 4200000500
@@ -125,13 +125,13 @@ CASES = {
         """,
     ),
     "a prefix goes": (
-        lambda values: values["leaf"]["policies"][1]["permit"].pop(2),
+        lambda values: values["bgp"]["policies"][1]["permit"].pop(2),
         """
         no ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.1.0/24
         """,
     ),
     "a prefix is another": (
-        lambda values: values["leaf"]["policies"][1]["permit"][2].update(prefix="50.1.2.0/24"),
+        lambda values: values["bgp"]["policies"][1]["permit"][2].update(prefix="50.1.2.0/24"),
         """
         no ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.1.0/24
         ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.2.0/24
@@ -160,7 +160,7 @@ CASES = {
         """,
     ),
     "no redistribution": (
-        lambda values: values["leaf"]["bgp"]["redistribute"].pop(0),
+        lambda values: values["bgp"]["redistribute"].pop(0),
         """
         router bgp 4200000500
         address-family ipv4 unicast
@@ -168,7 +168,7 @@ CASES = {
         """,
     ),
     "fewer paths": (
-        lambda values: values["leaf"]["bgp"].update(maximum_paths=4),
+        lambda values: values["bgp"].update(maximum_paths=4),
         """
         router bgp 4200000500
         address-family ipv4 unicast

@@ -143,7 +143,7 @@ def test_with_bird_the_addresses_are_routes_of_ours_that_bird_learns():
     lab = resolved(edited(("bgp.daemon", "bird")))
     routes = lab.host_vars["quay"]["network"]["routes"]
     assert {"prefix": "10.20.0.9/32", "table": 1001, "interface": "host-span"} in routes
-    (table,) = [one for one in lab.host_vars["quay"]["bird"]["tables"] if one["name"] == "vrf_blue_ipv4"]
+    (table,) = [one for one in lab.host_vars["quay"]["bgp"]["tables"] if one["name"] == "vrf_blue_ipv4"]
     assert {"prefix": "10.20.0.0/24", "longest": 32} in table["accept"]
     assert "routing_manager" not in lab.host_vars["quay"]
 
@@ -165,18 +165,14 @@ def test_in_l2_on_a_fabric_containers_have_its_addresses(lab):
 
 
 def test_hosts_of_the_same_networks_all_speak_to_each_other_and_to_their_leaves(lab):
-    names = {
-        session["name"]: session
-        for instance in lab.host_vars["quay"]["gobgp"]["instances"]
-        for session in instance["sessions"]
-    }
+    names = {session["name"]: session for session in lab.host_vars["quay"]["bgp"]["sessions"]}
     assert set(names) == {
         "spur_main_ipv4",
         *(f"pier_{place}" for place in ("east_main_ipv4", "east_blue_ipv4", "east_blue_ipv6")),
         *(f"pier_{place}" for place in ("west_blue_ipv4", "west_blue_ipv6")),
     }
     assert (names["spur_main_ipv4"]["neighbor_as"], names["spur_main_ipv4"]["local_as"]) == (65020, 65010)
-    assert {session["name"] for session in lab.host_vars["spur"]["bird"]["sessions"]} == {
+    assert {session["name"] for session in lab.host_vars["spur"]["bgp"]["sessions"]} == {
         "quay_main_ipv4",
         "pier_main_ipv4",
     }
@@ -190,24 +186,24 @@ def test_more_hosts_than_a_mesh_speak_to_reflectors():
     west = {"fabric": "west", "addresses": {"blue": {"ipv4": "10.4.0.250", "ipv6": "2001:db8:4::fa"}}}
     data = edited(("hypervisors.mole", {"id": 3}), ("bgp.mesh", 2), ("reflectors", {"rr1": reflector, "rr2": west}))
     made = resolved(data).host_vars
-    assert {session["name"].split("_")[0] for i in made["mole"]["gobgp"]["instances"] for session in i["sessions"]} == {
+    assert {session["name"].split("_")[0] for session in made["mole"]["bgp"]["sessions"]} == {
         "rr1",
         "rr2",
         "spur",
     }
     data["bgp"]["mesh"] = 3
-    assert "rr1" not in str(resolved(data).host_vars["mole"]["gobgp"])
+    assert "rr1" not in str(resolved(data).host_vars["mole"]["bgp"])
 
 
 def test_a_configured_neighbor_of_the_file_is_one_both_ways_and_a_foreign_one_is_met_where_it_is():
     neighbors = {"pier": {}, "isp": {"address": "10.3.0.99", "as": 65099}, "far": {"address": "192.0.2.7", "as": 65100}}
     data = edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", neighbors))
     made = resolved(data).host_vars
-    sessions = {one["name"]: one for i in made["quay"]["gobgp"]["instances"] for one in i["sessions"]}
+    sessions = {one["name"]: one for one in made["quay"]["bgp"]["sessions"]}
     assert (sessions["isp_blue_ipv4"]["interface"], sessions["isp_blue_ipv4"]["multihop"]) == ("fabric-east.301", None)
     assert (sessions["far_main_ipv4"]["interface"], sessions["far_main_ipv4"]["multihop"]) == (None, 64)
-    assert "quay_east_main_ipv4" in str(made["pier"]["gobgp"])
-    assert made["spur"]["bird"]["sessions"] == []
+    assert "quay_east_main_ipv4" in str(made["pier"]["bgp"])
+    assert made["spur"]["bgp"]["sessions"] == []
 
 
 def test_every_container_is_checked_against_those_it_can_and_cannot_reach(lab):

@@ -49,7 +49,7 @@ def test_addresses_of_a_hypervisor(lab, number):
     assert addresses(lab, node, "fabric-A.90") == [f"198.51.100.10{number}/25", f"2001:db8:c633:6400::{number}/120"]
     assert addresses(lab, node, "fabric-B.90") == [f"198.51.100.20{number}/25", f"2001:db8:c633:6401::{number}/120"]
     assert addresses(lab, node, "loopback") == [f"172.22.2.{number}/32"]
-    assert lab.host_vars[node]["bird"]["router_id"] == f"172.22.2.{number}"
+    assert lab.host_vars[node]["bgp"]["router_id"] == f"172.22.2.{number}"
     assert lab.host_vars[node]["network"]["vrfs"] == [{"name": "private", "table": 20}, {"name": "public", "table": 90}]
 
 
@@ -84,7 +84,7 @@ def test_a_guest(lab):
 def test_a_session_is_seen_alike_from_both_ends(lab):
     ends = {}
     for node, variables in lab.host_vars.items():
-        for session in variables.get("bird", {}).get("sessions", []):
+        for session in variables.get("bgp", {}).get("sessions", []):
             ends[session["local_address"], session["neighbor"]] = (node, session)
     assert len(ends) == 2 * 2 * (
         3 * 3 + 2
@@ -92,13 +92,13 @@ def test_a_session_is_seen_alike_from_both_ends(lab):
     for (local, neighbor), (_node, session) in ends.items():
         _other, back = ends[neighbor, local]
         assert back["password_key"] == session["password_key"]
-        assert back["family"] == session["family"]
+        assert back["families"] == session["families"]
         assert {back["reflector_client"], session["reflector_client"]} == {True, False}
         assert {back["next_hop"], session["next_hop"]} == {"keep", "self"}
 
 
 def test_a_reflector_has_its_own_address_as_cluster_id(lab):
-    found = {session["vrf"]: session["cluster_id"] for session in lab.host_vars["rr2"]["bird"]["sessions"]}
+    found = {session["vrf"]: session["cluster_id"] for session in lab.host_vars["rr2"]["bgp"]["sessions"]}
     assert found == {"private": "172.22.15.226", "public": "198.51.100.226"}
 
 

@@ -50,7 +50,7 @@ def test_a_hypervisor_on_every_fabric(lab):
 
 def test_a_hypervisor_on_one_fabric_with_an_address_of_its_own(lab):
     assert addresses(lab, "pier", "eno1.301") == ["10.2.0.99/24", "2001:db8:2::12/64"]
-    assert {session["interface"] for session in lab.host_vars["pier"]["bird"]["sessions"]} == {"eno1.301", "eno1.302"}
+    assert {session["interface"] for session in lab.host_vars["pier"]["bgp"]["sessions"]} == {"eno1.301", "eno1.302"}
     (shop,) = expectations(lab, "pier", "route", prefix="10.200.3.4/32")
     assert shop["nexthops"] == ["10.2.0.17"]
     (blog,) = expectations(lab, "quay", "route", prefix="10.200.3.6/32", table=1001)
@@ -65,7 +65,7 @@ def test_default_routes_lead_to_the_borders_that_share_a_fabric(lab):
 
 
 def test_reflectors_of_one_fabric_are_equals(lab):
-    sessions = {item["name"]: item for item in lab.host_vars["east-a"]["bird"]["sessions"]}
+    sessions = {item["name"]: item for item in lab.host_vars["east-a"]["bgp"]["sessions"]}
     equal = sessions["east_b_blue_ipv6"]
     assert (equal["reflector_client"], equal["next_hop"], equal["neighbor"]) == (False, "keep", "2001:db8:1::fb")
     assert sessions["quay_storage_net_ipv4"]["reflector_client"] is True
@@ -81,12 +81,12 @@ def test_reflectors_of_one_fabric_are_equals(lab):
 
 def test_options_of_bgp(lab):
     for node in lab.groups["hypervisors"]:
-        bird = lab.host_vars[node]["bird"]
-        assert "bfd" not in bird
-        assert {(item["bfd"], item["ttl_security"], item["local_as"]) for item in bird["sessions"]} == {
+        bgp = lab.host_vars[node]["bgp"]
+        assert bgp["bfd"] is None
+        assert {(item["bfd"], item["ttl_security"], item["local_as"]) for item in bgp["sessions"]} == {
             (False, False, 4200000001)
         }
-        assert {(item["vrf"], item["password_key"]) for item in bird["sessions"]} == {
+        assert {(item["vrf"], item["password_key"]) for item in bgp["sessions"]} == {
             ("blue", None),
             ("storage_net", "storage_net"),
         }
@@ -95,8 +95,8 @@ def test_options_of_bgp(lab):
 
 def test_names_for_bird_are_identifiers(lab):
     for variables in lab.host_vars.values():
-        bird = variables.get("bird", {"sessions": [], "tables": []})
-        names = [item["name"] for item in (*bird["sessions"], *bird["tables"])]
+        bgp = variables.get("bgp", {"sessions": [], "tables": []})
+        names = [item["name"] for item in (*bgp["sessions"], *bgp["tables"])]
         assert len(names) == len(set(names))
         assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names)
 

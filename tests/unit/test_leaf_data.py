@@ -76,16 +76,14 @@ def test_of_a_link_local_next_hop_the_interface_counts(monkeypatch):
 
 
 def test_another_way_is_found_before_a_session_between_loopbacks_gives_up(pairs):
-    leaf = pairs["leaf1"]["leaf"]
-    for neighbor in leaf["bgp"]["neighbors"]:
-        timers = neighbor["timers"]
-        # The last sign of life may have come as long ago as the next one is due.
-        assert leaf["ospf"]["timers"]["dead_s"] < timers["hold_s"] - timers["keepalive_s"]
+    timers = pairs["leaf1"]["bgp"]["timers"]
+    # The last sign of life may have come as long ago as the next one is due.
+    assert pairs["leaf1"]["ospf"]["timers"]["dead_s"] < timers["hold_s"] - timers["keepalive_s"]
 
 
 def neighbors(host: dict) -> dict[tuple[str, str], dict]:
     """Those of a leaf, by name and family."""
-    return {(one["name"].split("_")[0], one["family"]): one for one in host["leaf"]["bgp"]["neighbors"]}
+    return {(one["name"].split("_")[0], family): one for one in host["bgp"]["sessions"] for family in one["families"]}
 
 
 def edited(data: dict, change) -> dict:
@@ -100,30 +98,29 @@ def test_leaves_all_speak_to_each_other_and_to_their_hosts_in_both_families(pair
         name = f"leaf{number}"
         found = neighbors(pairs[name])
         assert found.keys() == {(one, family) for one in everyone - {name} | {host} for family in ("ipv4", "ipv6")}
-        assert {one for (one, _family), facts in found.items() if facts["kind"] == "leaf"} == everyone - {name}
+        internal = {one for (one, _family), facts in found.items() if facts["neighbor_as"] == facts["local_as"]}
+        assert internal == everyone - {name}
 
 
 def test_leaves_speak_by_loopbacks_and_keep_the_next_hop_which_ospf_leads_to(pairs):
-    leaf = pairs["leaf1"]["leaf"]
     found = neighbors(pairs["leaf1"])["leaf3", "ipv6"]
-    assert (found["address"], found["local_address"]) == ("2001:db8:255::3", "2001:db8:255::1")
-    assert (found["update_source"], found["as"], found["next_hop_self"]) == ("loopback0", 500, False)
-    assert (found["multihop"], found["ttl_security"]) == (None, False)
-    areas = {one["name"]: one["ospf"] for one in leaf["interfaces"]}
-    assert areas == {
-        "loopback0": {"passive": True},
-        "Vlan11": {"passive": True},  # so its network, where next hops are, is known to all
-        "Ethernet1-49": {"passive": False},
-        "Ethernet1-50": {"passive": False},
+    assert (found["neighbor"], found["local_address"]) == ("2001:db8:255::3", "2001:db8:255::1")
+    assert (found["update_source"], found["neighbor_as"], found["next_hop"]) == ("loopback0", 500, "keep")
+    assert (found["interface"], found["ttl_security"]) == (None, False)
+    assert {one["name"]: one["passive"] for one in pairs["leaf1"]["ospf"]["interfaces"]} == {
+        "loopback0": True,
+        "Vlan11": True,  # so its network, where next hops are, is known to all
+        "Ethernet1-49": False,
+        "Ethernet1-50": False,
     }
-    assert leaf["ospf"]["families"] == ["ipv4", "ipv6"]
+    assert pairs["leaf1"]["ospf"]["families"] == ["ipv4", "ipv6"]
 
 
 def test_without_loopbacks_the_first_networks_are_the_ends_of_sessions(one):
     found = neighbors(one["switch1"])["switch2", "ipv4"]
-    assert (found["local_address"], found["address"], found["update_source"]) == ("50.1.1.2", "60.1.1.4", "Vlan1")
-    backbone = one["switch1"]["leaf"]["interfaces"][-1]
-    assert (backbone["name"], backbone["ospf"]) == ("Ethernet1-44", {"passive": False, "network": "point-to-point"})
+    assert (found["local_address"], found["neighbor"], found["update_source"]) == ("50.1.1.2", "60.1.1.4", "Vlan1")
+    backbone = {"name": "Ethernet1-44", "vrf": None, "passive": False, "network": "point-to-point"}
+    assert one["switch1"]["ospf"]["interfaces"][-1] == backbone
 
 
 def test_without_ospf_a_leaf_is_the_next_hop_itself():
@@ -134,13 +131,12 @@ def test_without_ospf_a_leaf_is_the_next_hop_itself():
 
     leaf = edited(ONE, change)["switch1"]
     found = neighbors(leaf)
-    assert found["switch2", "ipv4"]["next_hop_self"] and not found["contiv1", "ipv4"]["next_hop_self"]
-    assert (found["switch2", "ipv4"]["address"], found["switch2", "ipv4"]["update_source"]) == (
+    assert found["switch2", "ipv4"]["next_hop"] == "self"
+    assert (found["switch2", "ipv4"]["neighbor"], found["switch2", "ipv4"]["update_source"]) == (
         "80.1.1.2",
         "Ethernet1-44",
     )
-    assert leaf["leaf"]["ospf"] is None
-    assert all(interface["ospf"] is None for interface in leaf["leaf"]["interfaces"])
+    assert leaf["ospf"] is None
 
 
 def test_an_as_is_replaced_only_where_hosts_share_it(one):
@@ -153,12 +149,8 @@ def test_an_as_is_replaced_only_where_hosts_share_it(one):
 
 def test_a_host_is_on_the_network_and_can_announce_only_so_much(one):
     found = neighbors(one["switch1"])["contiv1", "ipv4"]
-    assert (found["kind"], found["update_source"], found["multihop"], found["ttl_security"]) == (
-        "host",
-        None,
-        None,
-        True,
-    )
+    assert (found["interface"], found["update_source"], found["multihop"]) == ("Vlan1", None, None)
+    assert found["ttl_security"]
     assert found["maximum_prefix"] == 1000
     assert neighbors(one["switch1"])["switch2", "ipv4"]["maximum_prefix"] is None
     fewer = edited(ONE, lambda data: data["leaves"]["switch1"].update(maximum_prefix=20))
@@ -173,7 +165,7 @@ def test_ttl_security_can_be_left_out():
 
 def test_only_containers_subnets_are_admitted_whichever_way(pairs):
     for leaf in ("leaf1", "leaf2", "leaf3", "leaf4"):
-        made = pairs[leaf]["leaf"]
+        made = pairs[leaf]["bgp"]
         assert made["policies"] == [
             {
                 "name": "CONTAINERS",
@@ -183,8 +175,8 @@ def test_only_containers_subnets_are_admitted_whichever_way(pairs):
                 ],
             }
         ]
-        assert {one[way] for one in made["bgp"]["neighbors"] for way in ("import", "export")} == {"CONTAINERS"}
-        assert made["bgp"]["redistribute"] == []
+        assert {one[way] for one in made["sessions"] for way in ("import_policy", "export_policy")} == {"CONTAINERS"}
+        assert made["redistribute"] == []
 
 
 def test_a_hosts_own_prefix_is_admitted_if_it_is_announced():
@@ -192,9 +184,9 @@ def test_a_hosts_own_prefix_is_admitted_if_it_is_announced():
         data["container_networks"]["own"] = {"vrf": "main", "announce": announce}
         data["hypervisors"]["contiv1"]["container_networks"]["own"] = {"ipv4": "10.9.1.0/24", "containers": {"c1": {}}}
 
-    told = edited(ONE, lambda data: own(data, "subnet"))["switch2"]["leaf"]["policies"][0]["permit"]
+    told = edited(ONE, lambda data: own(data, "subnet"))["switch2"]["bgp"]["policies"][0]["permit"]
     assert [entry["prefix"] for entry in told] == ["192.168.1.0/24", "10.9.1.0/24"]
-    silent = edited(ONE, lambda data: own(data, "none"))["switch2"]["leaf"]["policies"][0]["permit"]
+    silent = edited(ONE, lambda data: own(data, "none"))["switch2"]["bgp"]["policies"][0]["permit"]
     assert [entry["prefix"] for entry in silent] == ["192.168.1.0/24"]
 
 
@@ -210,7 +202,7 @@ def test_bfd_guards_hosts_and_not_sessions_that_other_ways_carry_on():
         data["bgp"] = {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 3}}
 
     leaf = edited(PAIRS, change)["leaf1"]
-    assert leaf["leaf"]["bfd"] == {"interval_ms": 300, "multiplier": 3}
+    assert leaf["bgp"]["bfd"] == {"interval_ms": 300, "multiplier": 3}
     assert {name for (name, _family), one in neighbors(leaf).items() if one["bfd"]} == {"host1"}
 
 

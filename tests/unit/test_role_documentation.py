@@ -19,7 +19,13 @@ RESOLVED = {f"{path.parent.name}/{path.stem}": json.loads(path.read_text()) for 
     path.stem: data for path in GOLDEN.glob("data/*.yml") if isinstance(data := yaml.safe_load(path.read_text()), dict)
 }
 # Roles whose argument has another name than they.
-OF_ROLE = {"frr": ["leaf"], "nxos": ["leaf"], "verify": ["verify"]}
+OF_ROLE = {
+    "bird": ["bgp"],
+    "gobgp": ["bgp"],
+    "frr": ["bgp", "ospf", "leaf"],
+    "nxos": ["bgp", "ospf", "leaf"],
+    "verify": ["verify"],
+}
 
 
 def described(options: dict, path: str = ""):
@@ -85,7 +91,7 @@ def test_what_a_node_is_given_is_what_its_roles_take(node):
 def test_the_templates_find_all_they_need_in_the_example(name, template):
     [given] = [entry["vars"] for entry in play(name)["roles"]]
     if name == "gobgp":
-        [given["gobgp_instance"]] = given["gobgp"]["instances"]
+        [given["gobgp_instance"]] = given["bgp"]["instances"]
     found = jinja2.FileSystemLoader(ROLE[name] / "templates")
     text = jinja2.Environment(loader=found, undefined=jinja2.StrictUndefined).get_template(template).render(given)
     assert "Managed by Routed Hypervisor" in text

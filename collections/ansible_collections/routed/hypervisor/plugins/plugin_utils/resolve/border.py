@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from ..intent.model import MAIN_TABLE, Border, Intent
+from .bgp import bgp, table_name
 from .index import Index
 from .links import DEFAULT, ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces
-from .sessions import bird, sessions, table_name
 
 WORLD = "world"  # the interface with the addresses that stand for the world
 LENGTH = {4: 32, 6: 128}
@@ -23,7 +23,7 @@ def border(intent: Intent, found: Index, node: Border) -> dict:
         interfaces.append({"name": WORLD, "type": "dummy", "addresses": addresses})
     tables = [
         {
-            "name": table_name(None, family),
+            "name": f"{table_name(None)}_{family}",
             "family": family,
             "vrf": None,
             "kernel": {"table": MAIN_TABLE, "learn_protocol": None, "prefsrc": None},
@@ -42,6 +42,5 @@ def border(intent: Intent, found: Index, node: Border) -> dict:
             "routes": [],
             "rules": [],
         },
-        "bgp_daemon": "bird",
-        "bird": bird(intent, node, [{"vrf": None, "kernel_table": MAIN_TABLE}], tables, sessions(intent, found, node)),
+        "bgp": bgp(intent, found, node, [node.vrf], tables),
     }

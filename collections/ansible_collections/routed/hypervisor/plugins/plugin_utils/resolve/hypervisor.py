@@ -9,6 +9,7 @@ from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only routes o
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
 from . import containers, services
+from .bgp import bgp, table_name
 from .firewall import firewall
 from .index import Index
 from .links import (
@@ -22,7 +23,6 @@ from .links import (
     without_nones,
 )
 from .routing_manager import routing_manager
-from .sessions import daemon, sessions, table_name
 
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)
 
@@ -54,14 +54,15 @@ def segments_by_vrf(intent: Intent) -> dict[str, list[Segment]]:
 def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
     vrfs = vrfs_on(node, intent)
     network = _network(intent, node, vrfs)
+    tables = _tables(intent, node, vrfs)
     made = {
         "network": network,
         "nftables": firewall(intent, found, node, network),
-        **daemon(intent, node, vrfs, _tables(intent, node, vrfs), sessions(intent, found, node)),
+        "bgp": bgp(intent, found, node, vrfs, tables),
         **services.all_of(intent, node),
     }
     if node.daemon == "gobgp":
-        made["routing_manager"] = routing_manager(intent, node, _tables(intent, node, vrfs), made["gobgp"])
+        made["routing_manager"] = routing_manager(intent, node, tables, made["bgp"])
     return made
 
 
@@ -175,7 +176,7 @@ def _tables(intent: Intent, node: Hypervisor, vrfs: list[str]) -> list[dict]:
             ]
             tables.append(
                 {
-                    "name": table_name(vrf, family),
+                    "name": f"{table_name(vrf)}_{family}",
                     "family": family,
                     "vrf": device,
                     "kernel": {"table": intent.vrfs[vrf].table, "learn_protocol": PROTOCOL, "prefsrc": source},

@@ -6,29 +6,26 @@
 from __future__ import annotations
 
 from ..intent.model import LENGTH, LOOPBACK, Intent, Leaf
+from .bgp import bgp, table_name
 from .index import Index
 from .leaf_data import leaf_data
 from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, vrfs_of
-from .sessions import daemon, sessions, table_name
+from .ospf import ospf
 
 SYSCTLS = {"net.ipv6.conf.all.forwarding": "1", **ROUTER_SYSCTLS}
 
 
 def leaf(intent: Intent, found: Index, node: Leaf) -> dict:
-    speaks = sessions(intent, found, node)
-    if node.platform == "bird":
-        return {
-            "network": _network(intent, node),
-            **daemon(intent, node, vrfs_of(intent, node), _tables(intent, node), speaks),
-        }
-    made = {"bgp_daemon": node.platform, "leaf": leaf_data(intent, found, node, speaks)}
-    return {"network": _network(intent, node), **made} if node.platform == "frr" else made
+    made = {"bgp": bgp(intent, found, node, vrfs_of(intent, node), _tables(intent, node))}
+    if node.platform != "bird":
+        made.update(ospf=ospf(intent, found, node), leaf=leaf_data(intent, found, node))
+    return made if node.platform == "nxos" else {"network": _network(intent, node), **made}
 
 
 def _tables(intent: Intent, node: Leaf) -> list[dict]:
     return [
         {
-            "name": table_name(vrf, family),
+            "name": f"{table_name(vrf)}_{family}",
             "family": family,
             "vrf": intent.vrfs[vrf].device,
             "kernel": {"table": intent.vrfs[vrf].table, "learn_protocol": None, "prefsrc": None},

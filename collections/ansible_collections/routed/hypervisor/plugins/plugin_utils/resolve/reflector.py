@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from ..intent.model import Intent, Reflector
+from .bgp import bgp, table_name
 from .index import Index
 from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, vrfs_of
-from .sessions import daemon, sessions, table_name
 
 
 def reflector(intent: Intent, found: Index, node: Reflector) -> dict:
@@ -16,7 +16,7 @@ def reflector(intent: Intent, found: Index, node: Reflector) -> dict:
     uplink = node.uplinks[node.fabric]
     tables = [
         {
-            "name": table_name(vrf, family),
+            "name": f"{table_name(vrf)}_{family}",
             "family": family,
             "vrf": intent.vrfs[vrf].device,
             "direct": [],
@@ -37,5 +37,5 @@ def reflector(intent: Intent, found: Index, node: Reflector) -> dict:
             "routes": [],
             "rules": [],
         },
-        **daemon(intent, node, vrfs, tables, sessions(intent, found, node)),
+        "bgp": bgp(intent, found, node, vrfs, tables),
     }

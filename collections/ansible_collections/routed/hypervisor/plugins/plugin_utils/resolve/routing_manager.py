@@ -11,15 +11,16 @@ from . import containers
 NAMESPACES = ("/run/netns", "/run/docker/netns")  # where networks of containers have names
 
 
-def routing_manager(intent: Intent, node: Hypervisor, tables: list[dict], gobgp: dict) -> dict:
+def routing_manager(intent: Intent, node: Hypervisor, tables: list[dict], bgp: dict) -> dict:
     """TABLES as BIRD would have them: what is announced and where routes go is the same."""
     return {
-        "instances": [_instance(intent, node, tables, instance) for instance in gobgp["instances"]],
+        "instances": [_instance(intent, node, tables, bgp, instance) for instance in bgp["instances"]],
         "namespaces": list(NAMESPACES),
     }
 
 
-def _instance(intent: Intent, node: Hypervisor, tables: list[dict], instance: dict) -> dict:
+def _instance(intent: Intent, node: Hypervisor, tables: list[dict], bgp: dict, instance: dict) -> dict:
+    sessions = [session for session in bgp["sessions"] if session["instance"] == instance["name"]]
     own = [table for table in tables if table["vrf"] == instance["vrf"]]
     sources = {table["family"]: table["kernel"]["prefsrc"] for table in own}
     return {
@@ -29,7 +30,7 @@ def _instance(intent: Intent, node: Hypervisor, tables: list[dict], instance: di
         "table": intent.vrfs[instance["name"]].table,
         "families": [table["family"] for table in own],
         "local_addresses": {
-            family: list(dict.fromkeys(one["local_address"] for one in instance["sessions"] if one["family"] == family))
+            family: list(dict.fromkeys(one["local_address"] for one in sessions if family in one["families"]))
             for family in FAMILIES
         },
         "prefsrc": {family: sources.get(family) for family in FAMILIES},

@@ -5,29 +5,29 @@
 
 from __future__ import annotations
 
-from ..resolve.sessions import sessions_of
-
 LABEL = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
 def expectations(resolved: dict) -> list[dict]:
     """Each BGP session and each BFD session of a router's resolved variables."""
-    if resolved["bgp_daemon"] == "frr":
-        return _of_frr(resolved["leaf"]["bgp"]["neighbors"])
+    bgp = resolved["bgp"]
+    if bgp["daemon"] == "frr":
+        return _of_frr(bgp["sessions"])
     found = []
-    for instance, session in sessions_of(resolved):
+    for session in bgp["sessions"]:
         where = f"in {session['vrf']}" if session["vrf"] else "in the main table"
-        found.append(
+        found += [
             {
                 "kind": "bgp",
                 "title": f"BGP session {session['name']} is up {where}",
                 "session": session["name"],
                 "vrf": session["vrf"],
                 "neighbor": session["neighbor"],
-                "family": session["family"],
-                **({"daemon": "gobgp", "instance": instance} if instance else {}),
+                "family": family,
+                **({"daemon": "gobgp", "instance": session["instance"]} if bgp["daemon"] == "gobgp" else {}),
             }
-        )
+            for family in session["families"]
+        ]
         if session["bfd"]:
             title = f"BFD session with {session['neighbor']} on {session['interface']} is up"
             found.append(
@@ -36,12 +36,12 @@ def expectations(resolved: dict) -> list[dict]:
     return found
 
 
-def _of_frr(neighbors: list[dict]) -> list[dict]:
+def _of_frr(sessions: list[dict]) -> list[dict]:
     found = []
-    for one in neighbors:
-        place = {"daemon": "frr", "neighbor": one["address"], "vrf": one["vrf"]}
+    for one in sessions:
+        place = {"daemon": "frr", "neighbor": one["neighbor"], "vrf": one["vrf"]}
         title = f"BGP session {one['name']} is up in {one['vrf'] or 'the main table'}"
-        found.append({"kind": "bgp", "title": title, "family": one["family"], **place})
+        found += [{"kind": "bgp", "title": title, "family": family, **place} for family in one["families"]]
         if one["bfd"]:
-            found.append({"kind": "bfd", "title": f"BFD session with {one['address']} is up", **place})
+            found.append({"kind": "bfd", "title": f"BFD session with {one['neighbor']} is up", **place})
     return found

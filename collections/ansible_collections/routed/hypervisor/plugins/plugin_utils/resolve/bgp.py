@@ -1,0 +1,134 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host variable `bgp`: one shape for BIRD, GoBGP, FRR and NX-OS. roles/bird documents every key of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..intent.model import MAIN, Border, Intent, Leaf, Reflector, Router
+from ..intent.peering import passes_on
+from .index import Index
+from .links import vlan_interface
+from .peering import Peering, identifier, peerings
+from .policies import CONTAINERS, policies
+
+MAXIMUM_PATHS = 8
+MULTIHOP = 64  # hops that packets of a session may take where routers are not on one network
+TIMERS = {"hold_s": 9, "keepalive_s": 3}
+# For so long others keep the routes of a GoBGP that restarts; also those of one that is gone for good, unnoticed.
+GRACEFUL_RESTART_S = 30
+
+
+def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: list[dict]) -> dict:
+    """What NODE speaks BGP with. VRFS are those that it has; TABLES are kept in step with the kernel's, by BIRD."""
+    is_filtered = _is_filtered(node)
+    shared = Counter(host.asn for host in intent.hypervisors.values()) if is_filtered else Counter()
+    sessions = [_session(intent, node, peering, shared) for peering in peerings(intent, found, node)]
+    return {
+        "daemon": node.daemon,
+        "as": node.asn,
+        "router_id": node.bgp_id,
+        "timers": dict(TIMERS),
+        "graceful_restart_s": GRACEFUL_RESTART_S if node.daemon == "gobgp" else None,
+        "bfd": dict(intent.bfd) if intent.bfd and any(session["bfd"] for session in sessions) else None,
+        "maximum_paths": MAXIMUM_PATHS,
+        "instances": _instances(intent, node, vrfs, sessions),
+        "tables": tables if node.daemon == "bird" else [],
+        "redistribute": [],
+        "policies": policies(intent) if is_filtered else [],
+        "sessions": sessions,
+    }
+
+
+def _is_filtered(node: Router) -> bool:
+    return isinstance(node, Leaf) and node.platform != "bird"
+
+
+def device(intent: Intent, node: Router, vrf: str) -> str | None:
+    """The interface of a VRF on NODE; None for the main table, which a border has in the place of its VRF."""
+    return None if isinstance(node, Border) else intent.vrfs[vrf].device
+
+
+def table_name(vrf: str | None) -> str:
+    """The routing tables of a VRF in BIRD: this and the family. The start keeps VRFs called like a word of BIRD's
+    language apart from it."""
+    return f"vrf_{identifier(vrf)}" if vrf not in (None, MAIN) else MAIN
+
+
+def _instances(intent: Intent, node: Router, vrfs: list[str], sessions: list[dict]) -> list[dict]:
+    """One per VRF. FRR and NX-OS always have one outside of VRFs, and no others without a session.
+
+    GoBGP has a single table of routes, in which VRFs would mix, so each is a daemon of its own. Where a router has no
+    sessions (any more) they stay: what was announced and learned has to go.
+    """
+    is_switch = node.daemon in ("frr", "nxos")
+    made = []
+    for vrf in dict.fromkeys([MAIN, *vrfs]) if is_switch else vrfs:
+        own_device = None if vrf == MAIN else device(intent, node, vrf)
+        own = [session for session in sessions if session["vrf"] == own_device]
+        if own or node.daemon == "bird" or (vrf == MAIN if is_switch else not sessions):
+            listen = list(dict.fromkeys(session["local_address"] for session in own))
+            made.append({"name": own_device or MAIN, "vrf": own_device, "listen": listen})
+    return made
+
+
+def _session(intent: Intent, node: Router, peering: Peering, shared: Counter) -> dict:
+    """SHARED counts the hosts of each AS."""
+    peer, vrf = peering.peer, device(intent, node, peering.vrf)
+    interface = vlan_interface(intent, node.uplinks[peering.fabric], peering.vrf) if peering.is_direct else None
+    is_external = peering.neighbor_as != node.asn
+    policy = CONTAINERS if _is_filtered(node) else None
+    return {
+        "name": peering.name,
+        "description": peering.name,
+        "instance": vrf or MAIN,
+        "vrf": vrf,
+        "families": [peering.family],
+        "table": table_name(vrf),
+        "local_as": node.asn,
+        "local_address": str(peering.local),
+        "update_source": peering.source,
+        "interface": interface,
+        "neighbor": str(peering.neighbor),
+        "neighbor_as": peering.neighbor_as,
+        "multihop": None if peering.is_direct else MULTIHOP,
+        "ttl_security": peering.is_direct and _ttl_security(intent, node, peer),
+        "bfd": intent.bfd is not None and peering.is_direct,
+        "password_key": peering.vrf if intent.vrfs[peering.vrf].password else None,
+        "reflector_client": isinstance(node, Reflector) and not isinstance(peer, Reflector),
+        "cluster_id": _cluster_id(node, peering.vrf) if isinstance(node, Reflector) else None,
+        "next_hop": _next_hop(intent, node, peer),
+        "add_path": _add_path(intent, node, peer),
+        "as_override": is_external and shared[peering.neighbor_as] > 1,
+        "maximum_prefix": node.maximum_prefix if isinstance(node, Leaf) and not isinstance(peer, Leaf) else None,
+        "export": "all" if passes_on(node) else "own",
+        "import_policy": policy,
+        "export_policy": policy,
+    }
+
+
+def _ttl_security(intent: Intent, node: Router, peer: Router | None) -> bool:
+    """FRR 8.4 makes a multihop BFD session of a session with both, and the other end never answers it."""
+    with_frr = any(isinstance(end, Leaf) and end.platform == "frr" for end in (node, peer))
+    return intent.ttl_security and not (intent.bfd and with_frr)
+
+
+def _next_hop(intent: Intent, node: Router, peer: Router | None) -> str:
+    """With OSPF leaves keep it, as in document 002: the other leaf's hosts, on networks that OSPF carries."""
+    between_leaves = isinstance(node, Leaf) and isinstance(peer, Leaf)
+    return "keep" if isinstance(node, Reflector) or (between_leaves and intent.ospf) else "self"
+
+
+def _add_path(intent: Intent, node: Router, peer: Router | None) -> str | None:
+    if not intent.add_path or peer is None or node.asn != peer.asn:
+        return None
+    if isinstance(node, Reflector):
+        return "rx tx" if isinstance(peer, Reflector) else "tx"
+    return "rx" if isinstance(peer, Reflector) else None
+
+
+def _cluster_id(node: Reflector, vrf: str) -> str:
+    """The reflector's own address in the VRF; where it has no IPv4 there, its router id."""
+    return str(node.uplinks[node.fabric].address(vrf, "ipv4") or node.bgp_id)

@@ -1,0 +1,51 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host variable `ospf`: one shape for FRR and NX-OS. roles/frr documents every key of it."""
+
+from __future__ import annotations
+
+from ..intent.model import FAMILIES, LOOPBACK, Intent, Leaf
+from .bgp import MAXIMUM_PATHS
+from .index import Index
+from .links import vlan_interface
+
+# Another way is found before a session between loopbacks gives up, which is 6 s after the way went dead.
+TIMERS = {"hello_s": 1, "dead_s": 4}
+
+
+def ospf(intent: Intent, found: Index, node: Leaf) -> dict | None:
+    """None where leaves do not speak it."""
+    if not intent.ospf:
+        return None
+    return {
+        **intent.ospf,
+        "router_id": node.bgp_id,
+        "families": _families(node),
+        "timers": dict(TIMERS),
+        "maximum_paths": MAXIMUM_PATHS,
+        "interfaces": _interfaces(intent, found, node),
+    }
+
+
+def _families(node: Leaf) -> list[str]:
+    given = [given for uplink in node.uplinks.values() for given in uplink.given.values()]
+    return [family for family in FAMILIES if any(family in families for families in given)]
+
+
+def _interfaces(intent: Intent, found: Index, node: Leaf) -> list[dict]:
+    """Passive where no other leaf is: the network is announced, and no neighbour is accepted."""
+    made = [{"name": LOOPBACK, "vrf": None, "passive": True, "network": None}] if node.loopback else []
+    for fabric, uplink in node.uplinks.items():
+        others = [leaf for leaf in found.leaves.get(fabric, ()) if leaf is not node]
+        is_link = len(others) == 1 and fabric not in found.clients
+        made += [
+            {
+                "name": vlan_interface(intent, uplink, vrf),
+                "vrf": intent.vrfs[vrf].device,
+                "passive": not others,
+                "network": "point-to-point" if is_link else None,
+            }
+            for vrf in uplink.given
+        ]
+    return made

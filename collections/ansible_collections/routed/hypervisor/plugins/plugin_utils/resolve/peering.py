@@ -1,0 +1,130 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who peers with whom, and by which addresses. One session per network (or, where packets between two routers are
+routed, per VRF) and family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..intent.model import FAMILIES, LOOPBACK, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
+from ..intent.peering import mesh, named, place, remote, shared, with_leaves
+from .index import Index
+from .links import vlan_interface
+
+
+@dataclass
+class Peering:
+    """A session between two routers, seen from one of them."""
+
+    name: str
+    vrf: str
+    family: str
+    fabric: str  # the uplink that it leaves by
+    local: Any  # netaddr.IPAddress
+    neighbor: Any  # netaddr.IPAddress
+    neighbor_as: int
+    is_direct: bool  # both ends are on one network
+    peer: Router | None = None  # None: a router that is not in the intent
+    source: str | None = None  # the interface that has the local address, where that is not the one towards the peer
+
+
+def identifier(name: str) -> str:
+    """NAME as BIRD wants names. Names have no underscore, so two names never become one."""
+    return name.replace("-", "_")
+
+
+def peerings(intent: Intent, found: Index, node: Router) -> list[Peering]:
+    """All sessions of a router."""
+    return [
+        *(peering for peer in _peers(intent, found, node) for peering in _with(intent, node, peer)),
+        *(_foreign(intent, node, neighbor) for neighbor in getattr(node, "neighbors", {}).values() if neighbor.address),
+    ]
+
+
+def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
+    """The routers of the intent that NODE peers with, each once."""
+    peers: list[Router] = []
+    is_client = isinstance(node, (Hypervisor, Border))
+    for fabric in node.uplinks:
+        if intent.uses_reflectors and is_client:
+            peers += found.reflectors.get(fabric, ())
+        elif intent.uses_reflectors and isinstance(node, Reflector):
+            peers += [*found.clients.get(fabric, ()), *found.reflectors[fabric]]
+        if with_leaves(intent) and is_client:
+            peers += found.leaves.get(fabric, ())
+        elif with_leaves(intent) and isinstance(node, Leaf):
+            peers += found.clients.get(fabric, ())
+    if isinstance(node, Leaf):
+        peers += [leaf for leaf in intent.leaves.values() if leaf.asn == node.asn]
+    if is_client:
+        peers += mesh(intent)
+    if intent.peering == "configured":
+        peers += named(intent, node) if isinstance(node, Hypervisor) else []
+        peers += found.named_by.get(node.name, ())
+    return [peer for peer in {peer.name: peer for peer in peers}.values() if peer is not node]
+
+
+def _with(intent: Intent, node: Router, peer: Router) -> Iterator[Peering]:
+    """One per network in common; by way of other routers only where there is none."""
+    if isinstance(node, Leaf) and isinstance(peer, Leaf):
+        yield from _between_leaves(intent, node, peer)
+        return
+    direct = shared(node, peer)
+    has_several = len({fabric for fabric, _vrf, _family in direct}) > 1
+    for fabric, vrf, family in direct:
+        here = f"{identifier(peer.name)}_{identifier(fabric)}" if has_several else identifier(peer.name)
+        yield _meeting(node, peer, vrf, family, f"{here}_{vrf}_{family}", (fabric, fabric))
+    # A reflector is for its own fabric; everyone else can be peered with from afar.
+    for vrf, family in remote(node, peer) if not direct else ():
+        places = (place(node, vrf, family), place(peer, vrf, family))
+        yield _meeting(node, peer, vrf, family, f"{identifier(peer.name)}_{vrf}_{family}", places)
+
+
+def _meeting(node: Router, peer: Router, vrf: str, family: str, name: str, places: tuple) -> Peering:
+    """PLACES are the fabrics on which NODE and PEER have the session's addresses."""
+    own, far = (router.uplinks[fabric] for router, fabric in zip((node, peer), places, strict=True))
+    is_direct = places[0] == places[1]
+    addresses = (own.address(vrf, family), far.address(vrf, family))
+    return Peering(name, vrf, family, places[0], *addresses, peer.asn, is_direct, peer)
+
+
+def _between_leaves(intent: Intent, node: Leaf, peer: Leaf) -> Iterator[Peering]:
+    """iBGP, by addresses that stay while any way between the two is left: loopbacks, else their first networks."""
+    for vrf in intent.vrfs:
+        for family in FAMILIES:
+            ends = [_leaf_end(intent, one, vrf, family) for one in (node, peer)]
+            if vrf == MAIN and family in node.loopback and family in peer.loopback:
+                ends = [(next(iter(one.uplinks)), LOOPBACK, one.loopback[family].address) for one in (node, peer)]
+            if None in ends:
+                continue
+            (fabric, source, own), (_fabric, _source, far) = ends
+            name = f"{identifier(peer.name)}_{vrf}_{family}"
+            yield Peering(name, vrf, family, fabric, own, far, peer.asn, False, peer, source)
+
+
+def _leaf_end(intent: Intent, node: Leaf, vrf: str, family: str) -> tuple | None:
+    """(fabric, interface, address) of a leaf's first network in a VRF and family."""
+    fabric = place(node, vrf, family)
+    if fabric is None:
+        return None
+    uplink = node.uplinks[fabric]
+    return fabric, vlan_interface(intent, uplink, vrf), uplink.address(vrf, family)
+
+
+def _foreign(intent: Intent, node: Router, neighbor) -> Peering:
+    """With a configured router that is not in the intent: on a network in common, else routed."""
+    family = f"ipv{neighbor.address.version}"
+    places = [
+        (fabric, vrf, neighbor.address in intent.fabrics[fabric].networks[vrf].prefix[family])
+        for fabric, uplink in node.uplinks.items()
+        for vrf, given in uplink.given.items()
+        if family in given
+    ]
+    fabric, vrf, is_direct = max(places, key=lambda found: found[2])
+    local = node.uplinks[fabric].address(vrf, family)
+    name = f"{identifier(neighbor.name)}_{vrf}_{family}"
+    return Peering(name, vrf, family, fabric, local, neighbor.address, neighbor.asn, is_direct)
