@@ -57,7 +57,7 @@ def bgp() -> dict:
     return {
         "router_id": "10.0.0.1",
         "as": 64512,
-        "timers": {"hold_s": 9, "keepalive_s": 3},
+        "timers": {"hold_s": 9, "keepalive_s": 3, "connect_retry_s": 5},
         "graceful_restart_s": 120,
         "maximum_paths": 8,
         "instances": [{"name": "public", "vrf": "public", "listen": ["10.0.0.1", "2001:db8::1"]}],

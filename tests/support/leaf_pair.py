@@ -108,7 +108,8 @@ def leaf(name: str) -> dict:
     router_id = plain(name, edge, "ipv4")
     return {
         "bgp": {
-            **{"daemon": "frr", "as": 500, "router_id": router_id, "timers": {"hold_s": 9, "keepalive_s": 3}},
+            **{"daemon": "frr", "as": 500, "router_id": router_id},
+            "timers": {"hold_s": 9, "keepalive_s": 3, "connect_retry_s": 5},
             **{"graceful_restart_s": None, "bfd": {"interval_ms": 200, "multiplier": 3}, "maximum_paths": 8},
             **{"instances": [{"name": "main", "vrf": None, "listen": []}], "tables": [], "redistribute": []},
             "policies": [{"name": "CONTAINERS", "permit": permit}, {"name": "TO-HOSTS", "permit": permit}],

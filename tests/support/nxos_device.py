@@ -62,6 +62,7 @@ GRAMMAR = {
     "bgp": [
         (r"router-id \S+", None, "router-id"),
         (r"log-neighbor-changes", None, None),
+        (r"reconnect-interval \d+", None, "reconnect-interval"),
         (r"(no )?graceful-restart", None, "graceful-restart"),
         (r"graceful-restart-helper", None, None),
         (r"bestpath as-path multipath-relax", None, None),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-SCHEMA = PROJECT / "collections/ansible_collections/routed/hypervisor/plugins/plugin_utils/intent_schema.json"
+sys.path.append(str(PROJECT / "collections"))
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.schema import schema  # noqa: E402
+
 DOCUMENT = PROJECT / "docs" / "intent.md"
 START, END = "<!-- the schema's tables begin -->", "<!-- the schema's tables end -->"
 # What stands for a name that a person chooses, in the place of each section.
@@ -35,29 +39,26 @@ def form(part: dict) -> str:
     return text
 
 
-def rows(part: dict, schema: dict, path: str = ""):
+def rows(part: dict, path: str = ""):
     """(path, form, default, description) for each key, depth first."""
-    if "$ref" in part:
-        part = schema["$defs"][part["$ref"].rsplit("/", 1)[1]]
     for key, below in part.get("properties", {}).items():
         place = f"{path}.{key}" if path else key
         default = json.dumps(below["default"]) if "default" in below else ""
         needed = "required" if key in part.get("required", ()) else default and f"`{default}`"
         yield place, form(below), needed, below["description"]
-        yield from rows(below, schema, place)
+        yield from rows(below, place)
     extra = part.get("additionalProperties")
     if isinstance(extra, dict):
-        yield from rows(extra, schema, f"{path}.{NAMES[path.rsplit('.', 1)[-1]]}")
+        yield from rows(extra, f"{path}.{NAMES[path.rsplit('.', 1)[-1]]}")
 
 
 def tables() -> str:
-    schema = json.loads(SCHEMA.read_text())
     lines: list[str] = []
     section = ""
-    for place, wanted, needed, about in rows(schema, schema):
+    for place, wanted, needed, about in rows(schema()):
         top = place.split(".")[0]
-        has_own_table = "properties" in schema["properties"][top] or isinstance(
-            schema["properties"][top].get("additionalProperties"), dict
+        has_own_table = "properties" in schema()["properties"][top] or isinstance(
+            schema()["properties"][top].get("additionalProperties"), dict
         )
         title = top if has_own_table else "The file"
         if title != section:

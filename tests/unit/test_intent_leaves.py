@@ -121,6 +121,16 @@ ONE_MISTAKE = {
     "passwords by GoBGP": (changed(("vrfs.main", {"password": True}), start=one), "bgp.daemon: gobgp has no passwords (vrfs.main.password); use bird"),
     "BFD faster than NX-OS": (changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 20, "multiplier": 3}}), start=switches), "bgp.bfd.interval_ms: 20 is out of range on switch1, which runs NX-OS; 50 to 999"),
     "BFD more patient than NX-OS": (changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 60}}), start=switches), "bgp.bfd.multiplier: 60 is out of range on switch1, which runs NX-OS; 2 to 50"),
+    # timers
+    "a hold time of two keepalives": (changed(("bgp.timers", {"hold_s": 6}), start=one), "bgp.timers.hold_s: 6 is less than three keepalives of 3 s; a hold_s of 9 or more, or a keepalive_s of 2"),
+    "keepalives as rare as the hold time": (changed(("bgp.timers", {"keepalive_s": 9}), start=one), "bgp.timers.keepalive_s: three keepalives of 9 s are more than the hold time of 9 s; a hold_s of 27 or more, or a keepalive_s of 3"),
+    "a hold time of none": (changed(("bgp.timers", {"hold_s": 0}), start=one), "bgp.timers.hold_s: 0 is out of range; 3 to 3600: "),
+    "impatience of GoBGP": (changed(("bgp.timers", {"connect_retry_s": 2}), start=one), "bgp.timers.connect_retry_s: 2 is out of range on contiv1, which runs gobgp; 5 or more"),
+    "graceful restart beyond the protocol": (changed(("bgp.graceful_restart_s", 4096), start=one), "bgp.graceful_restart_s: 4096 is out of range; 0 to 4095: "),
+    "graceful restart without GoBGP": (changed(("bgp", {"as": 500, "peering": "configured", "graceful_restart_s": 60}), start=one), "bgp.graceful_restart_s: no router of this file runs gobgp; remove it, or use gobgp; bird, frr and nxos help"),
+    "OSPF gives up between two packets": (changed(("ospf.timers", {"hello_s": 5}), start=one), "ospf.timers.hello_s: neighbors are gone after 4 s without a packet, and there is one every 5 s; a dead_s of two or more times hello_s"),
+    "OSPF slower than sessions between loopbacks": (changed(("ospf.timers", {"dead_s": 6}), start=pairs), "ospf.timers: OSPF notices a dead way after 6 s, and sessions between loopbacks may end after 6 s; an ospf.timers.dead_s of less than"),
+    "sessions between loopbacks faster than OSPF": (changed(("bgp.timers", {"hold_s": 3, "keepalive_s": 1}), start=pairs), "bgp.timers: OSPF notices a dead way after 4 s, and sessions between loopbacks may end after 2 s"),
     "frames larger than NX-OS's": (changed(("fabrics.backbone.mtu", 9500), start=switches), "fabrics.backbone.mtu: 9500 is more than switch1 can have, which runs NX-OS; up to 9216"),
 }  # fmt: skip
 

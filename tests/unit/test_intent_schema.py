@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
-from intent_reference import DOCUMENT, SCHEMA, document
+from intent_reference import DOCUMENT, document
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.formats import FORMATS
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.schema import schema
 
 
 def parts(part, path=()):
@@ -20,7 +19,7 @@ def parts(part, path=()):
 
 
 def test_every_key_is_described_and_every_map_closed():
-    for path, part in parts(json.loads(SCHEMA.read_text())):
+    for path, part in parts(schema()):
         if path and path[-2:-1] == ("properties",):
             assert part.get("description", "").endswith("."), path
         if part.get("type") == "object":
@@ -28,9 +27,7 @@ def test_every_key_is_described_and_every_map_closed():
 
 
 def test_every_form_is_known():
-    used = {
-        part["format"] for _path, part in parts(json.loads(SCHEMA.read_text())) if isinstance(part.get("format"), str)
-    }
+    used = {part["format"] for _path, part in parts(schema()) if isinstance(part.get("format"), str)}
     assert used == set(FORMATS)
 
 

@@ -108,7 +108,7 @@ def _block_change(step: Step) -> Change:
 # What there can be only one of in its block: a new line takes the place of the old one.
 SINGLE = re.compile(
     r"(?:no )?(description|switchport access vlan|switchport mode|switchport$|mtu|vrf member|ip redirects"
-    r"|ipv6 redirects|shutdown|spanning-tree port type|name|router-id|log-neighbor-changes"
+    r"|ipv6 redirects|shutdown|spanning-tree port type|name|router-id|log-neighbor-changes|reconnect-interval"
     r"|bestpath as-path multipath-relax|maximum-paths ibgp|maximum-paths|maximum-prefix|update-source|timers"
     r"|(?:ip ospf|ospfv3) (?:network|hello-interval|dead-interval)|graceful-restart-helper|graceful-restart"
     r"|ebgp-multihop|ttl-security hops|hostname|bfd interval|ip address (?!.* secondary)|\d+ )"

@@ -28,43 +28,46 @@ from .model import (
     Uplink,
     Vrf,
 )
+from .schema import defaults
 
 
 def build(data: dict) -> Intent:
     """The model of DATA, which check_shape has been over."""
-    bgp = data.get("bgp", {})
+    bgp = data.get("bgp") or defaults("bgp")
     intent = Intent(
         name=data.get("name", ""),
         asn=bgp.get("as"),
-        daemon=bgp.get("daemon", "bird"),
-        peering=bgp.get("peering", "reflectors"),
-        mesh=bgp.get("mesh", 16),
+        daemon=bgp["daemon"],
+        peering=bgp["peering"],
+        mesh=bgp["mesh"],
+        timers=bgp["timers"],
+        graceful_restart_s=bgp["graceful_restart_s"],
         bfd=bgp.get("bfd"),
-        ttl_security=bgp.get("ttl_security", True),
-        add_path=bgp.get("add_path", True),
-        ospf={"process": 1, "area": "0.0.0.0", **data["ospf"]} if "ospf" in data else None,
-        lab=Lab(data["lab"].get("packages", [])) if "lab" in data else None,
-        firewall=data.get("firewall", True),
+        ttl_security=bgp["ttl_security"],
+        add_path=bgp["add_path"],
+        ospf=data.get("ospf"),
+        lab=Lab(data["lab"]["packages"]) if "lab" in data else None,
+        firewall=data["firewall"],
         vrfs={name: _vrf(name, vrf) for name, vrf in data.get("vrfs", {}).items()},
         fabrics={name: _fabric(name, fabric) for name, fabric in data.get("fabrics", {}).items()},
         loopbacks={
-            vrf: Loopback(vrf, loopback.get("interface", "loopback"), _prefixes(loopback))
-            for vrf, loopback in data.get("loopbacks", {}).items()
+            vrf: Loopback(vrf, loopback["interface"], _prefixes(loopback))
+            for vrf, loopback in data["loopbacks"].items()
         },
-        segments={name: _segment(name, segment) for name, segment in data.get("segments", {}).items()},
+        segments={name: _segment(name, segment) for name, segment in data["segments"].items()},
         reflectors={},
         borders={},
         leaves={},
         container_networks={
-            name: containers.network(name, network) for name, network in data.get("container_networks", {}).items()
+            name: containers.network(name, network) for name, network in data["container_networks"].items()
         },
         hypervisors={},
     )
-    for name, node in data.get("reflectors", {}).items():
+    for name, node in data["reflectors"].items():
         intent.reflectors[name] = _reflector(intent, name, node)
-    for name, node in data.get("borders", {}).items():
+    for name, node in data["borders"].items():
         intent.borders[name] = _border(intent, name, node)
-    for name, node in data.get("leaves", {}).items():
+    for name, node in data["leaves"].items():
         intent.leaves[name] = _leaf(intent, name, node)
     for name, node in data.get("hypervisors", {}).items():
         intent.hypervisors[name] = _hypervisor(intent, name, node)
@@ -73,9 +76,9 @@ def build(data: dict) -> Intent:
 
 
 def _vrf(name: str, data: dict) -> Vrf:
-    host = [netaddr.IPNetwork(prefix) if prefix else None for prefix in data.get("host", [])]
+    host = [netaddr.IPNetwork(prefix) if prefix else None for prefix in data["host"]]
     table = data.get("table", MAIN_TABLE if name == MAIN else None)
-    return Vrf(name, table, data.get("vlan"), data.get("password", False), host)
+    return Vrf(name, table, data.get("vlan"), data["password"], host)
 
 
 def _prefixes(data: dict) -> dict:
@@ -102,9 +105,9 @@ def _segment(name: str, data: dict) -> Segment:
     if "ipv4" in prefix and "gateway4" in data:
         gateway["ipv4"] = netaddr.IPAddress(data["gateway4"])
     if "ipv6" in prefix:
-        gateway["ipv6"] = netaddr.IPAddress(data.get("gateway6", "fe80::1"))
-    lease = data["dhcp"].get("lease_s", 3600) if "dhcp" in data else None
-    dns = [netaddr.IPAddress(address) for address in data.get("dns", []) if address]
+        gateway["ipv6"] = netaddr.IPAddress(data["gateway6"])
+    lease = data["dhcp"]["lease_s"] if "dhcp" in data else None
+    dns = [netaddr.IPAddress(address) for address in data["dns"] if address]
     return Segment(name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"))
 
 
@@ -132,7 +135,7 @@ def _reflector(intent: Intent, name: str, data: dict) -> Reflector:
 
 def _border(intent: Intent, name: str, data: dict) -> Border:
     path = ("borders", name)
-    world = [netaddr.IPAddress(address) for address in data.get("world", []) if address]
+    world = [netaddr.IPAddress(address) for address in data["world"] if address]
     node = Border(name, path, data.get("router_id"), intent.asn, vrf=data.get("vrf"), world=world)
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
@@ -143,15 +146,15 @@ def _border(intent: Intent, name: str, data: dict) -> Border:
 
 def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
     path = ("leaves", name)
-    platform = data.get("platform", "bird")
+    platform = data["platform"]
     node = Leaf(name, path, data.get("router_id"), data.get("as", intent.asn), platform, platform=platform)
     node.loopback = _given(data.get("loopback", {}), (*path, "loopback"))
-    node.maximum_prefix = data.get("maximum_prefix", 1000)
+    node.maximum_prefix = data["maximum_prefix"]
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
         if platform != "nxos":
             uplink.interface = uplink.interface.replace("/", "-")  # Linux has no slashes in names
-        node.ports[fabric] = [port for port in place.get("ports", []) if port]
+        node.ports[fabric] = [port for port in place["ports"] if port]
         uplink.given = {
             vrf: _given(addresses, (*path, "fabrics", fabric, "addresses", vrf))
             for vrf, addresses in place.get("addresses", {}).items()
@@ -185,12 +188,12 @@ def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
         node.loopbacks[vrf] = _derived(first, node.id, (*path, "id"))
     for vrf, addresses in data.get("loopbacks", {}).items():
         node.loopbacks.setdefault(vrf, {}).update(_given(addresses, (*path, "loopbacks", vrf)))
-    for neighbor, facts in data.get("neighbors", {}).items():
+    for neighbor, facts in data["neighbors"].items():
         address = netaddr.IPAddress(facts["address"]) if "address" in facts else None
         node.neighbors[neighbor] = Neighbor(neighbor, (*path, "neighbors", neighbor), address, facts.get("as"))
-    for network, part in data.get("container_networks", {}).items():
+    for network, part in data["container_networks"].items():
         node.parts[network] = containers.part(intent, node, network, part)
-    node.guests = [_guest(intent, node, guest, facts) for guest, facts in data.get("guests", {}).items()]
+    node.guests = [_guest(intent, node, guest, facts) for guest, facts in data["guests"].items()]
     return node
 
 
@@ -200,7 +203,7 @@ def _guest(intent: Intent, hypervisor: Hypervisor, name: str, data: dict) -> Gue
     prefix = intent.segments[segment].prefix if segment in intent.segments else {}
     address = {"ipv4": netaddr.IPAddress(data["ipv4"])} if "ipv4" in data else {}
     mac = data["mac"].lower() if "mac" in data else mac_from_ipv4(address["ipv4"]) if address else None
-    ipv6 = data.get("ipv6", "slaac")
+    ipv6 = data["ipv6"]
     if ipv6 not in ("slaac", "none"):
         address["ipv6"] = netaddr.IPAddress(ipv6)
     elif ipv6 == "slaac" and mac and "ipv6" in prefix and prefix["ipv6"].prefixlen == 64:

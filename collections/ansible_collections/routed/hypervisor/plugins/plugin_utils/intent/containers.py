@@ -10,6 +10,7 @@ import zlib
 from ..libraries import netaddr
 from .addresses import gateways
 from .model import FAMILIES, Container, ContainerNetwork, Hypervisor, Intent, Part
+from .schema import defaults
 
 NAME = "eth0"  # of a container's link, inside the container
 
@@ -19,8 +20,8 @@ def network(name: str, data: dict) -> ContainerNetwork:
     return ContainerNetwork(
         name,
         data.get("vrf"),
-        data.get("mode", "l2"),
-        data.get("flag", "bridge"),
+        data["mode"],
+        data["flag"],
         data.get("fabric"),
         data.get("interface"),
         prefix,
@@ -41,7 +42,7 @@ def _pool(data: dict):
 
 def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
     """A hypervisor's part of a network. A network that is not defined is a mistake that is found later."""
-    common = intent.container_networks.get(name) or network(name, {})
+    common = intent.container_networks.get(name) or network(name, defaults("container_networks"))
     has_own_place = "fabric" in data or "interface" in data
     fabric = data.get("fabric") if has_own_place else common.fabric
     interface = data.get("interface") if has_own_place else common.interface
@@ -68,7 +69,7 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
         needs_link if common.host_link is None else common.host_link,
         announce,
     )
-    for container, facts in data.get("containers", {}).items():
+    for container, facts in data["containers"].items():
         given = {family: netaddr.IPAddress(facts[family]) for family in FAMILIES if family in facts}
         made.containers.append(Container(container, (*path, "containers", container), given))
     return made

@@ -10,7 +10,7 @@ from collections import Counter
 from .formats import is_nxos
 from .mistakes import Mistakes, render
 from .model import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
-from .peering import place, shared
+from .peering import shared
 from .uniqueness import Once
 
 NAMES = "Vlan10, Ethernet1/44, port-channel7"
@@ -30,10 +30,6 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
             _nxos(intent, leaf, mistakes)
         if leaf.platform != "bird":
             _loopback(intent, leaf, mistakes)
-    if intent.ospf:
-        _with_ospf(intent, mistakes)
-    else:
-        _without_ospf(intent, mistakes)
 
 
 def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
@@ -98,37 +94,3 @@ def _loopback(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
             path = (*leaf.path, "loopback", family) if leaf.loopback else (*leaf.path, "loopback")
             wrong = f"missing, and there are several ways to other leaves ({', '.join(ways)})"
             mistakes.add(path, wrong, "an address of its own, by which sessions outlive one way")
-
-
-def _with_ospf(intent: Intent, mistakes: Mistakes) -> None:
-    leaves = list(intent.leaves.values())
-    if not leaves and not any(len(path) == 1 for path in mistakes.found):
-        mistakes.add(("ospf",), "there are no leaves to speak it", "remove it, or define leaves")
-    for leaf in leaves[1:]:
-        if leaf.asn != leaves[0].asn:
-            wrong = f"{leaf.asn} is not that of {leaves[0].name} ({leaves[0].asn}), and leaves speak iBGP to each other"
-            mistakes.add((*leaf.path, "as"), wrong, "one AS for all leaves, or no ospf")
-
-
-def _without_ospf(intent: Intent, mistakes: Mistakes) -> None:
-    """Both ends of each session between leaves are then on a network of both. The first that is not is told."""
-    leaves = [leaf for leaf in intent.leaves.values() if leaf.path not in mistakes.touched]
-    for position, leaf in enumerate(leaves):
-        for other in leaves[position + 1 :] if ("fabrics",) not in mistakes.touched else ():
-            for vrf in intent.vrfs if leaf.asn == other.asn else ():
-                for family in FAMILIES:
-                    if not _meet(leaf, other, vrf, family):
-                        wrong = f"missing, and {leaf.name} and {other.name} speak to each other from other networks"
-                        right = "add it; or no loopbacks, and a fabric of both as the first of each"
-                        mistakes.add(("ospf",), wrong, right)
-                        return
-
-
-def _meet(one: Leaf, other: Leaf, vrf: str, family: str) -> bool:
-    ends = {place(one, vrf, family), place(other, vrf, family)}
-    if None in ends:
-        return True  # they have no session
-    if vrf == MAIN and family in one.loopback and family in other.loopback:
-        return False
-    both = {fabric for fabric, *network in shared(one, other) if network == [vrf, family]}
-    return ends <= both

@@ -226,7 +226,7 @@ class Leaf(Router):
 
     platform: str = "bird"  # bird, frr or nxos
     loopback: dict[str, Given] = field(default_factory=dict)  # by family
-    maximum_prefix: int = 1000
+    maximum_prefix: int = 0
     ports: dict[str, list[str]] = field(default_factory=dict)  # to hosts, by fabric
 
     @property
@@ -252,6 +252,8 @@ class Intent:
     daemon: str
     peering: str
     mesh: int
+    timers: dict[str, int]  # hold_s, keepalive_s, connect_retry_s
+    graceful_restart_s: int  # 0: none
     bfd: dict[str, t.Any] | None
     ttl_security: bool
     add_path: bool

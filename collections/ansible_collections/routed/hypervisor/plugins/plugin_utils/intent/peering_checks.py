@@ -11,9 +11,6 @@ from .peering import mesh, named, names, place, remote, shared
 
 
 def check(intent: Intent, mistakes: Mistakes) -> None:
-    for node in intent.routers:
-        if node.daemon == "gobgp":
-            _gobgp(intent, node, mistakes)
     owners = {address: router for router in intent.routers for address in router.addresses}
     for node in intent.hypervisors.values():
         _neighbors(intent, node, owners, mistakes)
@@ -25,16 +22,6 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
     for position, node in enumerate(members):
         for other in members[position + 1 :]:
             _routed(intent, node, other, mistakes)
-
-
-def _gobgp(intent: Intent, node: Router, mistakes: Mistakes) -> None:
-    """Measured with GoBGP 3.10: it ignores passwords and has no BFD."""
-    path = ("bgp", "daemon") if intent.daemon == "gobgp" else (*node.path, "daemon")
-    lacks = ["BFD (bgp.bfd)"] if intent.bfd else []
-    vrfs = {vrf for uplink in node.uplinks.values() for vrf in uplink.given}
-    lacks += [f"passwords (vrfs.{vrf}.password)" for vrf in vrfs if vrf in intent.vrfs and intent.vrfs[vrf].password]
-    if lacks:
-        mistakes.add(path, f"gobgp has no {' and no '.join(sorted(lacks))}", "use bird, which has, or remove these")
 
 
 def _neighbors(intent: Intent, node: Hypervisor, owners: dict, mistakes: Mistakes) -> None:

@@ -5,10 +5,21 @@
 
 from __future__ import annotations
 
-from . import container_checks, leaf_checks, peering_checks, placement, references, uniqueness
+from collections.abc import Iterator
+
+from . import (
+    bgp_checks,
+    container_checks,
+    leaf_checks,
+    ospf_checks,
+    peering_checks,
+    placement,
+    references,
+    uniqueness,
+)
 from .build import build
 from .load import Source
-from .mistakes import IntentError, Mistakes
+from .mistakes import IntentError, Mistakes, Path
 from .model import Intent
 from .schema import check_shape
 
@@ -40,6 +51,7 @@ def check(data: dict, mistakes: Mistakes) -> Intent:
         else None
         for section in ("vrfs", "fabrics", *OPTIONAL)
     }
+    written = {path for section in ("bgp", "ospf") for path in _paths(data.get(section), (section,))}
     check_shape(data, mistakes)
     for section in OPTIONAL:
         misspelled = [
@@ -55,7 +67,16 @@ def check(data: dict, mistakes: Mistakes) -> Intent:
     uniqueness.check_prefixes(intent, mistakes)
     placed = placement.Placement(intent, mistakes)
     placed.check()
+    bgp_checks.check(intent, written, mistakes)
     leaf_checks.check(intent, mistakes, placed.addresses)
+    ospf_checks.check(intent, written, mistakes)
     container_checks.check(intent, mistakes, placed.addresses)
     peering_checks.check(intent, mistakes)
     return intent
+
+
+def _paths(value, path: Path) -> Iterator[Path]:
+    """The keys of a map, and of the maps in it."""
+    for key, below in value.items() if isinstance(value, dict) else ():
+        yield (*path, key)
+        yield from _paths(below, (*path, key))

@@ -1,10 +1,14 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks an intent's shape against intent_schema.json, and says in a person's words what is wrong."""
+"""Checks an intent's shape against the schema, reports in a person's words what is wrong, and fills in defaults.
+
+The schema is in keys/: a file for each key, beginning with intent.json. A default is there and nowhere else.
+"""
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
@@ -13,7 +17,7 @@ from ..libraries import jsonschema
 from .formats import FORMATS, INTERFACE_LENGTH
 from .mistakes import Mistakes, Path, did_you_mean, listed
 
-SCHEMA_FILE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "intent_schema.json")
+KEYS = os.path.join(os.path.dirname(__file__), "keys")
 _KINDS = {
     "object": "a map",
     "array": "a list",
@@ -24,19 +28,19 @@ _KINDS = {
 
 
 @functools.cache
-def schema() -> dict:
-    """The schema, with its references put in place: looking them up at every node costs more than all other checks."""
-    with open(SCHEMA_FILE, encoding="utf-8") as file:
-        content = json.load(file)
+def schema(name: str = "intent") -> dict:
+    """What keys/NAME.json says, with its references put in place: looking them up at every node costs more than all
+    other checks."""
+    with open(os.path.join(KEYS, f"{name}.json"), encoding="utf-8") as file:
+        return _inline(json.load(file))
 
-    def inline(part):
-        if isinstance(part, dict):
-            if "$ref" in part:
-                return inline(content["$defs"][part["$ref"].rsplit("/", 1)[1]])
-            return {key: inline(value) for key, value in part.items()}
-        return [inline(item) for item in part] if isinstance(part, list) else part
 
-    return inline({key: value for key, value in content.items() if key != "$defs"})
+def _inline(part):
+    if isinstance(part, dict):
+        if "$ref" in part:
+            return schema(part["$ref"].removesuffix(".json"))
+        return {key: _inline(value) for key, value in part.items()}
+    return [_inline(item) for item in part] if isinstance(part, list) else part
 
 
 @functools.cache
@@ -48,7 +52,7 @@ def _validator():
 
 
 def check_shape(data: dict, mistakes: Mistakes) -> None:
-    """Adds what does not fit the schema to MISTAKES, and takes it out of DATA, so that later checks do not see it."""
+    """Adds what does not fit the schema to MISTAKES. In DATA, defaults replace it, and what is missing."""
     _fill_empty(data, schema(), (), mistakes)
     errors = sorted(_validator().iter_errors(data), key=lambda error: error.validator == "required")
     bad: list[Path] = []
@@ -56,6 +60,28 @@ def check_shape(data: dict, mistakes: Mistakes) -> None:
         bad += _explain(error, mistakes)
     for path in sorted(set(bad), key=len, reverse=True):
         _remove(data, path)
+    fill(data, schema())
+
+
+def fill(value, part: dict) -> None:
+    """Puts the defaults of PART, and of all that is below it, into VALUE."""
+    if not isinstance(value, dict):
+        return
+    known, others = part.get("properties", {}), part.get("additionalProperties")
+    for key, below in known.items():
+        if key not in value and "default" in below:
+            value[key] = copy.copy(below["default"])
+    for key, inner in value.items():
+        below = known.get(key, others)
+        if isinstance(inner, dict) and isinstance(below, dict):
+            fill(inner, below)
+
+
+def defaults(name: str) -> dict:
+    """What the section NAME, or an entry of it if it has entries by name, is where an intent says nothing."""
+    part, made = schema(name), {}
+    fill(made, part if "properties" in part else part["additionalProperties"])
+    return made
 
 
 def _fill_empty(value, part: dict, path: Path, mistakes: Mistakes) -> None:
@@ -126,6 +152,8 @@ def _of_value(error) -> tuple[str, str]:
     value, wanted, about = error.instance, error.validator_value, _about(error)
     wrong, right = error.message, about
     match error.validator:
+        case "type" if error.schema.get("writeOnly") and isinstance(value, str):
+            wrong = "a secret in clear text"
         case "type":
             wrong = f"{_kind(value)} where {_KINDS[wanted]} is wanted"
         case "minimum" | "maximum":
@@ -140,7 +168,7 @@ def _of_value(error) -> tuple[str, str]:
         case "const":
             wrong, right = f"{value!r} is not {wanted}", f"write {wanted}"
         case "not":
-            wrong = f"{value} is reserved"
+            wrong = f"{value} is reserved" if wanted else "a secret in clear text"
     return wrong, right
 
 

@@ -16,9 +16,6 @@ from .policies import CONTAINERS, policies
 
 MAXIMUM_PATHS = 8
 MULTIHOP = 64  # hops that packets of a session may take where routers are not on one network
-TIMERS = {"hold_s": 9, "keepalive_s": 3}
-# For so long others keep the routes of a GoBGP that restarts; also those of one that is gone for good, unnoticed.
-GRACEFUL_RESTART_S = 30
 
 
 def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: list[dict]) -> dict:
@@ -30,8 +27,8 @@ def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: lis
         "daemon": node.daemon,
         "as": node.asn,
         "router_id": node.bgp_id,
-        "timers": dict(TIMERS),
-        "graceful_restart_s": GRACEFUL_RESTART_S if node.daemon == "gobgp" else None,
+        "timers": dict(intent.timers),
+        "graceful_restart_s": (intent.graceful_restart_s or None) if node.daemon == "gobgp" else None,
         "bfd": dict(intent.bfd) if intent.bfd and any(session["bfd"] for session in sessions) else None,
         "maximum_paths": MAXIMUM_PATHS,
         "instances": _instances(intent, node, vrfs, sessions),

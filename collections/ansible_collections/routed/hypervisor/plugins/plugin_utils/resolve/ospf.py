@@ -10,9 +10,6 @@ from .bgp import MAXIMUM_PATHS
 from .index import Index
 from .links import vlan_interface
 
-# Another way is found before a session between loopbacks gives up, which is 6 s after the way went dead.
-TIMERS = {"hello_s": 1, "dead_s": 4}
-
 
 def ospf(intent: Intent, found: Index, node: Leaf) -> dict | None:
     """None where leaves do not speak it."""
@@ -20,9 +17,9 @@ def ospf(intent: Intent, found: Index, node: Leaf) -> dict | None:
         return None
     return {
         **intent.ospf,
+        "timers": dict(intent.ospf["timers"]),
         "router_id": node.bgp_id,
         "families": _families(node),
-        "timers": dict(TIMERS),
         "maximum_paths": MAXIMUM_PATHS,
         "interfaces": _interfaces(intent, found, node),
     }
