@@ -32,6 +32,7 @@ NEIGHBOR = [
 ]
 FAMILY = [
     ("redistribute", r"redistribute (?:direct|connected) route-map (\S+)"),
+    ("static", r"redistribute static route-map (\S+)"),
     ("paths", r"maximum-paths (\d+)"),
     ("paths of iBGP", r"maximum-paths ibgp (\d+)"),
 ]

@@ -22,6 +22,7 @@ MODULES = "ansible_collections.cisco.nxos.plugins.modules"
 SECTIONS = {
     "hostname": "hostname ",
     "vrf_global": "vrf context ",
+    "static_routes": r"((ip|ipv6) route |vrf context )",
     "prefix_lists": r"(ip|ipv6) prefix-list ",
     "route_maps": "route-map ",
     "acls": r"(ip|ipv6) access-list ",

@@ -124,7 +124,15 @@ def leaf(name: str) -> dict:
                 for link in links
             ],
         },
-        "leaf": {"hostname": name, "vrfs": [], "vlans": [], "interfaces": interfaces, "ports": [], "acls": []},
+        "leaf": {
+            "hostname": name,
+            "vrfs": [],
+            "vlans": [],
+            "interfaces": interfaces,
+            "ports": [],
+            "static": [],
+            "acls": [],
+        },
     }
 
 

@@ -16,7 +16,14 @@ START, END = "<!-- the schema's tables begin -->", "<!-- the schema's tables end
 # What stands for a name that a person chooses, in the place of each section.
 NAMES = {"vrfs": "VRF", "fabrics": "FABRIC", "networks": "VRF", "loopbacks": "VRF", "segments": "SEGMENT"}
 NAMES |= {"reflectors": "NAME", "addresses": "VRF", "borders": "NAME", "hypervisors": "NAME", "guests": "GUEST"}
-NAMES |= {"leaves": "NAME", "neighbors": "NAME", "container_networks": "NETWORK", "containers": "CONTAINER"}
+NAMES |= {
+    "static": "VRF",
+    "VRF": "PREFIX",
+    "leaves": "NAME",
+    "neighbors": "NAME",
+    "container_networks": "NETWORK",
+    "containers": "CONTAINER",
+}
 FORMS = {"object": "map", "array": "list", "string": "text", "integer": "number", "boolean": "true, false"}
 
 
@@ -49,7 +56,10 @@ def rows(part: dict, path: str = ""):
         yield from rows(below, place)
     extra = part.get("additionalProperties")
     if isinstance(extra, dict):
-        yield from rows(extra, f"{path}.{NAMES[path.rsplit('.', 1)[-1]]}")
+        place = f"{path}.{NAMES[path.rsplit('.', 1)[-1]]}"
+        if extra["type"] != "object":
+            yield place, form(extra), "", extra["description"]
+        yield from rows(extra, place)
 
 
 def tables() -> str:

@@ -159,6 +159,20 @@ CASES = {
         no ipv6 traffic-filter FROM-HOSTS-IPV6 in
         """,
     ),
+    "a static route goes": (
+        lambda values: values["leaf"]["static"].pop(0),
+        """
+        no ip route 50.1.9.0/24 50.1.1.9 name routed.hypervisor
+        """,
+    ),
+    "a static route of a VRF has another next hop": (
+        lambda values: values["leaf"]["static"][2].update(next_hop="10.20.0.8"),
+        """
+        vrf context blue
+        no ip route 10.29.0.0/16 10.20.0.9 name routed.hypervisor
+        ip route 10.29.0.0/16 10.20.0.8 name routed.hypervisor
+        """,
+    ),
     "no redistribution": (
         lambda values: values["bgp"]["redistribute"].pop(0),
         """

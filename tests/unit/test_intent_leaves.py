@@ -121,6 +121,13 @@ ONE_MISTAKE = {
     "passwords by GoBGP": (changed(("vrfs.main", {"password": True}), start=one), "bgp.daemon: gobgp has no passwords (vrfs.main.password); use bird"),
     "BFD faster than NX-OS": (changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 20, "multiplier": 3}}), start=switches), "bgp.bfd.interval_ms: 20 is out of range on switch1, which runs NX-OS; 50 to 999"),
     "BFD more patient than NX-OS": (changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 60}}), start=switches), "bgp.bfd.multiplier: 60 is out of range on switch1, which runs NX-OS; 2 to 50"),
+    # static routes
+    "a next hop elsewhere": (changed((f"{LEAF}.static", {"main": {"10.9.0.0/16": "60.1.1.9"}}), start=one), f"{LEAF}.static.main.10.9.0.0/16: 60.1.1.9 is on no network of switch1 in main; an address in 50.1.1.0/24, 80.1.1.0/24"),
+    "a next hop of its own": (changed((f"{LEAF}.static", {"main": {"10.9.0.0/16": "80.1.1.1"}}), start=one), f"{LEAF}.static.main.10.9.0.0/16: 80.1.1.1 is switch1's own"),
+    "a next hop of another family": (changed((f"{LEAF}.static", {"main": {"10.9.0.0/16": "2001:db8::1"}}), start=one), f"{LEAF}.static.main.10.9.0.0/16: 2001:db8::1 is of another family; an IPv4 address"),
+    "a static route to a network of its own": (changed((f"{LEAF}.static", {"main": {"50.1.1.0/24": "80.1.1.2"}}), start=one), f"{LEAF}.static.main.50.1.1.0/24: switch1 is on this network itself"),
+    "a static route in no VRF": (changed((f"{LEAF}.static", {"blue": {"10.9.0.0/16": "80.1.1.2"}}), start=one), f"{LEAF}.static.blue: no VRF is called blue"),
+    "a static route to an address": (changed((f"{LEAF}.static", {"main": {"10.9.0.1": "80.1.1.2"}}), start=one), f"{LEAF}.static.main.10.9.0.1: '10.9.0.1' is not a prefix"),
     # timers
     "a hold time of two keepalives": (changed(("bgp.timers", {"hold_s": 6}), start=one), "bgp.timers.hold_s: 6 is less than three keepalives of 3 s; a hold_s of 9 or more, or a keepalive_s of 2"),
     "keepalives as rare as the hold time": (changed(("bgp.timers", {"keepalive_s": 9}), start=one), "bgp.timers.keepalive_s: three keepalives of 9 s are more than the hold time of 9 s; a hold_s of 27 or more, or a keepalive_s of 3"),

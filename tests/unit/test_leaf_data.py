@@ -190,6 +190,44 @@ def test_a_hosts_own_prefix_is_admitted_if_it_is_announced():
     assert [entry["prefix"] for entry in silent] == ["192.168.1.0/24"]
 
 
+STATIC = {"main": {"60.1.1.4/32": "80.1.1.2", "10.9.0.0/16": "50.1.1.9"}}
+
+
+def test_static_routes_are_redistributed_by_a_policy_that_lists_them_and_admitted_by_other_leaves():
+    made = edited(ONE, lambda data: data["leaves"]["switch1"].update(static=STATIC))
+    one, other = made["switch1"], made["switch2"]
+    assert [(route["prefix"], route["next_hop"]) for route in one["leaf"]["static"]] == list(STATIC["main"].items())
+    source = {"source": "static", "vrf": None, "family": "ipv4", "policy": "STATIC"}
+    assert (one["bgp"]["redistribute"], other["bgp"]["redistribute"]) == ([source], [])
+    listed = {policy["name"]: [entry["prefix"] for entry in policy["permit"]] for policy in one["bgp"]["policies"]}
+    assert listed["STATIC"] == list(STATIC["main"])
+    assert listed["ANNOUNCED"] == [*listed["CONTAINERS"], *listed["STATIC"]]
+    found = neighbors(other)
+    assert (found["switch1", "ipv4"]["import_policy"], found["switch1", "ipv4"]["export_policy"]) == ("ANNOUNCED",) * 2
+    # Hosts are told of them, and cannot announce them.
+    assert (found["contiv2", "ipv4"]["import_policy"], found["contiv2", "ipv4"]["export_policy"]) == (
+        "CONTAINERS",
+        "ANNOUNCED",
+    )
+
+
+def test_a_leaf_with_bird_announces_its_static_routes_and_the_kernel_has_them():
+    def change(data):
+        del data["ospf"]
+        for leaf in data["leaves"].values():
+            leaf.update(platform="bird", fabrics=dict(sorted(leaf["fabrics"].items())))
+        data["hypervisors"]["contiv2"]["as"] = 65003
+        data["leaves"]["switch1"]["static"] = STATIC
+
+    made = edited(ONE, change)["switch1"]
+    assert made["bgp"]["tables"][0]["static"] == [{"prefix": prefix} for prefix in STATIC["main"]]
+    assert made["network"]["routes"][1] == {
+        "prefix": "10.9.0.0/16",
+        "table": 254,
+        "nexthops": [{"gateway": "50.1.1.9", "interface": "Vlan1"}],
+    }
+
+
 def test_ports_are_in_the_vlan_of_their_interface_and_vlan_1_needs_no_definition(one, pairs):
     assert pairs["leaf3"]["leaf"]["vlans"] == [{"id": 21, "name": "rack2a"}]
     assert [(port["name"], port["vlan"]) for port in pairs["leaf3"]["leaf"]["ports"]] == [("Ethernet1/1", 21)]

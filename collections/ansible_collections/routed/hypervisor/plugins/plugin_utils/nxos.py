@@ -121,11 +121,13 @@ INTERFACE = re.compile(
     r"|ipv6 router ospfv3 |ospfv3 (passive-interface|network|hello-interval|dead-interval)"
     r"|ip access-group |ipv6 traffic-filter |spanning-tree port type |shutdown)"
 )
+STATIC = re.compile(r"(?:ip|ipv6) route .* name routed\.hypervisor$")
 # The kinds of lines that are ours, by the block that they are in.
 OURS = [
     (re.compile(r"interface "), INTERFACE),
     (re.compile(r"(ip|ipv6) access-list "), re.compile(r"\d+ ")),
     (re.compile(r"route-map "), re.compile(r"match ")),
+    (re.compile(r"vrf context "), STATIC),
     (re.compile(r"router bgp .*/neighbor "), re.compile(r"(?!password )")),
     (re.compile(r"router bgp .*/address-family "), re.compile(r"redistribute ")),
 ]
@@ -222,13 +224,16 @@ def _removed_lines(wanted: Line, old: list[Line], path: str) -> list[Step]:
 
 
 def _removed_entries(wanted: list[Line], found: list[Line]) -> list[Step]:
-    """Entries of our prefix lists and route maps that are not intended any more, or that are others by now."""
+    """Entries of our prefix lists and route maps, and static routes, that are not intended any more, or that are others
+    by now."""
     texts = {line.text for line in wanted}
     names = {
         (pattern, match["name"]) for pattern in (PREFIX, ROUTE_MAP) for text in texts if (match := pattern.match(text))
     }
     steps = []
     for line in found:
+        if STATIC.match(line.text) and line.text not in texts:
+            steps.append(Step(f"no {line.text}", "-", shown=line.text))
         for pattern in (PREFIX, ROUTE_MAP):
             match = pattern.match(line.text)
             if match and (pattern, match["name"]) in names and line.text not in texts:

@@ -25,6 +25,7 @@ from .model import (
     Network,
     Reflector,
     Segment,
+    Static,
     Uplink,
     Vrf,
 )
@@ -150,6 +151,11 @@ def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
     node = Leaf(name, path, data.get("router_id"), data.get("as", intent.asn), platform, platform=platform)
     node.loopback = _given(data.get("loopback", {}), (*path, "loopback"))
     node.maximum_prefix = data["maximum_prefix"]
+    node.static = [
+        Static((*path, "static", vrf, prefix), vrf, netaddr.IPNetwork(prefix), netaddr.IPAddress(next_hop))
+        for vrf, routes in data["static"].items()
+        for prefix, next_hop in routes.items()
+    ]
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
         if platform != "nxos":

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from .addresses import family_of
 from .formats import is_nxos
-from .mistakes import Mistakes, render
+from .mistakes import Mistakes, listed, render
 from .model import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
 from .peering import shared
 from .uniqueness import Once
@@ -30,6 +31,7 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
             _nxos(intent, leaf, mistakes)
         if leaf.platform != "bird":
             _loopback(intent, leaf, mistakes)
+        _static(intent, leaf, mistakes)
 
 
 def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
@@ -94,3 +96,27 @@ def _loopback(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
             path = (*leaf.path, "loopback", family) if leaf.loopback else (*leaf.path, "loopback")
             wrong = f"missing, and there are several ways to other leaves ({', '.join(ways)})"
             mistakes.add(path, wrong, "an address of its own, by which sessions outlive one way")
+
+
+def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
+    """A next hop is on a network of the leaf: every daemon takes others, and the route never works."""
+    for route in leaf.static:
+        if leaf.path in mistakes.touched or ("fabrics",) in mistakes.touched or route.vrf not in intent.vrfs:
+            continue
+        family = family_of(route.prefix)
+        networks = [
+            intent.fabrics[fabric].networks[route.vrf].prefix[family]
+            for fabric, uplink in leaf.uplinks.items()
+            if uplink.address(route.vrf, family) is not None
+        ]
+        if family_of(route.next_hop) != family:
+            mistakes.add(
+                route.path, f"{route.next_hop} is of another family", f"an {family.replace('ip', 'IP')} address"
+            )
+        elif route.next_hop in leaf.addresses:
+            mistakes.add(route.path, f"{route.next_hop} is {leaf.name}'s own", "the address of another router")
+        elif not any(route.next_hop in network for network in networks):
+            wrong = f"{route.next_hop} is on no network of {leaf.name} in {route.vrf}"
+            mistakes.add(route.path, wrong, f"an address in {listed(networks)}")
+        elif route.prefix in networks:
+            mistakes.add(route.path, f"{leaf.name} is on this network itself", "remove it")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field
+from typing import Any
 
 from .mistakes import Path
 
@@ -228,10 +229,21 @@ class Leaf(Router):
     loopback: dict[str, Given] = field(default_factory=dict)  # by family
     maximum_prefix: int = 0
     ports: dict[str, list[str]] = field(default_factory=dict)  # to hosts, by fabric
+    static: list[Static] = field(default_factory=list)
 
     @property
     def own_loopbacks(self) -> list[dict[str, Given]]:
         return [self.loopback]
+
+
+@dataclass
+class Static:
+    """A static route of a leaf."""
+
+    path: Path
+    vrf: str
+    prefix: Any  # netaddr.IPNetwork
+    next_hop: Any  # netaddr.IPAddress
 
 
 @dataclass

@@ -66,6 +66,8 @@ class References:
                 if self._known("fabrics", fabric, (*leaf.path, "fabrics", fabric)):
                     for vrf in uplink.given:
                         self._network(fabric, vrf, (*leaf.path, "fabrics", fabric, "addresses", vrf))
+            for route in leaf.static:
+                self._known("vrfs", route.vrf, (*leaf.path, "static", route.vrf))
         for border in self.intent.borders.values():
             is_known = self._known("vrfs", border.vrf, (*border.path, "vrf"))
             for fabric in border.uplinks:

@@ -12,7 +12,7 @@ from ..intent.peering import passes_on
 from .index import Index
 from .links import vlan_interface
 from .peering import Peering, identifier, peerings
-from .policies import CONTAINERS, policies
+from .policies import ANNOUNCED, CONTAINERS, has_static, policies, redistribute
 
 MAXIMUM_PATHS = 8
 MULTIHOP = 64  # hops that packets of a session may take where routers are not on one network
@@ -33,8 +33,8 @@ def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: lis
         "maximum_paths": MAXIMUM_PATHS,
         "instances": _instances(intent, node, vrfs, sessions),
         "tables": tables if node.daemon == "bird" else [],
-        "redistribute": [],
-        "policies": policies(intent) if is_filtered else [],
+        "redistribute": _redistribute(intent, node) if is_filtered else [],
+        "policies": policies(intent, node) if is_filtered else [],
         "sessions": sessions,
     }
 
@@ -76,7 +76,7 @@ def _session(intent: Intent, node: Router, peering: Peering, shared: Counter) ->
     peer, vrf = peering.peer, device(intent, node, peering.vrf)
     interface = vlan_interface(intent, node.uplinks[peering.fabric], peering.vrf) if peering.is_direct else None
     is_external = peering.neighbor_as != node.asn
-    policy = CONTAINERS if _is_filtered(node) else None
+    import_policy, export_policy = _policies(intent, peer) if _is_filtered(node) else (None, None)
     return {
         "name": peering.name,
         "description": peering.name,
@@ -101,8 +101,8 @@ def _session(intent: Intent, node: Router, peering: Peering, shared: Counter) ->
         "as_override": is_external and shared[peering.neighbor_as] > 1,
         "maximum_prefix": node.maximum_prefix if isinstance(node, Leaf) and not isinstance(peer, Leaf) else None,
         "export": "all" if passes_on(node) else "own",
-        "import_policy": policy,
-        "export_policy": policy,
+        "import_policy": import_policy,
+        "export_policy": export_policy,
     }
 
 
@@ -116,6 +116,16 @@ def _next_hop(intent: Intent, node: Router, peer: Router | None) -> str:
     """With OSPF leaves keep it, as in document 002: the other leaf's hosts, on networks that OSPF carries."""
     between_leaves = isinstance(node, Leaf) and isinstance(peer, Leaf)
     return "keep" if isinstance(node, Reflector) or (between_leaves and intent.ospf) else "self"
+
+
+def _policies(intent: Intent, peer: Router | None) -> tuple[str, str]:
+    """For what a leaf accepts, and for what it announces. Only leaves announce static routes."""
+    announced = ANNOUNCED if has_static(intent) else CONTAINERS
+    return announced if isinstance(peer, Leaf) else CONTAINERS, announced
+
+
+def _redistribute(intent: Intent, node: Leaf) -> list[dict]:
+    return [{**source, "vrf": device(intent, node, source["vrf"])} for source in redistribute(node)]
 
 
 def _add_path(intent: Intent, node: Router, peer: Router | None) -> str | None:

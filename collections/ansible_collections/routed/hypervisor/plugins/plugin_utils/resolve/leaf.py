@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from ..intent.model import LENGTH, LOOPBACK, Intent, Leaf
+from ..intent.addresses import family_of
+from ..intent.model import LENGTH, LOOPBACK, Intent, Leaf, Static
 from .bgp import bgp, table_name
 from .index import Index
 from .leaf_data import leaf_data
-from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, vrfs_of
+from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vlan_interface, vrf_devices, vrfs_of
 from .ospf import ospf
 
 SYSCTLS = {"net.ipv6.conf.all.forwarding": "1", **ROUTER_SYSCTLS}
@@ -30,7 +31,11 @@ def _tables(intent: Intent, node: Leaf) -> list[dict]:
             "vrf": intent.vrfs[vrf].device,
             "kernel": {"table": intent.vrfs[vrf].table, "learn_protocol": None, "prefsrc": None},
             "direct": [],
-            "static": [],
+            "static": [
+                {"prefix": str(route.prefix)}
+                for route in node.static
+                if route.vrf == vrf and family_of(route.prefix) == family
+            ],
             "accept": [],
         }
         for vrf in vrfs_of(intent, node)
@@ -52,6 +57,29 @@ def _network(intent: Intent, node: Leaf) -> dict:
         "vrfs": vrf_devices(intent, vrfs_of(intent, node)),
         "interfaces": interfaces,
         "proxy_arp": [],
-        "routes": [],
+        "routes": _routes(intent, node) if node.platform == "bird" else [],
         "rules": [],
     }
+
+
+def _routes(intent: Intent, node: Leaf) -> list[dict]:
+    """BIRD announces static routes. They are the kernel's: what BIRD writes there is of BGP only."""
+    return [
+        {
+            "prefix": str(route.prefix),
+            "table": intent.vrfs[route.vrf].table,
+            "nexthops": [{"gateway": str(route.next_hop), "interface": _interface(intent, node, route)}],
+        }
+        for route in node.static
+    ]
+
+
+def _interface(intent: Intent, node: Leaf, route: Static) -> str:
+    """That of the network which the next hop is on."""
+    family = family_of(route.prefix)
+    return next(
+        vlan_interface(intent, uplink, route.vrf)
+        for fabric, uplink in node.uplinks.items()
+        if uplink.address(route.vrf, family) is not None
+        and route.next_hop in intent.fabrics[fabric].networks[route.vrf].prefix[family]
+    )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, LOOPBACK, MAIN, Intent, Leaf
 from .index import Index
 from .links import vlan_interface, vrfs_of
@@ -20,6 +21,15 @@ def leaf_data(intent: Intent, found: Index, node: Leaf) -> dict:
             {"name": port, "vlan": _vlan(node.uplinks[fabric].interface), "description": f"hosts on {fabric}"}
             for fabric, ports in node.ports.items()
             for port in ports
+        ],
+        "static": [
+            {
+                "prefix": str(route.prefix),
+                "family": family_of(route.prefix),
+                "next_hop": str(route.next_hop),
+                "vrf": intent.vrfs[route.vrf].device,
+            }
+            for route in node.static
         ],
         "acls": [],
     }

@@ -5,13 +5,40 @@
 
 from __future__ import annotations
 
-from ..intent.model import LENGTH, Intent
+from ..intent.addresses import family_of
+from ..intent.model import LENGTH, Intent, Leaf
 
-CONTAINERS = "CONTAINERS"  # admits what hosts may announce, and nothing else
+CONTAINERS = "CONTAINERS"  # what hosts may announce, and nothing else
+STATIC = "STATIC"  # a leaf's own static routes
+ANNOUNCED = "ANNOUNCED"  # what leaves announce: both, of all leaves
 
 
-def policies(intent: Intent) -> list[dict]:
-    return [{"name": CONTAINERS, "permit": _tenants(intent)}]
+def policies(intent: Intent, node: Leaf) -> list[dict]:
+    made = [{"name": CONTAINERS, "permit": _tenants(intent)}]
+    if node.static:
+        made.append({"name": STATIC, "permit": _exactly(node)})
+    if has_static(intent):
+        routes = [entry for leaf in intent.leaves.values() for entry in _exactly(leaf)]
+        made.append({"name": ANNOUNCED, "permit": [*_tenants(intent), *routes]})
+    return made
+
+
+def has_static(intent: Intent) -> bool:
+    return any(leaf.static for leaf in intent.leaves.values())
+
+
+def redistribute(node: Leaf) -> list[dict]:
+    """Static routes only, and only those that the policy lists."""
+    places = dict.fromkeys((route.vrf, family_of(route.prefix)) for route in node.static)
+    return [{"source": "static", "vrf": vrf, "family": family, "policy": STATIC} for vrf, family in places]
+
+
+def _exactly(leaf: Leaf) -> list[dict]:
+    """Each prefix once, though it may be in several VRFs."""
+    return [
+        {"prefix": str(prefix), "family": family_of(prefix), "longest": prefix.prefixlen}
+        for prefix in dict.fromkeys(route.prefix for route in leaf.static)
+    ]
 
 
 def _tenants(intent: Intent) -> list[dict]:
