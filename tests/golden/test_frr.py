@@ -99,6 +99,21 @@ def test_timers_of_ospf_and_point_to_point_links_are_written_where_given():
     assert conf(values).count(" ip ospf network point-to-point\n") == 1
 
 
+def test_the_password_of_an_area_is_on_every_interface_with_neighbors(lab_image):
+    values = {**variables("leaf_full"), "ospf_passwords": {"0.0.0.0": "an-area-secret"}}
+    assert "authentication" not in conf(values)
+    values["ospf"]["authentication"] = {"key_id": 7, "password_key": "0.0.0.0"}
+    text = conf(values)
+    assert text.count(" ip ospf message-digest-key 7 md5 an-area-secret\n") == 3
+    assert text.count(" ipv6 ospf6 authentication key-id 7 hash-algo hmac-sha-256 key an-area-secret\n") == 3
+    assert text.count(" area 0.0.0.0 authentication message-digest\n") == 2, "in no VRF, and in blue"
+    code, output = parser_says(lab_image, {"frr.conf": text}, *PARSER)
+    assert code == 0, output
+    del values["ospf_passwords"]
+    with pytest.raises(jinja2.UndefinedError):
+        conf(values)
+
+
 def test_hosts_of_several_as_get_updates_of_their_own():
     """In one update group FRR would replace the AS of one of them for all."""
     values = values_of("leaf_full", "frr")

@@ -53,6 +53,19 @@ def test_passwords_are_in_the_secrets_file_only():
         assert password in text_of(values, "secrets.cfg")
 
 
+def test_the_password_of_an_area_is_on_every_interface_with_neighbors_and_in_the_secrets_file_only():
+    values = {**variables(FULL), "ospf_passwords": {"0.0.0.0": "an-area-secret"}}
+    _authentication(values)
+    assert "an-area-secret" not in text_of(values)
+    text = text_of(values, "secrets.cfg")
+    for interface in ("Ethernet1/49", "Ethernet1/50", "Ethernet1/51"):
+        assert f"interface {interface}\n  ip ospf message-digest-key 7 md5 0 an-area-secret\n" in text
+    assert text.count("an-area-secret") == 3
+    text = text_of(values)
+    assert text.count("area 0.0.0.0 authentication message-digest\n") == 2, "in no VRF, and in blue"
+    assert mistakes(text) == []
+
+
 def test_a_variable_that_is_missing_is_an_error():
     with pytest.raises(jinja2.UndefinedError):
         changed(FULL, lambda values: values["bgp"]["sessions"][0].pop("neighbor"))
@@ -106,6 +119,10 @@ def _ospf_timers(values):
     values["ospf"]["interfaces"][1]["network"] = "point-to-point"
 
 
+def _authentication(values):
+    values["ospf"]["authentication"] = {"key_id": 7, "password_key": "0.0.0.0"}
+
+
 def _connected(values):
     own = {"source": "connected", "vrf": None, "family": "ipv4", "policy": "TO-HOSTS"}
     values["bgp"]["redistribute"] = [own]
@@ -120,6 +137,7 @@ FEATURES = {
     "access_list": _access_list,
     "ospf_timers": _ospf_timers,
     "connected": _connected,
+    "authentication": _authentication,
     "mtu": lambda values: values["leaf"]["interfaces"][1].update(mtu=9216),
     "next_hop_self": lambda values: values["bgp"]["sessions"][1].update(next_hop="self"),
     "no_limit": lambda values: values["bgp"]["sessions"][0].update(maximum_prefix=None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 
@@ -261,6 +262,57 @@ def test_a_wrong_password_keeps_the_session_down_until_it_is_repaired(pair):
     pair.passwords["switch2"] = {"leaves": "first-secret"}
     pair.changes()
     until(pair.all_up)
+
+
+def test_a_leaf_with_another_password_of_the_area_is_no_neighbor(pair):
+    def learned() -> set[str]:
+        return pair.routes("switch1").keys() & {"60.1.1.0/24", "2001:db8:60::/64"}
+
+    for node in LEAVES:
+        pair.leaves[node]["ospf"]["authentication"] = {"key_id": 7, "password_key": "0.0.0.0"}
+        pair.ospf_passwords[node] = {"0.0.0.0": "area-secret"}
+    output = pair.role("--check", "--diff")
+    assert "message-digest-key 7 md5 ********" in output and "hash-algo hmac-sha-256 key ********" in output
+    assert "area-secret" not in output
+    assert set(pair.changes()) == {"update /etc/frr/frr.conf", "reload frr"}
+    pair.until(lambda: len(learned()) == 2)
+    assert pair.changes() == []
+
+    pair.ospf_passwords["switch2"] = {"0.0.0.0": "another"}
+    pair.changes()
+    pair.until(lambda: not learned())
+    time.sleep(6)  # several packets, and longer than the dead interval
+    assert not learned()
+
+    pair.ospf_passwords["switch2"] = {"0.0.0.0": "area-secret"}
+    pair.changes()
+    pair.until(lambda: len(learned()) == 2)
+    for node in LEAVES:
+        pair.leaves[node]["ospf"]["authentication"] = None
+    pair.changes()
+    pair.until(lambda: len(learned()) == 2)
+    assert all("Lines To" not in pair.reload_would(node) for node in LEAVES)
+
+
+def test_a_static_route_is_announced_to_hosts_and_other_leaves_and_goes(pair):
+    route = {"prefix": "10.9.0.0/16", "family": "ipv4", "next_hop": "50.1.1.1", "vrf": None}
+    permit = [{"prefix": "10.9.0.0/16", "family": "ipv4", "longest": 16}]
+    kept = {node: copy.deepcopy(pair.leaves[node]) for node in LEAVES}
+    one = pair.leaves["switch1"]
+    one["leaf"]["static"] = [route]
+    one["bgp"]["redistribute"] = [{"source": "static", "vrf": None, "family": "ipv4", "policy": "STATIC"}]
+    one["bgp"]["policies"].append({"name": "STATIC", "permit": permit})
+    for node in LEAVES:
+        for policy in pair.leaves[node]["bgp"]["policies"][:2]:
+            policy["permit"] = [*policy["permit"], *permit]
+    pair.changes()
+    pair.until_routes("switch2", {"10.9.0.0/16": "[200/0] 50.1.1.1"})
+    pair.until_routes("contiv3", {"10.9.0.0/16": "[100/0] 50.1.2.2"})
+    assert all("Lines To" not in pair.reload_would(node) for node in LEAVES)
+    pair.leaves.update(kept)
+    pair.changes()
+    pair.until_routes("switch2", {"10.9.0.0/16": ""})
+    assert "10.9.0.0" not in pair.run("switch1", "ip", "route")
 
 
 def test_a_wrong_as_number_is_repaired_by_a_run(pair):

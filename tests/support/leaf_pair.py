@@ -117,7 +117,7 @@ def leaf(name: str) -> dict:
         },
         "ospf": {
             **{"process": 500, "area": "0.0.0.0", "router_id": router_id, "families": ["ipv4", "ipv6"]},
-            **{"timers": {"hello_s": 1, "dead_s": 4}, "maximum_paths": 8},
+            **{"authentication": None, "timers": {"hello_s": 1, "dead_s": 4}, "maximum_paths": 8},
             "interfaces": [
                 {"name": link, "vrf": None, "passive": link != "core"}
                 | {"network": "point-to-point" if link == "core" else None}
@@ -140,6 +140,7 @@ class LeafPair:
     def __init__(self, lab, directory: Path):
         self.lab, self.directory = lab, directory
         self.passwords = {name: {"leaves": "first-secret"} for name in LEAVES}
+        self.ospf_passwords: dict[str, dict] = {}
         self.leaves = {name: leaf(name) for name in LEAVES}
 
     def build(self) -> None:
@@ -215,7 +216,15 @@ class LeafPair:
 
     def role(self, *options: str, fails: bool = False, name: str = "frr", playbook=None, limit=LEAVES, **more) -> str:
         """Runs a role, or a playbook, on the leaves. Returns all that Ansible said."""
-        hosts = {leaf: {**self.leaves[leaf], "bgp_passwords": self.passwords[leaf], **more} for leaf in limit}
+        hosts = {
+            leaf: {
+                **self.leaves[leaf],
+                "bgp_passwords": self.passwords[leaf],
+                "ospf_passwords": self.ospf_passwords.get(leaf, {}),
+                **more,
+            }
+            for leaf in limit
+        }
         groups = {"routers": hosts, "lab_absent": {}}
         play = playbook or ansible_runs.play_of(name)
         return ansible_runs.play(self.lab, self.directory, groups, play, *options, fails=fails)

@@ -32,7 +32,11 @@ GRAMMAR = {
     "vlan": [(r"name \S+", None, "name")],
     "route-map": [(r"match (ip|ipv6) address prefix-list \S+", None, None)],
     "access-list": [(r"\d+ (permit|deny) \S+ .*", None, None)],
-    "ospf": [(r"router-id \S+", None, "router-id"), (r"vrf \S+", "ospf", None)],
+    "ospf": [
+        (r"router-id \S+", None, "router-id"),
+        (r"area [\d.]+ authentication message-digest", None, None),
+        (r"vrf \S+", "ospf", None),
+    ],
     "interface": [
         (r"description .+", None, "description"),
         (r"(no )?switchport", None, "switchport"),
@@ -48,6 +52,8 @@ GRAMMAR = {
         (r"ipv6 address [\da-f:/]+", None, None),
         (r"ip router ospf \S+ area [\d.]+", None, "ip router ospf"),
         (r"ip ospf passive-interface", None, None),
+        (r"ip ospf message-digest-key \d+ md5 [03] \S+", None, None),
+        (r"ip ospf message-digest-key \d+", None, None),
         (r"(ip ospf|ospfv3) network point-to-point", None, None),
         (r"ip ospf hello-interval \d+", None, "hello"),
         (r"ip ospf dead-interval \d+", None, "dead"),
@@ -195,8 +201,9 @@ class Device:
             self.replace(place, [pattern for pattern, _to, other in GRAMMAR[self.modes(above)] if other == one])
         if line.startswith("vrf member") or line.endswith("switchport"):
             self.forget(place)
-        if line.startswith("password 0 "):
-            line = "password 3 " + hashlib.sha256(line.encode()).hexdigest()[:16]
+        if found := re.match(r"(password|ip ospf message-digest-key \d+ md5) 0 ", line):
+            self.replace(place, [re.escape(found[1]) + " .*"])
+            line = f"{found[1]} 3 " + hashlib.sha256(line.encode()).hexdigest()[:16]
         if line.startswith("hostname "):
             self.prompt = line.split()[1]
         place[line] = {}
@@ -207,8 +214,8 @@ class Device:
             del place[other]
 
     def take_away(self, place: dict, line: str, one: str | None = None) -> None:
-        if line == "password":
-            line = next((other for other in place if other.startswith("password ")), line)
+        if line == "password" or re.fullmatch(r"ip ospf message-digest-key \d+", line):
+            line = next((other for other in place if other.startswith(f"{line} ")), line)
         if line not in place and f"no {line}" in place:
             line = f"no {line}"
         if line not in place:

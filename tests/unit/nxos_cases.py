@@ -12,7 +12,27 @@ def _without_host3(values):
         values["bgp"][key] = [one for one in values["bgp"][key] if one["vrf"] is None]
 
 
+def _authenticated(values):
+    values["ospf"]["authentication"] = {"key_id": 7, "password_key": "0.0.0.0"}
+    values["ospf_passwords"] = {"0.0.0.0": "an-area-secret"}
+
+
 CASES = {
+    "OSPF gets a password": (
+        _authenticated,
+        """
+        router ospf 500
+        area 0.0.0.0 authentication message-digest
+        vrf blue
+        area 0.0.0.0 authentication message-digest
+        interface Ethernet1/49
+        ip ospf message-digest-key 7 md5 0 an-area-secret
+        interface Ethernet1/50
+        ip ospf message-digest-key 7 md5 0 an-area-secret
+        interface Ethernet1/51
+        ip ospf message-digest-key 7 md5 0 an-area-secret
+        """,
+    ),
     "nothing": (
         lambda values: None,
         """

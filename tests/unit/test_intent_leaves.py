@@ -138,6 +138,12 @@ ONE_MISTAKE = {
     "OSPF gives up between two packets": (changed(("ospf.timers", {"hello_s": 5}), start=one), "ospf.timers.hello_s: neighbors are gone after 4 s without a packet, and there is one every 5 s; a dead_s of two or more times hello_s"),
     "OSPF slower than sessions between loopbacks": (changed(("ospf.timers", {"dead_s": 6}), start=pairs), "ospf.timers: OSPF notices a dead way after 6 s, and sessions between loopbacks may end after 6 s; an ospf.timers.dead_s of less than"),
     "sessions between loopbacks faster than OSPF": (changed(("bgp.timers", {"hold_s": 3, "keepalive_s": 1}), start=pairs), "bgp.timers: OSPF notices a dead way after 4 s, and sessions between loopbacks may end after 2 s"),
+    # OSPF's password
+    "OSPF's password in the intent": (changed(("ospf.authentication", "s3cret"), start=one), "ospf.authentication: a secret in clear text; Leaves accept only neighbors that have the area's password, ospf_passwords.AREA in a vaulted file"),
+    "OSPF's password under its own key": (changed(("ospf.authentication", {"password": "s3cret"}), start=one), "ospf.authentication.password: a secret in clear text; Never here: ospf_passwords.AREA in a vaulted file."),
+    "BGP's password in the intent": (changed(("vrfs.main", {"password": "s3cret"}), ("bgp.daemon", "bird"), start=one), "vrfs.main.password: a secret in clear text; BGP sessions in it use the password bgp_passwords.NAME."),
+    "a number of a password beyond OSPF": (changed(("ospf.authentication", {"key_id": 256}), start=one), "ospf.authentication.key_id: 256 is out of range; 1 to 255: "),
+    "OSPF for IPv6 with a password on NX-OS": (changed(("lab", REMOVE), ("leaves.leaf1.platform", "nxos"), ("ospf.authentication", {}), start=pairs), "ospf.authentication: leaf1 runs NX-OS, which cannot authenticate OSPF for IPv6 as FRR does; remove it, or IPv6 from the leaves' networks"),
     "frames larger than NX-OS's": (changed(("fabrics.backbone.mtu", 9500), start=switches), "fabrics.backbone.mtu: 9500 is more than switch1 can have, which runs NX-OS; up to 9216"),
 }  # fmt: skip
 
@@ -153,6 +159,7 @@ def test_one_mistake_is_one_line_without_consequences(case):
     found = mistakes_in(data)
     assert len(found) == 1, "\n".join(found)
     assert found[0].startswith(expected), found[0]
+    assert "s3cret" not in found[0]
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def changes(intended: str, running: str, complete: str, secrets: str = "", repla
     """Two lists of steps: what may be shown, and the passwords.
 
     running, complete: `show running-config`, without and with `all`, which also shows what is there by default.
-    secrets: neighbours' passwords, in the form of a configuration. The switch shows them in another form, which
-    cannot be compared: a neighbour that has a password keeps it, unless replace_passwords.
+    secrets: passwords of BGP and OSPF, in the form of a configuration. The switch shows them in another form, which
+    cannot be compared: what has a password keeps it, unless replace_passwords.
     """
     wanted, found, hidden = parse(intended), _normal(parse(running)), parse(secrets)
     has = _merge(_normal(parse(complete)), found)
@@ -128,9 +128,12 @@ OURS = [
     (re.compile(r"(ip|ipv6) access-list "), re.compile(r"\d+ ")),
     (re.compile(r"route-map "), re.compile(r"match ")),
     (re.compile(r"vrf context "), STATIC),
+    (re.compile(r"router ospf "), re.compile(r"area \S+ authentication")),
     (re.compile(r"router bgp .*/neighbor "), re.compile(r"(?!password )")),
     (re.compile(r"router bgp .*/address-family "), re.compile(r"redistribute ")),
 ]
+# Lines with a password, up to where it is given: the switch shows it in another form.
+SECRET = re.compile(r"(password|ip ospf message-digest-key \d+)( md5)? ")
 # Lines that make an interface forget others.
 FORGETFUL = re.compile(r"(?:no )?(switchport$|vrf member )")
 PREFIX = re.compile(r"(?P<key>(?:ip|ipv6) prefix-list (?P<name>\S+) seq \d+) ")
@@ -193,8 +196,7 @@ def _block(
         # The session goes down with its AS in any case; what else was configured for the other AS goes with it.
         return [Step(f"no {wanted.text}", "-", shown=wanted.text), _all(wanted)]
     steps = _removed_lines(wanted, old, path)
-    if _neighbor(wanted) and not _secret(secrets, (*above, wanted.text)):
-        steps += [Step("no password", "-", shown="password") for line in old if line.text.startswith("password ")]
+    steps += _removed_secrets(old, _below(secrets, (*above, wanted.text)))
     steps += _unwanted_neighbors(wanted, old)
     added = [_block(line, _find(has.children, line.text), _find(old, line.text), (*above, wanted.text), secrets)
              for line in wanted.children]  # fmt: skip
@@ -280,26 +282,31 @@ def _unwanted_interfaces(wanted: list[Line], found: list[Line]) -> list[Step]:
     return steps
 
 
-def _secret(secrets: list[Line], path: tuple[str, ...]) -> bool:
-    lines = secrets
+def _below(lines: list[Line], path: tuple[str, ...]) -> list[Line]:
     for text in path:
         line = _find(lines, text)
-        if line is None:
-            return False
-        lines = line.children
-    return True
+        lines = line.children if line else []
+    return lines
+
+
+def _removed_secrets(old: list[Line], secrets: list[Line]) -> list[Step]:
+    """Passwords on the switch, of which SECRETS has none."""
+    kept = {match[1] for line in secrets if (match := SECRET.match(line.text))}
+    found = [match[1] for line in old if (match := SECRET.match(line.text))]
+    return [Step(f"no {kind}", "-", shown=kind) for kind in found if kind not in kept]
 
 
 def _passwords(secrets: list[Line], found: list[Line], steps: list[Step], replace: bool) -> list[Step]:
-    """The passwords of neighbours that have none on the switch, or that are made anew by these steps."""
+    """The passwords of neighbours and interfaces that have none on the switch, or that are made anew by these steps."""
     result = []
     for line in secrets:
-        if line.text.startswith("password "):
-            if replace or not any(old.text.startswith("password ") for old in found):
+        if match := SECRET.match(line.text):
+            if replace or not any(old.text.startswith(match[0]) for old in found):
                 result.append(Step(line.text))
             continue
         same, new = _find(found, line.text), any(step.text == line.text and step.sign == "+" for step in steps)
         inside = next((step.children for step in steps if step.text == line.text), [])
+        new = new or any(FORGETFUL.match(step.text) for step in inside)
         below = _passwords(line.children, [] if new or same is None else same.children, inside, replace)
         if below:
             result.append(Step(line.text, " ", below))

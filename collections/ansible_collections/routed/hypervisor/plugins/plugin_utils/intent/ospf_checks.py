@@ -17,6 +17,7 @@ def check(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:
         return
     _with_ospf(intent, mistakes)
     _timers(intent, written, mistakes)
+    _authentication(intent, mistakes)
 
 
 def _with_ospf(intent: Intent, mistakes: Mistakes) -> None:
@@ -45,6 +46,16 @@ def _timers(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:
         where = path if path in written else ("bgp", "timers")
         wrong = f"OSPF notices a dead way after {dead} s, and sessions between loopbacks may end after {patience} s"
         mistakes.add(where, wrong, "an ospf.timers.dead_s of less than bgp.timers.hold_s - keepalive_s")
+
+
+def _authentication(intent: Intent, mistakes: Mistakes) -> None:
+    """NX-OS has IPsec for OSPFv3, and no authentication trailer (RFC 7166), which is what FRR has."""
+    for leaf in intent.leaves.values() if "authentication" in intent.ospf else ():
+        given = [given for uplink in leaf.uplinks.values() for given in uplink.given.values()]
+        if leaf.platform == "nxos" and any("ipv6" in families for families in given):
+            wrong = f"{leaf.name} runs NX-OS, which cannot authenticate OSPF for IPv6 as FRR does"
+            mistakes.add(("ospf", "authentication"), wrong, "remove it, or IPv6 from the leaves' networks")
+            return
 
 
 def _without_ospf(intent: Intent, mistakes: Mistakes) -> None:

@@ -14,6 +14,7 @@ from .hypervisor import hypervisor
 from .index import Index
 from .lab import LAB_HOST, lab
 from .leaf import leaf
+from .ospf import password_keys
 from .reflector import reflector
 from .switch import switch, switch_name
 
@@ -48,6 +49,7 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
     made.group_vars["all"] = {
         "fabric_name": intent.name,
         "bgp_password_keys": [vrf.name for vrf in intent.vrfs.values() if vrf.password],
+        "ospf_password_keys": password_keys(intent),
     }
     for node in intent.hypervisors.values():
         made.host_vars[node.name] = hypervisor(intent, found, node)

@@ -16,13 +16,25 @@ def ospf(intent: Intent, found: Index, node: Leaf) -> dict | None:
     if not intent.ospf:
         return None
     return {
-        **intent.ospf,
+        "process": intent.ospf["process"],
+        "area": intent.ospf["area"],
+        "authentication": _authentication(intent),
         "timers": dict(intent.ospf["timers"]),
         "router_id": node.bgp_id,
         "families": _families(node),
         "maximum_paths": MAXIMUM_PATHS,
         "interfaces": _interfaces(intent, found, node),
     }
+
+
+def password_keys(intent: Intent) -> list[str]:
+    """Whose passwords must be in ospf_passwords: one, that of the area."""
+    return [intent.ospf["area"]] if intent.ospf and "authentication" in intent.ospf else []
+
+
+def _authentication(intent: Intent) -> dict | None:
+    keys = password_keys(intent)
+    return {"key_id": intent.ospf["authentication"]["key_id"], "password_key": keys[0]} if keys else None
 
 
 def _families(node: Leaf) -> list[str]:
