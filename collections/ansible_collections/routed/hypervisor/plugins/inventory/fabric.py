@@ -15,7 +15,7 @@ description:
   - Reads an intent file (what a person decides about a fabric of routed hypervisors), checks it and resolves it into
     everything that each node needs, so that modules and templates have nothing left to compute.
   - All mistakes are reported at once, each with its line, its path in the file, and what would be right.
-  - The keys of the file are described in C(plugins/plugin_utils/intent_schema.json).
+  - The keys of the file, and their defaults, are in C(plugins/plugin_utils/intent/keys), a file for each.
 requirements:
   - jsonschema
   - netaddr
