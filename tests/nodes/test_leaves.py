@@ -274,7 +274,7 @@ def test_a_leaf_with_another_password_of_the_area_is_no_neighbor(pair):
     output = pair.role("--check", "--diff")
     assert "message-digest-key 7 md5 ********" in output and "hash-algo hmac-sha-256 key ********" in output
     assert "area-secret" not in output
-    assert set(pair.changes()) == {"update /etc/frr/frr.conf", "reload frr"}
+    assert set(pair.changes()) == {"change /etc/frr/frr.conf", "reload frr"}
     pair.until(lambda: len(learned()) == 2)
     assert pair.changes() == []
 
