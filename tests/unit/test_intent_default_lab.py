@@ -38,7 +38,11 @@ def test_groups(lab):
         "routers": ["hypervisors", "reflectors", "borders", "leaves"],
         "lab_nodes": ["routers", "guests", "switches"],
     }
-    assert lab.group_vars["all"] == {"fabric_name": "l3_hypervisor", "bgp_password_keys": ["private", "public"]}
+    assert lab.group_vars["all"] == {
+        "fabric_name": "l3_hypervisor",
+        "bgp_password_keys": ["private", "public"],
+        "ospf_password_keys": [],
+    }
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from .draft import Intent, Router
 from .mistakes import Mistakes, Path
-from .model import Intent, Router
 
 GOBGP_CONNECT_RETRY_S = 5  # GoBGP 3 raises smaller values to this without a message
 
@@ -21,10 +21,9 @@ def check(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:
     if path in written and intent.graceful_restart_s and not users:
         right = "remove it, or use gobgp; bird, frr and nxos help a neighbor that restarts, and have none of their own"
         mistakes.add(path, "no router of this file runs gobgp", right)
-    path = ("bgp", "timers", "connect_retry_s")
     if users and intent.timers["connect_retry_s"] < GOBGP_CONNECT_RETRY_S:
         wrong = f"{intent.timers['connect_retry_s']} is out of range on {users[0].name}, which runs gobgp"
-        mistakes.add(path, wrong, f"{GOBGP_CONNECT_RETRY_S} or more")
+        mistakes.add(("bgp", "timers", "connect_retry_s"), wrong, f"{GOBGP_CONNECT_RETRY_S} or more")
 
 
 def _timers(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:

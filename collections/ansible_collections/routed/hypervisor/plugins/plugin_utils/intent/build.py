@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..libraries import netaddr
 from . import containers
 from .addresses import gateways, mac_from_ipv4, plus, slaac
-from .model import (
+from .draft import (
     FAMILIES,
     MAIN,
     MAIN_TABLE,
@@ -30,6 +30,8 @@ from .model import (
     Vrf,
 )
 from .schema import defaults
+
+BORDER_DAEMON = "bird"  # the one that a border can have
 
 
 def build(data: dict) -> Intent:
@@ -64,14 +66,11 @@ def build(data: dict) -> Intent:
         },
         hypervisors={},
     )
-    for name, node in data["reflectors"].items():
-        intent.reflectors[name] = _reflector(intent, name, node)
-    for name, node in data["borders"].items():
-        intent.borders[name] = _border(intent, name, node)
-    for name, node in data["leaves"].items():
-        intent.leaves[name] = _leaf(intent, name, node)
-    for name, node in data.get("hypervisors", {}).items():
-        intent.hypervisors[name] = _hypervisor(intent, name, node)
+    intent.reflectors = {name: _reflector(intent, name, node) for name, node in data["reflectors"].items()}
+    intent.borders = {name: _border(intent, name, node) for name, node in data["borders"].items()}
+    intent.leaves = {name: _leaf(intent, name, node) for name, node in data["leaves"].items()}
+    hypervisors = data.get("hypervisors", {})
+    intent.hypervisors = {name: _hypervisor(intent, name, node) for name, node in hypervisors.items()}
     containers.allocate(intent)
     return intent
 
@@ -137,10 +136,10 @@ def _reflector(intent: Intent, name: str, data: dict) -> Reflector:
 def _border(intent: Intent, name: str, data: dict) -> Border:
     path = ("borders", name)
     world = [netaddr.IPAddress(address) for address in data["world"] if address]
-    node = Border(name, path, data.get("router_id"), intent.asn, vrf=data.get("vrf"), world=world)
+    node = Border(name, path, data.get("router_id"), intent.asn, BORDER_DAEMON, vrf=data.get("vrf"), world=world)
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
-        uplink.given = {node.vrf: _given(place, (*path, "fabrics", fabric))}
+        uplink.given = {node.vrf: _given(place, (*path, "fabrics", fabric))} if node.vrf is not None else {}
         node.uplinks[fabric] = uplink
     return node
 
@@ -206,7 +205,7 @@ def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
 def _guest(intent: Intent, hypervisor: Hypervisor, name: str, data: dict) -> Guest:
     only = next(iter(intent.segments)) if len(intent.segments) == 1 else None
     segment = data.get("segment", only)
-    prefix = intent.segments[segment].prefix if segment in intent.segments else {}
+    prefix = intent.segments[segment].prefix if segment is not None and segment in intent.segments else {}
     address = {"ipv4": netaddr.IPAddress(data["ipv4"])} if "ipv4" in data else {}
     mac = data["mac"].lower() if "mac" in data else mac_from_ipv4(address["ipv4"]) if address else None
     ipv6 = data["ipv6"]

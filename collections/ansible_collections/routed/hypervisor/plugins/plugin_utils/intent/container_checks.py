@@ -9,8 +9,8 @@ import typing as t
 
 from .addresses import hosts_of, is_host
 from .containers import has_several_ways, is_gateway
+from .draft import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .mistakes import Mistakes, Path, render
-from .model import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .placement import IPV6_MTU
 from .uniqueness import Once
 

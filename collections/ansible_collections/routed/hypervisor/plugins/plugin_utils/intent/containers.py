@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 
 from ..libraries import netaddr
 from .addresses import gateways
-from .model import FAMILIES, Container, ContainerNetwork, Hypervisor, Intent, Part
+from .draft import FAMILIES, Container, ContainerNetwork, Hypervisor, Intent, Network, Part
 from .schema import defaults
 
 NAME = "eth0"  # of a container's link, inside the container
@@ -33,6 +34,12 @@ def network(name: str, data: dict) -> ContainerNetwork:
     )
 
 
+def _network_of(intent: Intent, fabric: str | None, vrf: str | None) -> Network | None:
+    """A VRF's network on a fabric, if both are defined."""
+    known = intent.fabrics.get(fabric) if fabric is not None else None
+    return known.networks.get(vrf) if known and vrf is not None else None
+
+
 def _pool(data: dict):
     if "pool" not in data:
         return None
@@ -51,7 +58,9 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
     if own:
         prefix, whose = own, "host"
         gateway = {family: value[min(1, value.size - 1)] for family, value in own.items()}
-    elif not prefix and fabric in intent.fabrics and common.vrf in intent.fabrics[fabric].networks:
+    elif (
+        not prefix and fabric is not None and fabric in intent.fabrics and common.vrf in intent.fabrics[fabric].networks
+    ):
         there = intent.fabrics[fabric].networks[common.vrf]
         prefix, whose, gateway = there.prefix, "fabric", there.gateway
     needs_link = is_gateway(common.mode, whose) or (common.mode != "l2" and has_several_ways(node, common.vrf))
@@ -113,6 +122,7 @@ def allocate(intent: Intent) -> None:
 
 def _next(part: Part, name: str, given: dict, used: dict) -> dict:
     """The addresses of NAME in all families of the prefix; those that are not GIVEN have the same number in each."""
+    numbers: Iterable[int]
     missing = [family for family in part.prefix if family not in given]
     if not missing:
         return dict(given)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 
 from .addresses import family_of
+from .draft import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
 from .formats import is_nxos
 from .mistakes import Mistakes, listed, render
-from .model import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
 from .peering import shared
 from .uniqueness import Once
 
@@ -64,9 +64,10 @@ def _nxos(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     if intent.lab:
         wrong = "no lab node runs NX-OS"
         mistakes.add((*leaf.path, "platform"), wrong, "frr is configured from the same data; or remove lab")
-    for key, (least, most) in BFD.items() if intent.bfd else ():
-        if not least <= intent.bfd.get(key, least) <= most:
-            wrong = f"{intent.bfd[key]} is out of range on {leaf.name}, which runs NX-OS"
+    bfd = intent.bfd or {}
+    for key, (least, most) in BFD.items():
+        if key in bfd and not least <= bfd[key] <= most:
+            wrong = f"{bfd[key]} is out of range on {leaf.name}, which runs NX-OS"
             mistakes.add(("bgp", "bfd", key), wrong, f"{least} to {most}")
     for fabric, uplink in leaf.uplinks.items():
         path = (*leaf.path, "fabrics", fabric)

@@ -1,302 +1,133 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The intent as objects: names resolved to objects by dictionaries, addresses parsed, defaults filled in.
-
-While an intent is being checked, what was wrong with its shape is None or absent here; once it has been checked without
-a mistake, everything is there.
-"""
+"""The model of an intent without a mistake: a draft of which everything is there. Only this is resolved."""
 
 from __future__ import annotations
 
-import typing as t
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from .mistakes import Path
+from . import draft
+from .draft import FAMILIES, LENGTH, LOOPBACK, MAIN, MAIN_TABLE, Container, Fabric, Lab, Loopback, Part, Static, Uplink
 
-if t.TYPE_CHECKING:
-    from netaddr import IPAddress, IPNetwork, IPRange
+__all__ = [
+    "FAMILIES",
+    "LENGTH",
+    "LOOPBACK",
+    "MAIN",
+    "MAIN_TABLE",
+    "Container",
+    "Fabric",
+    "Lab",
+    "Loopback",
+    "Part",
+    "Static",
+    "Uplink",
+]
 
-    Addresses = dict[str, IPAddress]  # by family
-    Prefixes = dict[str, IPNetwork]  # by family
 
-FAMILIES = ("ipv4", "ipv6")
-LENGTH = {"ipv4": 32, "ipv6": 128}  # of a prefix that is one address
-MAIN = "main"  # the name that stands for the kernel's main table, where others are VRFs
-MAIN_TABLE = 254
-LOOPBACK = "loopback0"  # of a leaf
+@dataclass(kw_only=True)
+class Vrf(draft.Vrf):
+    table: int
 
 
-@dataclass
-class Vrf:
-    name: str
-    table: int | None
-    vlan: int | None  # None: untagged
-    password: bool
-    host: list[IPNetwork | None]  # None where it was wrong
+@dataclass(kw_only=True)
+class Segment(draft.Segment):
+    vrf: str
+
+
+@dataclass(kw_only=True)
+class ContainerNetwork(draft.ContainerNetwork):
+    vrf: str
+
+
+@dataclass(kw_only=True)
+class Guest(draft.Guest):
+    segment: str
+    mac: str
+
+
+@dataclass(kw_only=True)
+class Router(draft.Router):
+    asn: int
 
     @property
-    def device(self) -> str | None:
-        """The VRF's interface; None for the main table."""
-        return None if self.name == MAIN else self.name
+    def bgp_id(self) -> str:
+        return present(super().bgp_id)
 
 
-@dataclass
-class Network:
-    """A VRF's network on a fabric; `base` has the address to which a hypervisor's id is added."""
+@dataclass(kw_only=True)
+class Hypervisor(Router, draft.Hypervisor):
+    id: int
+    guests: list[Guest]
 
+
+@dataclass(kw_only=True)
+class Reflector(Router, draft.Reflector):
     fabric: str
+
+
+@dataclass
+class Leaf(Router, draft.Leaf):
+    pass
+
+
+@dataclass(kw_only=True)
+class Border(Router, draft.Border):
     vrf: str
-    prefix: Prefixes
-    base: Addresses
-    gateway: Addresses
 
 
-@dataclass
-class Fabric:
-    name: str
-    interface: str
-    mtu: int | None
-    networks: dict[str, Network]  # by VRF
-
-
-@dataclass
-class Loopback:
-    vrf: str
-    interface: str
-    prefix: Prefixes
-
-
-@dataclass
-class Segment:
-    name: str
-    vrf: str | None
-    prefix: Prefixes
-    gateway: Addresses
-    lease_s: int | None  # None without DHCP
-    dns: list[IPAddress]
-    mtu: int | None
-    metric: int | None
-
-
-@dataclass
-class Given:
-    """An address of a node, and where in the intent it comes from (for a derived one, what it is derived from)."""
-
-    address: IPAddress
-    path: Path
-    derived: bool = False
-
-
-@dataclass
-class Uplink:
-    """A router's place on a fabric."""
-
-    fabric: str
-    interface: str
-    given: dict[str, dict[str, Given]] = field(default_factory=dict)  # VRF -> family -> address
-
-    def address(self, vrf: str, family: str) -> IPAddress | None:
-        given = self.given.get(vrf, {}).get(family)
-        return given.address if given else None
-
-
-@dataclass
-class Guest:
-    name: str
-    path: Path
-    hypervisor: str
-    segment: str | None
-    address: Addresses
-    is_slaac: bool
-    mac: str | None
-    port: str
-
-
-@dataclass
-class ContainerNetwork:
-    """What all hosts' parts of a container network have in common."""
-
-    name: str
-    vrf: str | None
-    mode: str
-    flag: str
-    fabric: str | None
-    interface: str | None
-    prefix: Prefixes  # empty where each host has its own, or it is a fabric's
-    gateway: Addresses
-    pool: IPRange | None  # None: all of the prefix
-    host_link: bool | None  # None: as the way of routing wants it
-    announce: str | None  # None: as follows from whose the prefix is
-    mtu: int | None
-
-
-@dataclass
-class Container:
-    name: str
-    path: Path
-    given: Addresses  # those that the intent says
-    address: Addresses = field(default_factory=dict)  # all, once they have been allocated
-
-
-@dataclass
-class Part:
-    """A hypervisor's part of a container network."""
-
-    network: str
-    path: Path
-    fabric: str | None  # their links are on the uplink to it, or
-    interface: str | None  # on this interface, or with neither on a dummy of their own
-    prefix: Prefixes  # its own, else the network's, else the fabric's
-    whose: str  # the prefix: host, network or fabric
-    gateway: Addresses  # of the containers; also what the host link has, unless the prefix is the fabric's
-    pool: IPRange | None  # None: all of the prefix
-    has_host_link: bool
-    announce: str
-    host: Addresses = field(default_factory=dict)  # of the host link, once allocated
-    containers: list[Container] = field(default_factory=list)
+@dataclass(kw_only=True)
+class Intent(draft.Intent):
+    asn: int
+    vrfs: Mapping[str, Vrf]
+    segments: Mapping[str, Segment]
+    reflectors: Mapping[str, Reflector]
+    borders: Mapping[str, Border]
+    leaves: Mapping[str, Leaf]
+    container_networks: Mapping[str, ContainerNetwork]
+    hypervisors: Mapping[str, Hypervisor]
 
     @property
-    def is_on_dummy(self) -> bool:
-        return self.fabric is None and self.interface is None
-
-    @property
-    def host_link(self) -> str:
-        """The name of the host's own link among those of its containers."""
-        return f"host-{self.network}"
-
-
-@dataclass
-class Neighbor:
-    """A configured BGP neighbor: a node of the intent by name, or another router by address."""
-
-    name: str
-    path: Path
-    address: IPAddress | None
-    asn: int | None
-
-
-@dataclass
-class Router:
-    name: str
-    path: Path
-    router_id: str | None
-    asn: int | None = None
-    daemon: str = "bird"
-    uplinks: dict[str, Uplink] = field(default_factory=dict)  # by fabric
-
-    @property
-    def own_loopbacks(self) -> list[dict[str, Given]]:
-        """Its addresses that are on no network, by family."""
-        return []
-
-    @property
-    def addresses(self) -> list[IPAddress]:
-        """All of its own: those on loopbacks first."""
-        networks = [given for uplink in self.uplinks.values() for given in uplink.given.values()]
-        return [one.address for given in (*self.own_loopbacks, *networks) for one in given.values()]
-
-    @property
-    def bgp_id(self) -> str | None:
-        """The router id: the one given, else a loopback, else the first IPv4 address."""
-        return self.router_id or next((str(address) for address in self.addresses if address.version == 4), None)
-
-
-@dataclass
-class Hypervisor(Router):
-    id: int | None = None
-    loopbacks: dict[str, dict[str, Given]] = field(default_factory=dict)  # VRF -> family -> address
-    guests: list[Guest] = field(default_factory=list)
-    parts: dict[str, Part] = field(default_factory=dict)  # by container network
-    neighbors: dict[str, Neighbor] = field(default_factory=dict)
-
-    @property
-    def own_loopbacks(self) -> list[dict[str, Given]]:
-        return list(self.loopbacks.values())
-
-
-@dataclass
-class Reflector(Router):
-    fabric: str | None = None
-
-
-@dataclass
-class Leaf(Router):
-    """A router that hypervisors are attached to."""
-
-    platform: str = "bird"  # bird, frr or nxos
-    loopback: dict[str, Given] = field(default_factory=dict)  # by family
-    maximum_prefix: int = 0
-    ports: dict[str, list[str]] = field(default_factory=dict)  # to hosts, by fabric
-    static: list[Static] = field(default_factory=list)
-
-    @property
-    def own_loopbacks(self) -> list[dict[str, Given]]:
-        return [self.loopback]
-
-
-@dataclass
-class Static:
-    """A static route of a leaf."""
-
-    path: Path
-    vrf: str
-    prefix: Any  # netaddr.IPNetwork
-    next_hop: Any  # netaddr.IPAddress
-
-
-@dataclass
-class Border(Router):
-    vrf: str | None = None
-    world: list[IPAddress] = field(default_factory=list)
-
-
-@dataclass
-class Lab:
-    packages: list[str]
-
-
-@dataclass
-class Intent:
-    name: str
-    asn: int | None
-    daemon: str
-    peering: str
-    mesh: int
-    timers: dict[str, int]  # hold_s, keepalive_s, connect_retry_s
-    graceful_restart_s: int  # 0: none
-    bfd: dict[str, t.Any] | None
-    ttl_security: bool
-    add_path: bool
-    ospf: dict[str, t.Any] | None
-    lab: Lab | None
-    firewall: bool
-    vrfs: dict[str, Vrf]
-    fabrics: dict[str, Fabric]
-    loopbacks: dict[str, Loopback]
-    segments: dict[str, Segment]
-    reflectors: dict[str, Reflector]
-    borders: dict[str, Border]
-    leaves: dict[str, Leaf]
-    container_networks: dict[str, ContainerNetwork]
-    hypervisors: dict[str, Hypervisor]
-
-    def router(self, name: str) -> Router | None:
-        sections: tuple[t.Mapping[str, Router], ...] = (self.reflectors, self.borders, self.leaves, self.hypervisors)
-        return next((section[name] for section in sections if name in section), None)
-
-    @property
-    def uses_reflectors(self) -> bool:
-        """Whether hypervisors and borders speak to reflectors, rather than to each other or to configured neighbors."""
-        automatic = self.peering == "automatic" and len(self.hypervisors) + len(self.borders) > self.mesh
-        return self.peering == "reflectors" or automatic
+    def clients(self) -> list[Router]:
+        return [*self.hypervisors.values(), *self.borders.values()]
 
     @property
     def routers(self) -> list[Router]:
-        return [
-            *self.reflectors.values(),
-            *self.borders.values(),
-            *self.leaves.values(),
-            *self.hypervisors.values(),
-        ]
+        return [*self.reflectors.values(), *self.borders.values(), *self.leaves.values(), *self.hypervisors.values()]
+
+    def router(self, name: str) -> Router | None:
+        sections: tuple[Mapping[str, Router], ...] = (self.reflectors, self.borders, self.leaves, self.hypervisors)
+        return next((section[name] for section in sections if name in section), None)
+
+
+def present(value: Any) -> Any:
+    """VALUE, which a check has found to be there."""
+    assert value is not None
+    return value
+
+
+def complete(intent: draft.Intent) -> Intent:
+    """The model of a draft that has been checked without a mistake."""
+
+    def each(kind, section):
+        return {name: kind(**vars(one)) for name, one in section.items()}
+
+    hypervisors = {
+        name: Hypervisor(**{**vars(node), "guests": [Guest(**vars(guest)) for guest in node.guests]})
+        for name, node in intent.hypervisors.items()
+    }
+    return Intent(
+        **{
+            **vars(intent),
+            "vrfs": each(Vrf, intent.vrfs),
+            "segments": each(Segment, intent.segments),
+            "reflectors": each(Reflector, intent.reflectors),
+            "borders": each(Border, intent.borders),
+            "leaves": each(Leaf, intent.leaves),
+            "container_networks": each(ContainerNetwork, intent.container_networks),
+            "hypervisors": hypervisors,
+        }
+    )

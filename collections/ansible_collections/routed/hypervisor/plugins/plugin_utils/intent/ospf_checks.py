@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from .draft import FAMILIES, MAIN, Intent, Leaf
 from .mistakes import Mistakes, Path
-from .model import FAMILIES, MAIN, Intent, Leaf
 from .peering import place, shared
 
 
@@ -16,8 +16,9 @@ def check(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:
         _without_ospf(intent, mistakes)
         return
     _with_ospf(intent, mistakes)
-    _timers(intent, written, mistakes)
-    _authentication(intent, mistakes)
+    _timers(intent, intent.ospf, written, mistakes)
+    if "authentication" in intent.ospf:
+        _authentication(intent, mistakes)
 
 
 def _with_ospf(intent: Intent, mistakes: Mistakes) -> None:
@@ -30,10 +31,10 @@ def _with_ospf(intent: Intent, mistakes: Mistakes) -> None:
             mistakes.add((*leaf.path, "as"), wrong, "one AS for all leaves, or no ospf")
 
 
-def _timers(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:
+def _timers(intent: Intent, ospf: dict, written: set[Path], mistakes: Mistakes) -> None:
     """Sessions between loopbacks are to outlive a dead way: OSPF has to find another one first. The last packet of BGP
     may have come as long ago as the next one is due."""
-    hello, dead = intent.ospf["timers"]["hello_s"], intent.ospf["timers"]["dead_s"]
+    hello, dead = ospf["timers"]["hello_s"], ospf["timers"]["dead_s"]
     path = ("ospf", "timers")
     if dead <= hello:
         key = "dead_s" if (*path, "dead_s") in written else "hello_s"
@@ -50,7 +51,7 @@ def _timers(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:
 
 def _authentication(intent: Intent, mistakes: Mistakes) -> None:
     """NX-OS has IPsec for OSPFv3, and no authentication trailer (RFC 7166), which is what FRR has."""
-    for leaf in intent.leaves.values() if "authentication" in intent.ospf else ():
+    for leaf in intent.leaves.values():
         given = [given for uplink in leaf.uplinks.values() for given in uplink.given.values()]
         if leaf.platform == "nxos" and any("ipv6" in families for families in given):
             wrong = f"{leaf.name} runs NX-OS, which cannot authenticate OSPF for IPv6 as FRR does"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .model import FAMILIES, Hypervisor, Intent, Leaf, Reflector, Router
+from .draft import FAMILIES, Hypervisor, Intent, Leaf, Reflector, Router
 
 
 def shared(one: Router, other: Router) -> list[tuple[str, str, str]]:
@@ -49,9 +49,7 @@ def is_meshed(intent: Intent) -> bool:
 
 def mesh(intent: Intent) -> list[Router]:
     """Who all speak to each other; empty where they do not."""
-    if not is_meshed(intent):
-        return []
-    return [*intent.hypervisors.values(), *intent.borders.values()]
+    return list(intent.clients) if is_meshed(intent) else []
 
 
 def named(intent: Intent, node: Hypervisor) -> list[Router]:

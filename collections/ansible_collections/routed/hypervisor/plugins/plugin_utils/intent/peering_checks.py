@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from .draft import Hypervisor, Intent, Leaf, Router
 from .mistakes import Mistakes, did_you_mean, listed
-from .model import Hypervisor, Intent, Leaf, Router
 from .peering import mesh, named, names, place, remote, shared
 
 
@@ -19,9 +19,9 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
             mistakes.add((*node.path, "as"), wrong, "remove it, or choose another bgp.peering")
         _told_by_nobody(intent, node, mistakes)
     members = mesh(intent)
-    for position, node in enumerate(members):
+    for position, member in enumerate(members):
         for other in members[position + 1 :]:
-            _routed(intent, node, other, mistakes)
+            _routed(intent, member, other, mistakes)
 
 
 def _neighbors(intent: Intent, node: Hypervisor, owners: dict, mistakes: Mistakes) -> None:
@@ -90,6 +90,7 @@ def _routed(intent: Intent, node: Router, other: Router, mistakes: Mistakes) -> 
     for vrf, family in between:
         for one, far in ((node, other), (other, node)):
             fabric = place(one, vrf, family)
+            assert fabric is not None, "both have a place, or they had nothing in common"
             network = intent.fabrics[fabric].networks[vrf]
             if one.daemon == "bird":
                 wrong = f"speaks to {far.name} through other routers, and bird does that here on no host"

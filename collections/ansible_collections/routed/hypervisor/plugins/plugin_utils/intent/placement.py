@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from .addresses import family_of, hosts_of, is_host
+from .draft import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
 from .mistakes import Mistakes, Path, render
-from .model import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
 from .uniqueness import Once
 
 if t.TYPE_CHECKING:

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from . import (
     bgp_checks,
     container_checks,
+    draft,
     leaf_checks,
     ospf_checks,
     peering_checks,
@@ -20,7 +22,7 @@ from . import (
 from .build import build
 from .load import Source
 from .mistakes import IntentError, Mistakes, Path
-from .model import Intent
+from .model import Intent, complete
 from .schema import check_shape
 
 # Sections that other parts of an intent refer to, and that need not be there.
@@ -36,13 +38,18 @@ def read(path: str) -> Intent:
         raise IntentError(path, [f"the file {kind}; begin with plugin: routed.hypervisor.fabric"])
     mistakes = Mistakes()
     intent = check(data, mistakes)
-    if mistakes:
+    if intent is None:
         raise IntentError(path, mistakes.lines(source.line_of))
     return intent
 
 
-def check(data: dict, mistakes: Mistakes) -> Intent:
-    """The model of DATA (which is changed: what is wrong is taken out); adds to MISTAKES."""
+def check(data: dict[str, Any], mistakes: Mistakes) -> Intent | None:
+    """The model of DATA (which is changed: what is wrong is taken out); None if there is anything in MISTAKES."""
+    intent = _checked(data, mistakes)
+    return None if mistakes else complete(intent)
+
+
+def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     declared = {
         section: list(map(str, data[section]))
         if isinstance(data.get(section), dict)
@@ -75,7 +82,7 @@ def check(data: dict, mistakes: Mistakes) -> Intent:
     return intent
 
 
-def _paths(value, path: Path) -> Iterator[Path]:
+def _paths(value: Any, path: Path) -> Iterator[Path]:
     """The keys of a map, and of the maps in it."""
     for key, below in value.items() if isinstance(value, dict) else ():
         yield (*path, key)

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from .draft import Intent
 from .mistakes import Mistakes, Path, did_you_mean, listed
-from .model import Intent
 
 SINGULAR = {
     "vrfs": "VRF",
@@ -74,9 +74,9 @@ class References:
                 if self._known("fabrics", fabric, (*border.path, "fabrics", fabric)) and is_known:
                     self._network(fabric, border.vrf, (*border.path, "fabrics", fabric))
 
-    def _network(self, fabric: str | None, vrf: str, path: Path) -> None:
+    def _network(self, fabric: str | None, vrf: str | None, path: Path) -> None:
         """VRF is defined, and has a network on FABRIC."""
-        known = self.intent.fabrics.get(fabric)
+        known = self.intent.fabrics.get(fabric) if fabric is not None else None
         if known and known.networks and vrf not in known.networks and self._known("vrfs", vrf, path):
             self.mistakes.add(
                 path, f"{vrf} has no network on fabric {fabric}", f"add fabrics.{fabric}.networks.{vrf}, or remove this"
@@ -102,7 +102,7 @@ class References:
                 self._known("fabrics", part.fabric, (*part.path, "fabric"))
         for guest in hypervisor.guests:
             if guest.segment is None and len(self.declared["segments"] or []) > 1:
-                right = f"say which: {listed(self.declared['segments'])}"
+                right = f"say which: {listed(self.declared['segments'] or ())}"
                 self.mistakes.add((*guest.path, "segment"), "missing, and there are several segments", right)
             elif guest.segment is None and self.declared["segments"] == []:
                 self.mistakes.add(("segments",), "there are guests, but no segment", "define one")

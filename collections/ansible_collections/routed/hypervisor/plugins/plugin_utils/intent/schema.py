@@ -79,7 +79,8 @@ def fill(value, part: dict) -> None:
 
 def defaults(name: str) -> dict:
     """What the section NAME, or an entry of it if it has entries by name, is where an intent says nothing."""
-    part, made = schema(name), {}
+    part = schema(name)
+    made: dict = {}
     fill(made, part if "properties" in part else part["additionalProperties"])
     return made
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import typing as t
 
 from ..libraries import netaddr
+from .draft import MAIN, MAIN_TABLE, Hypervisor, Intent, Part, Router, Vrf
 from .formats import INTERFACE_LENGTH
 from .mistakes import Mistakes, Path, render
-from .model import MAIN, MAIN_TABLE, Hypervisor, Intent, Part, Router, Vrf
 
 if t.TYPE_CHECKING:
     from netaddr import IPNetwork

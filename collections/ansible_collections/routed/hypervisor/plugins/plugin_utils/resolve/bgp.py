@@ -20,8 +20,8 @@ MULTIHOP = 64  # hops that packets of a session may take where routers are not o
 
 def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: list[dict]) -> dict:
     """What NODE speaks BGP with. VRFS are those that it has; TABLES are kept in step with the kernel's, by BIRD."""
-    is_filtered = _is_filtered(node)
-    shared = Counter(host.asn for host in intent.hypervisors.values()) if is_filtered else Counter()
+    leaf = _filtered(node)
+    shared = Counter(host.asn for host in intent.hypervisors.values()) if leaf else Counter()
     sessions = [_session(intent, node, peering, shared) for peering in peerings(intent, found, node)]
     return {
         "daemon": node.daemon,
@@ -33,14 +33,15 @@ def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: lis
         "maximum_paths": MAXIMUM_PATHS,
         "instances": _instances(intent, node, vrfs, sessions),
         "tables": tables if node.daemon == "bird" else [],
-        "redistribute": _redistribute(intent, node) if is_filtered else [],
-        "policies": policies(intent, node) if is_filtered else [],
+        "redistribute": _redistribute(intent, leaf) if leaf else [],
+        "policies": policies(intent, leaf) if leaf else [],
         "sessions": sessions,
     }
 
 
-def _is_filtered(node: Router) -> bool:
-    return isinstance(node, Leaf) and node.platform != "bird"
+def _filtered(node: Router) -> Leaf | None:
+    """NODE if it is a leaf that has policies."""
+    return node if isinstance(node, Leaf) and node.platform != "bird" else None
 
 
 def device(intent: Intent, node: Router, vrf: str) -> str | None:
@@ -76,7 +77,7 @@ def _session(intent: Intent, node: Router, peering: Peering, shared: Counter) ->
     peer, vrf = peering.peer, device(intent, node, peering.vrf)
     interface = vlan_interface(intent, node.uplinks[peering.fabric], peering.vrf) if peering.is_direct else None
     is_external = peering.neighbor_as != node.asn
-    import_policy, export_policy = _policies(intent, peer) if _is_filtered(node) else (None, None)
+    import_policy, export_policy = _policies(intent, peer) if _filtered(node) else (None, None)
     return {
         "name": peering.name,
         "description": peering.name,

@@ -51,14 +51,12 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
         "bgp_password_keys": [vrf.name for vrf in intent.vrfs.values() if vrf.password],
         "ospf_password_keys": password_keys(intent),
     }
-    for node in intent.hypervisors.values():
-        made.host_vars[node.name] = hypervisor(intent, found, node)
-    for node in intent.reflectors.values():
-        made.host_vars[node.name] = reflector(intent, found, node)
-    for node in intent.borders.values():
-        made.host_vars[node.name] = border(intent, found, node)
-    for node in intent.leaves.values():
-        made.host_vars[node.name] = leaf(intent, found, node)
+    made.host_vars = {
+        **{name: hypervisor(intent, found, node) for name, node in intent.hypervisors.items()},
+        **{name: reflector(intent, found, node) for name, node in intent.reflectors.items()},
+        **{name: border(intent, found, node) for name, node in intent.borders.items()},
+        **{name: leaf(intent, found, node) for name, node in intent.leaves.items()},
+    }
     if intent.lab:
         _add_lab(intent, found, owner, made)
     return made

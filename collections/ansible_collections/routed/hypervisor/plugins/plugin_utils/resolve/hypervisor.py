@@ -116,7 +116,7 @@ def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:
 
 def _port(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:
     """The interface towards a guest. It has the gateway's addresses, and nothing that makes the segment on-link."""
-    addresses = []
+    addresses: list[dict] = []
     ipv4 = {"forwarding": 0, "rp_filter": 1, "send_redirects": 0, "accept_redirects": 0}
     if "ipv4" in guest.address:
         ipv4["forwarding"] = 1

@@ -27,7 +27,7 @@ def lab(intent: Intent, found: Index, owner: str) -> dict:
     return {
         "name": intent.name,
         "owner": owner,
-        "packages": sorted(intent.lab.packages),
+        "packages": sorted(intent.lab.packages if intent.lab else ()),
         "nodes": [{"name": name} for name in names],
         "cables": _cables(intent, found),
     }

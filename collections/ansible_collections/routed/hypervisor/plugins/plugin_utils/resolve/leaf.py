@@ -17,7 +17,7 @@ SYSCTLS = {"net.ipv6.conf.all.forwarding": "1", **ROUTER_SYSCTLS}
 
 
 def leaf(intent: Intent, found: Index, node: Leaf) -> dict:
-    made = {"bgp": bgp(intent, found, node, vrfs_of(intent, node), _tables(intent, node))}
+    made: dict = {"bgp": bgp(intent, found, node, vrfs_of(intent, node), _tables(intent, node))}
     if node.platform != "bird":
         made.update(ospf=ospf(intent, found, node), leaf=leaf_data(intent, found, node))
     return made if node.platform == "nxos" else {"network": _network(intent, node), **made}

@@ -42,8 +42,8 @@ def _vlan(interface: str) -> int | None:
 
 def _vlans(intent: Intent, node: Leaf) -> list[dict]:
     """VLAN 1 is not among them: every switch has it, and refuses to call it by a name."""
-    numbers = {_vlan(uplink.interface): fabric for fabric, uplink in node.uplinks.items()}
-    return [{"id": number, "name": numbers[number]} for number in sorted(set(numbers) - {None, 1})]
+    names = {number: fabric for fabric, uplink in node.uplinks.items() if (number := _vlan(uplink.interface))}
+    return [{"id": number, "name": names[number]} for number in sorted(names) if number != 1]
 
 
 def _interfaces(intent: Intent, found: Index, node: Leaf) -> list[dict]:

@@ -18,7 +18,7 @@ def ospf(intent: Intent, found: Index, node: Leaf) -> dict | None:
     return {
         "process": intent.ospf["process"],
         "area": intent.ospf["area"],
-        "authentication": _authentication(intent),
+        "authentication": _authentication(intent.ospf),
         "timers": dict(intent.ospf["timers"]),
         "router_id": node.bgp_id,
         "families": _families(node),
@@ -32,9 +32,10 @@ def password_keys(intent: Intent) -> list[str]:
     return [intent.ospf["area"]] if intent.ospf and "authentication" in intent.ospf else []
 
 
-def _authentication(intent: Intent) -> dict | None:
-    keys = password_keys(intent)
-    return {"key_id": intent.ospf["authentication"]["key_id"], "password_key": keys[0]} if keys else None
+def _authentication(ospf: dict) -> dict | None:
+    if "authentication" not in ospf:
+        return None
+    return {"key_id": ospf["authentication"]["key_id"], "password_key": ospf["area"]}
 
 
 def _families(node: Leaf) -> list[str]:

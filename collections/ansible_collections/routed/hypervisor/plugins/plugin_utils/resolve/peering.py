@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..intent.model import FAMILIES, LOOPBACK, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
-from ..intent.peering import mesh, named, place, remote, shared, with_leaves
+from ..intent.peering import is_meshed, place, remote, shared, with_leaves
 from .index import Index
 from .links import vlan_interface
 
@@ -61,9 +61,10 @@ def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
     if isinstance(node, Leaf):
         peers += [leaf for leaf in intent.leaves.values() if leaf.asn == node.asn]
     if is_client:
-        peers += mesh(intent)
+        peers += intent.clients if is_meshed(intent) else []
     if intent.peering == "configured":
-        peers += named(intent, node) if isinstance(node, Hypervisor) else []
+        names = node.neighbors if isinstance(node, Hypervisor) else {}
+        peers += [peer for name, one in names.items() if one.address is None and (peer := intent.router(name))]
         peers += found.named_by.get(node.name, ())
     return [peer for peer in {peer.name: peer for peer in peers}.values() if peer is not node]
 
@@ -99,9 +100,9 @@ def _between_leaves(intent: Intent, node: Leaf, peer: Leaf) -> Iterator[Peering]
             ends = [_leaf_end(intent, one, vrf, family) for one in (node, peer)]
             if vrf == MAIN and family in node.loopback and family in peer.loopback:
                 ends = [(next(iter(one.uplinks)), LOOPBACK, one.loopback[family].address) for one in (node, peer)]
-            if None in ends:
+            if ends[0] is None or ends[1] is None:
                 continue
-            (fabric, source, own), (_fabric, _source, far) = ends
+            (fabric, source, own), (_fabric, _source, far) = ends[0], ends[1]
             name = f"{identifier(peer.name)}_{vrf}_{family}"
             yield Peering(name, vrf, family, fabric, own, far, peer.asn, False, peer, source)
 

@@ -14,7 +14,7 @@ from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_
 def reflector(intent: Intent, found: Index, node: Reflector) -> dict:
     vrfs = vrfs_of(intent, node)
     uplink = node.uplinks[node.fabric]
-    tables = [
+    tables: list[dict] = [
         {
             "name": f"{table_name(vrf)}_{family}",
             "family": family,
