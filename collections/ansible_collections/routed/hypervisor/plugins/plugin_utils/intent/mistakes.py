@@ -29,9 +29,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def listed(words: Iterable[str], limit: int = 8) -> str:
-    """The words in a row; a long row is cut, and says so."""
-    words = [str(word) for word in words]
+def listed(things: Iterable[object], limit: int = 8) -> str:
+    """The things in a row; a long row is cut, and says so."""
+    words = [str(thing) for thing in things]
     shown = ", ".join(words[:limit])
     return f"{shown}, … ({len(words)} in all)" if len(words) > limit else shown or "none"
 

@@ -154,7 +154,7 @@ def _guest_routes(guest: Guest, segment: Segment) -> list[dict]:
 
 def rules(intent: Intent, vrfs: list[str]) -> list[dict]:
     """What the host itself reaches through a VRF. The number depends on the intent's `host` prefixes alone."""
-    wanted = [(prefix, vrf) for vrf in vrfs if vrf != MAIN for prefix in intent.vrfs[vrf].host]
+    wanted = [(prefix, vrf) for vrf in vrfs if vrf != MAIN for prefix in intent.vrfs[vrf].host if prefix is not None]
     return [
         {"priority": RULE_PRIORITY + position, "family": family_of(prefix), "to": str(prefix), "vrf": vrf}
         for position, (prefix, vrf) in enumerate(wanted)
