@@ -7,7 +7,7 @@ config      the configuration; all mistakes are reported together
 model       routes, in a form that both sides are compared in
 plan        which routes to write and to remove (no kernel, no BGP)
 resolve     how a BGP next hop is reached (no kernel)
-_netlink    rtnetlink messages and sockets: files of the collection's package of that name
+_netlink    rtnetlink messages and sockets: files of the collection's package of that name (a namespace package here)
 kernel      the host's links, addresses and routes, kept up to date
 containers  the addresses inside network namespaces, kept up to date
 rib         parses GoBGP's output (no processes)
