@@ -152,7 +152,8 @@ def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
     assert result["failed"] and "there is no interface vm1" in result["msg"] and "interface p1" in result["msg"]
     predicted = node.module("ndppd", config=[PROXY], _check=True)
     assert actions(predicted) == ["create /etc/ndppd.conf", "start ndppd"]
-    assert predicted["warnings"] == [f"ndppd: there is no interface {name} yet" for name in ("vm1", "p1")]
+    sentences = [warning["event"]["msg"] for warning in predicted["warnings"]]
+    assert sentences == [f"ndppd: there is no interface {name} yet" for name in ("vm1", "p1")]
     node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
     assert actions(node.module("ndppd", config=[PROXY])) == ["create /etc/ndppd.conf", "start ndppd"]
     assert actions(node.module("ndppd", config=[PROXY])) == []
