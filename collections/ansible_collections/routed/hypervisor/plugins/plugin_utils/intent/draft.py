@@ -33,7 +33,7 @@ class Vrf:
     table: int | None
     vlan: int | None  # None: untagged
     password: bool
-    host: list[IPNetwork | None]  # None where it was wrong
+    host: Sequence[IPNetwork | None]  # None where it was wrong
 
     @property
     def device(self) -> str | None:

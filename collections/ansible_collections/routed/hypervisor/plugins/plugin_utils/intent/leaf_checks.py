@@ -118,6 +118,6 @@ def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
             mistakes.add(route.path, f"{route.next_hop} is {leaf.name}'s own", "the address of another router")
         elif not any(route.next_hop in network for network in networks):
             wrong = f"{route.next_hop} is on no network of {leaf.name} in {route.vrf}"
-            mistakes.add(route.path, wrong, f"an address in {listed(networks)}")
+            mistakes.add(route.path, wrong, f"an address in {listed(map(str, networks))}")
         elif route.prefix in networks:
             mistakes.add(route.path, f"{leaf.name} is on this network itself", "remove it")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import draft
 from .draft import FAMILIES, LENGTH, LOOPBACK, MAIN, MAIN_TABLE, Container, Fabric, Lab, Loopback, Part, Static, Uplink
+
+if TYPE_CHECKING:
+    from netaddr import IPNetwork
 
 __all__ = [
     "FAMILIES",
@@ -31,6 +34,7 @@ __all__ = [
 @dataclass(kw_only=True)
 class Vrf(draft.Vrf):
     table: int
+    host: list[IPNetwork]
 
 
 @dataclass(kw_only=True)
