@@ -38,9 +38,11 @@ class Phase(enum.IntEnum):
     REMOVE_ADDRESSES = 21
     RESTORE_ADDRESSES = 22
     PROXIES = 23
-    ROUTES = 24
-    RULES = 25
-    REMOVE_OLD_RULES = 26  # when what replaces them is there
+    SOURCES = 24  # of routes: the kernel refuses an address while duplicate address detection runs
+    ROUTES = 25
+    RULES = 26
+    REMOVE_OLD_RULES = 27  # when what replaces them is there
+    USABLE_ADDRESSES = 28  # last: duplicate address detection takes a second or two
 
 
 @dataclasses.dataclass
@@ -49,6 +51,7 @@ class Step:
     text: str
     run: t.Callable[[Kernel], None]
     where: str = ""  # the network namespace; "" is that of this process
+    order: int = 0  # within the phase
 
 
 class Failed(Exception):
@@ -67,7 +70,7 @@ def apply(kernel: Kernel, work: list[tuple[Change[t.Any], list[Step]]]) -> None:
     """
     steps = sorted(
         ((step, number) for number, (_change, its_steps) in enumerate(work) for step in its_steps),
-        key=lambda pair: pair[0].phase,
+        key=lambda pair: (pair[0].phase, pair[0].order),
     )
     left = [len(its_steps) for _change, its_steps in work]
     with kernel.batch() as batch:

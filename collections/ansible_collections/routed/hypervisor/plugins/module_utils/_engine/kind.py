@@ -75,6 +75,10 @@ class Kind(t.Protocol[K]):
     def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
         return bool(have == want)
 
+    def displaced(self, attribute: str, wanted: dict[str, t.Any], members: dict[str, t.Any]) -> set[str]:
+        """Existing members of a list attribute that the kernel cannot hold beside the wanted ones."""
+        return set()
+
     def release(self, target: dict[str, t.Any], have: Item[K], given: Item[K] | None) -> None:
         """Adjusts what is left of an object that is not ours after the members with our mark are removed."""
         return

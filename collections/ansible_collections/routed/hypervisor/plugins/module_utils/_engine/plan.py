@@ -54,8 +54,11 @@ def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mista
             return []
         full = dataclasses.replace(want, attributes=kind.complete(want), owned=True)
         return [Change(kind.name, "create", full.label, "it does not exist", {}, full.attributes, None, full)]
+    refused = _foreign_rivals(kind, have, want)
     if want.creates and not have.owned:
-        mistakes.append(f"{want.place}: {kind.noun} {want.label} exists but is not ours (it does not bear our mark)")
+        refused = [f"{want.place}: {kind.noun} {want.label} exists but is not ours (it does not bear our mark)"]
+    if refused:
+        mistakes += refused
         return []
     target = merge(kind, have, want, state)
     before, after = difference(kind, have.attributes, target)
@@ -72,6 +75,17 @@ def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mista
         return []
     why = f"{', '.join(fixed)} cannot be changed on an existing {kind.noun}" if fixed else "differs"
     return [Change(kind.name, "replace" if fixed else "change", full.label, why, before, after, have, full)]
+
+
+def _foreign_rivals(kind: Kind[K], have: Item[K], want: Item[K]) -> list[str]:
+    """Members of others that would have to go, because the kernel cannot hold them beside wanted ones."""
+    found = []
+    for name in kind.lists:
+        rivals = kind.displaced(name, want.attributes.get(name) or {}, have.attributes.get(name) or {})
+        for member in sorted(rivals - have.marked.get(name, set())):
+            text = f"{member} exists on {kind.noun} {want.label} and is not ours; the kernel has it only once"
+            found.append(f"{want.place}.{name}: {text}. Remove it, or give it as it is")
+    return found
 
 
 def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[str]) -> list[Change[K]]:
@@ -109,6 +123,8 @@ def merge(kind: Kind[K], have: Item[K], want: Item[K], state: str) -> dict[str, 
         for member, value in wanted.items():
             old = members.get(member)
             members[member] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        for member in kind.displaced(name, wanted, members):
+            del members[member]
         target[name] = members
     return target
 

@@ -46,6 +46,7 @@ class Planned:
     without_ipv4: set[str] = dataclasses.field(default_factory=set)  # for a moment without any IPv4 address
     mtus: dict[str, int] = dataclasses.field(default_factory=dict)  # new ones, which their ipvlan links get, too
     lost_sources: set[str] = dataclasses.field(default_factory=set)  # addresses whose routes go with them
+    usable_sources: set[str] = dataclasses.field(default_factory=set)  # filled while routes are written
     lost_routes: set[t.Hashable] = dataclasses.field(default_factory=set)
 
     @classmethod

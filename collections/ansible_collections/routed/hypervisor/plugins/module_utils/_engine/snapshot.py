@@ -135,11 +135,16 @@ class Snapshot:
     def all_routes(self) -> list[codec.Route]:
         return [route for family in FAMILIES.values() for route in self.kernel.dump(ROUTE, {"family": family})]
 
-    def routes_of_table(self, version: int, table: int, where: str = "", **fields: int) -> list[codec.Route]:
-        """Routes of one table, of any protocol, or with these fields; empty if the table does not exist."""
+    def routes_of_table(
+        self, version: int, table: int, where: str = "", link: int | None = None, **fields: int
+    ) -> list[codec.Route]:
+        """Routes of one table, of any protocol; empty if the table does not exist.
+
+        The kernel filters them by fields, and by the index of the link that they use.
+        """
         fields = {"family": FAMILIES[version], **fields}
         try:
-            return self.kernel.at(where).dump(ROUTE, fields, [("RTA_TABLE", table)])
+            return self.kernel.at(where).dump(ROUTE, fields, [("RTA_TABLE", table), ("RTA_OIF", link)])
         except KernelError as error:
             if error.errno in (2, 3, 22):  # ENOENT, ESRCH, EINVAL: the table does not exist
                 return []

@@ -44,10 +44,26 @@ def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, m
             mistakes.at(f"{place}.scope", "is for IPv4 addresses; the kernel derives that of an IPv6 address")
         if str(parsed) in members:
             mistakes.at(f"{place}.address", f"{parsed} is given twice")
+        elif parsed.version == 6 and displaced({str(parsed): {}}, members):
+            mistakes.at(
+                f"{place}.address", f"{parsed.ip} is given with two prefix lengths; the kernel has it only once"
+            )
         members[str(parsed)] = {"scope": entry["scope"]} if "scope" in entry else {}
         if entry.get("nodad"):
             item.hints.setdefault("nodad", set()).add(str(parsed))
     item.attributes["addresses"] = members
+
+
+def displaced(wanted: dict[str, t.Any], members: dict[str, t.Any]) -> set[str]:
+    """Addresses that must go before the wanted ones can be added: an interface has an IPv6 address only once, whatever
+    its prefix length; IPv4 addresses are told apart by it."""
+    by_ip = {host(address): address for address in wanted if ":" in address}
+    return {address for address in members if by_ip.get(host(address), address) != address}
+
+
+def host(address: str) -> str:
+    """An address without its prefix length."""
+    return address.split("/", 1)[0]
 
 
 def parse_sysctls(item: Item[t.Any], families: dict[str, dict[str, t.Any]] | None, mistakes: options.Mistakes) -> None:

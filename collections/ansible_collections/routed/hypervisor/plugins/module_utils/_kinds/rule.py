@@ -33,6 +33,12 @@ UNSET: dict[str, t.Any] = {
 }
 
 
+SHOWN = {  # attributes of a rule that `show` has, or that say nothing of what the rule does
+    *("FRA_SRC", "FRA_DST", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_FWMARK", "FRA_FWMASK", "FRA_TABLE", "FRA_L3MDEV"),
+    *("FRA_SUPPRESS_PREFIXLEN", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_PAD"),
+}
+
+
 class Rules(Kind[RuleKey]):
     name = "rules"
     noun = "rule"
@@ -110,6 +116,7 @@ class Rules(Kind[RuleKey]):
         found: Have[RuleKey] = {}
         for message in snapshot.rules:
             item = _observe(message)
+            item.hints["incomplete"] = sorted({name for name, _value in message["attrs"]} - SHOWN)
             family, priority, count = item.key
             if (family, priority, 0) in found and item.owned and not found[family, priority, 0].owned:
                 found[family, priority, 1] = found.pop((family, priority, 0))  # ours is the one to compare
@@ -137,6 +144,7 @@ class Rules(Kind[RuleKey]):
             "priority": priority,
             "family": family,
             **{key: value for key, value in item.attributes.items() if value not in (None, False)},
+            **({"incomplete": item.hints["incomplete"]} if item.hints.get("incomplete") else {}),
         }
 
 

@@ -15,6 +15,7 @@ from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import Snapshot
 from .._netlink.kernel import read_sysctl, write_sysctl
+from .sysctl_values import as_wanted
 
 # Written here, seen on every interface, and the same value under another name
 SPREADS = {
@@ -54,7 +55,12 @@ class Sysctls(Kind[str]):
 
     def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
         # of hundreds of sysctls only those that are asked for
-        return {item.key: Item(item.key, item.label, {"value": read_sysctl(item.key)}) for item in want}
+        return {
+            item.key: Item(
+                item.key, item.label, {"value": as_wanted(read_sysctl(item.key), item.attributes.get("value"))}
+            )
+            for item in want
+        }
 
     def check(
         self, want: list[Item[str]], have: Have[str], snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes

@@ -331,14 +331,18 @@ class Route(t.NamedTuple):
     mtu: int | None = None
     source_length: int = 0  # of the packets' source address; with tos for special routes only
     tos: int = 0
+    unparsed: t.AbstractSet[int] = frozenset()  # numbers of attributes that decide where packets go, and are not here
 
 
+# Parsed of a route; and its cache information, preference, expiry and time to live, which say nothing of where it goes.
+_OF_ROUTES = frozenset((1, 4, 5, 6, 7, 8, 9, 12, 15, 18, 20, 21, 23, 26))
 _ANY = {socket.AF_INET: bytes(4), socket.AF_INET6: bytes(16)}
 
 
 def parse_route(body: bytes) -> Route:
     family, length, source_length, tos, table, protocol, scope, kind, flags = _ROUTE.unpack_from(body)
-    get = attributes_in(body, 12).get
+    found = attributes_in(body, 12)
+    get = found.get
     several, link = get(9), get(4)
     hops: tuple[Hop, ...] = ()
     if several is not None:
@@ -361,6 +365,7 @@ def parse_route(body: bytes) -> Route:
         signed_in(attributes_in(metrics).get(2)) if metrics else None,
         source_length,
         tos,
+        found.keys() - _OF_ROUTES,
     )
 
 

@@ -10,21 +10,24 @@ import typing as t
 
 from ..._engine import options
 from ..._engine.apply import Step
-from ..._engine.change import Change, Item
+from ..._engine.change import Change, Item, K
 from ..._engine.kind import Have, Kind
 from ..._engine.planned import Planned
 from ..._engine.snapshot import Link, Snapshot
 from ..._netlink.codec import Address, address_text
 from ..._netlink.kernel import has_address_protocol, read_sysctl
 from ..._netlink.marks import PROTOCOL
-from ..link_members import MEMBERS, parse_addresses, parse_sysctls, show_members
+from ..link_members import MEMBERS, displaced, host, parse_addresses, parse_sysctls, show_members
+from ..sysctl_values import as_wanted
 from . import checks as interface_checks
 from . import steps as interface_steps
 from .checks import sysctl_path
 from .effects import disturb, replace_children
+from .usable import is_duplicate
 
 TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
+NOPREFIXROUTE = 0x200  # IFA_F_NOPREFIXROUTE: the kernel made no route to its network
 PERMANENT = 0x80  # IFA_F_PERMANENT; without it the address was learned (DHCP, router advertisement) and will expire
 
 
@@ -113,6 +116,9 @@ class Interfaces(Kind[str]):
         # the peer of a veth is not visible once it is in another namespace
         return have == want or (attribute == "peer" and have is None)
 
+    def displaced(self, attribute: str, wanted: dict[str, t.Any], members: dict[str, t.Any]) -> set[str]:
+        return displaced(wanted, members) if attribute == "addresses" else set()
+
     def complete(self, item: Item[str]) -> dict[str, t.Any]:
         return {name: value for name, value in item.attributes.items() if value is not None}
 
@@ -130,13 +136,17 @@ class Interfaces(Kind[str]):
                 marked={"addresses": set()},
                 hints={"default_mtu": _default_mtu(link, snapshot), "protocols": {}},
             )
+        wanted = wanted_hosts(want)
         for address in snapshot.addresses:
             name = snapshot.names.get(address.index)
             if name in found:
-                observe_address(found[name], address)
+                observe_address(found[name], address, wanted.get(name, ()))
         for item in want:
             if item.key in found:
-                values = {key: read_sysctl(sysctl_path(item.key, key)) for key in item.attributes.get("sysctls", {})}
+                values = {
+                    key: as_wanted(read_sysctl(sysctl_path(item.key, key)), value)
+                    for key, value in item.attributes.get("sysctls", {}).items()
+                }
                 found[item.key].attributes["sysctls"] = values
         return found
 
@@ -172,6 +182,19 @@ class Interfaces(Kind[str]):
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
         return show_members({"name": item.key, **{k: v for k, v in item.attributes.items() if v is not None}})
+
+
+def planned_interfaces(planned: Planned) -> dict[str, dict[str, t.Any]]:
+    """The attributes that interfaces will have; those that they have now where no interface is planned."""
+    if planned.interfaces is None:
+        found = Interfaces().gather(planned.snapshot, [], planned)
+        planned.interfaces = {key: item.attributes for key, item in found.items()}
+    return planned.interfaces
+
+
+def wanted_hosts(want: list[Item[K]]) -> dict[K, set[str]]:
+    """By link, the wanted addresses without their length."""
+    return {item.key: {host(address) for address in item.attributes.get("addresses", {})} for item in want}
 
 
 def _parents_first(items: list[Item[str]], mistakes: options.Mistakes) -> list[Item[str]]:
@@ -236,15 +259,27 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
     return attributes
 
 
-def observe_address(item: Item[t.Any], found: Address) -> None:
-    """Adds an address to a link that was observed, unless it was learned."""
-    if not found.flags & PERMANENT:
-        return
+def observe_address(item: Item[t.Any], found: Address, wanted: t.Collection[str] = ()) -> None:
+    """Adds an address to a link that was observed. A learned one, which will expire, counts only if it is wanted.
+
+    `wanted` are addresses without their length.
+    """
     text = address_text(found.address)
     key = f"{text}/{found.length}"
+    if not found.flags & PERMANENT:
+        if text not in wanted:
+            return
+        item.hints.setdefault("expiring", set()).add(key)
+    if is_duplicate(found.flags) and text in wanted:  # as if it was not there, so that it is tried again
+        item.hints.setdefault("duplicates", set()).add(key)
+        return
     item.attributes["addresses"][key] = {"scope": SCOPES.get(found.scope, str(found.scope))}
     item.hints["protocols"][key] = found.protocol
     # before Linux 5.18 an address cannot carry a mark: those of our links count as ours, but not the kernel's own
-    ours = item.owned and not text.startswith("fe80:") if not has_address_protocol() else found.protocol == PROTOCOL
+    ours = (
+        item.owned and bool(found.flags & PERMANENT) and not text.startswith("fe80:")
+        if not has_address_protocol()
+        else found.protocol == PROTOCOL
+    )
     if ours:
         item.marked["addresses"].add(key)

@@ -15,7 +15,9 @@ from ..._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
 from ..._netlink.sockets import CREATE, REPLACE
 from ..link import deletion, mark_link, set_link
+from ..link_members import host
 from .checks import sysctl_path
+from .usable import await_usable
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 NODAD = 0x02  # IFA_F_NODAD
@@ -96,11 +98,21 @@ def address_steps(
 ) -> list[Step]:
     """`come` and `gone` are members of the item's addresses; `where` is the namespace that it is in."""
     result = []
+    # Before a new one is added: an address whose scope or (IPv6) length changes, one found to be a duplicate.
+    by_ip = {host(address): address for address in come if ":" in address}
+    first = {address: by_ip.get(host(address), address) for address in gone}
+    first = {new: old for old, new in first.items() if new in come}
+    first.update({address: address for address in item.hints.get("duplicates", ()) if address in come})
     for address in come:
-        if address in gone:  # the scope cannot be changed in place
-            result.append(_removal(name, address, Phase.ADD_ADDRESSES, where))
+        if address in first:
+            result.append(_removal(name, first[address], Phase.ADD_ADDRESSES, where))
         result.append(addition(name, item, address, PROTOCOL, Phase.ADD_ADDRESSES, where))
-    result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in gone if address not in come]
+    removed = set(first.values())
+    result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in gone if address not in removed]
+    checked = [host(address) for address in by_ip.values() if address not in item.hints.get("nodad", ())]
+    if checked:
+        text = f"use {', '.join(checked)} on {item.label}"
+        result.append(Step(Phase.USABLE_ADDRESSES, text, lambda kernel: await_usable(kernel, name, checked), where))
     return result
 
 
@@ -110,7 +122,7 @@ def restore(change: Change[t.Any]) -> list[Step]:
     for item in change.restores:
         for address in item.attributes.get("addresses", {}):
             protocol = item.hints.get("protocols", {}).get(address, PROTOCOL)
-            if protocol not in KERNEL_PROTOCOLS:
+            if protocol not in KERNEL_PROTOCOLS and address not in item.hints.get("expiring", ()):
                 result.append(addition(item.key, item, address, protocol, Phase.RESTORE_ADDRESSES))
     return result
 

@@ -17,8 +17,9 @@ from ..._engine.snapshot import Snapshot
 from ..._netlink.kernel import DIRECTORY
 from ..interface.checks import sysctl_path
 from ..interface.effects import without_ipv4
-from ..interface.kind import Interfaces
-from ..link_members import MEMBERS, parse_addresses, parse_sysctls, show_members
+from ..interface.kind import planned_interfaces
+from ..link_members import MEMBERS, displaced, parse_addresses, parse_sysctls, show_members
+from ..sysctl_values import as_wanted
 from . import checks, view
 from . import steps as ipvlan_steps
 from .view import FLAGS, MODES, LinkKey, label
@@ -92,9 +93,7 @@ class IpvlanLinks(Kind[LinkKey]):
 
     def settle(self, want: list[Item[LinkKey]], planned: Planned, mistakes: options.Mistakes) -> None:
         """One designation for each namespace, however it was given."""
-        if planned.interfaces is None:
-            interfaces = Interfaces().gather(planned.snapshot, [], planned)
-            planned.interfaces = {key: item.attributes for key, item in interfaces.items()}
+        planned_interfaces(planned)
         for item in want:
             where, name = _find_namespace(item, planned, mistakes), item.key[1]
             item.key, item.label = (where, name), label(where, name)
@@ -102,6 +101,9 @@ class IpvlanLinks(Kind[LinkKey]):
                 planned.links[name] = "ipvlan"
                 planned.states[name] = item.attributes.get("state", "up")
         options.duplicates(want, mistakes)
+
+    def displaced(self, attribute: str, wanted: dict[str, t.Any], members: dict[str, t.Any]) -> set[str]:
+        return displaced(wanted, members) if attribute == "addresses" else set()
 
     def complete(self, item: Item[LinkKey]) -> dict[str, t.Any]:
         return {"flag": "bridge", **{name: value for name, value in item.attributes.items() if value is not None}}
@@ -113,13 +115,16 @@ class IpvlanLinks(Kind[LinkKey]):
         return defaults
 
     def gather(self, snapshot: Snapshot, want: list[Item[LinkKey]], planned: Planned) -> Have[LinkKey]:
-        found = view.gather(snapshot)
+        found = view.gather(snapshot, want)
         for item in found.values():
             item.hints["default_mtu"] = planned.mtu(item.hints["master"])
         for item in want:
             if item.key in found and item.attributes.get("sysctls"):
                 kernel = snapshot.kernel.at(item.key[0])
-                values = {key: kernel.read_sysctl(sysctl_path(item.key[1], key)) for key in item.attributes["sysctls"]}
+                values = {
+                    key: as_wanted(kernel.read_sysctl(sysctl_path(item.key[1], key)), value)
+                    for key, value in item.attributes["sysctls"].items()
+                }
                 found[item.key].attributes["sysctls"] = values
         return found
 

@@ -16,7 +16,7 @@ from ..._netlink.codec import ADDRESS, Route, address_text
 from ..._netlink.kernel import FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
 from ..._netlink.named_namespaces import OWN
-from ..interface.kind import observe_address
+from ..interface.kind import observe_address, wanted_hosts
 
 MODES = {"l2": 0, "l3": 1, "l3s": 2}
 FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
@@ -31,28 +31,37 @@ def label(where: str, name: str) -> str:
     return f"{name} in {where}" if where else name
 
 
-def gather(snapshot: Snapshot) -> Have[LinkKey]:
+def gather(snapshot: Snapshot, want: list[Item[LinkKey]]) -> Have[LinkKey]:
     """All ipvlan links whose master is in this namespace, wherever they are themselves, by (namespace, name)."""
     found: Have[LinkKey] = {}
+    wanted = wanted_hosts(want)
     own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for where in snapshot.spaces.all():
             kernel = snapshot.look_into(where)
             if kernel is not None:
-                _gather_in(where, own, kernel, snapshot, found)
+                _gather_in(where, own, kernel, snapshot, found, wanted)
     finally:
         os.close(own)
     return found
 
 
-def _gather_in(where: str, own: int, kernel: Kernel, snapshot: Snapshot, found: Have[LinkKey]) -> None:
+def _gather_in(
+    where: str,
+    own: int,
+    kernel: Kernel,
+    snapshot: Snapshot,
+    found: Have[LinkKey],
+    wanted: dict[LinkKey, set[str]],
+) -> None:
     links = _in_other(own, kernel, snapshot) if where else _in_own(snapshot)
     items = {link.index: _item(where, link, snapshot) for link in links}
     if not items:
         return
     for address in kernel.dump(ADDRESS) if where else snapshot.addresses:
         if address.index in items:
-            observe_address(items[address.index], address)
+            link = items[address.index]
+            observe_address(link, address, wanted.get(link.key, ()))
     for version in FAMILIES if where else ():
         for route in snapshot.routes_of_table(version, MAIN, where, proto=PROTOCOL):
             item = items.get(route.hops[0].link) if len(route.hops) == 1 else None

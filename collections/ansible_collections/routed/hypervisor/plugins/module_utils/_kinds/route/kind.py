@@ -17,6 +17,7 @@ from ..._netlink.codec import Hop, Route, address_text
 from ..._netlink.marks import PROTOCOL
 from ..vrf import is_last_default
 from . import steps as route_steps
+from .gateways import Gateways
 from .steps import ONLINK, SCOPES, TYPES, RouteKey
 
 MAIN = 254
@@ -26,6 +27,9 @@ TYPE_NAMES = {number: name for name, number in TYPES.items()}
 SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
 NO_HOP = Hop(None, 0)
 PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
+
+
+UNSHOWN = {2: "RTA_SRC", 11: "RTA_FLOW", 16: "RTA_MARK", 22: "RTA_ENCAP", 30: "RTA_NH_ID"}  # no option has these
 
 
 class Routes(Kind[RouteKey]):
@@ -162,6 +166,10 @@ class Routes(Kind[RouteKey]):
             if is_last_default(route) and route.table in tables:
                 continue  # part of the VRF
             item = _observe(route, snapshot)
+            if planned.everything and route.unparsed:
+                item.hints["incomplete"] = sorted(
+                    UNSHOWN.get(number, f"attribute {number}") for number in route.unparsed
+                )
             twin = found.setdefault(item.key, item)
             if twin is not item:  # IPv6 may have several routes with one key; together they are not what was wanted
                 hops = twin.attributes["nexthops"] + item.attributes["nexthops"]
@@ -191,7 +199,12 @@ class Routes(Kind[RouteKey]):
         planned: Planned,
         mistakes: options.Mistakes,
     ) -> None:
+        gateways = Gateways(snapshot, planned, want)
         for item in want:
+            there = have.get(item.key)
+            accepted = there is not None and self.same(
+                "nexthops", there.attributes["nexthops"], item.attributes["nexthops"]
+            )
             for hop in item.attributes["nexthops"]:
                 name = hop.get("interface")
                 if name and name not in planned.links:
@@ -200,6 +213,10 @@ class Routes(Kind[RouteKey]):
                     mistakes.at(
                         f"{item.place}.interface", f"{name} is to be down; the kernel accepts no route through it"
                     )
+                elif hop.get("gateway") and not accepted:
+                    problem = gateways.problem(item, hop)
+                    if problem:
+                        mistakes.at(f"{item.place}.gateway", problem)
 
     def foresee(self, have: Have[RouteKey], want: list[Item[RouteKey]], planned: Planned) -> Have[RouteKey]:
         wanted = {item.key for item in want}  # unwanted ones are to be gone in any case: their removal comes first
@@ -208,7 +225,8 @@ class Routes(Kind[RouteKey]):
 
     def steps(self, change: Change[RouteKey], planned: Planned) -> list[Step]:
         # a route that goes with its interface may be back, or still be there, when its turn comes
-        return route_steps.steps(change, fresh=change.op == "create" and change.item.key not in planned.lost_routes)
+        fresh = change.op == "create" and change.item.key not in planned.lost_routes
+        return route_steps.steps(change, fresh, planned.usable_sources)
 
     def show(self, item: Item[RouteKey]) -> dict[str, t.Any]:
         _version, table, prefix, metric = item.key
@@ -218,6 +236,8 @@ class Routes(Kind[RouteKey]):
         ]
         shown = {"prefix": prefix, "table": table, "metric": metric}
         shown.update({key: value for key, value in item.attributes.items() if key != "nexthops" and value is not None})
+        if item.hints.get("incomplete"):
+            shown["incomplete"] = item.hints["incomplete"]
         return {**shown, "nexthops": hops} if hops else shown
 
 

@@ -13,6 +13,7 @@ from ..._netlink.codec import ROUTE
 from ..._netlink.kernel import FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
 from ..._netlink.sockets import CREATE, EXCLUSIVE, REPLACE
+from ..interface.usable import await_source
 
 TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 SCOPES = {"global": 0, "link": 253, "host": 254}
@@ -20,14 +21,32 @@ ONLINK = 4  # RTNH_F_ONLINK
 RouteKey = tuple[int, "int | str", str, int]  # family, table (the name of a VRF until `settle`), prefix, metric
 
 
-def steps(change: Change[RouteKey], fresh: bool) -> list[Step]:
-    """`fresh`: the kernel shall refuse if there is such a route by now."""
+def steps(change: Change[RouteKey], fresh: bool, sources: set[str]) -> list[Step]:
+    """`fresh`: the kernel shall refuse if there is such a route by now. `sources` are addresses known to be usable."""
     label = change.item.label
     if change.want is None:
         return [Step(Phase.REMOVE_ROUTES, f"delete route {label}", lambda kernel: _delete(kernel, change.item.key))]
     item, flags = change.want, CREATE | (EXCLUSIVE if fresh else REPLACE)
     verb = "add" if change.op == "create" else "change"
-    return [Step(Phase.ROUTES, f"{verb} route {label}", lambda kernel: _write(kernel, item, flags))]
+    text = f"{verb} route {label}"
+    result = [Step(Phase.ROUTES, text, lambda kernel: _write(kernel, item, flags), order=_order(item))]
+    source = item.attributes.get("source")
+    if source and ":" in source:
+        result.append(Step(Phase.SOURCES, text, lambda kernel: _await_source(kernel, source, sources)))
+    return result
+
+
+def _order(item: Item[RouteKey]) -> int:
+    """A gateway is looked up among the routes of a narrower scope (fib_check_nh), so these come first."""
+    if any("gateway" in hop for hop in item.attributes["nexthops"]):
+        return 1 + max(SCOPES.values()) - SCOPES[item.attributes.get("scope", "global")]
+    return 0
+
+
+def _await_source(kernel: Kernel, source: str, sources: set[str]) -> None:
+    if source not in sources:
+        await_source(kernel, source)
+        sources.add(source)
 
 
 def _fields(key: RouteKey) -> tuple[dict[str, int], list[tuple[str, t.Any]]]:

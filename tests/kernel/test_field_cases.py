@@ -1,0 +1,226 @@
+"""Situations from the field in which a run failed, lied, or broke what it did not own."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+
+def addresses(space, name, family="inet6"):
+    return {
+        f"{entry['local']}/{entry['prefixlen']}"
+        for link in space.show(f"address show dev {name}")
+        for entry in link["addr_info"]
+        if entry["family"] == family and entry["scope"] != "link"
+    }
+
+
+def interface(*texts, name="eth7", **more):
+    return [{"name": name, "addresses": [{"address": text} for text in texts], **more}]
+
+
+# IPv6 addresses are told apart without their length
+
+
+@pytest.mark.parametrize("state", ["merged", "replaced", "overridden"])
+def test_the_length_of_an_ipv6_address_of_ours_changes_in_one_run(bare_namespace, state):
+    bare_namespace.cable("eth7")
+    bare_namespace.changed("interfaces", config=interface("2001:db8:1::1/64"))
+    wanted = interface("2001:db8:1::1/127")
+    predicted = bare_namespace.changed("interfaces", config=wanted, state=state, _check=True)
+    assert bare_namespace.changed("interfaces", config=wanted, state=state) == predicted != []
+    assert addresses(bare_namespace, "eth7") == {"2001:db8:1::1/127"}
+    assert bare_namespace.changed("interfaces", config=wanted, state=state) == []
+
+
+@pytest.mark.parametrize("state", ["merged", "replaced", "overridden"])
+def test_an_ipv6_address_of_someone_else_keeps_its_length(bare_namespace, state):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("address add 2001:db8:1::1/64 dev eth7 nodad")
+    for check in (True, False):
+        result = bare_namespace.module("interfaces", config=interface("2001:db8:1::1/128"), state=state, _check=check)
+        assert result["mistakes"] == [
+            "interfaces[0].addresses: 2001:db8:1::1/64 exists on interface eth7 and is not ours; the kernel has it "
+            "only once. Remove it, or give it as it is"
+        ]
+    assert addresses(bare_namespace, "eth7") == {"2001:db8:1::1/64"}
+
+
+def test_one_ipv6_address_with_two_lengths_is_refused_and_an_ipv4_one_is_not(bare_namespace):
+    bare_namespace.cable("eth7")
+    result = bare_namespace.module("interfaces", config=interface("2001:db8:1::1/64", "2001:db8:1::1/127"))
+    assert "given with two prefix lengths" in result["mistakes"][0]
+    both = interface("10.0.0.1/24", "10.0.0.1/32")
+    bare_namespace.changed("interfaces", config=both)
+    assert addresses(bare_namespace, "eth7", "inet") == {"10.0.0.1/24", "10.0.0.1/32"}
+    assert bare_namespace.changed("interfaces", config=both) == []
+
+
+# Addresses that are not usable yet, or not at all
+
+
+def test_a_route_waits_for_its_source_to_be_usable(bare_namespace):
+    bare_namespace.cable("eth7")
+    config = {
+        "interfaces": interface("2001:db8:1::1/64"),
+        "routes": [{"prefix": "2001:db8:7::/48", "interface": "eth7", "source": "2001:db8:1::1"}],
+    }
+    bare_namespace.changed("network", config=config)
+    [route] = bare_namespace.show("-6 route show 2001:db8:7::/48")
+    assert route["prefsrc"] == "2001:db8:1::1"
+    assert bare_namespace.changed("network", config=config) == []
+
+
+def test_a_source_that_never_becomes_usable_is_named(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("link set eth7 down", bare_namespace.behind)
+    config = {
+        "interfaces": interface("2001:db8:1::1/64"),
+        "routes": [{"prefix": "2001:db8:7::/48", "interface": "eth7", "source": "2001:db8:1::1"}],
+    }
+    result = bare_namespace.module("network", config=config)
+    assert "2001:db8:1::1 is still tentative" in result["msg"]
+
+
+def test_a_duplicate_address_fails_every_run_and_heals_once_the_other_is_gone(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("address add 2001:db8:1::1/64 dev eth7 nodad", bare_namespace.behind)
+    for _run in range(2):
+        result = bare_namespace.module("interfaces", config=interface("2001:db8:1::1/64"))
+        assert "2001:db8:1::1 is a duplicate: another node on the link has this address" in result["msg"]
+    assert bare_namespace.module("interfaces", config=interface("2001:db8:1::1/64"), _check=True)["changed"]
+    bare_namespace.ip("address flush dev eth7 scope global", bare_namespace.behind)
+    bare_namespace.changed("interfaces", config=interface("2001:db8:1::1/64"))
+    [link] = bare_namespace.show("address show dev eth7")
+    assert not [entry for entry in link["addr_info"] if entry.get("dadfailed") or entry.get("tentative")]
+    assert bare_namespace.changed("interfaces", config=interface("2001:db8:1::1/64")) == []
+
+
+def test_addresses_of_a_link_without_carrier_do_not_delay_a_run(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("link set eth7 down", bare_namespace.behind)
+    began = time.monotonic()
+    bare_namespace.changed("interfaces", config=interface("2001:db8:1::1/64"))
+    assert time.monotonic() - began < 5
+
+
+# Order, and refusals that can be predicted
+
+
+def test_the_order_of_routes_does_not_matter(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("address add 172.31.1.2/24 dev eth7")
+    config = [
+        {"prefix": "10.99.0.0/16", "gateway": "172.31.2.1", "interface": "eth7"},
+        {"prefix": "2001:db8:99::/48", "gateway": "2001:db8:2::1", "interface": "eth7"},
+        {"prefix": "2001:db8:2::1/128", "interface": "eth7"},
+        {"prefix": "172.31.2.1/32", "interface": "eth7"},
+    ]
+    for order in (config, config[::-1]):
+        predicted = bare_namespace.changed("routes", config=order, _check=True)
+        assert bare_namespace.changed("routes", config=order) == predicted
+        assert len(predicted) == 4
+        bare_namespace.changed("routes", config=config, state="deleted")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "gateway", "networks"),
+    [
+        ("0.0.0.0/0", "172.31.1.1", "10.0.0.0/24"),
+        ("::/0", "2001:db8:9::1", "2001:db8:1::/64"),
+    ],
+)
+def test_a_gateway_out_of_reach_is_refused_beforehand_with_the_remedy(bare_namespace, prefix, gateway, networks):
+    bare_namespace.cable("eth7")
+    bare_namespace.settled()
+    config = {
+        "interfaces": [
+            {"name": "eth7", "addresses": [{"address": "10.0.0.1/24"}, {"address": "2001:db8:1::1/64", "nodad": True}]}
+        ],
+        "routes": [{"prefix": prefix, "gateway": gateway, "interface": "eth7"}],
+    }
+    for check in (True, False):
+        [mistake] = bare_namespace.module("network", config=config, _check=check)["mistakes"]
+        assert mistake.startswith(f"routes[0].gateway: {gateway} is on no network of eth7 (")
+        assert mistake.endswith("with onlink: true it is asked for there all the same")
+        assert set(networks.split(", ")) <= set(mistake.split("(")[1].split(")")[0].split(", "))
+    config["routes"][0]["onlink"] = True
+    bare_namespace.changed("network", config=config)
+    assert bare_namespace.changed("network", config=config) == []
+
+
+def test_a_gateway_behind_a_device_route_of_someone_else_is_accepted(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("address add 10.0.0.1/32 dev eth7")
+    bare_namespace.ip("route add 172.31.1.1 dev eth7")
+    bare_namespace.changed("routes", config=[{"prefix": "0.0.0.0/0", "gateway": "172.31.1.1", "interface": "eth7"}])
+
+
+def test_a_gateway_that_is_an_address_of_this_host_is_refused(bare_namespace):
+    bare_namespace.cable("eth7")
+    config = {
+        "interfaces": interface("10.0.0.1/24"),
+        "routes": [{"prefix": "0.0.0.0/0", "gateway": "10.0.0.1", "interface": "eth7"}],
+    }
+    [mistake] = bare_namespace.module("network", config=config)["mistakes"]
+    assert mistake == "routes[0].gateway: 10.0.0.1 is an address of this host; a gateway is another node"
+
+
+# Values that the kernel spells in its own way
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "seen"),
+    [
+        ("net.ipv4.fib_multipath_hash_fields", "0x0037", "55"),
+        ("net.ipv4.conf.all.rp_filter", "02", "2"),
+        ("net.ipv4.ip_local_reserved_ports", "8080,4,1-3", "1-4,8080"),
+        ("net.ipv4.ip_local_port_range", "040000  60999", "16384 60999"),
+    ],
+)
+def test_a_sysctl_is_compared_by_its_value(bare_namespace, name, value, seen):
+    config = [{"name": name, "value": value}]
+    assert bare_namespace.changed("sysctls", config=config) == [("sysctls", "change", name)]
+    assert " ".join(bare_namespace.sysctl(name.split(".", 1)[1].replace(".", "/")).split()) == seen
+    assert bare_namespace.changed("sysctls", config=config) == []
+
+
+def test_a_sysctl_of_an_interface_is_compared_by_its_value(bare_namespace):
+    bare_namespace.cable("eth7")
+    config = [{"name": "eth7", "sysctls": {"ipv4": {"rp_filter": "0x2"}, "ipv6": {"accept_ra": "02"}}}]
+    bare_namespace.changed("interfaces", config=config)
+    assert bare_namespace.changed("interfaces", config=config) == []
+
+
+# Ownership
+
+
+@pytest.mark.parametrize("state", ["merged", "replaced"])
+def test_an_address_that_expires_stays_someone_elses(bare_namespace, state):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("address add 10.0.5.1/24 dev eth7 valid_lft 3600 preferred_lft 3600")
+    assert bare_namespace.changed("interfaces", config=interface("10.0.5.1/24"), state=state) == []
+    assert bare_namespace.changed("interfaces", config=interface(), state="replaced") == []
+    [link] = bare_namespace.show("address show dev eth7")
+    [entry] = [entry for entry in link["addr_info"] if entry["family"] == "inet"]
+    assert entry["local"] == "10.0.5.1" and 3000 < entry["valid_life_time"] <= 3600
+
+
+# Nothing is lost on reading
+
+
+def test_a_route_with_an_ipv6_gateway_for_ipv4_is_shown_with_it(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("route add 10.9.0.0/24 via inet6 fe80::9 dev eth7")
+    routes = bare_namespace.module("routes", state="gathered")["gathered"]
+    [route] = [route for route in routes if route["prefix"] == "10.9.0.0/24"]
+    assert route["nexthops"] == [{"weight": 1, "gateway": "fe80::9", "interface": "eth7"}]
+    assert "incomplete" not in route
+
+
+def test_a_rule_with_more_than_we_show_is_marked_incomplete(bare_namespace):
+    bare_namespace.ip("rule add ipproto tcp dport 179 uidrange 1-2 table 90 priority 700")
+    rules = bare_namespace.module("rules", state="gathered")["gathered"]
+    [rule] = [rule for rule in rules if rule["priority"] == 700]
+    assert set(rule["incomplete"]) >= {"FRA_DPORT_RANGE", "FRA_IP_PROTO", "FRA_UID_RANGE"}
