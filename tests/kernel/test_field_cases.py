@@ -74,7 +74,7 @@ def test_a_route_waits_for_its_source_to_be_usable(bare_namespace):
 
 def test_a_source_that_never_becomes_usable_is_named(bare_namespace):
     bare_namespace.cable("eth7")
-    bare_namespace.ip("link set eth7 down", bare_namespace.behind)
+    bare_namespace.behind.ip("link set eth7 down")
     config = {
         "interfaces": interface("2001:db8:1::1/64"),
         "routes": [{"prefix": "2001:db8:7::/48", "interface": "eth7", "source": "2001:db8:1::1"}],
@@ -85,12 +85,12 @@ def test_a_source_that_never_becomes_usable_is_named(bare_namespace):
 
 def test_a_duplicate_address_fails_every_run_and_heals_once_the_other_is_gone(bare_namespace):
     bare_namespace.cable("eth7")
-    bare_namespace.ip("address add 2001:db8:1::1/64 dev eth7 nodad", bare_namespace.behind)
+    bare_namespace.behind.ip("address add 2001:db8:1::1/64 dev eth7 nodad")
     for _run in range(2):
         result = bare_namespace.module("interfaces", config=interface("2001:db8:1::1/64"))
         assert "2001:db8:1::1 is a duplicate: another node on the link has this address" in result["msg"]
     assert bare_namespace.module("interfaces", config=interface("2001:db8:1::1/64"), _check=True)["changed"]
-    bare_namespace.ip("address flush dev eth7 scope global", bare_namespace.behind)
+    bare_namespace.behind.ip("address flush dev eth7 scope global")
     bare_namespace.changed("interfaces", config=interface("2001:db8:1::1/64"))
     [link] = bare_namespace.show("address show dev eth7")
     assert not [entry for entry in link["addr_info"] if entry.get("dadfailed") or entry.get("tentative")]
@@ -99,7 +99,7 @@ def test_a_duplicate_address_fails_every_run_and_heals_once_the_other_is_gone(ba
 
 def test_addresses_of_a_link_without_carrier_do_not_delay_a_run(bare_namespace):
     bare_namespace.cable("eth7")
-    bare_namespace.ip("link set eth7 down", bare_namespace.behind)
+    bare_namespace.behind.ip("link set eth7 down")
     began = time.monotonic()
     bare_namespace.changed("interfaces", config=interface("2001:db8:1::1/64"))
     assert time.monotonic() - began < 5
