@@ -18,6 +18,7 @@ from measure import Results, Times, Worker, arguments, each_more, interleaved, i
 
 HOST = "bench-host"
 SLOWER, AGAIN = 2.0, 0.5  # aims, in a worker
+OTHERS, BESIDE = 40_000, 1.3  # routes of others, and the aim for one route beside them
 LAST = "metric 4278198272"
 MARK = "alias routed.hypervisor"
 OURS = "proto 82"
@@ -78,6 +79,15 @@ def routes(count: int) -> Case:
         [f"route delete {prefix(n)} via 192.0.2.2" for n in range(count)],
         prepare=["link add uplink up type dummy", "address add 192.0.2.1/24 dev uplink"],
     )
+
+
+def one_route(others: int) -> Case:
+    """A router's table holds many routes of its daemons."""
+    case = routes(1)
+    lines = [f"route add 100.{64 + n // 65536}.{n // 256 % 256}.{n % 256}/32 via 192.0.2.2" for n in range(others)]
+    case.title = f"1 route beside {others:,} of others"
+    case.prepare += lines
+    return case
 
 
 def ports(count: int) -> list[str]:
@@ -195,6 +205,12 @@ def main() -> None:
                 more = each_more(ours, ours_less, count - less), each_more(plain, plain_less, count - less)
                 show(results, case, *more, ", each more", unit="ms")
             fewer = (count, ours, plain)
+    beside = {others: one_route(others) for others in (0, OTHERS)}
+    medians, results.seen["1 route"] = interleaved(
+        given.runs, {f"{n}": lambda case=case: with_module(case, worker.module) for n, case in beside.items()}
+    )
+    for step, seconds in medians[f"{OTHERS}"].items():
+        results.add(beside[OTHERS].title, step, seconds, "no others", medians["0"][step], BESIDE)
     results.finish()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import ipaddress
 import os
 import socket
 import sys
@@ -17,7 +18,7 @@ from .._netlink.codec import ADDRESS, NEIGHBOR, ROUTE, RULE
 from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, Kernel
 from .._netlink.marks import MARK, PROTOCOL
 from .._netlink.named_namespaces import Spaces
-from .._netlink.sockets import KernelError
+from .._netlink.sockets import KernelError, MayBe
 
 NTF_PROXY = 0x8
 DATA = {  # what only links of a kind have, by number: whole numbers of any width
@@ -135,8 +136,20 @@ class Snapshot:
     def all_routes(self) -> list[codec.Route]:
         return [route for family in FAMILIES.values() for route in self.kernel.dump(ROUTE, {"family": family})]
 
+    def routes_to(self, prefixes: t.Iterable[str], version: int, table: int, where: str = "") -> list[codec.Route]:
+        """Routes of one table, of any protocol, to these prefixes. The table may hold any number of others."""
+        networks = map(ipaddress.ip_network, prefixes)
+        may_be = codec.to_destinations([(one.network_address.packed, one.prefixlen) for one in networks])
+        return self.routes_of_table(version, table, where, may_be=may_be)
+
     def routes_of_table(
-        self, version: int, table: int, where: str = "", link: int | None = None, **fields: int
+        self,
+        version: int,
+        table: int,
+        where: str = "",
+        link: int | None = None,
+        may_be: MayBe | None = None,
+        **fields: int,
     ) -> list[codec.Route]:
         """Routes of one table, of any protocol; empty if the table does not exist.
 
@@ -144,7 +157,7 @@ class Snapshot:
         """
         fields = {"family": FAMILIES[version], **fields}
         try:
-            return self.kernel.at(where).dump(ROUTE, fields, [("RTA_TABLE", table), ("RTA_OIF", link)])
+            return self.kernel.at(where).dump(ROUTE, fields, [("RTA_TABLE", table), ("RTA_OIF", link)], may_be)
         except KernelError as error:
             if error.errno in (2, 3, 22):  # ENOENT, ESRCH, EINVAL: the table does not exist
                 return []

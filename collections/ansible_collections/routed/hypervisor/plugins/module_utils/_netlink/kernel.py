@@ -19,7 +19,7 @@ from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
 from . import codec
 from .codec import LINK
 from .namespaces import inside_network
-from .sockets import CREATE, EXCLUSIVE, KernelError, Network
+from .sockets import CREATE, EXCLUSIVE, KernelError, MayBe, Network
 
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -163,11 +163,15 @@ class Kernel:
             self.current.deletions[self] = steps
 
     def dump(
-        self, kind: int, fields: dict[str, int] | None = None, attributes: t.Iterable[tuple[str, t.Any]] = ()
+        self,
+        kind: int,
+        fields: dict[str, int] | None = None,
+        attributes: t.Iterable[tuple[str, t.Any]] = (),
+        may_be: MayBe | None = None,
     ) -> list[t.Any]:
-        """All objects of a kind: records of codec.py, or pyroute2's messages."""
+        """All objects of a kind: records of codec.py (which may_be can leave out), or pyroute2's messages."""
         if kind in codec.PARSERS:
-            return self.network.dump(kind, fields, attributes)
+            return self.network.dump(kind, fields, attributes, may_be)
         messages = _format(kind)
         bodies = self.network.dump_bodies(kind, messages.pack(kind, fields or {}, attributes))
         return [messages.parse(kind, body) for body in bodies]

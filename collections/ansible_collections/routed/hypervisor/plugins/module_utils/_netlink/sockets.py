@@ -43,6 +43,7 @@ _HEADER = struct.Struct("=IHHII")
 
 Request = tuple[int, int, bytes]  # message type, flags beside NLM_F_REQUEST and NLM_F_ACK, body
 Message = tuple[int, int, int, bytes]  # message type, flags, sequence number, body
+MayBe = t.Callable[[bytes, int], bool]  # whether an object at this position of the data is wanted
 
 
 class KernelError(OSError):
@@ -59,13 +60,15 @@ class Overrun(Exception):
     """Notifications were lost."""
 
 
-def messages_in(data: bytes) -> t.Iterator[Message]:
+def messages_in(data: bytes, may_be: MayBe | None = None) -> t.Iterator[Message]:
+    """Objects only if may_be returns true for the data and the position of the object in it."""
     start, end, header = 0, len(data), _HEADER.unpack_from
     while end - start >= 16:
         length, kind, flags, sequence, _port = header(data, start)
         if length < 16:
             break
-        yield kind, flags, sequence, data[start + 16 : start + length]
+        if may_be is None or kind in (NLMSG_DONE, NLMSG_ERROR) or flags & NLM_F_DUMP_INTR or may_be(data, start + 16):
+            yield kind, flags, sequence, data[start + 16 : start + length]
         start += (length + 3) & ~3
 
 
@@ -100,19 +103,29 @@ class Network:
         self.sequence += 1
         return _HEADER.pack(len(body) + 16, kind, flags | NLM_F_REQUEST, self.sequence, 0) + body
 
-    def _answers(self) -> t.Iterator[Message]:
+    def _answers(self, may_be: MayBe | None = None) -> t.Iterator[Message]:
         while True:
-            yield from messages_in(self.socket.recv(RECEIVE))
+            yield from messages_in(self.socket.recv(RECEIVE), may_be)
 
-    def dump(self, kind: int, fields: dict[str, int] | None = None, attributes: codec.Attributes = ()) -> list:
-        """All objects of a kind, parsed; filtered by the kernel where it can. Raises KernelError."""
-        return list(map(codec.PARSERS[kind], self.dump_bodies(kind, codec.pack(kind, fields or {}, attributes))))
+    def dump(
+        self,
+        kind: int,
+        fields: dict[str, int] | None = None,
+        attributes: codec.Attributes = (),
+        may_be: MayBe | None = None,
+    ) -> list:
+        """All objects of a kind, parsed; filtered by the kernel where it can, and before they are parsed by may_be.
 
-    def dump_bodies(self, kind: int, body: bytes) -> list[bytes]:
+        Raises KernelError.
+        """
+        body = codec.pack(kind, fields or {}, attributes)
+        return list(map(codec.PARSERS[kind], self.dump_bodies(kind, body, may_be)))
+
+    def dump_bodies(self, kind: int, body: bytes, may_be: MayBe | None = None) -> list[bytes]:
         for _attempt in range(DUMPS):
             self.socket.send(self._message(kind + 2, NLM_F_DUMP, body))
             found, torn = [], False
-            for answer, flags, sequence, content in self._answers():
+            for answer, flags, sequence, content in self._answers(may_be):
                 if sequence != self.sequence:
                     continue
                 torn |= bool(flags & NLM_F_DUMP_INTR)

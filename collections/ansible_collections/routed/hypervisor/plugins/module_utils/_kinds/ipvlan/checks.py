@@ -183,7 +183,8 @@ def conflicts(changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
         if not routes or where not in known:  # a namespace that is made in this run has none
             continue
         for version in FAMILIES:
-            for route in snapshot.routes_of_table(version, MAIN, where):
+            of_version = [prefix for prefix in routes if (":" in prefix) == (version == 6)]
+            for route in snapshot.routes_to(of_version, version, MAIN, where) if of_version else ():
                 prefix = route_prefix(route)
                 same = route.metric in (0, IPV6_METRIC) and route.type == UNICAST and route.table == MAIN
                 if same and route.protocol != PROTOCOL and prefix in routes:

@@ -180,8 +180,12 @@ class Routes(Kind[RouteKey]):
         """Routes of others where we would create one. Only the tables of new routes are read."""
         new = {change.item.key: change.item for change in changes if change.op == "create"}
         mistakes = []
-        for version, table in sorted({(key[0], key[1]) for key in new if isinstance(key[1], int)}):
-            for route in snapshot.routes_of_table(version, table):
+        prefixes: dict[tuple[int, int], list[str]] = {}
+        for version, table, prefix, _metric in new:
+            if isinstance(table, int):
+                prefixes.setdefault((version, table), []).append(prefix)
+        for (version, table), wanted in sorted(prefixes.items()):
+            for route in snapshot.routes_to(wanted, version, table):
                 if route.protocol != PROTOCOL and route.type in TYPE_NAMES:
                     key = _key(route)
                     if key in new:
