@@ -167,6 +167,43 @@ def test_a_gateway_that_is_an_address_of_this_host_is_refused(bare_namespace):
     assert mistake == "routes[0].gateway: 10.0.0.1 is an address of this host; a gateway is another node"
 
 
+@pytest.mark.parametrize(
+    ("module", "config", "place"),
+    [
+        ("interfaces", [{"name": "enp7s0f0np0"}], "interfaces[0].name"),
+        ("interfaces", [{"name": "enp7s0f0np0", "type": "dummy"}], "interfaces[0].name"),
+        ("interfaces", [{"name": "a", "type": "veth", "peer": "enp7s0f0np0"}], "interfaces[0].peer"),
+        ("interfaces", [{"name": "a", "type": "vlan", "parent": "enp7s0f0np0", "vlan_id": 7}], "interfaces[0].parent"),
+        ("vrfs", [{"name": "enp7s0f0np0", "table": 7}], "vrfs[0].name"),
+        ("routes", [{"prefix": "10.7.0.0/24", "interface": "enp7s0f0np0"}], "routes[0].interface"),
+        ("proxy_arp", [{"interface": "enp7s0f0np0", "proxy_arp": True}], "proxy_arp[0].interface"),
+        ("ipvlan_links", [{"name": "a", "mode": "l2", "master": "enp7s0f0np0"}], "ipvlan_links[0].master"),
+        ("ipvlan_links", [{"name": "enp7s0f0np0", "mode": "l2", "master": "eth7"}], "ipvlan_links[0].name"),
+    ],
+)
+def test_an_alternative_name_is_refused_with_the_name_to_give(bare_namespace, module, config, place):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("link property add dev eth7 altname enp7s0f0np0")
+    for check in (True, False):
+        mistakes = bare_namespace.module(module, config=config, _check=check)["mistakes"]
+        assert f"{place}: enp7s0f0np0 is another name of eth7; give that" in mistakes
+
+
+def test_a_route_of_someone_else_is_found_among_many(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("address add 10.0.0.1/24 dev eth7")
+    bare_namespace.ip("address add 2001:db8::1/64 dev eth7 nodad")
+    routes = [("10.7.0.0/16", "10.0.0.2"), ("0.0.0.0/0", "10.0.0.2"), ("2001:db8:7::/48", "2001:db8::2")]
+    for prefix, gateway in [*routes, ("10.7.0.0/24", "10.0.0.2"), ("2001:db8:7::/64", "2001:db8::2")]:
+        bare_namespace.ip(f"route add {prefix} via {gateway} proto static")
+    config = [{"prefix": prefix, "gateway": gateway} for prefix, gateway in routes]
+    mistakes = bare_namespace.module("routes", config=[*config, {"prefix": "10.7.0.0/20", "gateway": "10.0.0.2"}])
+    assert sorted(mistakes["mistakes"]) == [
+        f"routes[{number}]: route {prefix} in table 254 exists but is not ours (protocol static)"
+        for number, (prefix, _gateway) in enumerate(routes)
+    ]
+
+
 # Values that the kernel spells in its own way
 
 

@@ -68,6 +68,15 @@ class Planned:
         """Whether the user asked for all objects, not only ours and the wanted ones."""
         return self.state == "gathered"
 
+    def no_link(self, name: str) -> str:
+        """Why there is no link of this name; the kernel takes alternative names for links, our options do not."""
+        known = self.snapshot.altnames.get(name)
+        return (
+            f"{name} is another name of {known}; give that"
+            if known
+            else f"there is no interface {name}, and none is wanted"
+        )
+
     def forget_links(self, names: set[str], of_this_kind: t.Callable[[Link], bool]) -> None:
         """Links of ours that `overridden` deletes because they are not among `names`."""
         if self.state != "overridden":

@@ -100,10 +100,19 @@ class Snapshot:
             return None
 
     @functools.cached_property
+    def _found_links(self) -> dict[str, codec.Link]:
+        return self.kernel.network.links()
+
+    @functools.cached_property
     def links(self) -> dict[str, Link]:
-        found = self.kernel.network.links()
+        found = self._found_links
         names = {link.index: link.name for link in found.values()}
         return {name: describe(link, names) for name, link in found.items()}
+
+    @functools.cached_property
+    def altnames(self) -> dict[str, str]:
+        """From each alternative name of a link to its name."""
+        return {other: link.name for link in self._found_links.values() for other in link.altnames}
 
     @functools.cached_property
     def names(self) -> dict[int, str]:

@@ -80,7 +80,7 @@ class ProxyArp(Kind[str]):
     ) -> None:
         for item in want:
             if item.key not in planned.links:
-                mistakes.at(f"{item.place}.interface", f"there is no interface {item.key}, and none is wanted")
+                mistakes.at(f"{item.place}.interface", planned.no_link(item.key))
             elif item.attributes.get("entries") and planned.down(item.key):
                 mistakes.at(
                     f"{item.place}.entries", f"{item.key} is to be down; the kernel drops the entries of such a port"

@@ -101,6 +101,8 @@ class Vrfs(Kind[str]):
             if table in users:
                 mistakes.at(f"{item.place}.table", f"{table} is already the table of {users[table]}")
             users.setdefault(table, f"{item.label} ({item.place})")
+            if item.key in snapshot.altnames:
+                mistakes.at(f"{item.place}.name", planned.no_link(item.key))
             link = snapshot.links.get(item.key)
             if link and link.kind != "vrf":
                 mistakes.at(

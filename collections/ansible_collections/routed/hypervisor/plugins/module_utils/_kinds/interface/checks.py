@@ -20,6 +20,11 @@ def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes:
         if planned.links.get(item.key) == "ipvlan" and link and link.owned:
             mistakes.at(f"{item.place}.name", f"{item.key} is a link of the kind ipvlan_links; it is configured there")
             continue
+        for key, name in (("name", item.key), ("peer", item.attributes.get("peer"))):
+            if name in snapshot.altnames:
+                mistakes.at(f"{item.place}.{key}", planned.no_link(name))
+        if item.key in snapshot.altnames:
+            continue
         if item.creates and item.key in planned.tables:
             mistakes.at(f"{item.place}.name", f"{item.key} is a VRF")
         if not item.creates and item.key not in planned.links:
@@ -56,7 +61,7 @@ def _parent(item: Item[str], planned: Planned, mistakes: Mistakes) -> None:
     if not parent:
         return
     if parent not in planned.links:
-        mistakes.at(f"{item.place}.parent", f"there is no interface {parent}, and none is wanted")
+        mistakes.at(f"{item.place}.parent", planned.no_link(parent))
     elif planned.down(parent) and item.attributes.get("state") == "up":
         mistakes.at(f"{item.place}.parent", f"{parent} is to be down; a VLAN on it cannot be up")
 
@@ -66,7 +71,7 @@ def _master(item: Item[str], snapshot: Snapshot, planned: Planned, mistakes: Mis
     if vrf and vrf not in planned.tables:
         mistakes.at(f"{item.place}.vrf", f"there is no VRF {vrf}, and none is wanted")
     if bridge and bridge not in planned.links:
-        mistakes.at(f"{item.place}.bridge", f"there is no interface {bridge}, and none is wanted")
+        mistakes.at(f"{item.place}.bridge", planned.no_link(bridge))
     elif bridge and planned.links[bridge] not in ("bridge", None):
         mistakes.at(f"{item.place}.bridge", f"{bridge} is not a bridge")
     link = snapshot.links.get(item.key)

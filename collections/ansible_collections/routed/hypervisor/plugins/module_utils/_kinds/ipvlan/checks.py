@@ -61,6 +61,8 @@ def _existence(
     where, name = item.key
     if item.attributes.get("mode") is None:
         mistakes.at(item.place, f"mode is missing ({item.label} does not exist yet)")
+    if not where and name in snapshot.altnames:
+        mistakes.at(f"{item.place}.name", planned.no_link(name))
     exists = where in planned.snapshot.spaces.found.values()
     if not where and name in snapshot.links:
         kind = snapshot.links[name].kind or "network device"
@@ -73,7 +75,7 @@ def _master(item: Item[LinkKey], master: str, macvlan: str | None, planned: Plan
     place = f"{item.place}.master"
     if master not in planned.links:
         near = options.like(master, planned.links)
-        mistakes.at(place, f"there is no interface {master}, and none is wanted{near}")
+        mistakes.at(place, f"{planned.no_link(master)}{near}")
         return
     kind = planned.links[master]
     attributes = planned.interface(master)

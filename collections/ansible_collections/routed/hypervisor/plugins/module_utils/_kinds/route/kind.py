@@ -212,7 +212,7 @@ class Routes(Kind[RouteKey]):
             for hop in item.attributes["nexthops"]:
                 name = hop.get("interface")
                 if name and name not in planned.links:
-                    mistakes.at(f"{item.place}.interface", f"there is no interface {name}, and none is wanted")
+                    mistakes.at(f"{item.place}.interface", planned.no_link(name))
                 elif name and planned.down(name):
                     mistakes.at(
                         f"{item.place}.interface", f"{name} is to be down; the kernel accepts no route through it"
