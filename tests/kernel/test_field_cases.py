@@ -244,6 +244,61 @@ def test_an_address_that_expires_stays_someone_elses(bare_namespace, state):
     assert entry["local"] == "10.0.5.1" and 3000 < entry["valid_life_time"] <= 3600
 
 
+# What others have on our links
+
+
+def foreign(space):
+    """Routes and proxy entries that are neither ours nor the kernel's."""
+    routes = [route for family in "46" for route in space.show(f"-{family} route show table all")]
+    proxies = [entry for family in "46" for entry in space.show(f"-{family} neighbor show proxy")]
+    kept = ("type", "dst", "gateway", "via", "dev", "table", "protocol", "scope", "prefsrc", "metric")
+    found = [{key: entry[key] for key in kept if key in entry} for entry in [*routes, *proxies]]
+    return sorted((entry for entry in found if entry.get("protocol") not in ("kernel", "82", None)), key=str)
+
+
+def test_routes_of_others_survive_a_change_of_the_only_address(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.changed("interfaces", config=interface("10.0.0.1/24"))
+    bare_namespace.ip("route add default via 10.0.0.254 proto static metric 50")
+    bare_namespace.ip("route add 192.0.2.0/24 dev eth7 proto static scope link")
+    bare_namespace.ip("route add 198.51.100.0/24 via inet6 fe80::9 dev eth7 proto bird table 77")
+    before = foreign(bare_namespace)
+    wanted = interface("10.0.0.2/24")
+    assert bare_namespace.changed("interfaces", config=wanted, state="overridden") == [("interfaces", "change", "eth7")]
+    assert foreign(bare_namespace) == before != []
+    assert bare_namespace.changed("interfaces", config=wanted, state="overridden") == []
+
+
+def test_routes_of_others_that_cannot_survive_are_part_of_the_prediction(bare_namespace):
+    bare_namespace.cable("eth7")
+    bare_namespace.changed("interfaces", config=interface("10.0.0.1/24"))
+    bare_namespace.ip("route add 192.0.2.0/24 dev eth7 proto static src 10.0.0.1")
+    bare_namespace.ip("route add 198.51.100.0/24 dev eth7 proto static")
+    wanted = interface("10.7.0.2/24")
+    predicted = bare_namespace.module("interfaces", config=wanted, state="overridden", _check=True, _diff=True)
+    result = bare_namespace.module("interfaces", config=wanted, state="overridden", _diff=True)
+    assert (result["changes"], result["diff"]) == (predicted["changes"], predicted["diff"])
+    lost = [(change["op"], change["name"], change["why"]) for change in result["changes"] if change["kind"] == "routes"]
+    why = "is not ours, and the kernel drops it with what changes on eth7"
+    assert lost == [("delete", "192.0.2.0/24 in table 254", why)]
+    assert "192.0.2.0/24" in result["diff"]["before"]
+    assert [route["dst"] for route in foreign(bare_namespace)] == ["198.51.100.0/24"]
+    assert bare_namespace.changed("interfaces", config=wanted, state="overridden") == []
+
+
+def test_routes_and_proxy_entries_of_others_survive_a_port_that_is_put_back_into_its_vrf(namespace):
+    namespace.cable("eth7")
+    config = {"vrfs": [{"name": "blue", "table": 77}], "interfaces": [{"name": "eth7", "vrf": "blue"}]}
+    namespace.changed("network", config=config)
+    namespace.ip("link set eth7 nomaster")
+    namespace.ip("neighbor add proxy 203.0.113.7 dev eth7 protocol static")
+    namespace.ip("neighbor add proxy 2001:db8::7 dev eth7 protocol static")
+    before = namespace.ip("neighbor show proxy"), namespace.ip("-6 neighbor show proxy")
+    namespace.changed("network", config=config)
+    assert (namespace.ip("neighbor show proxy"), namespace.ip("-6 neighbor show proxy")) == before
+    assert namespace.changed("network", config=config) == []
+
+
 # Nothing is lost on reading
 
 

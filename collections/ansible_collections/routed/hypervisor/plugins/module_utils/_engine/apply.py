@@ -42,7 +42,8 @@ class Phase(enum.IntEnum):
     ROUTES = 25
     RULES = 26
     REMOVE_OLD_RULES = 27  # when what replaces them is there
-    USABLE_ADDRESSES = 28  # last: duplicate address detection takes a second or two
+    OTHERS = 28  # what others had on links that were down for a moment
+    USABLE_ADDRESSES = 29  # last: duplicate address detection takes a second or two
 
 
 @dataclasses.dataclass

@@ -44,6 +44,7 @@ class Planned:
     disturbed: set[str] = dataclasses.field(default_factory=set)  # lose routes, proxy entries and IPv6 addresses
     remade: set[str] = dataclasses.field(default_factory=set)  # created or replaced: nothing is on them
     without_ipv4: set[str] = dataclasses.field(default_factory=set)  # for a moment without any IPv4 address
+    changed_addresses: set[str] = dataclasses.field(default_factory=set)  # links that lose one
     mtus: dict[str, int] = dataclasses.field(default_factory=dict)  # new ones, which their ipvlan links get, too
     lost_sources: set[str] = dataclasses.field(default_factory=set)  # addresses whose routes go with them
     usable_sources: set[str] = dataclasses.field(default_factory=set)  # filled while routes are written
@@ -104,4 +105,6 @@ class Planned:
     def lose_addresses(self, change: Change[t.Any]) -> None:
         """Records the addresses that a change of a link removes."""
         gone = set(change.before.get("addresses", {})) - set(change.after.get("addresses", {}))
+        if gone:
+            self.changed_addresses.add(change.name)
         self.lost_sources |= {str(ipaddress.ip_interface(address).ip) for address in gone}

@@ -14,7 +14,7 @@ import os
 import resource
 import socket
 import typing as t
-from errno import EADDRNOTAVAIL, ENODEV, ENOENT, ESRCH
+from errno import EADDRNOTAVAIL, EEXIST, ENODEV, ENOENT, ESRCH
 
 from . import codec
 from .codec import LINK
@@ -147,8 +147,10 @@ class Kernel:
         attributes: list[tuple],
         flags: int = CREATE | EXCLUSIVE,
         missing_ok: bool = False,
+        exists_ok: bool = False,
     ) -> None:
-        self._send(kind, flags, fields, attributes, MISSING if missing_ok else ())
+        tolerated = (*(MISSING if missing_ok else ()), *((EEXIST,) if exists_ok else ()))
+        self._send(kind, flags, fields, attributes, tolerated)
 
     def delete(self, kind: int, fields: dict, attributes: list[tuple], missing_ok: bool = False) -> None:
         self._send(kind + 1, 0, fields, attributes, MISSING if missing_ok else ())

@@ -105,13 +105,14 @@ def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, sin
         }
         return {"changed": False, "gathered": gathered[single] if single else gathered}
     changes = outcome.all_changes()
-    result = {"changed": bool(changes), "changes": [change.shown() for change in changes]}
+    shown = [*changes, *outcome.bystanders.lost]
+    result = {"changed": bool(changes), "changes": [change.shown() for change in shown]}
     for name, objects in (("before", _before(outcome)), ("after", _after(outcome))):
         result[name] = objects.get(single, []) if single else objects
     if module._diff:
         result["diff"] = {
-            "before": to_text(_objects(changes, "have")),
-            "after": to_text(_objects(changes, "want")),
+            "before": to_text(_objects(shown, "have")),
+            "after": to_text(_objects(shown, "want")),
         }
     if changes and not module.check_mode:
         try:

@@ -28,6 +28,8 @@ from .._kinds.rule import Rules
 from .._kinds.sysctl import Sysctls
 from .._kinds.vrf import Vrfs
 from .._netlink.kernel import Kernel
+from . import bystanders
+from .bystanders import Bystanders
 
 # In this order they are planned: each stands on those before it.
 _KINDS: tuple[Kind[t.Any], ...] = (
@@ -75,6 +77,7 @@ class Outcome:
     changes: dict[str, list[Change[t.Any]]]
     planned: Planned
     wanted_keys: dict[str, set[t.Hashable]]
+    bystanders: Bystanders
     remaining: dict[str, Have[t.Any]]  # excluding objects removed implicitly; others in their resulting state
 
     def all_changes(self) -> list[Change[t.Any]]:
@@ -90,7 +93,7 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collect
         if state != "deleted":
             wanted[name] = kind.arrange(wanted[name], mistakes)
         kind.announce(wanted[name], snapshot, planned)
-    outcome = Outcome({}, {}, planned, {}, {})
+    outcome = Outcome({}, {}, planned, {}, Bystanders(), {})
     for kind, name in turns:
         want = wanted[name]
         kind.settle(want, planned, mistakes if state != "deleted" else options.Mistakes())
@@ -112,17 +115,19 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collect
             mistakes += kind.conflicts(changes, snapshot)
     if mistakes:
         raise Refused(mistakes)
+    if state != "gathered":
+        outcome.bystanders = bystanders.find(snapshot, planned)
     return outcome
 
 
 def carry_out(kernel: Kernel, outcome: Outcome) -> None:
-    apply(
-        kernel,
-        [
-            (change, KINDS[change.kind].steps(change, outcome.planned) + interface_steps.restore(change))
-            for change in outcome.all_changes()
-        ],
-    )
+    work = [
+        (change, KINDS[change.kind].steps(change, outcome.planned) + interface_steps.restore(change))
+        for change in outcome.all_changes()
+    ]
+    if outcome.bystanders.restored:  # they belong to no change; there is one, or nothing would have been dropped
+        work[0][1].extend(outcome.bystanders.restored)
+    apply(kernel, work)
 
 
 def differences(snapshot: Snapshot, wanted: Wanted, state: str) -> list[str]:

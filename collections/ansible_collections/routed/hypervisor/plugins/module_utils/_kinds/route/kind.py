@@ -165,7 +165,7 @@ class Routes(Kind[RouteKey]):
                 continue  # local, broadcast, anycast, multicast: the kernel's own
             if is_last_default(route) and route.table in tables:
                 continue  # part of the VRF
-            item = _observe(route, snapshot)
+            item = observe(route, snapshot)
             if planned.everything and route.unparsed:
                 item.hints["incomplete"] = sorted(
                     UNSHOWN.get(number, f"attribute {number}") for number in route.unparsed
@@ -265,7 +265,7 @@ def _key(route: Route) -> RouteKey:
     return (VERSIONS[route.family], route.table, f"{address_text(route.destination)}/{route.length}", route.metric)
 
 
-def _observe(route: Route, snapshot: Snapshot) -> Item[RouteKey]:
+def observe(route: Route, snapshot: Snapshot) -> Item[RouteKey]:
     key = _key(route)
     version = key[0]
     kind = TYPE_NAMES[route.type]

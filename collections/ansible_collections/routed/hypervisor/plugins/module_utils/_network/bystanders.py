@@ -1,0 +1,138 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes and proxy entries of others that the kernel drops with our changes. Private to this collection.
+
+The kernel takes them down with a link, with its last IPv4 address, or with the address that is a route's source. They
+are added again at the end of the run. Those that cannot be are part of the prediction, as deletions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import typing as t
+
+from .._engine.apply import Phase, Step
+from .._engine.change import Change
+from .._engine.planned import Planned
+from .._engine.snapshot import NTF_PROXY, Snapshot
+from .._kinds.interface.kind import planned_interfaces
+from .._kinds.route.kind import observe as observe_route
+from .._kinds.route.steps import ONLINK, TYPES
+from .._netlink.codec import NEIGHBOR, ROUTE, Neighbor, Route, address_text
+from .._netlink.kernel import FAMILIES, Kernel
+from .._netlink.marks import PROTOCOL
+from .._netlink.sockets import CREATE, EXCLUSIVE
+
+FEW = 16  # links of which the kernel is asked one by one; each time it goes through all its routes
+KERNEL = 2  # RTPROT_KERNEL: the kernel makes these again by itself
+
+
+@dataclasses.dataclass
+class Bystanders:
+    restored: list[Step] = dataclasses.field(default_factory=list)
+    lost: list[Change[t.Any]] = dataclasses.field(default_factory=list)
+
+
+def find(snapshot: Snapshot, planned: Planned) -> Bystanders:
+    found = Bystanders()
+    down = (planned.disturbed | planned.remade) & set(snapshot.links)
+    names = (down | planned.without_ipv4 | planned.changed_addresses) & set(snapshot.links)
+    for route in _routes_through(sorted(names), snapshot):
+        name = snapshot.names[route.hops[0].link]
+        if _is_dropped(route, name, name in down, planned):
+            _keep_route(found, route, name, snapshot, planned)
+    for entry in snapshot.proxies if down else ():
+        name = snapshot.names.get(entry.link, "")
+        if name in down and entry.protocol != PROTOCOL:
+            _keep_proxy(found, entry, name, planned)
+    return found
+
+
+def _routes_through(names: list[str], snapshot: Snapshot) -> t.Iterator[Route]:
+    """Routes of others whose only next hop uses one of these links. A route with several outlives one of them."""
+    links = {snapshot.links[name].index for name in names}
+    if len(links) <= FEW:
+        filters = [[("RTA_OIF", link)] for link in sorted(links)]
+        families = FAMILIES.values()
+        routes = [r for f in families for one in filters for r in snapshot.kernel.dump(ROUTE, {"family": f}, one)]
+    else:
+        routes = snapshot.all_routes
+    for route in routes:
+        ours = route.protocol in (PROTOCOL, KERNEL)
+        if not ours and route.type == TYPES["unicast"] and len(route.hops) == 1 and route.hops[0].link in links:
+            yield route
+
+
+def _is_dropped(route: Route, name: str, is_down: bool, planned: Planned) -> bool:
+    if is_down:
+        return True
+    source = address_text(route.source) if route.source else None
+    return route.family == FAMILIES[4] and (name in planned.without_ipv4 or source in planned.lost_sources)
+
+
+def _keep_route(found: Bystanders, route: Route, name: str, snapshot: Snapshot, planned: Planned) -> None:
+    if _can_come_back(route, name, snapshot, planned):
+        label = f"{address_text(route.destination)}/{route.length}"
+        found.restored.append(
+            Step(Phase.OTHERS, f"restore route {label} of others", lambda kernel: _add_route(kernel, route, name))
+        )
+        return
+    item = observe_route(route, snapshot)
+    why = f"is not ours, and the kernel drops it with what changes on {name}"
+    found.lost.append(Change("routes", "delete", item.label, why, item.attributes, {}, item))
+
+
+def _can_come_back(route: Route, name: str, snapshot: Snapshot, planned: Planned) -> bool:
+    after = planned_interfaces(planned).get(name)
+    master = snapshot.links[name].master
+    if after is None or route.unparsed or planned.down(name) or after.get("vrf", master) != master:
+        return False
+    own = [ipaddress.ip_interface(address) for address in after.get("addresses", {})]
+    if route.source is not None and ipaddress.ip_address(route.source) not in [address.ip for address in own]:
+        return False
+    gateway = route.hops[0].gateway
+    if gateway is None or route.flags & ONLINK or ipaddress.ip_address(gateway).is_link_local:
+        return True
+    return any(ipaddress.ip_address(gateway) in address.network for address in own)
+
+
+def _add_route(kernel: Kernel, route: Route, name: str) -> None:
+    fields = {
+        "family": route.family,
+        "dst_len": route.length,
+        "src_len": route.source_length,
+        "tos": route.tos,
+        "proto": route.protocol,
+        "scope": route.scope,
+        "type": route.type,
+        "flags": route.flags & ONLINK,
+    }
+    gateway = route.hops[0].gateway
+    same_family = gateway is None or len(gateway) == len(route.destination)
+    attributes = [
+        ("RTA_TABLE", route.table),
+        ("RTA_DST", route.destination if route.length else None),
+        ("RTA_PRIORITY", route.metric or None),
+        ("RTA_OIF", kernel.index(name)),
+        ("RTA_GATEWAY" if same_family else "RTA_VIA", gateway),
+        ("RTA_PREFSRC", route.source),
+        ("RTA_METRICS", [("RTAX_MTU", route.mtu)] if route.mtu else None),
+    ]
+    kernel.new(ROUTE, fields, attributes, flags=CREATE | EXCLUSIVE, exists_ok=True)
+
+
+def _keep_proxy(found: Bystanders, entry: Neighbor, name: str, planned: Planned) -> None:
+    address = address_text(entry.address)
+    if name not in planned_interfaces(planned) or planned.down(name):
+        why = f"is not ours, and the kernel drops it with what changes on {name}"
+        found.lost.append(Change("proxy_arp", "delete", f"{address} on {name}", why, {"entries": {address: True}}))
+        return
+
+    def add(kernel: Kernel) -> None:
+        fields = {"family": entry.family, "ifindex": kernel.index(name), "flags": NTF_PROXY}
+        attributes = [("NDA_DST", address), ("NDA_PROTOCOL", entry.protocol or None)]
+        kernel.new(NEIGHBOR, fields, attributes, flags=CREATE | EXCLUSIVE, exists_ok=True)
+
+    found.restored.append(Step(Phase.OTHERS, f"restore proxy entry {address} of others on {name}", add))
