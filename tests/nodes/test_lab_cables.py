@@ -12,7 +12,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._lab.node import
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab.plug import Networks
 
 
-def cable(a, b, mtu=None, mac=None):
+def cable(a, b, mtu=1500, mac=None):
     """A cable from "node:interface" to "node:interface"; mac is that of the first end."""
     ends = [dict(zip(("node", "interface"), end.split(":"), strict=True)) for end in (a, b)]
     if mac:
@@ -73,6 +73,18 @@ def test_mac_and_mtu_are_set_and_kept(pair):
     assert predicted["changes"] == done["changes"] and predicted["after"] == done["after"] and len(done["changes"]) == 1
     assert pair.links("n1")["x"]["address"] == "02:00:00:00:00:01" and pair.links("n2")["y"]["mtu"] == 9000
     assert pair.links("n1")["x"]["ifindex"] == index
+    assert not pair.cables(wanted)["changed"]
+
+
+def test_an_mtu_that_was_not_given_is_put_back_too(pair):
+    wanted = cable("n1:x", "n2:y")
+    del wanted["mtu"]
+    pair.cables(wanted)
+    pair.ip("n2", "link", "set", "y", "mtu", "1000")
+    predicted = pair.cables(wanted, _check=True)["changes"]
+    assert pair.cables(wanted)["changes"] == predicted
+    assert [change["after"] for change in predicted] == [{"n2:y mtu": 1500}]
+    assert pair.links("n2")["y"]["mtu"] == 1500
     assert not pair.cables(wanted)["changed"]
 
 

@@ -76,8 +76,9 @@ options:
         suboptions: *end
       mtu:
         description:
-          - The MTU of both ends. If missing, a new cable has 1500, and that of an old one is left alone.
+          - The MTU of both ends.
         type: int
+        default: 1500
   state:
     description:
       - V(merged) plugs the cables in O(config) that are missing.
@@ -144,7 +145,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._lab import exchange
-from ..module_utils._lab.cable import Cable, after, as_seen, cable_from, cable_mistakes, plan_cables
+from ..module_utils._lab.cable import DEFAULT_MTU, Cable, after, as_seen, cable_from, cable_mistakes, plan_cables
 from ..module_utils._lab.node import gather_nodes, name_mistakes
 from ..module_utils._lab.plug import Networks
 
@@ -215,7 +216,7 @@ def main():
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"a": end, "b": end, "mtu": {"type": "int"}},
+                "options": {"a": end, "b": end, "mtu": {"type": "int", "default": DEFAULT_MTU}},
             },
             "state": {"type": "str", "choices": ["merged", "overridden", "deleted", "gathered"], "default": "merged"},
         },

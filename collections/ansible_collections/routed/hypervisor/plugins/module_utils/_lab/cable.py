@@ -53,11 +53,11 @@ class End:
 
 @dataclass(frozen=True)
 class Cable:
-    """A wanted or plugged cable. mac and mtu are None where they do not matter."""
+    """A wanted or plugged cable. The mac of an end is None where it does not matter."""
 
     a: End
     b: End
-    mtu: int | None = None
+    mtu: int = DEFAULT_MTU
 
     def __str__(self) -> str:
         return f"{self.a} - {self.b}"
@@ -72,7 +72,7 @@ class Cable:
 
     def as_dict(self) -> dict:
         a, b = sorted(self.ends, key=str)
-        return {"a": a.as_dict(), "b": b.as_dict(), "mtu": self.mtu or DEFAULT_MTU}
+        return {"a": a.as_dict(), "b": b.as_dict(), "mtu": self.mtu}
 
 
 def alias(lab: str, peer: End) -> str:
@@ -87,7 +87,7 @@ def cable_from(item: dict) -> Cable:
     def end(part: dict) -> End:
         return End(part["node"], part["interface"], part["mac"].lower() if part.get("mac") else None)
 
-    return Cable(end(item["a"]), end(item["b"]), item.get("mtu"))
+    return Cable(end(item["a"]), end(item["b"]), item.get("mtu") or DEFAULT_MTU)
 
 
 def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
@@ -110,7 +110,7 @@ def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
                 mistakes.append(
                     f"{where}.mac: {end.mac!r} is not the MAC address of an interface, like 02:00:00:00:00:01"
                 )
-        if cable.mtu is not None and not 68 <= cable.mtu <= 65535:
+        if not 68 <= cable.mtu <= 65535:
             mistakes.append(f"config[{index}].mtu: {cable.mtu} is not between 68 and 65535")
     return mistakes
 
@@ -151,7 +151,7 @@ def drift(cable: Cable, links: Links) -> Drift | None:
         link = links[end.node][end.interface]
         if end.mac and link.mac != end.mac:
             before[f"{end} mac"], after[f"{end} mac"] = link.mac, end.mac
-        if cable.mtu and link.mtu != cable.mtu:
+        if link.mtu != cable.mtu:
             before[f"{end} mtu"], after[f"{end} mtu"] = link.mtu, cable.mtu
     return (before, after) if after else None
 
@@ -202,7 +202,7 @@ def after(observed: Observed, plan: Plan, want: t.Sequence[Cable]) -> list[dict]
     for cable in observed.cables:
         if cable not in plan.remove:
             wanted = fresh.get(cable.places)
-            cables.append(Cable(*wanted.ends, wanted.mtu or cable.mtu) if wanted else cable)
+            cables.append(Cable(*wanted.ends, wanted.mtu) if wanted else cable)
     cut = {end.place for end in plan.cut}
     loose = [end for end in observed.loose if end.place not in cut]
     return as_seen(Observed({}, cables + plan.create, loose), want)

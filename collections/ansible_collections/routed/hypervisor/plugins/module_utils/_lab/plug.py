@@ -122,7 +122,7 @@ class Networks:
         return failures
 
 
-def create_veth(group: int, mtu: int | None, ends: t.Sequence[tuple[int, str, str | None]]) -> Request:
+def create_veth(group: int, mtu: int, ends: t.Sequence[tuple[int, str, str | None]]) -> Request:
     """A pair, down; each end (namespace, name, MAC or None) is created in its namespace."""
 
     def describe(end: tuple[int, str, str | None]) -> list[tuple[str, t.Any]]:

@@ -14,7 +14,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._lab.cable impor
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import IFF_UP, Link
 
 
-def cable(a, b, mtu=None, mac=None):
+def cable(a, b, mtu=1500, mac=None):
     return Cable(End(*a.split(":"), mac), End(*b.split(":")), mtu)
 
 
