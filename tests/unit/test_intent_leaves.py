@@ -38,6 +38,18 @@ def switches() -> dict:
     return data
 
 
+def renamed(old: str, new: str) -> dict:
+    """A fabric of `switches` with another name, on Vlan7 of its leaf."""
+    data = switches()
+    data["fabrics"][new] = data["fabrics"].pop(old)
+    fabrics = data["leaves"]["switch1"]["fabrics"]
+    fabrics[new] = {**fabrics.pop(old), "interface": "Vlan7"}
+    host = data["hypervisors"]["contiv1"]
+    host["fabrics"] = {new: {}}
+    host["container_networks"]["public"]["fabric"] = new
+    return data
+
+
 def without_ospf() -> dict:
     """Leaves that meet on the backbone, where BIRD can be one."""
     data = one()
@@ -83,14 +95,21 @@ ONE_MISTAKE = {
     "a VLAN of two VRFs": (changed(("vrfs.main.vlan", 7), ("vrfs.blue", {"table": 7, "vlan": 7}), ("fabrics.backbone.interface", "bb"), start=one), "vrfs.blue.vlan: VLAN 7 is also given to vrfs.main.vlan; each VRF needs a VLAN of its own"),
     "a VLAN on interfaces of NX-OS": (changed(("vrfs.main.vlan", 7), ("fabrics.backbone.interface", "bb"), start=switches), "vrfs.main.vlan: switch1 has it on Vlan1, and runs NX-OS, which gets no VLANs on interfaces; no VLAN, and on switches an interface of its own"),
     # names on NX-OS
-    "a Linux name": (changed((f"{LEAF}.fabrics.backbone.interface", "eth0"), start=switches), f"{LEAF}.fabrics.backbone.interface: NX-OS has no interface called eth0; Vlan10, Ethernet1/44, port-channel7"),
+    "a Linux name": (changed((f"{LEAF}.fabrics.backbone.interface", "eth0"), start=switches), f"{LEAF}.fabrics.backbone.interface: NX-OS has no interface called eth0; Vlan10, Ethernet1/44"),
     "a name of the lab": (changed((f"{LEAF}.fabrics.backbone.interface", "Ethernet1-44"), start=switches), f"{LEAF}.fabrics.backbone.interface: NX-OS has no interface called Ethernet1-44"),
     "no name": (changed((f"{LEAF}.fabrics.backbone.interface", REMOVE), start=switches), f"{LEAF}.fabrics.backbone.interface: NX-OS has no interface called fabric-backbone"),
     "a VLAN beyond 4094": (changed((f"{LEAF}.fabrics.rack1.interface", "Vlan4095"), start=switches), f"{LEAF}.fabrics.rack1.interface: NX-OS has no interface called Vlan4095"),
-    "a port of another maker": (changed((f"{LEAF}.fabrics.rack1.ports", ["ge-0/0/1"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: 'ge-0/0/1' is not an interface name; Vlan10, Ethernet1/44, port-channel7 as NX-OS has them"),
+    "a port of another maker": (changed((f"{LEAF}.fabrics.rack1.ports", ["ge-0/0/1"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: 'ge-0/0/1' is not an interface name; Vlan10, Ethernet1/44 as NX-OS has them"),
     "a port with a Linux name": (changed((f"{LEAF}.fabrics.rack1.ports", ["eth0"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: NX-OS has no port called eth0; Ethernet1/1"),
     "a VLAN as port": (changed((f"{LEAF}.fabrics.rack1.ports", ["Vlan7"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: NX-OS has no port called Vlan7; Ethernet1/1"),
     "ports of a port": (changed((f"{LEAF}.fabrics.rack1.interface", "Ethernet1/2"), start=switches), f"{LEAF}.fabrics.rack1.ports: Ethernet1/2 is a port itself; a Vlan interface, or no ports"),
+    "a VLAN that NX-OS reserves": (changed((f"{LEAF}.fabrics.rack1.interface", "Vlan3968"), start=switches), f"{LEAF}.fabrics.rack1.interface: NX-OS keeps VLANs 3968 to 4094 for itself; Vlan1 to Vlan3967"),
+    "the last VLAN that NX-OS reserves": (changed((f"{LEAF}.fabrics.rack1.interface", "Vlan4094"), start=switches), f"{LEAF}.fabrics.rack1.interface: NX-OS keeps VLANs 3968 to 4094 for itself; Vlan1 to Vlan3967"),
+    "a VRF that NX-OS has": (changed(("vrfs.management", {"table": 7}), ("fabrics.oob", {"networks": {"management": {"ipv4": "10.9.9.0/24"}}}), (f"{LEAF}.fabrics.oob", {"interface": "Ethernet1/45", "addresses": {"management": {"ipv4": "10.9.9.1"}}}), start=switches), "vrfs.management: switch1, which runs NX-OS, has its management interface in a VRF of this name; another name"),
+    "the name of VLAN 1": (renamed("rack1", "default"), "fabrics.default: Vlan7 of switch1, which runs NX-OS, would be called default, as another VLAN is by default; another name"),
+    "the name of a VLAN without one": (renamed("rack1", "VLAN0020"), "fabrics.VLAN0020: Vlan7 of switch1, which runs NX-OS, would be called VLAN0020"),
+    "a bundle as interface": (changed((f"{LEAF}.fabrics.backbone.interface", "port-channel7"), start=switches), f"{LEAF}.fabrics.backbone.interface: port-channel7 is a bundle, whose members and LACP are not configured here; one of its ports: Ethernet1/44"),
+    "a bundle as port": (changed((f"{LEAF}.fabrics.rack1.ports", ["port-channel7"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: port-channel7 is a bundle, whose members and LACP are not configured here; one of its ports: Ethernet1/44"),
     "the loopback's name": (changed(("leaves.leaf1.fabrics.north.interface", "loopback0"), start=pairs), "leaves.leaf1.fabrics.north.interface: loopback0 has the addresses of the loopback; another name"),
     # container networks and gateways
     "a pool outside its subnet": (changed(("container_networks.public.pool", "192.168.2.1-192.168.2.9"), start=one), "container_networks.public.pool: 192.168.2.1-192.168.2.9 is not in 192.168.1.0/24; 192.168.1.1 to 192.168.1.254"),
@@ -175,8 +194,12 @@ def test_one_mistake_is_one_line_without_consequences(case):
         changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 3}}), start=switches),
         changed(("bgp", {"as": 500, "peering": "configured", "bfd": {"interval_ms": 300, "multiplier": 3}}), start=pairs),
         changed((f"{HOST}.neighbors", REMOVE), start=one),  # a host that is taken out of service
+        # What NX-OS reserves, Linux does not.
+        changed((f"{LEAF}.fabrics.rack1.interface", "Vlan3967"), start=switches),
+        changed((f"{LEAF}.fabrics.rack1.interface", "Vlan4094"), start=one),
+        changed((f"{LEAF}.fabrics.backbone.interface", "port-channel7"), start=one),
     ],
-    ids=["own AS", "own router id", "bird", "iBGP to all", "one prefix of loopbacks", "BFD", "BFD in pairs", "silent"],
+    ids=["own AS", "own router id", "bird", "iBGP to all", "one prefix of loopbacks", "BFD", "BFD in pairs", "silent", "last VLAN", "VLAN on Linux", "bundle on Linux"],
 )  # fmt: skip
 def test_what_is_right_is_not_refused(allowed):
     assert mistakes_in(allowed) == []

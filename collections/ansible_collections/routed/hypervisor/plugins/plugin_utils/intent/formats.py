@@ -82,7 +82,7 @@ def is_nxos(text: str) -> bool:
     vlan = re.fullmatch(r"Vlan([1-9][0-9]{0,3})", text)
     if vlan:
         return int(vlan[1]) <= 4094
-    return re.fullmatch(r"Ethernet[1-9][0-9]*(/[1-9][0-9]*){1,2}|port-channel[1-9][0-9]{0,3}", text) is not None
+    return re.fullmatch(r"Ethernet[1-9][0-9]*(/[1-9][0-9]*){1,2}", text) is not None
 
 
 def _mac(text: str) -> bool:
@@ -131,7 +131,7 @@ FORMATS = {
     ),
     "port": Format(
         lambda text: is_nxos(text) or _interface(text),
-        "an interface name; Vlan10, Ethernet1/44, port-channel7 as NX-OS has them, or one of Linux",
+        "an interface name; Vlan10, Ethernet1/44 as NX-OS has them, or one of Linux",
     ),
     "package": Format(
         lambda text: re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text) is not None, "the name of a Debian package"

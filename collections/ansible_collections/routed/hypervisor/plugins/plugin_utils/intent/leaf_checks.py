@@ -7,17 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from . import nxos_checks
 from .addresses import family_of
 from .draft import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
-from .formats import is_nxos
 from .mistakes import Mistakes, listed, render
 from .peering import shared
 from .uniqueness import Once
-
-NAMES = "Vlan10, Ethernet1/44, port-channel7"
-# What NX-OS can be told, where an intent can say more.
-LONGEST_MTU = 9216
-BFD = {"interval_ms": (50, 999), "multiplier": (2, 50)}
 
 
 def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
@@ -28,7 +23,7 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
         if leaf.platform == "bird":
             _bird(intent, leaf, mistakes)
         if leaf.platform == "nxos":
-            _nxos(intent, leaf, mistakes)
+            nxos_checks.check(intent, leaf, mistakes)
         if leaf.platform != "bird":
             _loopback(intent, leaf, mistakes)
         _static(intent, leaf, mistakes)
@@ -58,33 +53,6 @@ def _bird(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     elif twins is not None:
         wrong = f"hosts share AS {twins}, and bird does not replace it in what it tells the others"
         mistakes.add(path, wrong, "frr or nxos, or an AS for each host")
-
-
-def _nxos(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
-    if intent.lab:
-        wrong = "no lab node runs NX-OS"
-        mistakes.add((*leaf.path, "platform"), wrong, "frr is configured from the same data; or remove lab")
-    bfd = intent.bfd or {}
-    for key, (least, most) in BFD.items():
-        if key in bfd and not least <= bfd[key] <= most:
-            wrong = f"{bfd[key]} is out of range on {leaf.name}, which runs NX-OS"
-            mistakes.add(("bgp", "bfd", key), wrong, f"{least} to {most}")
-    for fabric, uplink in leaf.uplinks.items():
-        path = (*leaf.path, "fabrics", fabric)
-        if not is_nxos(uplink.interface):
-            mistakes.add((*path, "interface"), f"NX-OS has no interface called {uplink.interface}", NAMES)
-        for position, port in enumerate(leaf.ports.get(fabric, ())):
-            if not is_nxos(port) or port.startswith("Vlan"):
-                mistakes.add((*path, "ports", position), f"NX-OS has no port called {port}", "Ethernet1/1")
-        if leaf.ports.get(fabric) and not uplink.interface.startswith("Vlan"):
-            mistakes.add((*path, "ports"), f"{uplink.interface} is a port itself", "a Vlan interface, or no ports")
-        for vrf in uplink.given:
-            if vrf in intent.vrfs and intent.vrfs[vrf].vlan is not None:
-                wrong = f"{leaf.name} has it on {uplink.interface}, and runs NX-OS, which gets no VLANs on interfaces"
-                mistakes.add(("vrfs", vrf, "vlan"), wrong, "no VLAN, and on switches an interface of its own")
-        if fabric in intent.fabrics and (intent.fabrics[fabric].mtu or 0) > LONGEST_MTU:
-            wrong = f"{intent.fabrics[fabric].mtu} is more than {leaf.name} can have, which runs NX-OS"
-            mistakes.add(("fabrics", fabric, "mtu"), wrong, f"up to {LONGEST_MTU}")
 
 
 def _loopback(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
