@@ -68,15 +68,17 @@ def test_what_is_used_is_defined_and_what_is_defined_is_used(node):
 def test_nothing_goes_in_or_out_without_a_policy():
     for session in variables("leaf_full")["bgp"]["sessions"]:
         text = conf(variables("leaf_full"))
+        (family,) = session["families"]
         for key, way in (("import_policy", "in"), ("export_policy", "out")):
-            assert f"  neighbor {session['neighbor']} route-map {session[key]} {way}\n" in text
+            name = f"{session[key]}-{family.upper()}"
+            assert f"  neighbor {session['neighbor']} route-map {name} {way}\n" in text
 
 
 def test_a_policy_that_permits_nothing_denies():
     values = variables("leaf_contiv")
     values["bgp"]["policies"][1]["permit"] = []
     text = conf(values)
-    assert "route-map TO-HOSTS deny 10\n" in text and "TO-HOSTS permit" not in text
+    assert "route-map TO-HOSTS-IPV4 deny 10\n" in text and "TO-HOSTS-IPV4 permit" not in text
 
 
 def test_a_variable_that_is_missing_is_an_error():

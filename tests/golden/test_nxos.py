@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import copy
 import difflib
+import itertools
 import os
+import re
 
 import jinja2
 import pytest
 import yaml
-from nxos_structure import mistakes
 from support.leaf_values import BY_HAND, RESOLVED, values_of
+from support.nxos_structure import mistakes
 from support.templates import GOLDEN, render, variables
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.tree import parse
 
 LEAVES = [*BY_HAND, *RESOLVED]
 FILES = ["leaf.cfg", "secrets.cfg"]
@@ -173,7 +177,7 @@ def test_a_planted_mistake_is_seen(planted):
 
 def test_what_definitions_need_stands_above_them():
     text = text_of(variables(FULL))
-    section = text[text.index("route-map CONTAINERS permit 10") : text.index("ip access-list")]
+    section = text[text.index("route-map CONTAINERS-IPV4 permit 10") : text.index("ip access-list")]
     assert any("is not defined above" in mistake for mistake in mistakes(text.replace(section, "") + section))
 
 
@@ -187,9 +191,54 @@ def test_only_what_a_policy_lists_is_announced():
         assert not any(line.strip().startswith("redistribute") and "route-map" not in line for line in lines)
 
 
+def test_a_map_asks_lists_of_its_own_family_only():
+    """Whatever a switch makes of an IPv6 route in a clause that asks an IPv4 list."""
+    for leaf in LEAVES:
+        lines = text_of(values_of(leaf)).splitlines()
+        for above, line in itertools.pairwise(lines):
+            if line.startswith("  match "):
+                assert line.startswith("  match ipv6 ") == above.split()[1].endswith("-IPV6")
+        families = {"ipv4": set(), "ipv6": set()}
+        for line in lines:
+            if line.strip().startswith("address-family "):
+                family = line.split()[1]
+            elif found := re.fullmatch(r" +(?:redistribute \S+ )?route-map (\S+)(?: in| out)?", line):
+                families[family].add(found[1])
+        assert {name[-5:] for name in families["ipv4"]} == {"-IPV4"}
+        assert {name[-5:] for name in families["ipv6"]} <= {"-IPV6"}
+
+
+def test_a_policy_without_prefixes_in_a_family_denies_there():
+    text = changed(FULL, lambda values: values["bgp"]["policies"][0]["permit"].pop(2))
+    assert "route-map CONTAINERS-IPV6 deny 10\n" in text and "prefix-list CONTAINERS-IPV6" not in text
+    assert mistakes(text) == []
+
+
+def test_vlan_1_is_written_where_it_is_used_and_has_no_name():
+    """As document 002 has it."""
+    lines = text_of(values_of("contiv_leaf/switch1")).splitlines()
+    assert lines[lines.index("vlan 1") + 1].startswith("ip prefix-list ")
+
+
+def test_routers_are_not_advertised_to_hosts():
+    for leaf in LEAVES:
+        for line in parse(text_of(values_of(leaf))):
+            texts = [child.text for child in line.children]
+            if any(text.startswith("ipv6 address ") for text in texts) and "loopback" not in line.text:
+                assert texts.index("ipv6 nd suppress-ra") < min(
+                    place for place, text in enumerate(texts) if text.startswith("ipv6 address ")
+                )
+
+
+@pytest.mark.parametrize(("mtu", "written"), [(None, False), (1500, False), (1501, True), (9000, True), (9216, True)])
+def test_ports_of_a_network_with_large_packets_have_the_jumbo_mtu(mtu, written):
+    text = changed("leaf_contiv", lambda values: values["leaf"]["ports"][0].update(mtu=mtu))
+    assert ("  switchport\n  mtu 9216\n" in text) == written
+
+
 def test_a_policy_without_prefixes_denies():
     text = changed(FULL, lambda values: values["bgp"]["policies"][4].update(permit=[]))
-    assert "route-map BLUE-SUBNETS deny 10\n" in text
+    assert "route-map BLUE-SUBNETS-IPV4 deny 10\n" in text
     assert mistakes(text) == []
 
 

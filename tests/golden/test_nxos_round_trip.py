@@ -15,7 +15,7 @@ from support.leaf_values import values_of
 from support.templates import variables
 from test_nxos import FULL, LEAVES, changed, text_of
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import Line, parse
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.tree import Line, parse
 
 MODULES = "ansible_collections.cisco.nxos.plugins.modules"
 # The module, and the blocks that it is given, as it would ask a switch for them.
@@ -44,7 +44,7 @@ SECTIONS = {
 WITHOUT = re.compile(
     r"feature |bfd interval |vlan \d"
     r"|router bgp .*/no graceful-restart$"
-    r"|interface .*/(no switchport$|spanning-tree port type |ip access-group |ipv6 traffic-filter )"
+    r"|interface .*/(no switchport$|ipv6 nd |spanning-tree port type |ip access-group |ipv6 traffic-filter )"
 )
 
 

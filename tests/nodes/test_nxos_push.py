@@ -115,13 +115,51 @@ def test_a_leaf_is_told_about_configured_saved_and_left_alone(leaves):
     assert device.startup == device.tree
 
 
+def test_a_leaf_in_use_is_changed_in_the_order_that_was_planned(leaves):
+    """Blocks come more than once: an address leaves one interface ahead of the other, an access list goes by a copy."""
+    device = leaves.add("leaf1", Device(OTHERS), **values("leaf_full"))
+    code, told = leaves.play()
+    assert code == 0, told
+    changed = leaves.hosts["leaf1"]["leaf"]
+    interfaces = {one["name"]: one for one in changed["interfaces"]}
+    one, other = interfaces["Ethernet1/49"], interfaces["Ethernet1/50"]
+    one["addresses"], other["addresses"] = other["addresses"], one["addresses"]
+    changed["acls"][0]["rules"].reverse()
+    leaves.hosts["leaf1"]["bgp"]["policies"][0]["permit"].insert(
+        0, {"prefix": "10.1.0.0/16", "family": "ipv4", "longest": 32}
+    )
+    device.log.clear()
+    code, told = leaves.play("--diff")
+    assert code == 0, told
+    start, end = device.log.index("configure terminal"), device.log.index("end")
+    sent = device.log[start + 1 : end]
+    assert sent[:6] == [
+        *["interface Ethernet1/49", "no ip address 80.1.1.1/30", "no ipv6 address 2001:db8:80::1/127"],
+        *["interface Ethernet1/50", "no ip address 80.1.1.5/30", "no ipv6 address 2001:db8:80::3/127"],
+    ]
+    assert sent[6] == "ip prefix-list CONTAINERS-IPV4 seq 30 permit 10.1.0.0/16 le 32"
+    assert sent.count("interface Vlan10") == 2 and "no ip access-list FROM-HOSTS-NEXT" in sent
+    assert "NEXT" not in told and device.startup == device.tree
+
+
+def test_another_as_is_refused_before_anything_is_sent_unless_it_is_asked_for(leaves):
+    device = leaves.add("leaf1", Device(OTHERS + "feature bgp\nrouter bgp 65500\n  neighbor 192.0.2.9\n"))
+    before = device.show()
+    code, told = leaves.play()
+    assert code != 0 and "Nothing was sent: the switch runs router bgp 65500" in " ".join(told.split()), told
+    assert device.show() == before and not configuring(device)
+    code, told = leaves.play("--diff", "-e", "nxos_replace_bgp=true")
+    assert code == 0 and "- router bgp 65500" in told and "-   neighbor 192.0.2.9" in told, told
+    assert [line for line in device.tree if line.startswith("router bgp")] == ["router bgp 500"]
+
+
 def test_a_line_that_is_refused_half_way_brings_everything_back(leaves):
     device, other = leaves.add("leaf1", Device(OTHERS)), leaves.add("leaf2", Device(OTHERS))
     before = copy.deepcopy(device.tree)
-    device.refuse = "route-map TO-HOSTS out"
+    device.refuse = "route-map TO-HOSTS-IPV4 out"
     code, told = leaves.play()
     assert code != 0
-    assert "leaf1: send the lines failed:" in told and "route-map TO-HOSTS out" in told
+    assert "leaf1: send the lines failed:" in told and "route-map TO-HOSTS-IPV4 out" in told
     assert "The configuration of before is back" in told, told
     assert device.tree == device.startup == before
     assert not configuring(other), "a mistake must stop at the first leaf"

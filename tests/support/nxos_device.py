@@ -1,13 +1,16 @@
 """A device to push to: a command line with the configuration modes of NX-OS that a leaf needs (on SSH: nxos_ssh.py).
 
-For tests only. It is as strict as a switch where that matters: a line that its mode does not know is refused, as are
-features that are off, names that are not defined, and taking away what is not there. What is there by default is shown
-by `show running-config all` only, passwords in another form than they were given, and the time is never the same.
+For tests only. It is as strict as a switch where that matters: it refuses a line that its mode does not have, features
+that are off, names that are not defined, removing what is not there, addresses that overlap in a VRF, a second instance
+of BGP, reserved VLANs, and MTUs that a switched port cannot have. What is there by default is shown by
+`show running-config all` only, VLANs as ranges, passwords in another form than they were given, and the time is never
+the same. What a configuration means is in nxos_state.py.
 """
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import re
 from copy import deepcopy
 
@@ -29,12 +32,13 @@ GRAMMAR = {
         (r"interface (Ethernet\d+/\d+|Vlan\d+|loopback\d+|mgmt0)", "interface", None),
     ],
     "vrf context": [(r"ip(v6)? route [\da-f.:/]+ [\da-f.:]+( name \S+)?", None, None)],
-    "vlan": [(r"name \S+", None, "name")],
+    "vlan": [(r"name \S+", None, "name"), (r"name", None, "name")],
     "route-map": [(r"match (ip|ipv6) address prefix-list \S+", None, None)],
     "access-list": [(r"\d+ (permit|deny) \S+ .*", None, None)],
     "ospf": [
         (r"router-id \S+", None, "router-id"),
         (r"area [\d.]+ authentication message-digest", None, None),
+        (r"passive-interface default", None, None),
         (r"vrf \S+", "ospf", None),
     ],
     "interface": [
@@ -47,11 +51,13 @@ GRAMMAR = {
         (r"vrf member \S+", None, "vrf member"),
         (r"(no )?ip redirects", None, "redirects"),
         (r"(no )?ipv6 redirects", None, "redirects of IPv6"),
+        (r"ipv6 nd suppress-ra", None, None),
         (r"ip address [\d./]+", None, "ip address"),
         (r"ip address [\d./]+ secondary", None, None),
         (r"ipv6 address [\da-f:/]+", None, None),
         (r"ip router ospf \S+ area [\d.]+", None, "ip router ospf"),
-        (r"ip ospf passive-interface", None, None),
+        # Three states: this, its `no`, which is kept as a line, and neither.
+        (r"(no )?ip ospf passive-interface", None, "passive"),
         (r"ip ospf message-digest-key \d+ md5 [03] \S+", None, None),
         (r"ip ospf message-digest-key \d+", None, None),
         (r"(ip ospf|ospfv3) network point-to-point", None, None),
@@ -60,7 +66,7 @@ GRAMMAR = {
         (r"ospfv3 hello-interval \d+", None, "hello of IPv6"),
         (r"ospfv3 dead-interval \d+", None, "dead of IPv6"),
         (r"ipv6 router ospfv3 \S+ area [\d.]+", None, "ipv6 router ospfv3"),
-        (r"ospfv3 passive-interface", None, None),
+        (r"(no )?ospfv3 passive-interface", None, "passive in IPv6"),
         (r"ip access-group \S+ in", None, "ip access-group"),
         (r"ipv6 traffic-filter \S+ in", None, "ipv6 traffic-filter"),
         (r"spanning-tree port type edge", None, None),
@@ -78,11 +84,13 @@ GRAMMAR = {
         (r"vrf \S+", "bgp", None),
     ],
     "bgp af": [
-        (r"redistribute (direct|static) route-map \S+", None, None),
+        (r"redistribute direct route-map \S+", None, "redistribute direct"),
+        (r"redistribute static route-map \S+", None, "redistribute static"),
         (r"maximum-paths \d+", None, "maximum-paths"),
         (r"maximum-paths ibgp \d+", None, "maximum-paths ibgp"),
     ],
     "neighbor": [
+        (r"shutdown", None, None),
         (r"remote-as \d+", None, "remote-as"),
         (r"description \S.*", None, "description"),
         (r"update-source \S+", None, "update-source"),
@@ -108,7 +116,11 @@ FEATURES = {
     "interface Vlan": "interface-vlan",
     "bfd": "bfd",
 }
-REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (?!1$)(\d+)": "vlan "}
+REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (\d+)": "vlan "}
+RESERVED_VLANS = range(3968, 4095)
+ADDRESS = re.compile(r"ip(v6)? address ([\da-f.:]+/\d+)( secondary)?")
+# A switched port has one of these; L2 has no other sizes.
+SWITCHED_MTU = ("mtu 1500", "mtu 9216")
 INVALID = "% Invalid command at '^' marker."
 
 
@@ -120,7 +132,7 @@ class Device:
     """refuse: a pattern of lines that are refused although they are right; vanish: of lines at which it hangs up."""
 
     def __init__(self, running: str = "", hostname: str = "switch"):
-        self.tree: dict = {}
+        self.tree: dict = {"vlan 1": {}}
         self.refuse = self.vanish = None
         self.log: list[str] = []
         self.checkpoints: dict[str, dict] = {}
@@ -162,6 +174,9 @@ class Device:
                 if re.fullmatch(pattern, line):
                     self.put(above, line, one)
                     return [*above, line] if to else above
+                if (default := line.removeprefix("default ")) != line and re.fullmatch(pattern, default):
+                    self.take_away(self.below(above), default, one)
+                    return above
                 if line != plain and re.fullmatch(pattern, plain):
                     self.take_away(self.below(above), plain, one)
                     return above
@@ -186,21 +201,77 @@ class Device:
             found = re.fullmatch(pattern, line)
             if found and start + found[1] not in self.tree:
                 raise Refused(f"% {line}: not configured")
+        found = re.fullmatch(r"vlan (\d+)|interface Vlan(\d+)", line)
+        if found and int(found[1] or found[2]) in RESERVED_VLANS:
+            raise Refused("% VLAN is reserved for internal use")
+        if line.startswith("router bgp ") and any(other.startswith("router bgp ") for other in {*self.tree} - {line}):
+            raise Refused("% BGP is already running: only one instance is allowed")
+
+    def check_in(self, above: list[str], line: str, place: dict) -> None:
+        """Whether the line is in order beside the others."""
+        if line in ("name", "password") or re.fullmatch(r"ip ospf message-digest-key \d+", line):
+            raise Refused("% Incomplete command")
+        if above == ["vlan 1"]:
+            raise Refused("% VLAN 1 has default values only")
+        if above and above[0].startswith("vlan ") and line.startswith("name "):
+            names = [name for other, below in self.tree.items() if other.startswith("vlan ") for name in below]
+            if line in names:
+                raise Refused("% VLAN with the same name exists")
+        found = re.match(r"(\d+|.*prefix-list \S+ seq \d+) ", line)
+        if found and any(other.startswith(found[0]) for other in place):
+            raise Refused("% Duplicate sequence number")
+        rule = re.match(r"(.*prefix-list \S+ seq )?\d+ (.+)", line)
+        if rule and any(re.fullmatch(rf"{re.escape(rule[1] or '')}\d+ {re.escape(rule[2])}", other) for other in place):
+            raise Refused("% The same entry exists")
+        found = re.fullmatch(r"(route-map \S+) (?:permit|deny) (\d+)", line)
+        if found and any(re.fullmatch(rf"{re.escape(found[1])} (permit|deny) {found[2]}", other) for other in place):
+            raise Refused("% The same sequence has another action")
+        if above and line.startswith("mtu ") and self.is_switched(above[0]) and line not in SWITCHED_MTU:
+            raise Refused("% Invalid MTU: a switched port has 1500 or the system's jumbo MTU, 9216")
+        if above and ADDRESS.fullmatch(line):
+            self.check_address(above[0], line)
+
+    def is_switched(self, interface: str) -> bool:
+        return interface.startswith("interface Ethernet") and "no switchport" not in self.tree[interface]
+
+    def vrf(self, interface: str) -> str:
+        members = [line.removeprefix("vrf member ") for line in self.tree[interface] if line.startswith("vrf member ")]
+        return "management" if interface == "interface mgmt0" else (members or ["default"])[0]
+
+    def addresses(self) -> list[tuple[str, str, str]]:
+        """(interface, VRF, line) of each."""
+        return [
+            (name, self.vrf(name), line)
+            for name, below in self.tree.items()
+            if name.startswith("interface ")
+            for line in below
+            if ADDRESS.fullmatch(line)
+        ]
+
+    def check_address(self, interface: str, line: str) -> None:
+        if self.is_switched(interface):
+            raise Refused(INVALID)
+        own = ipaddress.ip_interface(ADDRESS.fullmatch(line)[2])
+        for name, vrf, other in self.addresses():
+            there = ipaddress.ip_interface(ADDRESS.fullmatch(other)[2])
+            if vrf != self.vrf(interface) or there.version != own.version or other == line:
+                continue
+            if name != interface and own.network.overlaps(there.network):
+                raise Refused(f"% {own} overlaps with address configured on {name.split()[1]}")
+            replaces = "ip address" in line and "secondary" not in line + other
+            if name == interface and own.ip == there.ip and not replaces:
+                raise Refused(f"% {own} is configured on this interface already")
 
     def put(self, above: list[str], line: str, one: str | None) -> None:
         self.check(line)
         place = self.below(above)
         if line in place:
             return
-        if above == ["vlan 1"]:
-            raise Refused("% VLAN 1 has default values only")
-        found = re.match(r"(\d+|.*prefix-list \S+ seq \d+) ", line)
-        if found and any(other.startswith(found[0]) for other in place):
-            raise Refused("% Duplicate sequence number")
+        self.check_in(above, line, place)
         if one:
             self.replace(place, [pattern for pattern, _to, other in GRAMMAR[self.modes(above)] if other == one])
         if line.startswith("vrf member") or line.endswith("switchport"):
-            self.forget(place)
+            self.forget(place, r"|mtu |switchport |spanning-tree" if line.endswith("switchport") else "")
         if found := re.match(r"(password|ip ospf message-digest-key \d+ md5) 0 ", line):
             self.replace(place, [re.escape(found[1]) + " .*"])
             line = f"{found[1]} 3 " + hashlib.sha256(line.encode()).hexdigest()[:16]
@@ -214,7 +285,7 @@ class Device:
             del place[other]
 
     def take_away(self, place: dict, line: str, one: str | None = None) -> None:
-        if line == "password" or re.fullmatch(r"ip ospf message-digest-key \d+", line):
+        if line in ("password", "name") or re.fullmatch(r"ip ospf message-digest-key \d+", line):
             line = next((other for other in place if other.startswith(f"{line} ")), line)
         if line not in place and f"no {line}" in place:
             line = f"no {line}"
@@ -222,18 +293,29 @@ class Device:
             raise Refused(f"% {line} is not configured")
         if line.startswith("vrf member"):
             self.forget(place)
+        if found := re.fullmatch(r"ip(v6)? access-list (\S+)", line):
+            uses = (f"ip access-group {found[2]} ", f"ipv6 traffic-filter {found[2]} ")[found[1] is not None]
+            if any(other.startswith(uses) for below in self.tree.values() for other in below):
+                raise Refused("% The access list is in use")
+        seconds = [other for other in place if other.endswith(" secondary")]
+        if line.startswith("ip address ") and line not in seconds and seconds:
+            raise Refused("% Delete the secondary addresses first")
         del place[line]
 
-    def forget(self, place: dict) -> None:
+    def forget(self, place: dict, more: str = "") -> None:
         """As a switch does when an interface moves to another VRF or layer."""
-        for line in [line for line in place if re.match(r"ip |ipv6 (address|router)|ospf", line)]:
+        for line in [line for line in place if re.match(rf"(no )?(ip |ipv6 |ospf{more})", line)]:
             del place[line]
 
     def show(self, complete: bool = False, tree: dict | None = None, indent: str = "", head: str = "") -> list[str]:
         tree = self.tree if tree is None else tree
         lines = []
         defaults = self.defaults(head, tree)
+        vlans = [line.split()[1] for line in tree if line.startswith("vlan ")]
+        lines += [f"vlan {','.join(vlans)}"] if vlans else []
         for line, below in tree.items():
+            if line.startswith("vlan ") and not below:
+                continue
             if complete or line not in defaults:
                 lines += [indent + line, *self.show(complete, below, indent + "  ", line)]
         if complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import subprocess
@@ -21,16 +22,18 @@ def variables(node: str) -> dict:
     return yaml.safe_load((GOLDEN / "data" / f"{node}.yml").read_text())
 
 
+@functools.cache
+def _environment(directory: Path) -> jinja2.Environment:
+    loader = jinja2.FileSystemLoader(directory)
+    return jinja2.Environment(
+        loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+
+
 def render(file: str, values: dict) -> str:
     """As Ansible's template lookup renders it."""
     template = TEMPLATES / f"{file}.j2"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(template.parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template(template.name).render(values)
+    return _environment(template.parent).get_template(template.name).render(values)
 
 
 def parser_says(image: Path, files: dict[str, str], *argv: str) -> tuple[int, str]:

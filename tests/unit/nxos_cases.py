@@ -97,16 +97,18 @@ CASES = {
         vrf blue
         no neighbor 80.1.2.2
         neighbor 80.1.2.2
+        shutdown
         remote-as 65009
         description leaf2@routed.hypervisor
         timers 3 9
         address-family ipv4 unicast
-        route-map BLUE-CONTAINERS in
-        route-map BLUE-CONTAINERS out
+        route-map BLUE-CONTAINERS-IPV4 in
+        route-map BLUE-CONTAINERS-IPV4 out
         router bgp 4200000500
         vrf blue
         neighbor 80.1.2.2
         password 0 second-secret
+        no shutdown
         """,
     ),
     "an interface's second address": (
@@ -120,9 +122,9 @@ CASES = {
         lambda values: values["leaf"]["interfaces"][1].update(addresses=["50.1.1.3/24", "2001:db8:50::3/64"]),
         """
         interface Vlan10
-        no ipv6 address 2001:db8:50::2/64
         ip address 50.1.1.3/24
         ipv6 address 2001:db8:50::3/64
+        no ipv6 address 2001:db8:50::2/64
         """,
     ),
     "an interface leaves its VRF": (
@@ -133,6 +135,7 @@ CASES = {
         description hosts of blue @routed.hypervisor
         no ip redirects
         no ipv6 redirects
+        ipv6 nd suppress-ra
         ip address 10.20.0.1/24
         ipv6 address 2001:db8:20::1/64
         no shutdown
@@ -153,23 +156,46 @@ CASES = {
     "a prefix is another": (
         lambda values: values["bgp"]["policies"][1]["permit"][2].update(prefix="50.1.2.0/24"),
         """
+        ip prefix-list TO-HOSTS-IPV4 seq 40 permit 50.1.2.0/24
         no ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.1.0/24
-        ip prefix-list TO-HOSTS-IPV4 seq 30 permit 50.1.2.0/24
         """,
     ),
     "a rule goes": (
         lambda values: values["leaf"]["acls"][0]["rules"].pop(),
         """
+        ip access-list FROM-HOSTS-NEXT
+        10 permit tcp 50.1.1.0/24 50.1.1.2/32 eq bgp
+        20 permit tcp 50.1.1.0/24 eq bgp 50.1.1.2/32
+        30 permit udp 50.1.1.0/24 50.1.1.2/32 eq 3784
+        40 permit icmp any any
+        50 deny ip any 50.1.1.2/32
+        interface Vlan10
+        ip access-group FROM-HOSTS-NEXT in
         ip access-list FROM-HOSTS
         no 60
+        interface Vlan10
+        ip access-group FROM-HOSTS in
+        no ip access-list FROM-HOSTS-NEXT
         """,
     ),
     "a rule is another": (
         lambda values: values["leaf"]["acls"][0]["rules"][5].update(action="deny"),
         """
+        ip access-list FROM-HOSTS-NEXT
+        10 permit tcp 50.1.1.0/24 50.1.1.2/32 eq bgp
+        20 permit tcp 50.1.1.0/24 eq bgp 50.1.1.2/32
+        30 permit udp 50.1.1.0/24 50.1.1.2/32 eq 3784
+        40 permit icmp any any
+        50 deny ip any 50.1.1.2/32
+        60 deny ip any any
+        interface Vlan10
+        ip access-group FROM-HOSTS-NEXT in
         ip access-list FROM-HOSTS
         no 60
         60 deny ip any any
+        interface Vlan10
+        ip access-group FROM-HOSTS in
+        no ip access-list FROM-HOSTS-NEXT
         """,
     ),
     "an access list goes": (
@@ -189,8 +215,8 @@ CASES = {
         lambda values: values["leaf"]["static"][2].update(next_hop="10.20.0.8"),
         """
         vrf context blue
-        no ip route 10.29.0.0/16 10.20.0.9 name routed.hypervisor
         ip route 10.29.0.0/16 10.20.0.8 name routed.hypervisor
+        no ip route 10.29.0.0/16 10.20.0.9 name routed.hypervisor
         """,
     ),
     "no redistribution": (
@@ -198,7 +224,7 @@ CASES = {
         """
         router bgp 4200000500
         address-family ipv4 unicast
-        no redistribute direct route-map LEAF-SUBNETS
+        no redistribute direct route-map LEAF-SUBNETS-IPV4
         """,
     ),
     "fewer paths": (

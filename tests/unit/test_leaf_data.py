@@ -228,10 +228,10 @@ def test_a_leaf_with_bird_announces_its_static_routes_and_the_kernel_has_them():
     }
 
 
-def test_ports_are_in_the_vlan_of_their_interface_and_vlan_1_needs_no_definition(one, pairs):
+def test_ports_are_in_the_vlan_of_their_interface_and_vlan_1_has_no_name(one, pairs):
     assert pairs["leaf3"]["leaf"]["vlans"] == [{"id": 21, "name": "rack2a"}]
     assert [(port["name"], port["vlan"]) for port in pairs["leaf3"]["leaf"]["ports"]] == [("Ethernet1/1", 21)]
-    assert one["switch1"]["leaf"]["vlans"] == []
+    assert one["switch1"]["leaf"]["vlans"] == [{"id": 1, "name": None}]
     assert [(port["name"], port["vlan"]) for port in one["switch1"]["leaf"]["ports"]] == [("Ethernet1/1", 1)]
 
 
@@ -253,3 +253,9 @@ def test_a_switch_is_checked_by_no_module():
     made = edited(PAIRS, change)
     assert "verify" not in made["leaf1"] and "network" not in made["leaf1"]
     assert made["host1"]["verify"] != []
+
+
+def test_ports_have_the_mtu_of_their_fabric():
+    leaf = edited(ONE, lambda data: data["fabrics"]["rack1"].update(mtu=9000))["switch1"]["leaf"]
+    assert [(port["name"], port["mtu"]) for port in leaf["ports"]] == [("Ethernet1/1", 9000)]
+    assert edited(ONE, lambda data: None)["switch1"]["leaf"]["ports"][0]["mtu"] is None

@@ -5,60 +5,15 @@ from __future__ import annotations
 import copy
 
 import pytest
-import yaml
 from nxos_cases import CASES
 from support.leaf_values import RESOLVED, values_of
 from support.nxos_device import Device, Refused
-from support.templates import GOLDEN, render
+from support.nxos_switch import OTHERS, data, push, steps
+from support.templates import render
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import (
-    blocks,
-    changes,
-    commands,
-    difference,
-    parse,
-)
-
-# What an administrator has on the switch beside ours.
-OTHERS = """
-feature lldp
-feature bgp
-vlan 99
-  name others
-ip prefix-list OTHERS seq 5 permit 0.0.0.0/0
-route-map OTHERS permit 10
-  match ip address prefix-list OTHERS
-interface Ethernet1/48
-  description spine
-  speed 10000
-router bgp 4200000500
-  neighbor 192.0.2.9
-    remote-as 65099
-    description spine
-    address-family ipv4 unicast
-      route-map OTHERS in
-interface mgmt0
-  ip address 192.0.2.1/24
-"""
-
-
-def data(name: str = "leaf_full") -> dict:
-    return yaml.safe_load((GOLDEN / "data" / f"{name}.yml").read_text())
-
-
-def steps(device: Device, values: dict, **options):
-    intended, secrets = (render(f"nxos/{file}", values) for file in ("leaf.cfg", "secrets.cfg"))
-    running, complete = ("\n".join(device.show(complete)) for complete in (False, True))
-    return changes(intended, running, complete, secrets, **options)
-
-
-def push(device: Device, values: dict, **options) -> list[str]:
-    """Sends what differs, and sees that nothing differs then. Returns what was sent."""
-    shown, passwords = steps(device, values, **options)
-    sent = [*commands(shown), *commands(passwords)]
-    device.send(sent)
-    assert steps(device, values) == ([], []), device.show()
-    return [line.strip() for line in sent]
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.plan import changes
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.shown import block_changes, difference
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.tree import commands, parse
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +88,11 @@ def test_passwords_are_sent_again_only_if_asked_for(device):
 def test_changes_are_told_by_blocks_with_the_lines_that_go_and_come(device):
     values = data()
     values["leaf"]["interfaces"][1].update(addresses=["50.1.1.2/24", "2001:db8:50::3/64"])
-    (change,) = blocks(steps(device, values)[0])
+    (change,) = block_changes(steps(device, values)[0])
     assert (change.kind, change.op, change.name) == ("blocks", "change", "interface Vlan10")
     assert change.before == {"lines": ["ipv6 address 2001:db8:50::2/64"]}
     assert change.after == {"lines": ["ipv6 address 2001:db8:50::3/64"]}
-    assert {change.op for change in blocks(steps(Device(OTHERS), values)[0])} == {"create", "change"}
+    assert {change.op for change in block_changes(steps(Device(OTHERS), values)[0])} == {"create", "change"}
 
 
 def test_a_person_sees_what_comes_what_goes_and_where(device):
@@ -145,8 +100,8 @@ def test_a_person_sees_what_comes_what_goes_and_where(device):
     values["leaf"]["interfaces"][1].update(addresses=["50.1.1.2/24", "2001:db8:50::3/64"])
     assert difference(steps(device, values)[0]) == [
         "  interface Vlan10",
-        "-   ipv6 address 2001:db8:50::2/64",
         "+   ipv6 address 2001:db8:50::3/64",
+        "-   ipv6 address 2001:db8:50::2/64",
     ]
 
 

@@ -11,7 +11,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..module_utils._engine.change import Change
-from ..plugin_utils.nxos import blocks, changes, commands, difference
+from ..plugin_utils.nxos.plan import changes
+from ..plugin_utils.nxos.shown import block_changes, difference
+from ..plugin_utils.nxos.tree import Conflict, commands
 
 
 class ActionModule(ActionBase):
@@ -30,32 +32,36 @@ class ActionModule(ActionBase):
                 "running": {"type": "str", "required": True},
                 "complete": {"type": "str", "required": True},
                 "replace_passwords": {"type": "bool", "default": False, "no_log": False},
+                "replace_bgp": {"type": "bool", "default": False},
                 "directory": {"type": "path"},
                 "expect_none": {"type": "bool", "default": False},
             }
         )
         try:
             shown, passwords = changes(
-                given["intended"], given["running"], given["complete"], given["secrets"], given["replace_passwords"]
+                *(given[key] for key in ("intended", "running", "complete", "secrets")),
+                *(given[key] for key in ("replace_passwords", "replace_bgp")),
             )
         except ValueError as error:
             raise AnsibleActionFail(f"A configuration cannot be read: {error}") from error
+        except Conflict as conflict:
+            raise AnsibleActionFail(f"Nothing was sent: {conflict}") from conflict
         sent, secret = commands(shown), commands(passwords)
-        neighbors = [line.strip().removeprefix("neighbor ") for line in secret if line.strip().startswith("neighbor ")]
-        lines = difference(shown) + [f"+ password of neighbor {neighbor}" for neighbor in neighbors]
+        names = [line.strip() for line in secret if line.strip().startswith(("neighbor ", "interface "))]
+        lines = difference(shown) + [f"+ password of {name}" for name in names]
         if given["expect_none"] and lines:
             told = "\n".join(lines)
             raise AnsibleActionFail(f"The switch took these lines, but its configuration is not as intended:\n{told}")
         if given["directory"] and not self._task.check_mode:
             _write(Path(given["directory"]) / "changes.cfg", sent)
             _write(Path(given["directory"]) / "changes-secrets.cfg", secret)
-        found = blocks(shown)
-        found += [Change("passwords", "change", f"neighbor {name}", "it is to be sent") for name in neighbors]
+        found = block_changes(shown)
+        found += [Change("passwords", "change", name, "it is to be sent") for name in names]
         return {
             "changed": bool(found),
             "changes": [change.shown() for change in found],
             "commands": sent,
-            "passwords": neighbors,
+            "passwords": names,
             "diff": {"prepared": "".join(f"{line}\n" for line in lines)},
         }
 

@@ -15,8 +15,9 @@ description:
   - Compares the configuration that a leaf is to have with the one that it has, and tells the lines that make the one of
     the other. Sends nothing.
   - Of what the switch has, only the blocks that are intended are compared, and in them the kinds of lines that a leaf's
-    configuration has. Neighbors and interfaces with C(@routed.hypervisor) at the end of their description that are not
-    intended are taken away. Everything else stays as it is.
+    configuration has. Lines are in an order in which no line opens what is to be closed, or takes away what stays.
+    Neighbors and interfaces with C(@routed.hypervisor) at the end of their description that are not intended are taken
+    away. Everything else stays as it is.
   - Runs on the controller.
 attributes:
   check_mode:
@@ -49,6 +50,12 @@ options:
     description:
       - Whether to send the passwords of neighbors that have one. The switch shows a password in another form, so that
         it cannot be seen whether it is the right one.
+    type: bool
+    default: false
+  replace_bgp:
+    description:
+      - Whether to remove a BGP instance of another AS, with all its sessions, also those that are not ours. A switch
+        has one instance only, so without this a leaf whose AS changes is refused.
     type: bool
     default: false
   directory:
@@ -87,9 +94,9 @@ commands:
   elements: str
   sample: ["vlan 10", "  name left"]
 passwords:
-  description: The neighbors whose passwords are to be sent.
+  description: The neighbors and interfaces whose passwords are to be sent.
   returned: always
   type: list
   elements: str
-  sample: [50.1.1.1]
+  sample: [neighbor 50.1.1.1]
 """

@@ -18,7 +18,12 @@ def leaf_data(intent: Intent, found: Index, node: Leaf) -> dict:
         "vlans": _vlans(intent, node),
         "interfaces": _interfaces(intent, found, node),
         "ports": [
-            {"name": port, "vlan": _vlan(node.uplinks[fabric].interface), "description": f"hosts on {fabric}"}
+            {
+                "name": port,
+                "vlan": _vlan(node.uplinks[fabric].interface),
+                "description": f"hosts on {fabric}",
+                "mtu": intent.fabrics[fabric].mtu,
+            }
             for fabric, ports in node.ports.items()
             for port in ports
         ],
@@ -41,9 +46,9 @@ def _vlan(interface: str) -> int | None:
 
 
 def _vlans(intent: Intent, node: Leaf) -> list[dict]:
-    """VLAN 1 is not among them: every switch has it, and refuses to call it by a name."""
+    """VLAN 1 has no name: every switch has it, and refuses to give it another."""
     names = {number: fabric for fabric, uplink in node.uplinks.items() if (number := _vlan(uplink.interface))}
-    return [{"id": number, "name": names[number]} for number in sorted(names) if number != 1]
+    return [{"id": number, "name": None if number == 1 else names[number]} for number in sorted(names)]
 
 
 def _interfaces(intent: Intent, found: Index, node: Leaf) -> list[dict]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos import Line, parse
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.tree import Line, parse
 
 # (where, line): what it refers to, or what it defines. The first group is the name.
 REFERENCES = [
@@ -42,7 +42,7 @@ MANY = {"ip prefix-list", "ipv6 prefix-list", "route-map"}
 # Of entries the number counts, whatever they say.
 NUMBERED = re.compile(r"(?:(\d+) .*|(.* prefix-list \S+ seq \d+) .*|(route-map \S+) (?:permit|deny) (\d+))$")
 # What must have lines below it, and what may; nothing else may.
-FULL = re.compile(r"(vlan \d|ip access-list|ipv6 access-list|route-map \S+ permit|interface |router |neighbor )")
+FULL = re.compile(r"(vlan (?!1$)\d|ip access-list|ipv6 access-list|route-map \S+ permit|interface |router |neighbor )")
 MAY_BE_FULL = re.compile(r"(address-family|vrf) ")
 INTERFACES = re.compile(r"(loopback\d{1,4}|Vlan\d{1,4}|Ethernet\d{1,3}(/\d{1,3}){1,2}|port-channel\d{1,4}|mgmt0)$")
 
@@ -89,7 +89,7 @@ def definition(line: Line) -> tuple[str, str] | None:
 
 def references(paths) -> list[str]:
     """Everything that is named is defined above, and everything that is defined is used."""
-    found, defined, used = [], {("vlan", "1"): 0}, set()  # every switch has VLAN 1
+    found, defined, used = [], {}, set()
     for above, line in paths:
         for where, pattern, kind in REFERENCES:
             match = re.match(pattern, line.text)
