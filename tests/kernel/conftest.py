@@ -1,4 +1,4 @@
-"""Throw-away network namespaces, and modules that run in them, with each pyroute2 that is supported."""
+"""Throw-away network namespaces, and modules that run in them with each supported pyroute2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.waiting import until
 
 
 def _interpreters():
-    """The test environment's own, and the system's with Debian's older pyroute2 where that can be had."""
+    """The test environment's interpreter, and the system's with Debian's older pyroute2 if available."""
     yield pytest.param((sys.executable, None), id="pyroute2-own")
     cache = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache" / "routed-hypervisor"))
     images = [os.environ.get("ROUTED_HYPERVISOR_TEST_IMAGE"), *cache.glob("images/*"), cache / "image-dev"]
@@ -40,7 +40,7 @@ class Host(Namespace):
             Namespace(path.name).remove()
 
     def cable(self, name):
-        """A link of someone else's, up and with carrier."""
+        """A link of someone else, up and with carrier."""
         self.ip(f"link add {name} type veth peer name {name} netns {self.behind.name}")
         self.behind.ip(f"link set {name} up")
         self.ip(f"link set {name} up")
@@ -57,7 +57,7 @@ class Host(Namespace):
         return changes
 
     def everything(self):
-        """All that the kernel has here, in an order that can be compared."""
+        """Everything the kernel has here, sorted for comparison."""
 
         def plain(entry):
             return json.dumps(entry, sort_keys=True)
@@ -79,7 +79,7 @@ class Host(Namespace):
         return [sorted(map(plain, links)), sorted(addresses), *(sorted(map(plain, entries)) for entries in lists)]
 
     def settled(self):
-        """Waits until no address is tentative: the kernel makes link-local addresses and routes in its own time."""
+        """Waits until no address is tentative: the kernel adds link-local addresses and routes asynchronously."""
         until(lambda: "tentative" not in self.ip("-6 address show"), 10, "every address is settled")
         return self.everything()
 
@@ -101,7 +101,7 @@ def bare_namespace(run_module, interpreter):
 
 @pytest.fixture
 def namespace(bare_namespace):
-    # the first VRF leaves the kernel's l3mdev rule behind for good
+    # the first VRF adds the kernel's l3mdev rule, which is never removed
     try:
         bare_namespace.ip("link add vrf-probe type vrf table 4711")
     except subprocess.CalledProcessError:

@@ -19,7 +19,7 @@ class Host:
         self.containers = {}
 
     def container(self, short):
-        """The namespace of a container of someone else's making."""
+        """The namespace of a container that someone else created."""
         if short not in self.containers:
             self.containers[short] = Namespace.made(f"{self.space.name}-{short}")
         return self.containers[short]
@@ -40,7 +40,7 @@ class Host:
         return [{**e, "namespace": self.container(e["namespace"]).name} if "namespace" in e else e for e in config]
 
     def changed(self, config, **args):
-        """As `changed` of the namespace, with containers' short names."""
+        """Like `changed` of the namespace, with short names of containers."""
         changes = self.space.changed("ipvlan_links", config=self.full(config), **args)
         return [(op, name.replace(f"{self.space.name}-", "")) for _kind, op, name in changes]
 

@@ -1,10 +1,10 @@
-"""Changes go to the kernel many at once: none is lost, and of a failure exactly what was done is told. Any kernel."""
+"""Batches of changes: none is lost, and after a failure exactly the completed ones are reported. On any kernel."""
 
 from __future__ import annotations
 
 import pytest
 
-COUNT = 1000  # several times what goes into one system call
+COUNT = 1000  # several times the capacity of one system call
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def test_a_thousand_routes_and_addresses_in_one_call(host):
     assert len(host.show("-4 route")) == 1
 
 
-def test_of_changes_that_fail_among_others_each_is_told_and_no_other(host):
+def test_exactly_the_failed_changes_of_a_batch_are_reported(host):
     config = routes()
-    config[130]["gateway"] = config[777]["gateway"] = "198.51.100.1"  # to which there is no way
+    config[130]["gateway"] = config[777]["gateway"] = "198.51.100.1"  # to which there is no route
     result = host.module("routes", config=config)
     assert result["failed"] and result["changed"]
     assert result["msg"].startswith("cannot add route 10.0.130.0/24 in table 254: ")
@@ -59,7 +59,7 @@ def test_a_later_phase_does_not_begin_after_a_failure(host):
     assert result["failed"] and result["msg"].startswith("cannot create interface v0: ")
     assert len(result["not_done"]) == 4 and result["done"] == []
     assert not host.show("rule show priority 2000")
-    for name in ("b0", "b1"):  # made, and not marked: taken for what a killed run leaves
+    for name in ("b0", "b1"):  # created but not marked: treated like those of a killed run
         [link] = host.show(f"link show {name}")
         assert "ifalias" not in link
     del config["interfaces"][1]

@@ -1,4 +1,4 @@
-"""The examples in the documentation of kernel modules: each does something, and nothing more when it is run again."""
+"""The examples in the documentation of kernel modules: each changes something, and nothing when run again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from support.module_examples import tasks
 from support.namespace import Entered
 
-# What an example takes to be there, as commands of ip. A veth is up and has carrier.
+# What an example expects to exist, as commands of ip. A veth is up and has carrier.
 UPLINK = ["link add uplink type veth peer name far-uplink", "link set far-uplink up", "link set uplink up"]
 GUEST = ["link add vm1 type veth peer name far-vm1", "link set far-vm1 up", "link set vm1 up"]
 PUBLIC = ["link add public type vrf table 90", "link set public up"]
@@ -33,12 +33,12 @@ THERE = {
     "sysctls": [],
     "vrfs": [],
 }
-PROCESS = 1234  # stands in an example for a process in a network namespace of its own
+PROCESS = 1234  # the examples' placeholder for a process in its own network namespace
 ON_ANY_KERNEL = ("namespaces", "proxy_arp", "sysctls")
 
 
 class Host(Entered):
-    """A network namespace, and names of namespaces that nobody else sees: those of examples may be taken outside."""
+    """A network namespace with private namespace names: those of the examples may be taken outside."""
 
     def __init__(self, run_module):
         self.run_module = run_module
@@ -73,14 +73,14 @@ def host(run_module):
         made.remove()
 
 
-def test_every_kernel_module_is_here():
+def test_every_kernel_module_is_covered():
     directory = Path(__file__).resolve().parents[2] / "collections/ansible_collections/routed/hypervisor/plugins"
     main = "module_utils._network.module import"
     assert sorted(THERE) == sorted(path.stem for path in directory.glob("modules/*.py") if main in path.read_text())
 
 
 @pytest.mark.parametrize("name", THERE)
-def test_an_example_does_something_once(host, name):
+def test_an_example_changes_something_only_once(host, name):
     if name not in ON_ANY_KERNEL:
         try:
             host.ip("link add vrf-probe type vrf table 4711")

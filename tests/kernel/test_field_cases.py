@@ -1,4 +1,4 @@
-"""Situations from the field in which a run failed, lied, or broke what it did not own."""
+"""Situations from the field in which a run failed, reported wrongly, or broke objects of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def interface(*texts, name="eth7", **more):
     return [{"name": name, "addresses": [{"address": text} for text in texts], **more}]
 
 
-# IPv6 addresses are told apart without their length
+# IPv6 addresses are identified without their prefix length
 
 
 @pytest.mark.parametrize("state", ["merged", "replaced", "overridden"])
@@ -35,14 +35,14 @@ def test_the_length_of_an_ipv6_address_of_ours_changes_in_one_run(bare_namespace
 
 
 @pytest.mark.parametrize("state", ["merged", "replaced", "overridden"])
-def test_an_ipv6_address_of_someone_else_keeps_its_length(bare_namespace, state):
+def test_an_ipv6_address_of_others_keeps_its_length(bare_namespace, state):
     bare_namespace.cable("eth7")
     bare_namespace.ip("address add 2001:db8:1::1/64 dev eth7 nodad")
     for check in (True, False):
         result = bare_namespace.module("interfaces", config=interface("2001:db8:1::1/128"), state=state, _check=check)
         assert result["mistakes"] == [
-            "interfaces[0].addresses: 2001:db8:1::1/64 exists on interface eth7 and is not ours; the kernel has it "
-            "only once. Remove it, or give it as it is"
+            "interfaces[0].addresses: 2001:db8:1::1/64 exists on interface eth7 and is not ours; the kernel can "
+            "have it only once. Remove it, or configure it exactly as it is"
         ]
     assert addresses(bare_namespace, "eth7") == {"2001:db8:1::1/64"}
 
@@ -72,7 +72,7 @@ def test_a_route_waits_for_its_source_to_be_usable(bare_namespace):
     assert bare_namespace.changed("network", config=config) == []
 
 
-def test_a_source_that_never_becomes_usable_is_named(bare_namespace):
+def test_a_source_that_never_becomes_usable_is_reported(bare_namespace):
     bare_namespace.cable("eth7")
     bare_namespace.behind.ip("link set eth7 down")
     config = {
@@ -83,7 +83,7 @@ def test_a_source_that_never_becomes_usable_is_named(bare_namespace):
     assert "2001:db8:1::1 is still tentative" in result["msg"]
 
 
-def test_a_duplicate_address_fails_every_run_and_heals_once_the_other_is_gone(bare_namespace):
+def test_a_duplicate_address_fails_every_run_until_the_other_is_removed(bare_namespace):
     bare_namespace.cable("eth7")
     bare_namespace.behind.ip("address add 2001:db8:1::1/64 dev eth7 nodad")
     for _run in range(2):
@@ -131,7 +131,7 @@ def test_the_order_of_routes_does_not_matter(bare_namespace):
         ("::/0", "2001:db8:9::1", "2001:db8:1::/64"),
     ],
 )
-def test_a_gateway_out_of_reach_is_refused_beforehand_with_the_remedy(bare_namespace, prefix, gateway, networks):
+def test_an_unreachable_gateway_is_refused_in_advance_with_the_remedy(bare_namespace, prefix, gateway, networks):
     bare_namespace.cable("eth7")
     bare_namespace.settled()
     config = {
@@ -143,14 +143,14 @@ def test_a_gateway_out_of_reach_is_refused_beforehand_with_the_remedy(bare_names
     for check in (True, False):
         [mistake] = bare_namespace.module("network", config=config, _check=check)["mistakes"]
         assert mistake.startswith(f"routes[0].gateway: {gateway} is on no network of eth7 (")
-        assert mistake.endswith("with onlink: true it is asked for there all the same")
+        assert mistake.endswith("set onlink: true to use it anyway")
         assert set(networks.split(", ")) <= set(mistake.split("(")[1].split(")")[0].split(", "))
     config["routes"][0]["onlink"] = True
     bare_namespace.changed("network", config=config)
     assert bare_namespace.changed("network", config=config) == []
 
 
-def test_a_gateway_behind_a_device_route_of_someone_else_is_accepted(bare_namespace):
+def test_a_gateway_behind_a_device_route_of_others_is_accepted(bare_namespace):
     bare_namespace.cable("eth7")
     bare_namespace.ip("address add 10.0.0.1/32 dev eth7")
     bare_namespace.ip("route add 172.31.1.1 dev eth7")
@@ -181,15 +181,15 @@ def test_a_gateway_that_is_an_address_of_this_host_is_refused(bare_namespace):
         ("ipvlan_links", [{"name": "enp7s0f0np0", "mode": "l2", "master": "eth7"}], "ipvlan_links[0].name"),
     ],
 )
-def test_an_alternative_name_is_refused_with_the_name_to_give(bare_namespace, module, config, place):
+def test_an_alternative_name_is_refused_with_the_name_to_use(bare_namespace, module, config, place):
     bare_namespace.cable("eth7")
     bare_namespace.ip("link property add dev eth7 altname enp7s0f0np0")
     for check in (True, False):
         mistakes = bare_namespace.module(module, config=config, _check=check)["mistakes"]
-        assert f"{place}: enp7s0f0np0 is another name of eth7; give that" in mistakes
+        assert f"{place}: enp7s0f0np0 is an alternative name of eth7; use that" in mistakes
 
 
-def test_a_route_of_someone_else_is_found_among_many(bare_namespace):
+def test_a_route_of_others_is_found_among_many(bare_namespace):
     bare_namespace.cable("eth7")
     bare_namespace.ip("address add 10.0.0.1/24 dev eth7")
     bare_namespace.ip("address add 2001:db8::1/64 dev eth7 nodad")
@@ -204,7 +204,7 @@ def test_a_route_of_someone_else_is_found_among_many(bare_namespace):
     ]
 
 
-# Values that the kernel spells in its own way
+# Values that the kernel prints in its own spelling
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_a_sysctl_of_an_interface_is_compared_by_its_value(bare_namespace):
 
 
 @pytest.mark.parametrize("state", ["merged", "replaced"])
-def test_an_address_that_expires_stays_someone_elses(bare_namespace, state):
+def test_an_address_that_expires_is_not_ours(bare_namespace, state):
     bare_namespace.cable("eth7")
     bare_namespace.ip("address add 10.0.5.1/24 dev eth7 valid_lft 3600 preferred_lft 3600")
     assert bare_namespace.changed("interfaces", config=interface("10.0.5.1/24"), state=state) == []
@@ -244,7 +244,7 @@ def test_an_address_that_expires_stays_someone_elses(bare_namespace, state):
     assert entry["local"] == "10.0.5.1" and 3000 < entry["valid_life_time"] <= 3600
 
 
-# What others have on our links
+# Objects of others on our links
 
 
 def foreign(space):
@@ -299,10 +299,10 @@ def test_routes_and_proxy_entries_of_others_survive_a_port_that_is_put_back_into
     assert namespace.changed("network", config=config) == []
 
 
-# Nothing is lost on reading
+# Reading loses nothing
 
 
-def test_a_route_with_an_ipv6_gateway_for_ipv4_is_shown_with_it(bare_namespace):
+def test_an_ipv4_route_is_shown_with_its_ipv6_gateway(bare_namespace):
     bare_namespace.cable("eth7")
     bare_namespace.ip("route add 10.9.0.0/24 via inet6 fe80::9 dev eth7")
     routes = bare_namespace.module("routes", state="gathered")["gathered"]
@@ -311,7 +311,7 @@ def test_a_route_with_an_ipv6_gateway_for_ipv4_is_shown_with_it(bare_namespace):
     assert "incomplete" not in route
 
 
-def test_a_rule_with_more_than_we_show_is_marked_incomplete(bare_namespace):
+def test_a_rule_with_attributes_that_we_do_not_show_is_marked_incomplete(bare_namespace):
     bare_namespace.ip("rule add ipproto tcp dport 179 uidrange 1-2 table 90 priority 700")
     rules = bare_namespace.module("rules", state="gathered")["gathered"]
     [rule] = [rule for rule in rules if rule["priority"] == 700]

@@ -1,4 +1,4 @@
-"""A leaf with FRR that has hosts in a VRF and in none: sessions, routes and what a reload would do."""
+"""A leaf with FRR and hosts inside and outside of a VRF: sessions, routes, and the effect of a reload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.leaf_pair import LeafPair
 from support.modules import PROJECT
 from support.waiting import until
 
-# Links of Linux have no names with a slash.
+# Linux link names cannot contain a slash.
 LINKS = {"Ethernet1/49": "core1", "Ethernet1/50": "core2", "Ethernet1/51": "core3"}
 HOST = """
 log "/tmp/bird.log" all;
@@ -48,7 +48,7 @@ def wire(node: Node, interfaces: list[dict]) -> None:
     node.run("sysctl", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
     node.run("sysctl", "-w", "net.ipv4.tcp_l3mdev_accept=0", "net.ipv4.udp_l3mdev_accept=0")
     node.write("/tmp/bird.conf", HOST)
-    # By another name, or the role would take it for a BIRD of the leaf, and stop it.
+    # Under another name, or the role would mistake it for the leaf's BIRD and stop it.
     node.run("cp", "/usr/sbin/bird", "/tmp/host")
     node.run("ip", "netns", "exec", "host", "/tmp/host", "-c", "/tmp/bird.conf", "-s", "/tmp/bird.ctl")
 
@@ -82,7 +82,7 @@ def test_a_host_in_a_vrf(leaf):
     assert (session["prefixes_received"], session["prefixes_accepted"]) == (2, 1)
     assert "192.168.8.1" in leaf.run("n", "ip", "route", "show", "table", "20")
     assert "192.168.8.1" not in leaf.run("n", "ip", "route", "show")
-    # A VRF's subnet is announced as the policy has it.
+    # A VRF's subnet is announced according to the policy.
     assert ("blue", "10.20.0.0/24") in {(route["vrf"], route["prefix"]) for route in info["routes"]}
 
     expected = {"title": "a", "kind": "bgp", "daemon": "frr", "vrf": "blue", "neighbor": "10.20.0.11", "family": "ipv4"}

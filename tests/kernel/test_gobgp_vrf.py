@@ -1,4 +1,4 @@
-"""Instances of GoBGP in VRFs: their sockets are bound to their VRF, also where nodes share a control group."""
+"""Instances of GoBGP in VRFs: their sockets are bound to their VRF, even if nodes share a control group."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def bgp() -> dict:
 
 
 def daemon() -> dict:
-    """What the role gobgp asks of the module."""
+    """The arguments that the role gobgp passes to the module."""
     values = bgp()
     loader = jinja2.FileSystemLoader(PROJECT / "templates" / "gobgp")
     template = jinja2.Environment(loader=loader, trim_blocks=True, keep_trailing_newline=True).get_template
@@ -96,7 +96,7 @@ def daemon() -> dict:
 
 
 def wire(node: Node, passive: bool, links: int) -> None:
-    """A VRF with an uplink to a router, which is a namespace of the node. LINKS more shift the VRF's index."""
+    """A VRF with an uplink to a router, which is a namespace of the node. More `links` shift the VRF's index."""
     for number in range(links):
         node.run("ip", "link", "add", f"more{number}", "type", "dummy")
     node.write("/tmp/bird.conf", ROUTER.replace("PASSIVE", "passive on;" if passive else ""))
@@ -125,13 +125,13 @@ def established(node: Node) -> None:
 
 
 def has(node: Node, text: str, *command: str) -> None:
-    """Waits until a command says this."""
+    """Waits until a command prints this."""
     until(lambda: text in node.run(*command, fails=True), what=f"{text} in {' '.join(command)}")
 
 
 @pytest.fixture
 def nodes(run_module, lab_image):
-    """Two nodes whose VRFs have one name and different indexes, as hypervisors of a lab have."""
+    """Two nodes whose VRFs have the same name and different indexes, like the hypervisors of a lab."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to make nodes")
     with ExitStack() as stack:
@@ -148,14 +148,14 @@ def test_every_socket_is_in_the_vrf_of_its_own_node(nodes):
         result = node.module("daemon", **daemon())
         assert not result.get("failed"), result
     for node in nodes:
-        # The router only listens, so these sockets were made after the other node's.
+        # The router only listens, so these sockets were created after the other node's.
         established(node)
         listening = node.run("ss", "-Htln", "sport = :179")
         assert listening.count("%public:179") == 2 == listening.count(":179 "), listening
         has(node, "192.0.2.0/24", "gobgp", "--target", API, "global", "rib")
         has(node, "2001:db8:99::/48", "gobgp", "--target", API, "global", "rib", "-a", "ipv6")
     assert [node.module("daemon", **daemon())["changes"] for node in nodes] == [[], []]
-    # What binds the sockets of one node is not what binds those of the other.
+    # Each node's sockets are bound by a control group of its own.
     groups = {node.read(f"/proc/{node.pid('gobgpd')}/cgroup").strip() for node in nodes}
     assert len(groups) == 2 and all(group.endswith("/vrf/public") for group in groups), groups
 
@@ -172,7 +172,7 @@ def test_every_socket_is_in_the_vrf_of_its_own_node(nodes):
     for prefix, gateway in (("10.10.1.0/24", "10.0.0.1"), ("2001:db8:10::/64", "2001:db8::1")):
         has(node, f"via {gateway} on eth0", "birdc", "-s", "/tmp/bird.ctl", "show", "route", "for", prefix)
 
-    # A VRF that was replaced has another index, to which nothing of the old process is bound.
+    # A replaced VRF has a new index, to which the old process has no sockets bound.
     node.run("sh", "-ec", "ip link del public; ip link add public type vrf table 90; ip link set public up")
     node.run("sh", "-ec", "ip link set eth0 master public; ip addr replace 2001:db8::1/64 dev eth0 nodad")
     [change] = node.module("daemon", **daemon())["changes"]
@@ -180,7 +180,7 @@ def test_every_socket_is_in_the_vrf_of_its_own_node(nodes):
     established(node)
 
 
-def test_a_restart_by_the_module_takes_no_leave_of_the_neighbours(nodes):
+def test_a_restart_by_the_module_sends_the_neighbours_no_cease(nodes):
     node = nodes[0]
     node.write("/tmp/bird.conf", ROUTER.replace("PASSIVE", ""))
     node.run("birdc", "-s", "/tmp/bird.ctl", "configure")
@@ -190,7 +190,7 @@ def test_a_restart_by_the_module_takes_no_leave_of_the_neighbours(nodes):
     has(node, "10.10.1.0/24", "birdc", "-s", "/tmp/bird.ctl", "show", "route")
     result = node.module("daemon", **daemon(), description="another")
     assert result["changes"][-1]["op"] == "restart"
-    # The neighbor keeps the routes until the new process has told its own, which may be sooner than one can look.
-    said = node.read("/tmp/bird.log")
-    assert "h4: Neighbor graceful restart detected" in said and "h4: Received: " not in said, said
+    # The neighbor keeps the routes until the new process has announced its own, possibly before this test can look.
+    log = node.read("/tmp/bird.log")
+    assert "h4: Neighbor graceful restart detected" in log and "h4: Received: " not in log, log
     established(node)

@@ -1,4 +1,4 @@
-"""ipvlan links: changed, damaged, repaired, removed; theirs and ours; in namespaces told in every way."""
+"""ipvlan links: changed, damaged, repaired, removed; theirs and ours; namespaces given in every way."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ def host(namespace):
     return Host(namespace)
 
 
-# a command of ip in a namespace, and what a run then reports
+# a command of ip in a namespace, and the change that the next run reports
 DRIFTS = {
     "a link is down": ("c1", "link set eth0 down", "change", "eth0 in c1"),
     "a link is up": ("c3", "link set eth1 up", "change", "eth1 in c3"),
-    "a link is gone": ("c1", "link delete eth0", "create", "eth0 in c1"),
+    "a link is deleted": ("c1", "link delete eth0", "create", "eth0 in c1"),
     "an address is removed": ("c2", "address delete 2001:db8::2/64 dev eth0", "change", "eth0 in c2"),
-    "the last IPv4 address is removed, with it the routes": ("c1", "address flush dev eth0", "change", "eth0 in c1"),
+    "the last IPv4 address is removed, with its routes": (
+        "c1",
+        "address flush dev eth0",
+        "change",
+        "eth0 in c1",
+    ),
     "a route is removed": ("c3", "-6 route delete default", "change", "eth0 in c3"),
     "a gateway is changed": (
         "c1",
@@ -48,7 +53,7 @@ DRIFTS = {
 }
 
 
-def test_every_mode_with_every_flag_and_each_change_of_them_in_place(host):
+def test_every_mode_and_flag_can_be_changed_in_place(host):
     index = None
     for mode, flag in itertools.product(MODES, FLAGS):
         changes = host.changed([link("c1", "10.10.1.2/24", mode=mode, flag=flag)], state="overridden")
@@ -66,16 +71,16 @@ def test_a_drift_is_reported_exactly_and_repaired_exactly(host, subtests):
             host.place(place).ip(command)
             in_check_mode = host.changed(CONFIG, state="overridden", _check=True)
             assert host.changed(CONFIG, state="overridden") == in_check_mode == [(op, name)]
-    with subtests.test("a master that gets a new MTU gives it to its links"):
+    with subtests.test("a new MTU of a master spreads to its links"):
         host.ip("link set fabric-left mtu 1450")
         assert host.changed(CONFIG, state="overridden") == [("change", "eth0 in c1")]
-    with subtests.test("a sibling flips the mode and the flag of all"):
+    with subtests.test("a sibling changes the mode and flag of all"):
         host.ip("link set host-left type ipvlan mode l3 vepa")
         assert host.link("c1")["linkinfo"]["info_data"] == {"mode": "l3", "vepa": True}
         expected = [("change", name) for name in ALL if "eth1" not in name]
         assert host.changed(CONFIG, state="overridden") == expected
         assert host.link("c1")["linkinfo"]["info_data"] == {"mode": "l2", "bridge": True}
-    with subtests.test("a master that is gone takes its links with it"):
+    with subtests.test("a deleted master takes its links with it"):
         host.ip("link delete fabric-right")
         host.space.cable("fabric-right")
         assert host.changed(CONFIG, state="overridden") == [("create", "eth1 in c3")]
@@ -96,7 +101,7 @@ def test_states(host):
     assert host.changed([], state="deleted") == []
 
 
-def test_an_address_in_place_of_another_keeps_the_routes(host):
+def test_routes_survive_the_replacement_of_an_address(host):
     host.changed(CONFIG)
     config = copy.deepcopy(CONFIG)
     config[0]["addresses"] = [{"address": "10.10.1.12/24"}]
@@ -110,10 +115,10 @@ def test_links_of_others_are_left_alone(host):
     host.ip("link add link fabric-left name foreign type ipvlan mode l2")
     assert host.changed([], state="overridden") == []
     assert host.space.changed("interfaces", config=[], state="overridden") == []
-    expected = "ipvlan_links[0]: ipvlan link eth0 in c1 exists but is not ours (it does not bear our mark)"
+    expected = "ipvlan_links[0]: ipvlan link eth0 in c1 exists but is not ours (it does not carry our mark)"
     assert host.mistakes([link("c1", "10.10.1.2/24")]) == [expected]
     assert host.mistakes([{"name": "foreign"}], state="deleted") == [
-        "ipvlan_links[0]: ipvlan link foreign is not ours (it does not bear our mark)"
+        "ipvlan_links[0]: ipvlan link foreign is not ours (it does not carry our mark)"
     ]
     found = host.space.module("ipvlan_links", state="gathered")["gathered"]
     assert [(entry["name"], entry["master"], entry["owned"]) for entry in found] == [
@@ -122,14 +127,14 @@ def test_links_of_others_are_left_alone(host):
     ]
 
 
-def test_links_of_ours_are_not_interfaces(host):
+def test_our_links_are_not_interfaces(host):
     host.changed(CONFIG)
     assert host.space.changed("interfaces", config=[], state="overridden") == []
     refused = host.space.module("interfaces", config=[{"name": "host-left"}])
     assert refused["mistakes"][0].startswith("interfaces[0].name: host-left is a link of the kind ipvlan_links")
 
 
-def test_a_namespace_is_the_same_by_name_by_file_and_by_process(host):
+def test_a_namespace_may_be_given_by_name_by_path_or_by_pid(host):
     wanted = link("c1", "10.10.1.2/24")
     host.changed([wanted])
     name = host.container("c1").name
@@ -147,7 +152,7 @@ def test_a_namespace_is_the_same_by_name_by_file_and_by_process(host):
         process.wait()
 
 
-def test_a_container_without_a_name_is_found_by_its_process(host):
+def test_a_namespace_without_a_name_is_found_by_pid(host):
     process = subprocess.Popen(["unshare", "--net", "sleep", "60"])
     try:
         own = os.stat("/proc/self/ns/net").st_ino
@@ -166,7 +171,7 @@ def test_a_container_without_a_name_is_found_by_its_process(host):
         process.wait()
 
 
-def test_a_run_that_was_cut_off_is_completed_by_the_next(host):
+def test_an_interrupted_run_is_completed_by_the_next(host):
     container = host.container("c1").name
     host.ip(f"link add link fabric-left name eth0 group 0x52480000 netns {container} type ipvlan mode l3")
     host.ip("link add link fabric-left name host-left group 0x52480001 type ipvlan mode l3")

@@ -1,4 +1,4 @@
-"""ipvlan links: made, made again, and all that refers to them in one call; with each pyroute2."""
+"""ipvlan links, created twice, and together with everything that refers to them; with each pyroute2."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def host(namespace):
     return Host(namespace)
 
 
-def test_check_mode_reports_what_a_run_does_and_a_second_run_nothing(host):
+def test_check_mode_predicts_a_run_and_a_second_run_changes_nothing(host):
     config = host.full(CONFIG)
     expected = host.space.module("ipvlan_links", config=config, state="overridden", _check=True, _diff=True)
     assert [change["op"] for change in expected["changes"]] == ["create"] * 5
@@ -23,7 +23,7 @@ def test_check_mode_reports_what_a_run_does_and_a_second_run_nothing(host):
         assert host.changed(CONFIG, state=state) == []
 
 
-def test_the_kernel_has_what_was_asked_for(host):
+def test_the_kernel_has_what_was_configured(host):
     host.changed(CONFIG)
     eth0 = host.link("c1")
     assert (eth0["mtu"], eth0["ifalias"], eth0["operstate"]) == (1400, "routed.hypervisor", "UNKNOWN")
@@ -48,7 +48,7 @@ def test_the_host_may_have_an_interface_of_the_same_name(host):
     assert host.changed([entry]) == []
 
 
-def test_all_in_one_call_namespaces_masters_and_what_refers_to_the_links(host):
+def test_namespaces_masters_links_and_everything_on_them_in_one_call(host):
     name = f"{host.space.name}-new"
     config = {
         "vrfs": [{"name": "public", "table": 90}],
@@ -66,7 +66,7 @@ def test_all_in_one_call_namespaces_masters_and_what_refers_to_the_links(host):
     assert host.space.changed("network", config=config, state="overridden") == []
     [through] = host.show("route show table 90 10.10.1.2")
     assert through["dev"] == "host-m0"
-    config["interfaces"][0]["mtu"] = 8500  # which the links get, too
+    config["interfaces"][0]["mtu"] = 8500  # the links get it, too
     changes = host.space.changed("network", config=config, state="overridden")
     assert changes == [("interfaces", "change", "m0"), ("ipvlan_links", "change", f"eth0 in {name}")] + [
         change for change in changes if change[2] == "host-m0"
@@ -81,7 +81,7 @@ def test_all_in_one_call_namespaces_masters_and_what_refers_to_the_links(host):
     assert not host.show("link show type ipvlan") and name not in subprocess.getoutput("ip netns list")
 
 
-def test_what_goes_with_a_namespace_or_a_master_is_not_among_what_remains(host):
+def test_objects_deleted_with_a_namespace_or_a_master_are_not_reported_as_remaining(host):
     names = [f"{host.space.name}-{short}" for short in ("new1", "new2")]
     config = {
         "namespaces": [{"name": name} for name in names],

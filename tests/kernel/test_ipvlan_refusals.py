@@ -1,4 +1,4 @@
-"""What the kernel would do with ipvlan links without a word: refused, with the reason, before anything is changed."""
+"""ipvlan links that the kernel would silently change, or refuse half way: refused in advance, with the reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def host(namespace):
     return Host(namespace)
 
 
-def test_all_mistakes_come_at_once_each_with_its_reason(host):
+def test_all_mistakes_are_reported_together_each_with_its_reason(host):
     host.ip("link add fabric-bridge type bridge")
     host.ip("link add port type dummy")
     host.ip("link set port master fabric-bridge")
@@ -55,15 +55,15 @@ def test_all_mistakes_come_at_once_each_with_its_reason(host):
         "ipvlan_links[6].master: lo cannot be the master of ipvlan links",
         "ipvlan_links[7].master: port is a port of bridge fabric-bridge and cannot have ipvlan links",
         "ipvlan_links[8].master: other cannot be the master of ipvlan links: it is the master of mac0, a macvlan link",
-        "ipvlan_links[9].master: slave is an ipvlan link itself; the kernel would take its master instead",
-        "ipvlan_links[10].master: public is a VRF; give an interface in it",
-        "ipvlan_links[11].master: there is no interface fabric-lft, and none is wanted; do you mean fabric-left?",
-        "ipvlan_links[12].mode: l3s loses all traffic when its master is in a VRF (inside is in public); take l3 or l2",
+        "ipvlan_links[9].master: slave is an ipvlan link itself; the kernel would use its master instead",
+        "ipvlan_links[10].master: public is a VRF; use an interface in it",
+        "ipvlan_links[11].master: there is no interface fabric-lft, and none is configured; did you mean fabric-left?",
+        "ipvlan_links[12].mode: l3s loses all traffic when its master is in a VRF (inside is in public); use l3 or l2",
         "ipvlan_links[13]: mode is missing (eth7 does not exist yet)",
         "ipvlan_links[14].name: fabric-right exists and is a veth, not an ipvlan link on a master of this host",
-        "ipvlan_links[1].mode: l3, but l2 for eth0 in c1 (ipvlan_links[0]): all links on fabric-left have one mode",
-        "ipvlan_links[2].flag: private, but bridge for eth0 in c1 (ipvlan_links[0]): all links on fabric-left have one "
-        "flag",
+        "ipvlan_links[1].mode: l3, but l2 for eth0 in c1 (ipvlan_links[0]): all links on fabric-left share one mode",
+        "ipvlan_links[2].flag: private, but bridge for eth0 in c1 (ipvlan_links[0]): all links on fabric-left share "
+        "one flag",
         "ipvlan_links[5].addresses[0]: 10.10.1.2 is also an address of eth0 in c1 (ipvlan_links[0]), on the same "
         "master",
         "ipvlan_links[16].routes[0]: 10.5.0.0/16 is also a route through eth8 in c7 (ipvlan_links[15]), in the same "
@@ -71,17 +71,17 @@ def test_all_mistakes_come_at_once_each_with_its_reason(host):
     ]
 
 
-def test_what_links_that_are_not_given_would_suffer_is_refused_unless_forced(host):
+def test_changing_links_that_are_not_given_is_refused_unless_forced(host):
     host.changed([link("c1", "10.10.1.2/24")])
     [mode, flag, address] = host.mistakes([link("c2", "10.10.1.2/32", mode="l3", flag="vepa")])
     assert mode == (
-        "ipvlan_links[0].mode: l3 would change mode l2 of eth0 in c1 on the same master; with force: true it does"
+        "ipvlan_links[0].mode: l3 would change mode l2 of eth0 in c1 on the same master; set force: true to allow this"
     )
     assert flag.startswith("ipvlan_links[0].flag: vepa would change flag bridge of eth0 in c1")
     assert address == "ipvlan_links[0].addresses[0]: 10.10.1.2 is also an address of eth0 in c1, on the same master"
     assert host.changed([link("c2", "10.10.1.3/24", mode="l3", flag="vepa", force=True)]) == [("create", "eth0 in c2")]
     assert host.link("c1")["linkinfo"]["info_data"] == {"mode": "l3", "vepa": True}
-    # those that go do not count, nor those that are given as well
+    # links that are deleted or given themselves do not count
     assert host.changed([link("c3", "10.10.1.2/24")], state="overridden") == [
         ("create", "eth0 in c3"),
         ("delete", "eth0 in c1"),
@@ -90,7 +90,7 @@ def test_what_links_that_are_not_given_would_suffer_is_refused_unless_forced(hos
     assert host.link("c3")["linkinfo"]["info_data"] == {"mode": "l2", "bridge": True}
 
 
-def test_a_namespace_that_does_not_exist_is_refused_and_may_be_misspelled(host):
+def test_a_missing_namespace_is_refused_and_the_closest_name_suggested(host):
     container = host.container("c1").name
     entry = link(None, "10.10.1.2/24")
     result = host.space.module(
@@ -103,21 +103,22 @@ def test_a_namespace_that_does_not_exist_is_refused_and_may_be_misspelled(host):
         ],
     )
     assert result["mistakes"][:3] == [
-        f"ipvlan_links[0].namespace: there is no namespace {container}x, and none is wanted; do you mean {container}?",
+        f"ipvlan_links[0].namespace: there is no namespace {container}x, and none is configured; did you mean "
+        f"{container}?",
         "ipvlan_links[1].namespace: /proc/self/ns/mnt is not a network namespace",
         "ipvlan_links[2].pid: there is no process 4194303",
     ]
 
 
-def test_a_namespace_that_goes_in_the_same_call_is_refused(host):
+def test_a_namespace_that_the_same_call_deletes_is_refused(host):
     name = f"{host.space.name}-ours"
     host.space.changed("namespaces", config=[{"name": name}])
     config = {"namespaces": [], "ipvlan_links": [{**CONFIG[0], "namespace": name}]}
     result = host.space.module("network", config=config, state="overridden")
-    assert result["mistakes"] == [f"ipvlan_links[0].namespace: namespace {name} is to be deleted"]
+    assert result["mistakes"] == [f"ipvlan_links[0].namespace: namespace {name} will be deleted"]
 
 
-def test_an_mtu_above_that_which_the_master_gets_in_the_same_call_is_refused(host):
+def test_an_mtu_above_the_masters_future_mtu_is_refused(host):
     host.container("c1")
     config = {"interfaces": [{"name": "fabric-left", "mtu": 1300}], "ipvlan_links": host.full(CONFIG[:1])}
     result = host.space.module("network", config=config)
@@ -125,14 +126,14 @@ def test_an_mtu_above_that_which_the_master_gets_in_the_same_call_is_refused(hos
     assert mistake.startswith("ipvlan_links[0].mtu: 1400 is above the MTU of fabric-left, 1300")
 
 
-def test_a_link_of_another_kind_is_refused_where_one_would_be_created(host):
+def test_a_name_taken_by_a_link_of_another_kind_is_refused(host):
     host.container("c1").ip("link add eth0 type dummy")
     [mistake] = host.mistakes(CONFIG[:1])
     expected = "eth0 in c1 exists and is not an ipvlan link on a master of this host"
     assert mistake == f"ipvlan_links[0].name: {expected}"
 
 
-def test_a_route_of_others_is_refused_where_one_would_be_created(host):
+def test_a_route_that_exists_and_is_not_ours_is_refused(host):
     host.container("c1").ip("link add d0 type dummy")
     host.container("c1").ip("link set d0 up")
     host.container("c1").ip("route replace default dev d0 proto static")
@@ -140,8 +141,8 @@ def test_a_route_of_others_is_refused_where_one_would_be_created(host):
     assert mistake == "ipvlan_links[0].routes: route 0.0.0.0/0 exists in c1 but is not ours (protocol static)"
 
 
-def test_a_link_that_the_kernel_refuses_is_told_with_what_was_done(host):
-    # 10.10.1.255 is the broadcast address of the link, which no check here knows
+def test_after_a_failure_completed_and_outstanding_changes_are_reported(host):
+    # 10.10.1.255 is the broadcast address of the link; the plan does not check for that
     config = [
         link("c1", "10.10.1.2/24"),
         link("c2", "10.10.1.3/24", routes=[{"prefix": "10.5.0.0/16", "gateway": "10.10.1.255"}]),

@@ -1,4 +1,4 @@
-"""ipvlan links by traffic: who reaches whom in each mode and with each flag, and the designs that stand on it."""
+"""Traffic over ipvlan links: reachability in each mode and with each flag, and the designs that depend on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ipvlan_host import FLAGS, MODES, Host, link
 
 @pytest.fixture
 def interpreter():
-    return sys.executable, None  # what the kernel does is the same with any pyroute2
+    return sys.executable, None  # the kernel behaves the same with any pyroute2
 
 
 @pytest.fixture
@@ -62,13 +62,13 @@ def received(host, short, name="eth0"):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_siblings_talk_with_flag_bridge_and_not_with_private_or_vepa(host, mode):
+def test_siblings_reach_each_other_only_with_flag_bridge(host, mode):
     for flag in FLAGS:
         host.changed([link(f"c{n}", f"10.10.1.{n}/24", mode=mode, flag=flag) for n in (2, 3)])
         assert reaches(host.container("c2"), "10.10.1.3") == (flag == "bridge"), flag
 
 
-def test_a_broadcast_on_the_wire_arrives_in_l2_and_not_in_l3(host):
+def test_a_broadcast_from_the_wire_arrives_only_in_l2(host):
     host.space.behind.ip("address add 10.10.1.9/24 dev fabric-left")
     for mode, arrives in (("l2", True), ("l3", False)):
         host.changed([link("c2", "10.10.1.2/24", mode=mode)])
@@ -77,7 +77,7 @@ def test_a_broadcast_on_the_wire_arrives_in_l2_and_not_in_l3(host):
         assert (received(host, "c2") - before >= 3) == arrives, mode
 
 
-def test_the_host_reaches_a_container_with_a_link_on_the_host_and_not_without(host):
+def test_the_host_reaches_a_container_only_through_a_link_of_its_own(host):
     host.ip("address add 10.10.1.254/24 dev fabric-left")
     for mode in ("l2", "l3"):
         host.changed([link("c2", "10.10.1.2/24", mode=mode)], state="overridden")
@@ -101,7 +101,7 @@ def test_links_in_a_vrf_with_two_uplinks_and_proxy_arp(host, interpreter):
     hops = " ".join(f"nexthop via 192.0.2.{number * 4 + 1}" for number in range(2))
     space.behind.ip(f"route add 10.10.1.0/24 {hops}")
     containers = {n: host.container(f"c{n}") for n in (2, 3)}
-    watch = {"ipv4": {"ignore_routes_with_linkdown": 1}}  # stands for the routing daemon
+    watch = {"ipv4": {"ignore_routes_with_linkdown": 1}}  # stands in for the routing daemon
     config = {
         "sysctls": [{"name": "net.ipv4.ip_forward", "value": 1}],
         "vrfs": [{"name": "public", "table": 90}],

@@ -1,4 +1,4 @@
-"""What the kernel dumps, parsed by our codec and by pyroute2. On any kernel."""
+"""Kernel dumps, parsed by our codec and by pyroute2. On any kernel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def interpreter():
 
 @pytest.fixture
 def network(bare_namespace):
-    """A socket in a namespace with something of every kind."""
+    """A socket in a namespace with objects of every kind."""
     bare_namespace.cable("uplink")
     for command in COMMANDS:
         bare_namespace.ip(command)
@@ -115,7 +115,7 @@ def test_neighbors(network):
         assert text(ours.address) == get("NDA_DST") and ours.protocol == 82
 
 
-def test_a_failure_has_the_kernels_words_and_stops_nothing(network):
+def test_a_failure_carries_the_kernels_message_and_does_not_stop_the_others(network):
     def route(prefix, gateway):
         fields = {"family": 2, "dst_len": 16, "proto": 82, "type": 1}
         attributes = [("RTA_DST", prefix), ("RTA_GATEWAY", gateway), ("RTA_TABLE", 500)]

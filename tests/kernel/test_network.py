@@ -100,22 +100,22 @@ ROUTE_1_IPV6 = "2001:db8:cb00:7100::1/128 in VRF public"
 OF_VM1 = [("routes", "create", ROUTE_1), ("routes", "create", ROUTE_1_IPV6), ("routes", "create", ROUTE_1_MAIN)]
 DEFAULT = ("routes", "create", "0.0.0.0/0 in VRF public")
 
-# a command of ip, and exactly what a run then reports
+# a command of ip, and exactly the changes that the next run reports
 DRIFTS = {
     "a route is deleted": ("route delete 203.0.113.1 table 90", [("routes", "create", ROUTE_1)]),
     "a route is changed": (
         "route replace 203.0.113.1 dev vm2 table 90 metric 10 proto 82 scope link",
         [("routes", "change", ROUTE_1)],
     ),
-    "a next hop is gone": (
+    "a next hop is deleted": (
         "route replace 10.9.0.0/16 via 172.22.15.126 table 20 proto 82",
         [("routes", "change", "10.9.0.0/16 in table 20")],
     ),
-    "an IPv6 next hop is gone": (
+    "an IPv6 next hop is deleted": (
         "-6 route delete 2001:db8:9::/48 via 2001:db8:c633:6401::26 dev fabric-B.90 table 90",
         [("routes", "change", "2001:db8:9::/48 in VRF public")],
     ),
-    "an unreachable default is gone": (
+    "an unreachable default is deleted": (
         "-6 route delete unreachable default table 90 metric 4278198272",
         [("vrfs", "change", "public")],
     ),
@@ -138,9 +138,9 @@ DRIFTS = {
         "link set vm1 nomaster",
         [("interfaces", "change", "vm1"), ("proxy_arp", "change", "vm1"), *OF_VM1],
     ),
-    "a proxy entry is gone": ("neighbor delete proxy 203.0.113.77 dev vm1", [("proxy_arp", "change", "vm1")]),
-    "a rule is gone": ("rule delete priority 2000", [("rules", "create", "2000 (ipv4)")]),
-    "a link of ours that no one wants": ("link add stray type dummy", [("interfaces", "delete", "stray")]),
+    "a proxy entry is deleted": ("neighbor delete proxy 203.0.113.77 dev vm1", [("proxy_arp", "change", "vm1")]),
+    "a rule is deleted": ("rule delete priority 2000", [("rules", "create", "2000 (ipv4)")]),
+    "a link of ours that is not configured": ("link add stray type dummy", [("interfaces", "delete", "stray")]),
 }
 
 
@@ -152,7 +152,7 @@ def hypervisor(namespace):
     return namespace
 
 
-def test_check_mode_reports_what_a_run_does_and_a_second_run_nothing(namespace):
+def test_check_mode_predicts_a_run_and_a_second_run_changes_nothing(namespace):
     for port in ("fabric-A", "fabric-B", "vm1", "vm2"):
         namespace.cable(port)
     expected = namespace.module("network", config=CONFIG, state="overridden", _check=True, _diff=True)
@@ -164,7 +164,7 @@ def test_check_mode_reports_what_a_run_does_and_a_second_run_nothing(namespace):
         assert namespace.changed("network", config=CONFIG, state=state) == []
 
 
-def test_check_mode_predicts_ports_that_are_yet_to_be_plugged(hypervisor):
+def test_check_mode_predicts_changes_of_ports_that_are_not_plugged_in_yet(hypervisor):
     config = copy.deepcopy(CONFIG)
     config["interfaces"].append({**config["interfaces"][-1], "name": "vm3"})
     config["proxy_arp"].append({"interface": "vm3", "proxy_arp": True, "delay": 0, "entries": ["203.0.113.78"]})
@@ -172,7 +172,7 @@ def test_check_mode_predicts_ports_that_are_yet_to_be_plugged(hypervisor):
     wanted = {"config": config, "state": "overridden"}
     assert "vm3 does not exist" in hypervisor.module("network", **wanted, _check=True)["msg"]
     predicted = hypervisor.changed("network", **wanted, _check=True, expected=["vm1", "vm3"])
-    # A run that is no prediction finds them, or fails.
+    # A real run fails unless they exist.
     assert "vm3 does not exist" in hypervisor.module("network", **wanted, expected=["vm3"])["msg"]
     hypervisor.cable("vm3")
     assert hypervisor.changed("network", **wanted) == predicted
@@ -183,7 +183,7 @@ def test_check_mode_predicts_ports_that_are_yet_to_be_plugged(hypervisor):
     ]
 
 
-def test_the_kernel_has_what_was_asked_for(hypervisor):
+def test_the_kernel_has_what_was_configured(hypervisor):
     [vlan] = hypervisor.show("address show fabric-A.90")
     assert (vlan["master"], vlan["ifalias"], vlan["linkinfo"]["info_data"]["id"]) == ("public", "routed.hypervisor", 90)
     assert {a["local"] for a in vlan["addr_info"]} >= {"198.51.100.101", "2001:db8:c633:6400::1"}
@@ -213,7 +213,7 @@ def test_a_drift_is_reported_exactly_and_repaired_exactly(hypervisor, subtests):
                 assert hypervisor.settled() == before
 
 
-def test_an_address_of_ours_that_no_one_wants_is_removed_and_others_stay(hypervisor):
+def test_an_unwanted_address_of_ours_is_removed_and_others_are_kept(hypervisor):
     hypervisor.changed("interfaces", config=[{"name": "vm2", "addresses": [{"address": "192.0.2.9"}]}])
     hypervisor.ip("address add 192.0.2.10/32 dev vm2")
     changes = hypervisor.changed("network", config=CONFIG, state="overridden")
@@ -222,7 +222,7 @@ def test_an_address_of_ours_that_no_one_wants_is_removed_and_others_stay(hypervi
     assert [address["local"] for address in port["addr_info"]] == ["203.0.113.254", "192.0.2.10"]
 
 
-def test_an_interface_of_others_is_refused_where_one_would_be_created(hypervisor):
+def test_creating_an_interface_that_exists_and_is_not_ours_is_refused(hypervisor):
     hypervisor.ip("link add foreign type dummy")
     before = hypervisor.settled()
     result = hypervisor.module(
@@ -235,21 +235,21 @@ def test_an_interface_of_others_is_refused_where_one_would_be_created(hypervisor
     assert result["failed"]
     assert result["mistakes"] == [
         "vrfs[0].table: 20 is already the table of the existing VRF private",
-        "interfaces[0]: interface foreign exists but is not ours (it does not bear our mark)",
+        "interfaces[0]: interface foreign exists but is not ours (it does not carry our mark)",
     ]
     assert hypervisor.settled() == before
 
 
-def test_a_route_of_others_is_refused_where_one_would_be_created(hypervisor):
+def test_creating_a_route_that_exists_and_is_not_ours_is_refused(hypervisor):
     hypervisor.ip("route add 10.5.0.0/16 via 198.51.100.1 table 90 proto 12")
     result = hypervisor.module("routes", config=[{"prefix": "10.5.0.0/16", "vrf": "public", "interface": "vm1"}])
     assert result["mistakes"] == ["routes[0]: route 10.5.0.0/16 in VRF public exists but is not ours (protocol bird)"]
 
 
-def test_flipped_switches_are_set_back(hypervisor):
+def test_changed_sysctls_are_restored(hypervisor):
     hypervisor.sysctl("ipv4/conf/vm2/proxy_arp", 0)
     hypervisor.sysctl("ipv4/conf/fabric-A.90/send_redirects", 1)
-    hypervisor.sysctl("ipv4/ip_forward", 0)  # takes forwarding of every interface with it
+    hypervisor.sysctl("ipv4/ip_forward", 0)  # the kernel copies it to every interface
     assert hypervisor.changed("network", config=CONFIG, state="overridden") == [
         ("sysctls", "change", "net.ipv4.ip_forward"),
         ("interfaces", "change", "fabric-A.90"),
@@ -258,7 +258,7 @@ def test_flipped_switches_are_set_back(hypervisor):
     assert hypervisor.changed("network", config=CONFIG, state="overridden") == []
 
 
-def test_overridden_with_nothing_leaves_what_was_there_before(namespace):
+def test_overridden_with_nothing_restores_the_initial_state(namespace):
     for port in ("fabric-A", "fabric-B", "vm1", "vm2"):
         namespace.cable(port)
     namespace.changed("sysctls", config=CONFIG["sysctls"])
@@ -269,7 +269,7 @@ def test_overridden_with_nothing_leaves_what_was_there_before(namespace):
     kept = copy.deepcopy(CONFIG)
     kept["interfaces"] = [
         link for link in kept["interfaces"] if link["name"] != "vm1"
-    ]  # its routes would go with the move
+    ]  # the move would drop its routes
     kept["proxy_arp"] = kept["proxy_arp"][1:]
     namespace.changed("network", config=kept, state="overridden")
     assert namespace.changed("network", config=NOTHING, state="overridden")
@@ -280,7 +280,7 @@ def test_overridden_with_nothing_leaves_what_was_there_before(namespace):
     assert namespace.changed("network", state="deleted") == []
 
 
-def test_a_new_table_of_a_vrf_replaces_it_and_all_comes_back(hypervisor):
+def test_a_new_table_replaces_a_vrf_and_restores_everything_in_it(hypervisor):
     config = copy.deepcopy(CONFIG)
     config["vrfs"][1]["table"] = 91
     config["rules"][1]["table"] = 91
@@ -291,7 +291,7 @@ def test_a_new_table_of_a_vrf_replaces_it_and_all_comes_back(hypervisor):
     assert not hypervisor.show("route show table all table 90")
 
 
-def test_a_new_vlan_id_replaces_the_link_and_restores_what_stood_on_it(hypervisor):
+def test_a_new_vlan_id_replaces_the_link_and_restores_everything_on_it(hypervisor):
     config = copy.deepcopy(CONFIG)
     config["interfaces"][4]["vlan_id"] = 91
     changes = hypervisor.changed("network", config=config, state="overridden")
@@ -301,10 +301,10 @@ def test_a_new_vlan_id_replaces_the_link_and_restores_what_stood_on_it(hyperviso
     assert vlan["linkinfo"]["info_data"]["id"] == 91
 
 
-def test_a_step_that_the_kernel_refuses_is_told_with_what_was_done(hypervisor):
+def test_after_a_failure_completed_and_outstanding_changes_are_reported(hypervisor):
     config = copy.deepcopy(CONFIG)
     config["sysctls"].append({"name": "net.ipv4.tcp_l3mdev_accept", "value": "1"})
-    config["routes"].append({"prefix": "10.1.0.0/16", "gateway": "10.200.0.1"})  # no way to this gateway
+    config["routes"].append({"prefix": "10.1.0.0/16", "gateway": "10.200.0.1"})  # no route to this gateway
     result = hypervisor.module("network", config=config)
     assert result["failed"]
     assert "cannot add route 10.1.0.0/16 in table 254" in result["msg"]
@@ -315,7 +315,7 @@ def test_a_step_that_the_kernel_refuses_is_told_with_what_was_done(hypervisor):
     assert hypervisor.changed("network", config=config) == []
 
 
-def test_gathered_tells_what_is_ours(hypervisor):
+def test_gathered_reports_ownership(hypervisor):
     hypervisor.ip("link add foreign type dummy")
     gathered = hypervisor.module("network", state="gathered")["gathered"]
     owned = {link["name"]: link["owned"] for link in gathered["interfaces"]}

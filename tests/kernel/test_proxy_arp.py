@@ -1,4 +1,4 @@
-"""Settings of ports that are someone else's: changed, and put back to the kernel's own. Any kernel will do."""
+"""Settings of ports of others: changed, and reset to the kernel's defaults. On any kernel."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ def settings(host):
     ]
 
 
-def test_a_port_that_is_given_up_has_the_kernels_settings_again(bare_namespace):
-    host = bare_namespace  # as every network namespace but the first, it has no defaults of neighbours to read
+def test_deleted_resets_a_port_to_the_kernels_defaults(bare_namespace):
+    host = bare_namespace  # like every namespace but the initial one, it has no default neighbour settings
     host.cable("port")
-    kernels = settings(host)
+    defaults = settings(host)
     port = {"interface": "port", "entries": ["203.0.113.77"]}
     wanted = [{**port, "proxy_arp": True, "proxy_ndp": True, "delay": 0}]
     assert host.changed("proxy_arp", config=wanted) == [("proxy_arp", "change", "port")]
     assert settings(host) == [1, 1, 0]
     assert host.changed("proxy_arp", config=[port], state="deleted") == [("proxy_arp", "change", "port")]
-    assert settings(host) == kernels
+    assert settings(host) == defaults
     assert host.ip("neighbor show proxy") == ""
     assert host.changed("proxy_arp", config=[port], state="deleted") == []
-    assert host.changed("proxy_arp", config=[{"interface": "gone"}], state="deleted") == []
+    assert host.changed("proxy_arp", config=[{"interface": "missing"}], state="deleted") == []

@@ -25,7 +25,7 @@ def lab(lab_image, tmp_path):
         for family in ("-4", "-6"):
             lab.ip("host", f"{family} route add unreachable default metric 4278198272 table {TABLE}")
         lab.build()
-        # containers are slaves of a dummy; the host's way to them is a slave of its own
+        # containers are slaves of a dummy; the host reaches them through a slave of its own
         lab.ip("host", "link add containers type dummy")
         lab.ip("host", "link set containers master public up")
         lab.ip("host", "link add host-app link containers type ipvlan mode l2 bridge")

@@ -88,7 +88,7 @@ mistakes:
   returned: when O(config) is refused
   type: list
   elements: str
-  sample: ["namespaces[0].name: 'a/b' is no name of a namespace (1 to 255 characters, no '/')"]
+  sample: ["namespaces[0].name: 'a/b' is not a namespace name (1 to 255 characters, no '/')"]
 """
 
 from ..module_utils._network.module import main_of_kind

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carrying out a plan, step by step, in an order that the kernel accepts. Private to this collection."""
+"""Applies a plan, step by step, in an order that the kernel accepts. Private to this collection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .change import Change
 
 
 class Phase(enum.IntEnum):
-    """The order of the steps. What stands on other things goes first and comes last."""
+    """The order of the steps. Dependent objects are removed first and created last."""
 
     REMOVE_RULES = 1
     REMOVE_ROUTES = 2
@@ -28,21 +28,21 @@ class Phase(enum.IntEnum):
     NAMESPACES = 11
     VRFS = 12
     LINKS = 13
-    MARKS = 14  # only when all links could be created: one of that name could be someone else's
-    MASTERS = 15  # before addresses: joining a VRF takes the IPv6 addresses away
+    MARKS = 14  # only after all links were created: an existing link of that name could be someone else's
+    MASTERS = 15  # before addresses: joining a VRF removes the IPv6 addresses
     LINK_ATTRIBUTES = 16
-    SLAVES = 17  # after those of their masters, whose MTU overwrites theirs
-    LINK_SYSCTLS = 18  # before up: accept_dad, accept_ra, addr_gen_mode act at that moment
+    SLAVES = 17  # after their masters', whose MTU overwrites theirs
+    LINK_SYSCTLS = 18  # before up: accept_dad, accept_ra, addr_gen_mode take effect at that moment
     LINK_STATES = 19
-    ADD_ADDRESSES = 20  # before removals: with its last IPv4 address an interface loses its routes
+    ADD_ADDRESSES = 20  # before removals: an interface that loses its last IPv4 address loses its routes
     REMOVE_ADDRESSES = 21
     RESTORE_ADDRESSES = 22
     PROXIES = 23
     SOURCES = 24  # of routes: the kernel refuses an address while duplicate address detection runs
     ROUTES = 25
     RULES = 26
-    REMOVE_OLD_RULES = 27  # when what replaces them is there
-    OTHERS = 28  # what others had on links that were down for a moment
+    REMOVE_OLD_RULES = 27  # after their replacements were added
+    OTHERS = 28  # objects of others on links that were briefly down
     USABLE_ADDRESSES = 29  # last: duplicate address detection takes a second or two
 
 
@@ -51,7 +51,7 @@ class Step:
     phase: Phase
     text: str
     run: t.Callable[[Kernel], None]
-    where: str = ""  # the network namespace; "" is that of this process
+    where: str = ""  # the network namespace; "" is the one of this process
     order: int = 0  # within the phase
 
 
@@ -65,9 +65,9 @@ class Failed(Exception):
 
 
 def apply(kernel: Kernel, work: list[tuple[Change[t.Any], list[Step]]]) -> None:
-    """All steps of a phase go to the kernel together, and the next phase begins when all of them have succeeded.
+    """Sends all steps of a phase to the kernel together, and begins the next phase once all of them have succeeded.
 
-    Steps of one phase must not rely on the success of each other: those after one that fails may have been done.
+    Steps of one phase must not depend on each other: when one fails, later ones may have been carried out.
     """
     steps = sorted(
         ((step, number) for number, (_change, its_steps) in enumerate(work) for step in its_steps),

@@ -1,32 +1,32 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The records that modules share: an object of the kernel, and a change of anything. Private to this collection."""
+"""The records that all modules share: a kernel object, and a change. Private to this collection."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
 
-K = t.TypeVar("K", bound=t.Hashable)  # what tells objects of one kind apart
+K = t.TypeVar("K", bound=t.Hashable)  # identifies an object within its kind
 
 
 @dataclasses.dataclass
 class Item(t.Generic[K]):
     """One object, wanted or observed.
 
-    Attributes that are lists to a person (addresses, proxy entries, sysctls) are dictionaries here, from a member's
+    Attributes that users write as lists (addresses, proxy entries, sysctls) are dictionaries here, from a member's
     identity to its properties. A wanted item has only the attributes that were given; an observed one has all.
     """
 
     key: K
     label: str
     attributes: dict[str, t.Any]
-    owned: bool = False  # observed: bears our mark
-    marked: dict[str, set[str]] = dataclasses.field(default_factory=dict)  # observed: members that bear our mark
+    owned: bool = False  # observed: carries our mark
+    marked: dict[str, set[str]] = dataclasses.field(default_factory=dict)  # observed: members that carry our mark
     creates: bool = True  # wanted: we may create it; otherwise it is only configured
     place: str = ""  # wanted: where the user wrote it
-    hints: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # of use when writing, never compared
+    hints: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # needed for writing, never compared
 
     def has_mark(self) -> bool:
         return self.owned or any(self.marked.values())
@@ -37,15 +37,15 @@ class Change(t.Generic[K]):
     """What a module changes, or would change in check mode. Every module returns it as `shown`, in `changes`."""
 
     kind: str  # vrfs, routes, …; files, services; nodes, cables, images; tables; blocks
-    op: str  # create, change, replace (delete and create), delete; of services also start, stop, …
+    op: str  # create, change, replace (delete and create), delete; for services also start, stop, …
     name: str
     why: str
     before: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # only what differs
     after: dict[str, t.Any] = dataclasses.field(default_factory=dict)
-    # Of objects of the kernel:
+    # Only for kernel objects:
     have: Item[K] | None = None
     want: Item[K] | None = None  # the object as it will be, all attributes
-    restores: list[Item[str]] = dataclasses.field(default_factory=list)  # see _kinds/interface
+    addresses_to_restore: list[Item[str]] = dataclasses.field(default_factory=list)  # links; see _kinds/interface
 
     @property
     def item(self) -> Item[K]:

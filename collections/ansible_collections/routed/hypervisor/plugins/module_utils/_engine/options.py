@@ -1,10 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of what the user gave: every mistake, each with its place. Private to this collection.
+"""Checks the user's input and reports every mistake with its place. Private to this collection.
 
-Ansible's own argument check stops at the first mistake and does not say which list element it is in. So the same
-argument specification is walked here, and Ansible's words are used only where this finds nothing.
+Ansible's own validation stops at the first mistake and does not name the list element. This code checks against the
+same argument specification; Ansible's message is used only if it finds nothing.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Mistakes(list[str]):
 def check_options(
     spec: dict[str, dict[str, t.Any]], given: t.Any, place: str, mistakes: Mistakes
 ) -> dict[str, t.Any] | None:
-    """`given` with every value in its type and without what is null; None if it is not a dictionary."""
+    """`given` with every value converted to its type, without nulls; None if it is not a dictionary."""
     if not isinstance(given, dict):
         mistakes.at(place, f"must be a dictionary, not {given!r}")
         return None
     clean: dict[str, t.Any] = {}
     for name in sorted(set(map(str, given)) - set(spec)):
-        mistakes.at(f"{place}.{name}", f"no such option; there are {', '.join(sorted(spec))}")
+        mistakes.at(f"{place}.{name}", f"no such option; valid options are {', '.join(sorted(spec))}")
     for name, option in spec.items():
         value = given.get(name)
         if value is None:
@@ -48,7 +48,7 @@ def check_options(
 
 
 def _typed(option: dict[str, t.Any], value: t.Any, place: str, mistakes: Mistakes) -> t.Any:
-    """The value in its type, or None, with a mistake noted."""
+    """The value converted to its type; None, with a mistake recorded, if that is impossible."""
     kind = option.get("type", "str")
     if kind == "list" and isinstance(value, (list, tuple)):
         inner = {"type": option.get("elements", "str"), "options": option.get("options")}
@@ -78,14 +78,14 @@ def _single(option: dict[str, t.Any], kind: str, value: t.Any, place: str, mista
             return word.lower() in TRUE
         mistakes.at(place, f"must be true or false, not {value!r}")
     elif option.get("choices") and word not in option["choices"]:
-        mistakes.at(place, f"{word!r} is none of {', '.join(option['choices'])}")
+        mistakes.at(place, f"must be one of {', '.join(option['choices'])}, not {word!r}")
     else:
         return word
     return None
 
 
 def sysctl_value(value: t.Any) -> str:
-    """One spelling for what the kernel prints and what YAML makes of it."""
+    """A common spelling for values from YAML and values that the kernel prints."""
     return str(int(value)) if isinstance(value, bool) else " ".join(str(value).split())
 
 
@@ -99,24 +99,24 @@ def interface_name(name: str, place: str, mistakes: Mistakes) -> bool:
     if not name or len(name.encode()) > 15:
         mistakes.at(place, f"{name!r} has {len(name.encode())} characters; an interface name has 1 to 15")
     elif name in (".", "..") or any(character in "/:" or character.isspace() for character in name):
-        mistakes.at(place, f"{name!r} is no interface name (no '/', no ':', no blanks)")
+        mistakes.at(place, f"{name!r} is not an interface name (no '/', ':' or blanks)")
     else:
         return True
     return False
 
 
 def namespace_name(name: str, place: str, mistakes: Mistakes) -> bool:
-    """A file name below /run/netns, as `ip netns` has it."""
+    """A file name below /run/netns, as `ip netns` uses it."""
     if not name or name in (".", "..") or "/" in name or "\0" in name or len(name.encode()) > 255:
-        mistakes.at(place, f"{name!r} is no name of a namespace (1 to 255 characters, no '/')")
+        mistakes.at(place, f"{name!r} is not a namespace name (1 to 255 characters, no '/')")
         return False
     return True
 
 
-def like(name: str, names: t.Iterable[str]) -> str:
-    """The end of a sentence about a name that there is not: the one that may have been meant, or nothing."""
+def suggestion(name: str, names: t.Iterable[str]) -> str:
+    """Appended to a message about an unknown name: the name that was probably meant, or nothing."""
     near = difflib.get_close_matches(name, list(names), 1)
-    return f"; do you mean {near[0]}?" if near else ""
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def address(text: str, place: str, mistakes: Mistakes) -> t.Any:
@@ -127,11 +127,11 @@ def address(text: str, place: str, mistakes: Mistakes) -> t.Any:
         return None
 
 
-_ip_address = functools.lru_cache(maxsize=1024)(ipaddress.ip_address)  # 8 µs, and thousands of routes share gateways
+_ip_address = functools.lru_cache(maxsize=1024)(ipaddress.ip_address)  # 8 µs each; thousands of routes share gateways
 
 
 def interface_address(text: str, place: str, mistakes: Mistakes) -> t.Any:
-    """An address with its prefix length; without one it is a host's."""
+    """An address with a prefix length, which defaults to that of a host."""
     try:
         return ipaddress.ip_interface(text.strip())
     except ValueError:
@@ -153,7 +153,7 @@ def network(text: str, place: str, mistakes: Mistakes) -> t.Any:
 
 
 def duplicates(items: t.Iterable[Item[t.Any]], mistakes: Mistakes) -> None:
-    """Two wanted objects with one key."""
+    """Reports wanted objects that have the same key."""
     first: dict[t.Hashable, str] = {}
     for item in items:
         if item.key in first:

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has to change, computed without a kernel. Private to this collection."""
+"""Computes what has to change, without a kernel. Private to this collection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Refused(Exception):
 def plan(kind: Kind[K], have: Have[K], want: list[Item[K]], state: str) -> list[Change[K]]:
     """The changes that lead from `have` to `want`, in the order of `want`, removals last.
 
-    Raises Refused, with everything that is wrong, if an object would have to be touched that is not ours.
+    Raises Refused, with all errors, if an object that is not ours would have to be changed.
     """
     if state == "gathered":
         return []
@@ -36,7 +36,7 @@ def plan(kind: Kind[K], have: Have[K], want: list[Item[K]], state: str) -> list[
                 changes += _remove(kind, item, given.get(key), mistakes)
     else:
         for item in want:
-            changes += _bring(kind, have.get(item.key), item, state, mistakes)
+            changes += _reconcile(kind, have.get(item.key), item, state, mistakes)
     if state == "overridden":
         wanted = {item.key for item in want}
         for key, item in have.items():
@@ -47,7 +47,7 @@ def plan(kind: Kind[K], have: Have[K], want: list[Item[K]], state: str) -> list[
     return changes
 
 
-def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mistakes: list[str]) -> list[Change[K]]:
+def _reconcile(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mistakes: list[str]) -> list[Change[K]]:
     if have is None:
         if not want.creates:
             mistakes.append(f"{want.place}: {kind.noun} {want.label} does not exist")
@@ -56,7 +56,7 @@ def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mista
         return [Change(kind.name, "create", full.label, "it does not exist", {}, full.attributes, None, full)]
     refused = _foreign_rivals(kind, have, want)
     if want.creates and not have.owned:
-        refused = [f"{want.place}: {kind.noun} {want.label} exists but is not ours (it does not bear our mark)"]
+        refused = [f"{want.place}: {kind.noun} {want.label} exists but is not ours (it does not carry our mark)"]
     if refused:
         mistakes += refused
         return []
@@ -70,7 +70,7 @@ def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mista
     if fixed and not have.owned:
         mistakes.append(
             f"{want.place}: {fixed[0]} of {kind.noun} {want.label} cannot be changed from "
-            f"{before.get(fixed[0])} to {after[fixed[0]]}, and it is not ours to replace"
+            f"{before.get(fixed[0])} to {after[fixed[0]]}, and it is not ours, so it is not replaced"
         )
         return []
     why = f"{', '.join(fixed)} cannot be changed on an existing {kind.noun}" if fixed else "differs"
@@ -78,13 +78,13 @@ def _bring(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, mista
 
 
 def _foreign_rivals(kind: Kind[K], have: Item[K], want: Item[K]) -> list[str]:
-    """Members of others that would have to go, because the kernel cannot hold them beside wanted ones."""
+    """Members of others that conflict with wanted ones, because the kernel cannot hold both."""
     found = []
     for name in kind.lists:
         rivals = kind.displaced(name, want.attributes.get(name) or {}, have.attributes.get(name) or {})
         for member in sorted(rivals - have.marked.get(name, set())):
-            text = f"{member} exists on {kind.noun} {want.label} and is not ours; the kernel has it only once"
-            found.append(f"{want.place}.{name}: {text}. Remove it, or give it as it is")
+            text = f"{member} exists on {kind.noun} {want.label} and is not ours; the kernel can have it only once"
+            found.append(f"{want.place}.{name}: {text}. Remove it, or configure it exactly as it is")
     return found
 
 
@@ -93,7 +93,7 @@ def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[
         why = "is to be deleted" if given else "is ours and not wanted"
         return [Change(kind.name, "delete", have.label, why, have.attributes, {}, have)]
     if given is not None and given.creates:
-        mistakes.append(f"{given.place}: {kind.noun} {have.label} is not ours (it does not bear our mark)")
+        mistakes.append(f"{given.place}: {kind.noun} {have.label} is not ours (it does not carry our mark)")
         return []
     target = dict(have.attributes)
     for name, members in have.marked.items():
@@ -108,7 +108,7 @@ def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[
 
 
 def merge(kind: Kind[K], have: Item[K], want: Item[K], state: str) -> dict[str, t.Any]:
-    """The attributes that an existing object shall have."""
+    """The attributes that an existing object should have."""
     exact = state in ("replaced", "overridden")
     target = dict(have.attributes)
     if exact and have.owned:
@@ -132,17 +132,17 @@ def merge(kind: Kind[K], have: Item[K], want: Item[K], state: str) -> dict[str, 
 def difference(
     kind: Kind[t.Any], have: dict[str, t.Any], target: dict[str, t.Any]
 ) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
-    """What differs, before and after; of list attributes only the members that differ."""
+    """The differing attributes, before and after; of list attributes only the differing members."""
     before: dict[str, t.Any] = {}
     after: dict[str, t.Any] = {}
     for name, new in target.items():
         old = have.get(name)
         if name in kind.lists:
             old = old or {}
-            gone = {member: value for member, value in old.items() if member not in new or new[member] != value}
-            come = {member: value for member, value in new.items() if member not in old or old[member] != value}
-            if gone or come:
-                before[name], after[name] = gone, come
+            removed = {member: value for member, value in old.items() if member not in new or new[member] != value}
+            added = {member: value for member, value in new.items() if member not in old or old[member] != value}
+            if removed or added:
+                before[name], after[name] = removed, added
         elif not kind.same(name, old, new):
             before[name], after[name] = old, new
     return before, after

@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The network as a run will leave it: names, and side effects of the changes. Private to this collection.
 
-Links take down what depends on them: a link that joins or leaves a VRF, is replaced or set down loses its routes, its
-proxy entries and its IPv6 addresses. All of it is planned beforehand, so that one run repairs it and
-check mode shows it.
+A link that joins or leaves a VRF, is replaced or is set down loses its routes, its proxy entries and its IPv6
+addresses. All of this is planned in advance, so that the same run repairs it and check mode shows it.
 """
 
 from __future__ import annotations
@@ -24,35 +23,35 @@ DEFAULT_MTUS = {"dummy": 1500, "veth": 1500, "bridge": 1500}
 
 @dataclasses.dataclass
 class Planned:
-    """Filled by the kinds, each in its turn; read by those that come later."""
+    """Filled by the kinds in their order; read by those that are planned later."""
 
     snapshot: Snapshot
     state: str
-    tables: dict[str, int]  # of VRFs, by name
-    old_tables: set[int]  # of the VRFs that exist now
-    links: dict[str, str | None]  # kinds of links by name; None where it is not known yet (the peer of a veth)
-    states: dict[str, str]  # of links: up, down
-    interfaces: dict[str, dict[str, t.Any]] | None = None  # their attributes; None until their turn
-    expected: frozenset[str] = frozenset()  # links that will have been plugged, and set up, before this run
+    tables: dict[str, int]  # VRFs' tables, by VRF name
+    old_tables: set[int]  # tables of the VRFs that exist now
+    links: dict[str, str | None]  # kinds of links by name; None if not known yet (the peer of a veth)
+    states: dict[str, str]  # up or down, by link name
+    interfaces: dict[str, dict[str, t.Any]] | None = None  # attributes by name; None until interfaces are planned
+    expected: frozenset[str] = frozenset()  # links that will have been plugged in, and set up, before this run
     new_namespaces: set[str] = dataclasses.field(default_factory=set)
-    old_namespaces: set[str] = dataclasses.field(default_factory=set)  # that will be deleted
+    old_namespaces: set[str] = dataclasses.field(default_factory=set)  # to be deleted
 
     # side effects
     spread: dict[str, str] = dataclasses.field(default_factory=dict)  # sysctls that a host-wide one sets on every link
     vrf_changes: list[Change[str]] = dataclasses.field(default_factory=list)  # deletions and replacements
     freed: set[str] = dataclasses.field(default_factory=set)  # members of VRFs that are deleted or replaced
-    disturbed: set[str] = dataclasses.field(default_factory=set)  # lose routes, proxy entries and IPv6 addresses
-    remade: set[str] = dataclasses.field(default_factory=set)  # created or replaced: nothing is on them
-    without_ipv4: set[str] = dataclasses.field(default_factory=set)  # for a moment without any IPv4 address
-    changed_addresses: set[str] = dataclasses.field(default_factory=set)  # links that lose one
-    mtus: dict[str, int] = dataclasses.field(default_factory=dict)  # new ones, which their ipvlan links get, too
-    lost_sources: set[str] = dataclasses.field(default_factory=set)  # addresses whose routes go with them
+    disturbed: set[str] = dataclasses.field(default_factory=set)  # lose routes, proxy entries, IPv6 addresses
+    remade: set[str] = dataclasses.field(default_factory=set)  # links created or replaced: nothing is on them
+    without_ipv4: set[str] = dataclasses.field(default_factory=set)  # links briefly without any IPv4 address
+    changed_addresses: set[str] = dataclasses.field(default_factory=set)  # links that lose an address
+    mtus: dict[str, int] = dataclasses.field(default_factory=dict)  # new MTUs, which the ipvlan links on them get, too
+    lost_sources: set[str] = dataclasses.field(default_factory=set)  # removed; routes with these sources go, too
     usable_sources: set[str] = dataclasses.field(default_factory=set)  # filled while routes are written
     lost_routes: set[t.Hashable] = dataclasses.field(default_factory=set)
 
     @classmethod
     def of(cls, snapshot: Snapshot, state: str, expected: t.Collection[str] = ()) -> Planned:
-        """As things are, before any kind has announced a name. `expected` are links that will have been plugged."""
+        """The current state, before any kind has announced names. `expected`: links to be plugged in before the run."""
         tables = {link.name: link.data["IFLA_VRF_TABLE"] for link in snapshot.links.values() if link.kind == "vrf"}
         return cls(
             snapshot=snapshot,
@@ -70,16 +69,16 @@ class Planned:
         return self.state == "gathered"
 
     def no_link(self, name: str) -> str:
-        """Why there is no link of this name; the kernel takes alternative names for links, our options do not."""
+        """Why there is no link of this name. The kernel accepts alternative names of links, our options do not."""
         known = self.snapshot.altnames.get(name)
         return (
-            f"{name} is another name of {known}; give that"
+            f"{name} is an alternative name of {known}; use that"
             if known
-            else f"there is no interface {name}, and none is wanted"
+            else f"there is no interface {name}, and none is configured"
         )
 
     def forget_links(self, names: set[str], of_this_kind: t.Callable[[Link], bool]) -> None:
-        """Links of ours that `overridden` deletes because they are not among `names`."""
+        """Drops our links that `overridden` deletes because they are not among `names`."""
         if self.state != "overridden":
             return
         for link in self.snapshot.links.values():
@@ -89,11 +88,11 @@ class Planned:
                 self.tables.pop(link.name, None)
 
     def interface(self, name: str) -> dict[str, t.Any]:
-        """The attributes that an interface will have, as far as they are known."""
+        """The attributes that an interface will have, as far as known."""
         return (self.interfaces or {}).get(name, {})
 
     def mtu(self, name: str) -> int | None:
-        """The MTU that an interface will have; None if that is not known."""
+        """The MTU that an interface will have; None if unknown."""
         attributes = self.interface(name)
         if not attributes.get("mtu") and attributes.get("type") == "vlan":
             attributes = self.interface(attributes["parent"])
@@ -104,7 +103,7 @@ class Planned:
 
     def lose_addresses(self, change: Change[t.Any]) -> None:
         """Records the addresses that a change of a link removes."""
-        gone = set(change.before.get("addresses", {})) - set(change.after.get("addresses", {}))
-        if gone:
+        removed = set(change.before.get("addresses", {})) - set(change.after.get("addresses", {}))
+        if removed:
             self.changed_addresses.add(change.name)
-        self.lost_sources |= {str(ipaddress.ip_interface(address).ip) for address in gone}
+        self.lost_sources |= {str(ipaddress.ip_interface(address).ip) for address in removed}

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel has now, each kind read at most once. Private to this collection."""
+"""The current state of the kernel, each kind of object read at most once. Private to this collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .._netlink.named_namespaces import Spaces
 from .._netlink.sockets import KernelError, MayBe
 
 NTF_PROXY = 0x8
-DATA = {  # what only links of a kind have, by number: whole numbers of any width
+DATA = {  # attributes of one kind of link, by number; integers of any width
     "bridge": {7: "IFLA_BR_VLAN_FILTERING"},
     "ipvlan": {1: "IFLA_IPVLAN_MODE", 2: "IFLA_IPVLAN_FLAGS"},
     "vlan": {1: "IFLA_VLAN_ID"},
@@ -41,7 +41,7 @@ class Link:
     mtu: int
     mac: str | None
     master: str | None
-    parent: str | None  # of a VLAN or an ipvlan; the peer of a veth; None where it is in another namespace
+    parent: str | None  # of a VLAN or an ipvlan; the peer of a veth; None if it is in another namespace
     data: dict[str, int]
     families: bytes = b""  # see codec.setting
 
@@ -55,7 +55,7 @@ class Link:
 
 
 def describe(link: codec.Link, names: dict[int, str]) -> Link:
-    """`names` are those of the links in the same namespace, by index."""
+    """`names` maps the index of each link in the same namespace to its name."""
     data = codec.attributes_in(link.data) if link.kind in DATA else {}
     return Link(
         name=link.name,
@@ -83,13 +83,13 @@ class Snapshot:
         return Spaces()
 
     def names_in(self, where: str) -> set[str]:
-        """Of all links in another namespace."""
+        """The names of all links in another namespace."""
         if where not in self._names_in:
             self._names_in[where] = set(self.kernel.at(where).network.links())
         return self._names_in[where]
 
-    def look_into(self, where: str) -> Kernel | None:
-        """Another namespace; None if it disappeared with its last process, or may not be entered without root."""
+    def kernel_in(self, where: str) -> Kernel | None:
+        """The kernel in another namespace; None if that has disappeared, or cannot be entered without root."""
         try:
             return self.kernel.at(where)
         except FileNotFoundError:
@@ -124,7 +124,7 @@ class Snapshot:
 
     @functools.cached_property
     def rules(self) -> list[t.Any]:
-        """Messages of pyroute2."""
+        """pyroute2 messages."""
         return [rule for family in FAMILIES.values() for rule in self.kernel.dump(RULE, {"family": family})]
 
     @functools.cached_property
@@ -133,7 +133,7 @@ class Snapshot:
 
     @functools.cached_property
     def own_routes(self) -> list[codec.Route]:
-        """Filtered in the kernel (strict check): a router may hold a million routes of others."""
+        """Filtered by the kernel (strict checking): a router may hold a million routes of others."""
         return [
             route
             for family in FAMILIES.values()
@@ -162,7 +162,7 @@ class Snapshot:
     ) -> list[codec.Route]:
         """Routes of one table, of any protocol; empty if the table does not exist.
 
-        The kernel filters them by fields, and by the index of the link that they use.
+        The kernel filters them by `fields` and by the index of their link.
         """
         fields = {"family": FAMILIES[version], **fields}
         try:

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nested lists and dictionaries as lines, one value each, for --diff: PyYAML may be missing on a managed host.
+"""Prints nested lists and dictionaries one value per line, for --diff; PyYAML may be missing on a managed host.
 
 Private to this collection.
 """

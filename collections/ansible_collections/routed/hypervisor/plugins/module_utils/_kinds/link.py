@@ -1,4 +1,4 @@
-"""How links of all kinds are marked and deleted. Private to this collection."""
+"""Marks and deletes links of all kinds. Private to this collection."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ def set_link(kernel: Kernel, name: str, attributes: list[tuple[str, t.Any]], **f
 
 
 def mark_link(text: str, name: str) -> Step:
-    """Says that a link is ours and complete; until then its group says that it was being created."""
+    """Marks a link as ours and complete; until then its group shows that it is being created."""
     attributes = [("IFLA_IFALIAS", MARK), ("IFLA_GROUP", 0)]
     return Step(Phase.MARKS, f"mark {text}", lambda kernel: set_link(kernel, name, attributes))
 
 
 def delete_link(kernel: Kernel, name: str) -> None:
-    """Gone already is well: a link goes with its parent, its peer or its namespace."""
+    """A missing link is not an error: the kernel deletes a link with its parent, its peer or its namespace."""
     kernel.delete(LINK, {}, [("IFLA_IFNAME", name)], missing_ok=True)
 
 
 def deletion(text: str, name: str, where: str = "") -> list[Step]:
-    """Deletes a link together with all others that are deleted in its namespace."""
+    """Deletes a link together with all others that are to be deleted in its namespace."""
 
     def doom(kernel: Kernel) -> None:
         kernel.new(LINK, {}, [("IFLA_IFNAME", name), ("IFLA_GROUP", DOOMED)], flags=0, missing_ok=True)

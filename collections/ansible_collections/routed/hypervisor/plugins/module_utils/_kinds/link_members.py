@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses and sysctls of links, as wanted, whatever kind the link is of. Private to this collection."""
+"""Wanted addresses and sysctls of links of any kind. Private to this collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typing as t
 from .._engine import options
 from .._engine.change import Item
 
-MEMBERS: dict[str, dict[str, t.Any]] = {  # options of links of every kind
+MEMBERS: dict[str, dict[str, t.Any]] = {  # options common to all kinds of links
     "addresses": {
         "type": "list",
         "elements": "dict",
@@ -25,7 +25,7 @@ MEMBERS: dict[str, dict[str, t.Any]] = {  # options of links of every kind
 
 
 def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, mistakes: options.Mistakes) -> None:
-    """Puts the given addresses, if any are given, into the attributes of a link."""
+    """Parses the addresses of a link, if given, into its attributes."""
     if entries is None:
         return
     members: dict[str, dict[str, t.Any]] = {}
@@ -37,16 +37,16 @@ def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, m
         if parsed is None:
             continue
         if parsed.ip.is_multicast or parsed.ip.is_unspecified:
-            mistakes.at(f"{place}.address", f"{parsed} cannot be an interface's address")
+            mistakes.at(f"{place}.address", f"{parsed} cannot be the address of an interface")
         if parsed.version == 6 and item.attributes.get("mtu", 1280) < 1280:
             mistakes.at(f"{place}.address", f"IPv6 needs an MTU of 1280 or more, not {item.attributes['mtu']}")
         if parsed.version == 6 and "scope" in entry:
-            mistakes.at(f"{place}.scope", "is for IPv4 addresses; the kernel derives that of an IPv6 address")
+            mistakes.at(f"{place}.scope", "is only for IPv4 addresses; the kernel derives the scope of an IPv6 address")
         if str(parsed) in members:
             mistakes.at(f"{place}.address", f"{parsed} is given twice")
         elif parsed.version == 6 and displaced({str(parsed): {}}, members):
             mistakes.at(
-                f"{place}.address", f"{parsed.ip} is given with two prefix lengths; the kernel has it only once"
+                f"{place}.address", f"{parsed.ip} is given with two prefix lengths; an interface can have it only once"
             )
         members[str(parsed)] = {"scope": entry["scope"]} if "scope" in entry else {}
         if entry.get("nodad"):
@@ -55,8 +55,8 @@ def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, m
 
 
 def displaced(wanted: dict[str, t.Any], members: dict[str, t.Any]) -> set[str]:
-    """Addresses that must go before the wanted ones can be added: an interface has an IPv6 address only once, whatever
-    its prefix length; IPv4 addresses are told apart by it."""
+    """Addresses to remove before the wanted ones can be added. An interface can have an IPv6 address only once,
+    whatever its prefix length; IPv4 addresses with different prefix lengths are distinct."""
     by_ip = {host(address): address for address in wanted if ":" in address}
     return {address for address in members if by_ip.get(host(address), address) != address}
 
@@ -67,7 +67,7 @@ def host(address: str) -> str:
 
 
 def parse_sysctls(item: Item[t.Any], families: dict[str, dict[str, t.Any]] | None, mistakes: options.Mistakes) -> None:
-    """Puts the given sysctls, if any are given, into the attributes of a link."""
+    """Parses the sysctls of a link, if given, into its attributes."""
     if families is None:
         return
     members = {}
@@ -75,7 +75,7 @@ def parse_sysctls(item: Item[t.Any], families: dict[str, dict[str, t.Any]] | Non
         for key, value in values.items():
             place = f"{item.place}.sysctls.{family}.{key}"
             if not str(key).replace("_", "").isalnum():
-                mistakes.at(place, f"{key!r} is no name of a sysctl")
+                mistakes.at(place, f"{key!r} is not a sysctl name")
             elif isinstance(value, (dict, list)) or value is None:
                 mistakes.at(place, f"must be a single value, not {value!r}")
             else:
@@ -84,7 +84,7 @@ def parse_sysctls(item: Item[t.Any], families: dict[str, dict[str, t.Any]] | Non
 
 
 def show_members(shown: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Attributes of a link as the user writes them."""
+    """Converts the attributes of a link to the form in which users write them."""
     if "addresses" in shown:
         shown["addresses"] = [{"address": address, **value} for address, value in shown["addresses"].items()]
     if "sysctls" in shown:

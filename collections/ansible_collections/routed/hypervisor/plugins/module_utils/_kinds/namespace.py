@@ -32,11 +32,11 @@ class Namespaces(Kind[str]):
     def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
         found: Have[str] = {}
         for name, number in snapshot.spaces.named.items():
-            kernel = snapshot.look_into(snapshot.spaces.found[number])
+            kernel = snapshot.kernel_in(snapshot.spaces.found[number])
             if kernel is not None:
                 loopback = kernel.network.link("lo")
                 up = "up" if loopback.up else "down"
-                # the mark is on its lo, because the name is only a mount point
+                # the mark is on its lo: the name is only a mount point
                 found[name] = Item(name, name, {"loopback": up}, owned=loopback.alias == MARK)
         return found
 

@@ -22,9 +22,9 @@ from .._netlink.sockets import CREATE, REPLACE
 SYSCTLS = {
     "proxy_arp": "ipv4/conf/{}/proxy_arp",
     "proxy_ndp": "ipv6/conf/{}/proxy_ndp",
-    "delay": "ipv4/neigh/{}/proxy_delay",  # in 1/100 s (USER_HZ) to us, whatever HZ the kernel has
+    "delay": "ipv4/neigh/{}/proxy_delay",  # in 1/100 s (USER_HZ) in user space, whatever the kernel's HZ
 }
-DELAY = 80  # the kernel's
+DELAY = 80  # the kernel's default
 
 
 class ProxyArp(Kind[str]):
@@ -55,7 +55,7 @@ class ProxyArp(Kind[str]):
 
     def release(self, target: dict[str, t.Any], have: Item[str], given: Item[str] | None) -> None:
         if given is not None:
-            target.update(have.hints.get("defaults", {}))  # none: there is no such port any more
+            target.update(have.hints.get("defaults", {}))  # no hints: the port no longer exists
 
     def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
         wanted = {item.key for item in want}
@@ -83,7 +83,7 @@ class ProxyArp(Kind[str]):
                 mistakes.at(f"{item.place}.interface", planned.no_link(item.key))
             elif item.attributes.get("entries") and planned.down(item.key):
                 mistakes.at(
-                    f"{item.place}.entries", f"{item.key} is to be down; the kernel drops the entries of such a port"
+                    f"{item.place}.entries", f"{item.key} will be down; the kernel drops the entries of such a port"
                 )
 
     def foresee(self, have: Have[str], want: list[Item[str]], planned: Planned) -> Have[str]:
@@ -94,16 +94,16 @@ class ProxyArp(Kind[str]):
             bare = {**item.attributes, "entries": {}}
             lost = key in planned.disturbed
             ports[key] = dataclasses.replace(item, attributes=bare, marked={}) if lost else item
-        for item in want:  # of a port that does not exist yet nothing is known: all that is wanted is set
+        for item in want:  # nothing is known of a port that does not exist yet: everything wanted is set
             ports.setdefault(item.key, Item(item.key, item.label, {"entries": {}}, marked={"entries": set()}))
         return ports
 
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         name = change.item.key
         steps = [_setting(name, key, int(change.after[key])) for key in SYSCTLS if change.after.get(key) is not None]
-        come, gone = change.after.get("entries", {}), change.before.get("entries", {})
-        steps += [_entry(name, address, False) for address in gone if address not in come]
-        steps += [_entry(name, address, True) for address in come]
+        added, removed = change.after.get("entries", {}), change.before.get("entries", {})
+        steps += [_entry(name, address, False) for address in removed if address not in added]
+        steps += [_entry(name, address, True) for address in added]
         return steps
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
@@ -121,7 +121,7 @@ def _settings(link: Link) -> dict[str, t.Any]:
 
 def _defaults() -> dict[str, t.Any]:
     arp, ndp, delay = (read_sysctl(SYSCTLS[key].format("default")) for key in ("proxy_arp", "proxy_ndp", "delay"))
-    # only the first network namespace has defaults of neighbours
+    # only the initial network namespace has default neighbour settings
     return {"proxy_arp": arp == "1", "proxy_ndp": ndp == "1", "delay": int(delay) if delay else DELAY}
 
 

@@ -20,7 +20,7 @@ from .._netlink.marks import PROTOCOL
 
 ACTIONS = {"to_table": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 NOTHING_SUPPRESSED = 0xFFFFFFFF
-RuleKey = tuple[str, int, int]  # family, priority, and a count of those that have both in common
+RuleKey = tuple[str, int, int]  # family, priority, and a number that distinguishes rules with the same two
 UNSET: dict[str, t.Any] = {
     "from": None,
     "to": None,
@@ -33,7 +33,7 @@ UNSET: dict[str, t.Any] = {
 }
 
 
-SHOWN = {  # attributes of a rule that `show` has, or that say nothing of what the rule does
+SHOWN = {  # attributes that `show` includes, or that do not affect what the rule does
     *("FRA_SRC", "FRA_DST", "FRA_IIFNAME", "FRA_OIFNAME", "FRA_FWMARK", "FRA_FWMASK", "FRA_TABLE", "FRA_L3MDEV"),
     *("FRA_SUPPRESS_PREFIXLEN", "FRA_PRIORITY", "FRA_PROTOCOL", "FRA_PAD"),
 }
@@ -63,7 +63,7 @@ class Rules(Kind[RuleKey]):
         options.in_range(entry, "priority", (0, 2**32 - 1), place, mistakes)
         options.in_range(entry, "table", (1, 2**32 - 1), place, mistakes)
         options.in_range(entry, "suppress_prefixlength", (0, 128), place, mistakes)
-        # a rule is matched as a whole: what is not given is not part of it, whatever the state
+        # a rule is compared as a whole: attributes that are not given are unset, whatever the state
         given: dict[str, t.Any] = {
             key: entry[key] for key in ("suppress_prefixlength", "l3mdev", "table") if key in entry
         }
@@ -87,7 +87,7 @@ class Rules(Kind[RuleKey]):
         if action == "to_table" and len(targets) != 1:
             mistakes.at(place, "needs one of table, vrf and l3mdev")
         elif action != "to_table" and targets:
-            mistakes.at(place, f"action {action} goes to no table ({', '.join(targets)} is given)")
+            mistakes.at(place, f"action {action} does not use a table ({', '.join(targets)} is given)")
 
     def _family(
         self, entry: dict[str, t.Any], attributes: dict[str, t.Any], place: str, mistakes: options.Mistakes
@@ -99,7 +99,7 @@ class Rules(Kind[RuleKey]):
                 families.add(f"ipv{prefix.version}")
                 attributes[key] = str(prefix) if prefix.prefixlen else None
         if not families:
-            mistakes.at(place, "needs a family, or a from or to that shows it")
+            mistakes.at(place, "needs a family, or a from or to that implies it")
         elif len(families) > 1:
             mistakes.at(place, "mixes IPv4 and IPv6")
         return families.pop() if len(families) == 1 else None
@@ -109,7 +109,7 @@ class Rules(Kind[RuleKey]):
             table = item.attributes["table"]
             if isinstance(table, str):
                 if table not in planned.tables:
-                    mistakes.at(f"{item.place}.vrf", f"there is no VRF {table}, and none is wanted")
+                    mistakes.at(f"{item.place}.vrf", f"there is no VRF {table}, and none is configured")
                 item.attributes["table"] = planned.tables.get(table, table)
 
     def gather(self, snapshot: Snapshot, want: list[Item[RuleKey]], planned: Planned) -> Have[RuleKey]:
@@ -119,7 +119,7 @@ class Rules(Kind[RuleKey]):
             item.hints["incomplete"] = sorted({name for name, _value in message["attrs"]} - SHOWN)
             family, priority, count = item.key
             if (family, priority, 0) in found and item.owned and not found[family, priority, 0].owned:
-                found[family, priority, 1] = found.pop((family, priority, 0))  # ours is the one to compare
+                found[family, priority, 1] = found.pop((family, priority, 0))  # compare with ours
                 found[family, priority, 1].key = (family, priority, 1)
             while (family, priority, count) in found:
                 count += 1
@@ -133,7 +133,7 @@ class Rules(Kind[RuleKey]):
         steps = []
         if new:
             steps.append(Step(Phase.RULES, f"add rule {label}", lambda kernel: _send(kernel.new, new)))
-        if old:  # there is no replacing: the new one comes before the old one goes
+        if old:  # a rule cannot be replaced: the new one is added before the old one is deleted
             phase = Phase.REMOVE_OLD_RULES if new else Phase.REMOVE_RULES
             steps.append(Step(phase, f"delete rule {label}", lambda kernel: _send(kernel.delete, old)))
         return steps
@@ -152,7 +152,7 @@ def _fwmark(text: str, place: str, mistakes: options.Mistakes) -> str | None:
     try:
         mark, mask = [int(part, 0) for part in (text if "/" in text else f"{text}/0xffffffff").split("/")]
     except ValueError:
-        mistakes.at(place, f"{text!r} is not a mark, or mark/mask, in decimal or 0x hexadecimal")
+        mistakes.at(place, f"{text!r} is not a mark or mark/mask, in decimal or 0x hexadecimal")
         return None
     return f"{mark:#x}/{mask:#x}"
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Host-wide sysctls below net, as they are at run time. Private to this collection."""
+"""Host-wide sysctls below net, at run time. Private to this collection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .._engine.snapshot import Snapshot
 from .._netlink.kernel import read_sysctl, write_sysctl
 from .sysctl_values import as_wanted
 
-# Written here, seen on every interface, and the same value under another name
+# Host-wide sysctls that the kernel copies to every interface, and the name they have there
 SPREADS = {
     "ipv4/ip_forward": "ipv4.forwarding",
     "ipv4/conf/all/forwarding": "ipv4.forwarding",
@@ -39,14 +39,14 @@ class Sysctls(Kind[str]):
         name = entry.get("name")
         if name is None:
             return None
-        # as sysctl(8): whichever of . and / comes first separates, the other is part of a name (VLAN interfaces)
+        # as in sysctl(8): the first of . and / is the separator, the other is part of a name (VLAN interfaces)
         path = name if "/" in name.split(".")[0] else name.replace("/", "\0").replace(".", "/").replace("\0", ".")
         parts = path.split("/")
         if parts[0] != "net" or len(parts) < 3 or any(part in ("", ".", "..") for part in parts):
             mistakes.at(f"{place}.name", f"{name!r} is not a sysctl below net, such as net.ipv4.ip_forward")
             return None
         if state == "deleted":
-            mistakes.at(place, "a sysctl cannot be deleted; give the value that it shall have")
+            mistakes.at(place, "a sysctl cannot be deleted; give the value it should have")
         elif "value" not in entry and state != "gathered":
             mistakes.at(place, "value is missing")
         given = entry.get("value", "")
@@ -54,7 +54,7 @@ class Sysctls(Kind[str]):
         return Item("/".join(parts[1:]), name, {"value": value}, creates=False, place=place)
 
     def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
-        # of hundreds of sysctls only those that are asked for
+        # only the requested ones out of hundreds
         return {
             item.key: Item(
                 item.key, item.label, {"value": as_wanted(read_sysctl(item.key), item.attributes.get("value"))}

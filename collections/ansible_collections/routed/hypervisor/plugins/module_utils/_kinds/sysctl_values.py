@@ -1,24 +1,24 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sysctls have several spellings for one value; the kernel prints one of them. Private to this collection."""
+"""Compares sysctl values: a value has several spellings, of which the kernel prints one. Private to this collection."""
 
 from __future__ import annotations
 
 import re
 
-NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")  # as the kernel reads it: hexadecimal, octal, decimal
+NUMBER = re.compile(r"-?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)")  # as the kernel parses: hexadecimal, octal, decimal
 DECIMAL = re.compile(r"-?[0-9]+")
 MASK = re.compile(r"[0-9a-f]+(,[0-9a-f]{8})*")
 
 
 def as_wanted(seen: str | None, wanted: str | None) -> str | None:
-    """What the kernel printed, in the spelling of the wanted value if both are the same value."""
+    """The value that the kernel printed, in the spelling of the wanted value if both are equal."""
     return wanted if seen is not None and wanted is not None and is_same(seen, wanted) else seen
 
 
 def is_same(seen: str, wanted: str) -> bool:
-    """Whether the kernel prints SEEN after WANTED was written. Blanks are single spaces in both."""
+    """Whether the kernel prints `seen` after `wanted` was written. Blanks are single spaces in both."""
     if seen == wanted:
         return True
     if "," in seen + wanted or "-" in (seen + wanted)[1:]:
@@ -38,7 +38,7 @@ def _number(text: str) -> int:
 
 
 def _ranges(text: str) -> list[tuple[int, int]] | None:
-    """A list such as 8080,1-3,4 with its ranges sorted and joined; None if it is not one."""
+    """A list such as 8080,1-3,4 as ranges, sorted and joined; None if it is not one."""
     found = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")

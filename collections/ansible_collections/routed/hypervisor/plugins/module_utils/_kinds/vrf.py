@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""VRFs: the device, and the unreachable default routes under it. Private to this collection."""
+"""VRFs: the device, and the unreachable default routes in its table. Private to this collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .interface.effects import disturb
 from .interface.kind import Interfaces
 from .link import delete_link, mark_link, set_link
 
-# Worse than any route a person or a daemon would install; the kernel's documentation of VRF suggests this number.
+# Worse than any route that an operator or a daemon would install; the kernel's VRF documentation suggests it.
 LAST_METRIC = 4278198272
 UNREACHABLE = 7
 RESERVED_TABLES = {253: "default", 254: "main", 255: "local"}
@@ -78,7 +78,7 @@ class Vrfs(Kind[str]):
                 found[link.name] = Item(
                     link.name,
                     link.name,
-                    # one family of two is neither true nor false, so that either wish is carried out
+                    # present in one family only: equal to neither true nor false, so that both are applied
                     {
                         "table": None if link.half_made else table,
                         "state": "up" if link.up else "down",

@@ -22,7 +22,7 @@ from .._netlink.kernel import Kernel, NoPyroute2
 from . import network
 
 KindsOf = t.Callable[[t.Any], dict[str, t.Any]]  # the lists of each kind in the option `config`
-LISTED = 40  # mistakes in one answer; more would hide the first
+LISTED = 40  # mistakes in one message; more would bury the first
 
 
 def argument_spec(config: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -46,7 +46,7 @@ def main_of_all() -> None:
 
 
 class Module(FastModule):
-    """Ansible reports one wrong option, without its place; this reports all."""
+    """Reports all wrong options with their places; Ansible reports one, without its place."""
 
     def __init__(self, spec: dict[str, t.Any], kinds_of: KindsOf) -> None:
         self.kinds_of = kinds_of
@@ -74,7 +74,7 @@ def _main(spec: dict[str, t.Any], kinds_of: KindsOf, single: str | None) -> None
     if state == "deleted":
         lasting = [name for name, entries in config.items() if not entries and not network.KINDS[name].deletable]
         if single in lasting:
-            module.fail_json(msg=f"{single} cannot be deleted; give the values that they shall have")
+            module.fail_json(msg=f"{single} cannot be deleted; give the values they should have")
         config = {name: entries for name, entries in config.items() if name not in lasting}
     wanted, mistakes = network.parse(config, state)
     if mistakes:
@@ -141,7 +141,7 @@ def _show(name: str, items: t.Iterable[Item[t.Any]]) -> list[dict[str, t.Any]]:
 
 
 def _concerned(outcome: network.Outcome, name: str) -> Have[t.Any]:
-    """Objects that are wanted or ours: not the thousand links of others."""
+    """Objects that are wanted or ours, not the thousand links of others."""
     return {
         key: item for key, item in outcome.have[name].items() if item.has_mark() or key in outcome.wanted_keys[name]
     }

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All kinds together: planned against the state that the earlier ones will leave, then carried out, then checked.
+"""All kinds together: each planned against the state that the earlier ones will leave, then applied, then verified.
 
 Private to this collection.
 """
@@ -31,7 +31,7 @@ from .._netlink.kernel import Kernel
 from . import bystanders
 from .bystanders import Bystanders
 
-# In this order they are planned: each stands on those before it.
+# The order of planning: each kind depends on those before it.
 _KINDS: tuple[Kind[t.Any], ...] = (
     Sysctls(),
     Vrfs(),
@@ -47,14 +47,14 @@ Wanted = dict[str, list[Item[t.Any]]]
 
 
 def parse(config: dict[str, t.Any], state: str, prefix: str = "") -> tuple[Wanted, options.Mistakes]:
-    """The wanted objects of each given kind. Knows nothing of the kernel. `prefix` stands before each place."""
+    """The wanted objects of each given kind, parsed without a kernel. `prefix` precedes each place."""
     mistakes = options.Mistakes()
     wanted: Wanted = {}
     for name, entries in config.items():
         if entries is None:
             continue
         if name not in KINDS:
-            mistakes.at(f"{prefix}{name}", f"no such kind; there are {', '.join(KINDS)}")
+            mistakes.at(f"{prefix}{name}", f"no such kind; the kinds are {', '.join(KINDS)}")
             continue
         wanted[name] = []
         if not isinstance(entries, (list, tuple)):
@@ -85,7 +85,7 @@ class Outcome:
 
 
 def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collection[str] = ()) -> Outcome:
-    """Raises Refused with all that is wrong, of all kinds. `expected` are links that will have been plugged."""
+    """Raises Refused with all mistakes of all kinds. `expected`: links to be plugged in before the run."""
     mistakes = options.Mistakes()
     planned = Planned.of(snapshot, state, expected)
     turns = [(kind, kind.name) for kind in _KINDS if kind.name in wanted]
@@ -131,7 +131,7 @@ def carry_out(kernel: Kernel, outcome: Outcome) -> None:
 
 
 def differences(snapshot: Snapshot, wanted: Wanted, state: str) -> list[str]:
-    """What the kernel accepted and did not do, found by planning once more."""
+    """What the kernel accepted but did not do, found by planning again."""
     found = []
     for change in plan_all(snapshot, wanted, state).all_changes():
         noun = KINDS[change.kind].noun

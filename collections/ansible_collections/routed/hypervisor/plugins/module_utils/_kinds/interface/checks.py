@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be wrong with interfaces in view of what there is and what else is wanted. Private to this collection."""
+"""Checks wanted interfaces against the current state and the whole configuration. Private to this collection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes:
     for item in want:
         link = snapshot.links.get(item.key)
         if planned.links.get(item.key) == "ipvlan" and link and link.owned:
-            mistakes.at(f"{item.place}.name", f"{item.key} is a link of the kind ipvlan_links; it is configured there")
+            mistakes.at(f"{item.place}.name", f"{item.key} is a link of the kind ipvlan_links; configure it there")
             continue
         for key, name in (("name", item.key), ("peer", item.attributes.get("peer"))):
             if name in snapshot.altnames:
@@ -28,12 +28,12 @@ def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes:
         if item.creates and item.key in planned.tables:
             mistakes.at(f"{item.place}.name", f"{item.key} is a VRF")
         if not item.creates and item.key not in planned.links:
-            mistakes.at(f"{item.place}.name", f"{item.key} does not exist; to have it created, give its type")
+            mistakes.at(f"{item.place}.name", f"{item.key} does not exist; give its type to create it")
         _parent(item, planned, mistakes)
         _master(item, snapshot, planned, mistakes)
         for key in item.attributes.get("sysctls", {}):
             if not os.path.exists(f"/proc/sys/net/{sysctl_path('default', key)}"):
-                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such sysctl of an interface")
+                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such interface sysctl")
 
 
 def sysctl_path(interface: str, key: str) -> str:
@@ -42,7 +42,7 @@ def sysctl_path(interface: str, key: str) -> str:
 
 
 def _vlans(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
-    """One VLAN of a parent can be one interface only."""
+    """A VLAN of a parent can be only one interface."""
     taken = {
         (link.parent, link.data.get("IFLA_VLAN_ID")): link.name
         for link in snapshot.links.values()
@@ -53,7 +53,7 @@ def _vlans(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes
             parent, number = item.attributes.get("parent"), item.attributes.get("vlan_id")
             other = taken.setdefault((parent, number), item.key)
             if other != item.key:
-                mistakes.at(f"{item.place}.vlan_id", f"VLAN {number} of {parent} is already {other}")
+                mistakes.at(f"{item.place}.vlan_id", f"VLAN {number} of {parent} is already taken by {other}")
 
 
 def _parent(item: Item[str], planned: Planned, mistakes: Mistakes) -> None:
@@ -63,13 +63,13 @@ def _parent(item: Item[str], planned: Planned, mistakes: Mistakes) -> None:
     if parent not in planned.links:
         mistakes.at(f"{item.place}.parent", planned.no_link(parent))
     elif planned.down(parent) and item.attributes.get("state") == "up":
-        mistakes.at(f"{item.place}.parent", f"{parent} is to be down; a VLAN on it cannot be up")
+        mistakes.at(f"{item.place}.parent", f"{parent} will be down; a VLAN on it cannot be up")
 
 
 def _master(item: Item[str], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
     vrf, bridge = item.attributes.get("vrf"), item.attributes.get("bridge")
     if vrf and vrf not in planned.tables:
-        mistakes.at(f"{item.place}.vrf", f"there is no VRF {vrf}, and none is wanted")
+        mistakes.at(f"{item.place}.vrf", f"there is no VRF {vrf}, and none is configured")
     if bridge and bridge not in planned.links:
         mistakes.at(f"{item.place}.bridge", planned.no_link(bridge))
     elif bridge and planned.links[bridge] not in ("bridge", None):
@@ -78,5 +78,5 @@ def _master(item: Item[str], snapshot: Snapshot, planned: Planned, mistakes: Mis
     if link and link.master and (vrf or bridge):
         kind = snapshot.links[link.master].kind
         if kind not in ("vrf", "bridge"):
-            text = f"{item.key} is a member of {link.master} ({kind}) and is not taken out of it"
+            text = f"{item.key} is a member of {link.master} ({kind}) and will not be removed from it"
             mistakes.at(item.place, text)

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Interfaces, as wanted and as observed. How they are written is in steps.py. Private to this collection."""
+"""The kind `interfaces`; steps.py writes them. Private to this collection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .usable import is_duplicate
 
 TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
-NOPREFIXROUTE = 0x200  # IFA_F_NOPREFIXROUTE: the kernel made no route to its network
+NOPREFIXROUTE = 0x200  # IFA_F_NOPREFIXROUTE: the kernel added no route to its network
 PERMANENT = 0x80  # IFA_F_PERMANENT; without it the address was learned (DHCP, router advertisement) and will expire
 
 
@@ -67,9 +67,9 @@ class Interfaces(Kind[str]):
                 if given[key] == name:
                     mistakes.at(f"{place}.{key}", f"{name} cannot be its own {key}")
         if given.get("vrf") and given.get("bridge"):
-            mistakes.at(place, "vrf and bridge exclude each other")
+            mistakes.at(place, "vrf and bridge are mutually exclusive")
         for key in ("vrf", "bridge"):
-            if key in given:  # one master only: joining one is leaving the other; an empty name is none
+            if key in given:  # a link has one master: joining one means leaving the other; an empty name means none
                 given[key] = given[key] or None
                 if given[key]:
                     given["bridge" if key == "vrf" else "vrf"] = None
@@ -113,7 +113,7 @@ class Interfaces(Kind[str]):
         return defaults
 
     def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
-        # the peer of a veth is not visible once it is in another namespace
+        # the peer of a veth is invisible once it is in another namespace
         return have == want or (attribute == "peer" and have is None)
 
     def displaced(self, attribute: str, wanted: dict[str, t.Any], members: dict[str, t.Any]) -> set[str]:
@@ -126,12 +126,12 @@ class Interfaces(Kind[str]):
         found: Have[str] = {}
         for link in snapshot.links.values():
             if link.owned and link.kind == "ipvlan":
-                continue  # of the kind ipvlan_links
+                continue  # belongs to the kind ipvlan_links
             found[link.name] = Item(
                 link.name,
                 link.name,
                 _attributes(link, snapshot),
-                # a VRF belongs to the kind vrfs; here it is a link like any other that may have addresses
+                # a VRF belongs to the kind vrfs; here it is just a link that may have addresses
                 owned=link.owned and link.kind != "vrf",
                 marked={"addresses": set()},
                 hints={"default_mtu": _default_mtu(link, snapshot), "protocols": {}},
@@ -158,7 +158,7 @@ class Interfaces(Kind[str]):
     def foresee(self, have: Have[str], want: list[Item[str]], planned: Planned) -> Have[str]:
         foreseen = {key: _foreseen(item, planned) for key, item in have.items()}
         for item in want:
-            if not item.creates:  # created in this run (the peer of a veth, a VRF), or plugged and set up before it
+            if not item.creates:  # created in this run (the peer of a veth, a VRF), or plugged in and set up before it
                 bare: dict[str, t.Any] = {"vrf": None, "bridge": None, "addresses": {}, "sysctls": {}}
                 bare["state"] = "up" if item.key in planned.expected else "down"
                 foreseen.setdefault(item.key, Item(item.key, item.label, bare, marked={"addresses": set()}))
@@ -185,7 +185,7 @@ class Interfaces(Kind[str]):
 
 
 def planned_interfaces(planned: Planned) -> dict[str, dict[str, t.Any]]:
-    """The attributes that interfaces will have; those that they have now where no interface is planned."""
+    """The attributes that interfaces will have; their current ones if no interfaces are planned."""
     if planned.interfaces is None:
         found = Interfaces().gather(planned.snapshot, [], planned)
         planned.interfaces = {key: item.attributes for key, item in found.items()}
@@ -193,7 +193,7 @@ def planned_interfaces(planned: Planned) -> dict[str, dict[str, t.Any]]:
 
 
 def wanted_hosts(want: list[Item[K]]) -> dict[K, set[str]]:
-    """By link, the wanted addresses without their length."""
+    """The wanted addresses of each link, without prefix lengths."""
     return {item.key: {host(address) for address in item.attributes.get("addresses", {})} for item in want}
 
 
@@ -205,7 +205,7 @@ def _parents_first(items: list[Item[str]], mistakes: options.Mistakes) -> list[I
         here: Item[str] | None = item
         while here is not None and here.key not in done:
             if here in chain:
-                mistakes.at(f"{item.place}.parent", f"{item.key} is in the end its own parent")
+                mistakes.at(f"{item.place}.parent", f"the parents of {item.key} form a loop")
                 break
             chain.append(here)
             here = by_name.get(here.attributes.get("parent") or "")
@@ -260,9 +260,9 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
 
 
 def observe_address(item: Item[t.Any], found: Address, wanted: t.Collection[str] = ()) -> None:
-    """Adds an address to a link that was observed. A learned one, which will expire, counts only if it is wanted.
+    """Adds an address to an observed link. A learned address, which will expire, counts only if it is wanted.
 
-    `wanted` are addresses without their length.
+    `wanted` are addresses without prefix lengths.
     """
     text = address_text(found.address)
     key = f"{text}/{found.length}"
@@ -270,12 +270,12 @@ def observe_address(item: Item[t.Any], found: Address, wanted: t.Collection[str]
         if text not in wanted:
             return
         item.hints.setdefault("expiring", set()).add(key)
-    if is_duplicate(found.flags) and text in wanted:  # as if it was not there, so that it is tried again
+    if is_duplicate(found.flags) and text in wanted:  # treated as missing, so that it is tried again
         item.hints.setdefault("duplicates", set()).add(key)
         return
     item.attributes["addresses"][key] = {"scope": SCOPES.get(found.scope, str(found.scope))}
     item.hints["protocols"][key] = found.protocol
-    # before Linux 5.18 an address cannot carry a mark: those of our links count as ours, but not the kernel's own
+    # before Linux 5.18 an address cannot carry a mark: on our links all except the kernel's own count as ours
     ours = (
         item.owned and bool(found.flags & PERMANENT) and not text.startswith("fe80:")
         if not has_address_protocol()

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How interfaces and their addresses are written, and what is lost in doing so. Private to this collection."""
+"""Writes interfaces and their addresses, and restores what that removes. Private to this collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .usable import await_usable
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 NODAD = 0x02  # IFA_F_NODAD
-KERNEL_PROTOCOLS = (1, 2, 3)  # IFAPROT_KERNEL_*: loopback, from router advertisements, link-local; made by the kernel
+KERNEL_PROTOCOLS = (1, 2, 3)  # IFAPROT_KERNEL_*: loopback, from router advertisements, link-local; added by the kernel
 
 
 def steps(change: Change[str]) -> list[Step]:
@@ -36,15 +36,15 @@ def steps(change: Change[str]) -> list[Step]:
         result.append(Step(Phase.LINKS, f"create interface {name}", lambda kernel: _create(kernel, name, new)))
         result.append(mark_link(f"interface {name}", name))
         todo: dict[str, t.Any] = {key: value for key, value in new.items() if value is not None}
-        gone: dict[str, t.Any] = {}
-        if change.op == "replace":  # what others had put on it goes with it; ours comes back
+        removed: dict[str, t.Any] = {}
+        if change.op == "replace":  # addresses of others are restored, too, but not those the kernel adds
             todo["addresses"] = {
                 key: value
                 for key, value in new.get("addresses", {}).items()
                 if change.want.hints.get("protocols", {}).get(key) not in KERNEL_PROTOCOLS
             }
     else:
-        todo, gone = change.after, change.before
+        todo, removed = change.after, change.before
     if "vrf" in todo or "bridge" in todo:
         master = new.get("vrf") or new.get("bridge")
         text = f"put {name} into {master}" if master else f"take {name} out of its VRF or bridge"
@@ -81,7 +81,7 @@ def steps(change: Change[str]) -> list[Step]:
                     lambda kernel: set_link(kernel, name, [], flags=IFF_UP if up else 0, change=IFF_UP),
                 )
             )
-    return result + address_steps(name, change.want, todo.get("addresses", {}), gone.get("addresses", {}))
+    return result + address_steps(name, change.want, todo.get("addresses", {}), removed.get("addresses", {}))
 
 
 def sysctl_steps(name: str, values: dict[str, str], where: str = "") -> list[Step]:
@@ -94,21 +94,21 @@ def _sysctl_step(path: str, value: str, where: str) -> Step:
 
 
 def address_steps(
-    name: str, item: Item[t.Any], come: dict[str, t.Any], gone: dict[str, t.Any], where: str = ""
+    name: str, item: Item[t.Any], added: dict[str, t.Any], removed: dict[str, t.Any], where: str = ""
 ) -> list[Step]:
-    """`come` and `gone` are members of the item's addresses; `where` is the namespace that it is in."""
+    """`added` and `removed` are members of the item's addresses; `where` is its namespace."""
     result = []
-    # Before a new one is added: an address whose scope or (IPv6) length changes, one found to be a duplicate.
-    by_ip = {host(address): address for address in come if ":" in address}
-    first = {address: by_ip.get(host(address), address) for address in gone}
-    first = {new: old for old, new in first.items() if new in come}
-    first.update({address: address for address in item.hints.get("duplicates", ()) if address in come})
-    for address in come:
+    # Removed before a new one is added: addresses whose scope or (IPv6) length changes, and duplicates.
+    by_ip = {host(address): address for address in added if ":" in address}
+    first = {address: by_ip.get(host(address), address) for address in removed}
+    first = {new: old for old, new in first.items() if new in added}
+    first.update({address: address for address in item.hints.get("duplicates", ()) if address in added})
+    for address in added:
         if address in first:
             result.append(_removal(name, first[address], Phase.ADD_ADDRESSES, where))
         result.append(addition(name, item, address, PROTOCOL, Phase.ADD_ADDRESSES, where))
-    removed = set(first.values())
-    result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in gone if address not in removed]
+    replaced = set(first.values())
+    result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in removed if address not in replaced]
     checked = [host(address) for address in by_ip.values() if address not in item.hints.get("nodad", ())]
     if checked:
         text = f"use {', '.join(checked)} on {item.label}"
@@ -117,9 +117,9 @@ def address_steps(
 
 
 def restore(change: Change[t.Any]) -> list[Step]:
-    """Addresses that a step of this change takes away without being asked to, put back as they were."""
+    """Restores addresses that the kernel drops as a side effect of this change."""
     result = []
-    for item in change.restores:
+    for item in change.addresses_to_restore:
         for address in item.attributes.get("addresses", {}):
             protocol = item.hints.get("protocols", {}).get(address, PROTOCOL)
             if protocol not in KERNEL_PROTOCOLS and address not in item.hints.get("expiring", ()):

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waiting for IPv6 duplicate address detection (RFC 4862). Private to this collection."""
+"""Waits for IPv6 duplicate address detection (RFC 4862). Private to this collection."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_tentative(flags: int) -> bool:
 
 
 def _await(kernel: Kernel, addresses: set[str], index: int | None) -> set[str]:
-    """Those that are still tentative at the deadline."""
+    """The addresses that are still tentative at the deadline."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
         waiting = set()

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel would do silently, or refuse half way, with ipvlan links. Private to this collection."""
+"""Rejects ipvlan links that the kernel would silently change, or refuse half way. Private to this collection."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .view import MAIN, UNICAST, LinkKey, route_prefix
 def check(
     want: list[Item[LinkKey]], have: Have[LinkKey], snapshot: Snapshot, planned: Planned, mistakes: Mistakes
 ) -> None:
-    stay = _others_that_stay(want, have, planned)
+    remaining = _remaining_others(want, have, planned)
     macvlans = {link.parent: link.name for link in snapshot.links.values() if link.kind in ("macvlan", "macvtap")}
     for item in want:
         _existence(item, have, snapshot, planned, mistakes)
@@ -32,25 +32,25 @@ def check(
             _master(item, master, macvlans.get(master), planned, mistakes)
             _limits(item, master, planned, mistakes)
         if item.attributes.get("vrf") and item.attributes["vrf"] not in planned.tables:
-            mistakes.at(f"{item.place}.vrf", f"there is no VRF {item.attributes['vrf']}, and none is wanted")
+            mistakes.at(f"{item.place}.vrf", f"there is no VRF {item.attributes['vrf']}, and none is configured")
         for key in item.attributes.get("sysctls", {}):
             if not os.path.exists(f"/proc/sys/net/{sysctl_path('default', key)}"):
-                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such sysctl of an interface")
-    _modes(want, have, stay, planned, mistakes)
-    _addresses(want, have, stay, planned, mistakes)
+                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such interface sysctl")
+    _modes(want, have, remaining, planned, mistakes)
+    _addresses(want, have, remaining, planned, mistakes)
     _routes(want, mistakes)
 
 
-def _others_that_stay(
+def _remaining_others(
     want: list[Item[LinkKey]], have: Have[LinkKey], planned: Planned
 ) -> dict[str, list[Item[LinkKey]]]:
-    """By master, its slaves that this call does not mention and does not remove."""
+    """By master, the slaves that this call neither mentions nor removes."""
     wanted = {item.key for item in want}
-    stay: dict[str, list[Item[LinkKey]]] = {}
+    remaining: dict[str, list[Item[LinkKey]]] = {}
     for key, item in have.items():
         if key not in wanted and not (item.owned and planned.state == "overridden"):
-            stay.setdefault(item.hints["master"], []).append(item)
-    return stay
+            remaining.setdefault(item.hints["master"], []).append(item)
+    return remaining
 
 
 def _existence(
@@ -74,7 +74,7 @@ def _existence(
 def _master(item: Item[LinkKey], master: str, macvlan: str | None, planned: Planned, mistakes: Mistakes) -> None:
     place = f"{item.place}.master"
     if master not in planned.links:
-        near = options.like(master, planned.links)
+        near = options.suggestion(master, planned.links)
         mistakes.at(place, f"{planned.no_link(master)}{near}")
         return
     kind = planned.links[master]
@@ -82,16 +82,16 @@ def _master(item: Item[LinkKey], master: str, macvlan: str | None, planned: Plan
     if master == "lo":
         mistakes.at(place, "lo cannot be the master of ipvlan links")
     elif kind == "ipvlan":
-        mistakes.at(place, f"{master} is an ipvlan link itself; the kernel would take its master instead")
+        mistakes.at(place, f"{master} is an ipvlan link itself; the kernel would use its master instead")
     elif kind == "vrf":
-        mistakes.at(place, f"{master} is a VRF; give an interface in it")
+        mistakes.at(place, f"{master} is a VRF; use an interface in it")
     elif kind in ("macvlan", "macvtap") or macvlan:
         reason = f"it is the master of {macvlan}, a macvlan link" if macvlan else "it is a macvlan link"
         mistakes.at(place, f"{master} cannot be the master of ipvlan links: {reason}")
     elif attributes.get("bridge"):
         mistakes.at(place, f"{master} is a port of bridge {attributes['bridge']} and cannot have ipvlan links")
     if item.attributes.get("mode") == "l3s" and attributes.get("vrf"):
-        text = f"l3s loses all traffic when its master is in a VRF ({master} is in {attributes['vrf']}); take l3 or l2"
+        text = f"l3s loses all traffic when its master is in a VRF ({master} is in {attributes['vrf']}); use l3 or l2"
         mistakes.at(f"{item.place}.mode", text)
 
 
@@ -108,11 +108,11 @@ def _limits(item: Item[LinkKey], master: str, planned: Planned, mistakes: Mistak
 def _modes(
     want: list[Item[LinkKey]],
     have: Have[LinkKey],
-    stay: dict[str, list[Item[LinkKey]]],
+    remaining: dict[str, list[Item[LinkKey]]],
     planned: Planned,
     mistakes: Mistakes,
 ) -> None:
-    """A master has one mode and one flag; the kernel gives those of the last slave that was set to all others."""
+    """A master has one mode and one flag: when one slave changes, the kernel changes all others, too."""
     exact = planned.state in ("replaced", "overridden")
     forced = {item.attributes.get("master", "") for item in want if item.hints["force"]}
     chosen: dict[tuple[str, str], tuple[str, Item[LinkKey]]] = {}
@@ -127,9 +127,9 @@ def _modes(
             other_value, other = chosen.setdefault((master, key), (value, item))
             if value != other_value:
                 text = f"{value}, but {other_value} for {other.label} ({other.place})"
-                mistakes.at(f"{item.place}.{key}", f"{text}: all links on {master} have one {key}")
+                mistakes.at(f"{item.place}.{key}", f"{text}: all links on {master} share one {key}")
             if other is item and master not in forced:
-                _against_others(item, key, value, stay.get(master, []), mistakes)
+                _against_others(item, key, value, remaining.get(master, []), mistakes)
 
 
 def _against_others(item: Item[LinkKey], key: str, value: str, others: list[Item[LinkKey]], mistakes: Mistakes) -> None:
@@ -137,19 +137,19 @@ def _against_others(item: Item[LinkKey], key: str, value: str, others: list[Item
     if different:
         names = ", ".join(other.label for other in different[:3]) + (" and others" if len(different) > 3 else "")
         text = f"{value} would change {key} {different[0].attributes[key]} of {names} on the same master"
-        mistakes.at(f"{item.place}.{key}", f"{text}; with force: true it does")
+        mistakes.at(f"{item.place}.{key}", f"{text}; set force: true to allow this")
 
 
 def _addresses(
     want: list[Item[LinkKey]],
     have: Have[LinkKey],
-    stay: dict[str, list[Item[LinkKey]]],
+    remaining: dict[str, list[Item[LinkKey]]],
     planned: Planned,
     mistakes: Mistakes,
 ) -> None:
-    """The kernel refuses an address that another slave of the master has, but only when it is set."""
+    """Two slaves of a master cannot have the same address; the kernel would refuse it, but only half way."""
     taken: dict[tuple[str, str], Item[LinkKey]] = {}
-    for master, others in stay.items():
+    for master, others in remaining.items():
         taken.update(((master, ip(address)), other) for other in others for address in other.attributes["addresses"])
     for item in want:
         master = item.attributes.get("master", "")
@@ -173,16 +173,16 @@ def _routes(want: list[Item[LinkKey]], mistakes: Mistakes) -> None:
 
 
 def conflicts(changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
-    """Routes of others where we would create one."""
+    """Routes of others that conflict with routes to be created."""
     new: dict[str, dict[str, Item[LinkKey]]] = {}
     for change in changes:
         if change.want is not None:
-            come = set(change.after.get("routes", {})) - set(change.before.get("routes", {}))
-            new.setdefault(change.item.key[0], {}).update(dict.fromkeys(come, change.want))
+            added = set(change.after.get("routes", {})) - set(change.before.get("routes", {}))
+            new.setdefault(change.item.key[0], {}).update(dict.fromkeys(added, change.want))
     known = set(snapshot.spaces.found.values())
     mistakes = []
     for where, routes in new.items():
-        if not routes or where not in known:  # a namespace that is made in this run has none
+        if not routes or where not in known:  # a namespace that this run creates has none
             continue
         for version in FAMILIES:
             of_version = [prefix for prefix in routes if (":" in prefix) == (version == 6)]

@@ -57,11 +57,11 @@ class IpvlanLinks(Kind[LinkKey]):
             return None
         elsewhere = [key for key in ("namespace", "pid") if entry.get(key)]
         if len(elsewhere) > 1:
-            mistakes.at(place, "namespace and pid exclude each other")
+            mistakes.at(place, "namespace and pid are mutually exclusive")
         if "namespace" in elsewhere and not entry["namespace"].startswith("/"):
             options.namespace_name(entry["namespace"], f"{place}.namespace", mistakes)
         if "pid" in elsewhere and entry["pid"] < 1:
-            mistakes.at(f"{place}.pid", f"{entry['pid']} is no process")
+            mistakes.at(f"{place}.pid", f"{entry['pid']} is not a process ID")
         given: dict[str, t.Any] = {key: entry[key] for key in ("master", "mode", "flag", "mtu") if key in entry}
         options.in_range(given, "mtu", (68, 65535), place, mistakes)
         if state != "deleted":
@@ -75,11 +75,11 @@ class IpvlanLinks(Kind[LinkKey]):
         if "vrf" in entry:
             given["vrf"] = entry["vrf"] or None
             if elsewhere and entry["vrf"]:
-                mistakes.at(f"{place}.vrf", "is for links that stay in the host's own namespace")
+                mistakes.at(f"{place}.vrf", "is only for links in the host's own namespace")
         if "namespace" in elsewhere:
             entry = {**entry, "namespace": _short(entry["namespace"])}
         spot = entry.get("namespace") or (f"pid {entry['pid']}" if entry.get("pid") else "")
-        # the namespace is known only when the kernel has been read: see `settle`
+        # the namespace is known only after the kernel was read: see `settle`
         item = Item((spot, name), label(spot, name), given, place=place)
         item.hints.update({key: entry[key] for key in elsewhere})
         item.hints["force"] = bool(entry.get("force"))
@@ -92,7 +92,7 @@ class IpvlanLinks(Kind[LinkKey]):
         planned.forget_links({name for _where, name in (item.key for item in want)}, lambda link: link.kind == "ipvlan")
 
     def settle(self, want: list[Item[LinkKey]], planned: Planned, mistakes: options.Mistakes) -> None:
-        """One designation for each namespace, however it was given."""
+        """Gives each namespace one designation, however it was given."""
         planned_interfaces(planned)
         for item in want:
             where, name = _find_namespace(item, planned, mistakes), item.key[1]
@@ -154,7 +154,7 @@ class IpvlanLinks(Kind[LinkKey]):
         snapshot: Snapshot,
         planned: Planned,
     ) -> None:
-        for change in changes:  # what proxy entries and routes of the host lose
+        for change in changes:  # side effects on the host's proxy entries and routes
             where, name = change.item.key
             if where:
                 continue
@@ -204,7 +204,7 @@ def _short(namespace: str) -> str:
 
 
 def _find_namespace(item: Item[LinkKey], planned: Planned, mistakes: options.Mistakes) -> str:
-    """Its designation; for one that does not exist, what was given, with a mistake unless it is made in this run."""
+    """Its designation; if it does not exist, the given name, with a mistake unless this run creates it."""
     given, pid = item.hints.get("namespace"), item.hints.get("pid")
     spaces = planned.snapshot.spaces
     if pid:
@@ -222,10 +222,10 @@ def _find_namespace(item: Item[LinkKey], planned: Planned, mistakes: options.Mis
     else:
         where = spaces.found[spaces.named[given]] if given in spaces.named else None
         if where is None and given not in planned.new_namespaces:
-            near = options.like(given, {*spaces.named, *planned.new_namespaces})
-            mistakes.at(f"{item.place}.namespace", f"there is no namespace {given}, and none is wanted{near}")
+            near = options.suggestion(given, {*spaces.named, *planned.new_namespaces})
+            mistakes.at(f"{item.place}.namespace", f"there is no namespace {given}, and none is configured{near}")
     if given in planned.old_namespaces:
-        mistakes.at(f"{item.place}.namespace", f"namespace {given} is to be deleted")
+        mistakes.at(f"{item.place}.namespace", f"namespace {given} will be deleted")
     return given if where is None else where
 
 
@@ -235,7 +235,7 @@ def _parse_routes(
     if entries is None:
         return
     if entries and not elsewhere:
-        mistakes.at(f"{item.place}.routes", "are for links in another namespace; those of the host are of kind routes")
+        mistakes.at(f"{item.place}.routes", "are only for links in another namespace; on the host, use the kind routes")
     if entries and item.attributes.get("state") == "down":
         mistakes.at(f"{item.place}.routes", "the kernel accepts no route through a link that is down")
     members: dict[str, dict[str, t.Any]] = {}

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How ipvlan links are written. Private to this collection."""
+"""Writes ipvlan links. Private to this collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .view import FLAGS, MAIN, MODES, UNICAST, LinkKey
 
 SCOPE_LINK, SCOPE_ANY = 253, 255
 ONLINK = 4  # RTNH_F_ONLINK
-LEAST_INDEX = 1 << 30  # of links whose number we choose; the kernel counts from 1
+LEAST_INDEX = 1 << 30  # of links whose index we choose; the kernel counts from 1
 
 
 def steps(change: Change[LinkKey]) -> list[Step]:
@@ -33,12 +33,12 @@ def steps(change: Change[LinkKey]) -> list[Step]:
         return result
     new = change.want.attributes
     fresh = change.op in ("create", "replace")
-    todo, gone = change.after, change.before
+    todo, removed = change.after, change.before
     if fresh:
         text = f"create ipvlan link {label}"
         result.append(Step(Phase.LINKS, text, lambda kernel: _create(kernel, where, name, new)))
-        todo, gone = {key: value for key, value in new.items() if value is not None}, {}
-        # what others had put on it goes with it; ours comes back
+        todo, removed = {key: value for key, value in new.items() if value is not None}, {}
+        # addresses of others are restored, too, but not those the kernel adds
         protocols = change.want.hints.get("protocols", {})
         addresses = new.get("addresses", {})
         todo["addresses"] = {a: v for a, v in addresses.items() if protocols.get(a) not in KERNEL_PROTOCOLS}
@@ -48,26 +48,26 @@ def steps(change: Change[LinkKey]) -> list[Step]:
         result.append(Step(Phase.MASTERS, text, lambda kernel: _set_vrf(kernel, name, vrf)))
     result += _settings(change, fresh, todo)
     result += sysctl_steps(name, todo.get("sysctls", {}), where)
-    result += address_steps(name, change.want, todo.get("addresses", {}), gone.get("addresses", {}), where)
+    result += address_steps(name, change.want, todo.get("addresses", {}), removed.get("addresses", {}), where)
     routes = todo.get("routes", {})
-    lost = set(gone.get("addresses", {})) - set(todo.get("addresses", {})) or ("vrf" in todo and not fresh)
-    if lost and change.op == "change":  # with a subnet's first address the others of it go, and the routes with these
+    lost = set(removed.get("addresses", {})) - set(todo.get("addresses", {})) or ("vrf" in todo and not fresh)
+    if lost and change.op == "change":  # removing a subnet's first address removes its others, and their routes
         for address in new["addresses"]:
             protocol = change.want.hints["protocols"].get(address, PROTOCOL)
             if protocol not in KERNEL_PROTOCOLS:
                 result.append(addition(name, change.want, address, protocol, Phase.RESTORE_ADDRESSES, where))
         routes = new["routes"]
-    for prefix in gone.get("routes", {}):
+    for prefix in removed.get("routes", {}):
         if prefix not in routes:
             result.append(_route_removal(where, name, prefix))
     for prefix in routes:
-        new_one = prefix in todo.get("routes", {}) and prefix not in gone.get("routes", {})
+        new_one = prefix in todo.get("routes", {}) and prefix not in removed.get("routes", {})
         result.append(_route(change.want, prefix, CREATE | (EXCLUSIVE if new_one else REPLACE)))
     return result
 
 
 def _settings(change: Change[LinkKey], fresh: bool, todo: dict[str, t.Any]) -> list[Step]:
-    """All that one message can say about a link that exists."""
+    """All settings of an existing link that fit into one message."""
     (where, name), label = change.item.key, change.item.label
     new = t.cast("Item[LinkKey]", change.want).attributes
     attributes: list[tuple[str, t.Any]] = []
@@ -106,8 +106,8 @@ def _info(new: dict[str, t.Any]) -> list[tuple[str, t.Any]]:
 
 
 def _create(kernel: Kernel, where: str, name: str, new: dict[str, t.Any]) -> None:
-    """Made in its namespace, with a number of its own: by its name alone, the kernel would look for it on the host,
-    where the name may be someone else's (eth0)."""
+    """Creates the link in its namespace, with an index of our choice: without one, the kernel would look up the name on
+    the host, where it may be someone else's (eth0)."""
     fields = {"index": LEAST_INDEX | zlib.crc32(f"{where}/{name}".encode()) >> 2} if where else {}
     attributes = [
         ("IFLA_IFNAME", name),
@@ -147,7 +147,7 @@ def _route(item: Item[LinkKey], prefix: str, flags: int) -> Step:
 
 
 def _reached(gateway: str, addresses: t.Iterable[str]) -> bool:
-    """Whether an address of the link says that the gateway is on the link."""
+    """Whether the gateway is in the network of one of the link's addresses."""
     parsed = ipaddress.ip_address(gateway)
     return any(parsed in ipaddress.ip_interface(address).network for address in addresses)
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ipvlan links as they are, in all network namespaces. Private to this collection."""
+"""Observed ipvlan links, in all network namespaces. Private to this collection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODE_NAMES = {number: name for name, number in MODES.items()}
 FLAG_NAMES = {number: name for name, number in FLAGS.items()}
 MAIN = 254
 UNICAST = 1
-LinkKey = tuple[str, str]  # the namespace ("" is the host's own) and the name
+LinkKey = tuple[str, str]  # namespace ("" is the host's own) and name
 
 
 def label(where: str, name: str) -> str:
@@ -32,13 +32,13 @@ def label(where: str, name: str) -> str:
 
 
 def gather(snapshot: Snapshot, want: list[Item[LinkKey]]) -> Have[LinkKey]:
-    """All ipvlan links whose master is in this namespace, wherever they are themselves, by (namespace, name)."""
+    """All ipvlan links whose master is in this namespace, whatever namespace they are in, by (namespace, name)."""
     found: Have[LinkKey] = {}
     wanted = wanted_hosts(want)
     own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for where in snapshot.spaces.all():
-            kernel = snapshot.look_into(where)
+            kernel = snapshot.kernel_in(where)
             if kernel is not None:
                 _gather_in(where, own, kernel, snapshot, found, wanted)
     finally:
@@ -85,7 +85,7 @@ def _in_other(own: int, kernel: Kernel, snapshot: Snapshot) -> list[Link]:
         for link in found
         if link.peer_network is not None and link.peer_network == number
     )
-    # The kernel's own order is that of the links' numbers, which says nothing to a person.
+    # The kernel's order is by index, which is meaningless to a reader.
     return sorted((link for link in described if link.parent), key=lambda link: link.name)
 
 

@@ -21,7 +21,7 @@ MAIN = 254
 
 
 class Gateways:
-    """Answers for the network as it will be. What it cannot decide it leaves to the kernel."""
+    """Judges gateways in the network as it will be. Undecidable cases are left to the kernel."""
 
     def __init__(self, snapshot: Snapshot, planned: Planned, want: list[Item[RouteKey]]) -> None:
         self.snapshot = snapshot
@@ -31,7 +31,7 @@ class Gateways:
         self._own: set[str] | None = None
 
     def problem(self, route: Item[RouteKey], hop: dict[str, t.Any]) -> str | None:
-        """Why a next hop's gateway would be refused; None if it would not."""
+        """Why the kernel would refuse the gateway of a next hop; None if it would not."""
         gateway, name = ipaddress.ip_address(hop["gateway"]), hop.get("interface")
         if str(gateway) in self._own_addresses():
             return f"{gateway} is an address of this host; a gateway is another node"
@@ -43,10 +43,10 @@ class Gateways:
             return None
         networks = ", ".join(str(network) for network in self._reached_by(name) if network.version == gateway.version)
         text = f"{gateway} is on no network of {name} ({networks or f'it has no IPv{gateway.version} address'})"
-        return f"{text}; with onlink: true it is asked for there all the same"
+        return f"{text}; set onlink: true to use it anyway"
 
     def _is_known(self, name: str) -> bool:
-        """Links in other namespaces' hands, and ipvlan links, are not among the interfaces."""
+        """Links in other namespaces, and ipvlan links, are not among the interfaces."""
         return name in planned_interfaces(self.planned) and self.planned.links.get(name) != "ipvlan"
 
     def _own_addresses(self) -> set[str]:
@@ -56,7 +56,7 @@ class Gateways:
         return self._own
 
     def _reached_by(self, name: str) -> list[Network]:
-        """The networks of an interface's addresses, and the prefixes that wanted routes put directly on it."""
+        """The networks of an interface's addresses, and the prefixes of wanted routes without a gateway through it."""
         if name not in self._networks:
             addresses = planned_interfaces(self.planned)[name].get("addresses", {})
             found = [ipaddress.ip_interface(address).network for address in addresses]
@@ -68,7 +68,7 @@ class Gateways:
         return self._networks[name]
 
     def _device_routes(self, version: int, table: t.Any, name: str) -> t.Iterator[Network]:
-        """Prefixes that routes of anyone put directly on an interface, in the tables where the kernel looks."""
+        """Prefixes of existing routes without a gateway through an interface, in the tables that the kernel uses."""
         link = self.snapshot.links.get(name)
         if link is None:
             return

@@ -21,7 +21,7 @@ from .gateways import Gateways
 from .steps import ONLINK, SCOPES, TYPES, RouteKey
 
 MAIN = 254
-IPV6_METRIC = 1024  # what the kernel makes of no metric, and of 0
+IPV6_METRIC = 1024  # what the kernel uses for no metric, and for 0
 DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
 SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
@@ -29,7 +29,7 @@ NO_HOP = Hop(None, 0)
 PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
 
 
-UNSHOWN = {2: "RTA_SRC", 11: "RTA_FLOW", 16: "RTA_MARK", 22: "RTA_ENCAP", 30: "RTA_NH_ID"}  # no option has these
+UNSHOWN = {2: "RTA_SRC", 11: "RTA_FLOW", 16: "RTA_MARK", 22: "RTA_ENCAP", 30: "RTA_NH_ID"}  # no option covers these
 
 
 class Routes(Kind[RouteKey]):
@@ -65,7 +65,7 @@ class Routes(Kind[RouteKey]):
             return None
         version, written = prefix.version, str(prefix)
         if entry.get("vrf") and "table" in entry:
-            mistakes.at(place, "vrf and table exclude each other")
+            mistakes.at(place, "vrf and table are mutually exclusive")
         options.in_range(entry, "table", (1, 2**32 - 1), place, mistakes)
         options.in_range(entry, "metric", (0, 2**32 - 1), place, mistakes)
         options.in_range(entry, "mtu", (68, 65535), place, mistakes)
@@ -80,7 +80,7 @@ class Routes(Kind[RouteKey]):
             mistakes.at(place, "needs a gateway, an interface or nexthops")
         attributes: dict[str, t.Any] = {"type": kind, "nexthops": hops}
         if version == 6 and "scope" in entry:
-            mistakes.at(f"{place}.scope", "is for IPv4 routes")
+            mistakes.at(f"{place}.scope", "is only for IPv4 routes")
         if version == 4:
             local = kind == "unicast" and not any("gateway" in hop for hop in hops)
             attributes["scope"] = entry.get("scope") or ("link" if local else "global")
@@ -91,7 +91,7 @@ class Routes(Kind[RouteKey]):
             attributes["source"] = str(source)
         if "mtu" in entry:
             attributes["mtu"] = entry["mtu"]
-        # the table of a VRF is known only when all VRFs are: see `settle`
+        # the table of a VRF is known only once all VRFs are: see `settle`
         where = entry.get("vrf") or entry.get("table", MAIN)
         return Item((version, where, written, metric), _label(written, where, metric, version), attributes, place=place)
 
@@ -115,7 +115,7 @@ class Routes(Kind[RouteKey]):
         single = {key: entry[key] for key in ("gateway", "interface", "onlink") if entry.get(key) is not None}
         listed = entry.get("nexthops") or []
         if single and listed:
-            mistakes.at(place, f"nexthops and {', '.join(single)} exclude each other")
+            mistakes.at(place, f"nexthops and {', '.join(single)} are mutually exclusive")
         hops = []
         for number, given in enumerate(listed or ([single] if single else [])):
             here = f"{place}.nexthops[{number}]" if listed else place
@@ -140,12 +140,12 @@ class Routes(Kind[RouteKey]):
         return sorted(hops, key=_hop_order)
 
     def settle(self, want: list[Item[RouteKey]], planned: Planned, mistakes: options.Mistakes) -> None:
-        """Table numbers instead of VRF names, so that wanted and observed routes have the same keys."""
+        """Replaces VRF names by table numbers, so that wanted and observed routes have the same keys."""
         for item in want:
             version, where, prefix, metric = item.key
             if isinstance(where, str):
                 if where not in planned.tables:
-                    mistakes.at(f"{item.place}.vrf", f"there is no VRF {where}, and none is wanted")
+                    mistakes.at(f"{item.place}.vrf", f"there is no VRF {where}, and none is configured")
                 item.key = (version, planned.tables.get(where, where), prefix, metric)
 
     def defaults(self, want: Item[RouteKey], have: Item[RouteKey]) -> dict[str, t.Any]:
@@ -171,13 +171,13 @@ class Routes(Kind[RouteKey]):
                     UNSHOWN.get(number, f"attribute {number}") for number in route.unparsed
                 )
             twin = found.setdefault(item.key, item)
-            if twin is not item:  # IPv6 may have several routes with one key; together they are not what was wanted
+            if twin is not item:  # IPv6 may have several routes with one key; merged, they differ from the wanted one
                 hops = twin.attributes["nexthops"] + item.attributes["nexthops"]
                 twin.attributes["nexthops"] = sorted(hops, key=_hop_order)
         return found
 
     def conflicts(self, changes: list[Change[RouteKey]], snapshot: Snapshot) -> list[str]:
-        """Routes of others where we would create one. Only the tables of new routes are read."""
+        """Routes of others that conflict with routes to be created. Reads only the tables of these."""
         new = {change.item.key: change.item for change in changes if change.op == "create"}
         mistakes = []
         prefixes: dict[tuple[int, int], list[str]] = {}
@@ -215,7 +215,7 @@ class Routes(Kind[RouteKey]):
                     mistakes.at(f"{item.place}.interface", planned.no_link(name))
                 elif name and planned.down(name):
                     mistakes.at(
-                        f"{item.place}.interface", f"{name} is to be down; the kernel accepts no route through it"
+                        f"{item.place}.interface", f"{name} will be down; the kernel accepts no route through it"
                     )
                 elif hop.get("gateway") and not accepted:
                     problem = gateways.problem(item, hop)
@@ -223,12 +223,12 @@ class Routes(Kind[RouteKey]):
                         mistakes.at(f"{item.place}.gateway", problem)
 
     def foresee(self, have: Have[RouteKey], want: list[Item[RouteKey]], planned: Planned) -> Have[RouteKey]:
-        wanted = {item.key for item in want}  # unwanted ones are to be gone in any case: their removal comes first
+        wanted = {item.key for item in want}  # unwanted ones are removed in any case, and first
         planned.lost_routes = {key for key, item in have.items() if key in wanted and _is_lost(item, planned)}
         return {key: item for key, item in have.items() if key not in planned.lost_routes}
 
     def steps(self, change: Change[RouteKey], planned: Planned) -> list[Step]:
-        # a route that goes with its interface may be back, or still be there, when its turn comes
+        # a route lost with its interface may be back, or still exist, when it is written
         fresh = change.op == "create" and change.item.key not in planned.lost_routes
         return route_steps.steps(change, fresh, planned.usable_sources)
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How routes are written. Private to this collection."""
+"""Writes routes. Private to this collection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RouteKey = tuple[int, "int | str", str, int]  # family, table (the name of a VRF
 
 
 def steps(change: Change[RouteKey], fresh: bool, sources: set[str]) -> list[Step]:
-    """`fresh`: the kernel shall refuse if there is such a route by now. `sources` are addresses known to be usable."""
+    """`fresh`: the kernel must refuse if the route exists meanwhile. `sources` are addresses known to be usable."""
     label = change.item.label
     if change.want is None:
         return [Step(Phase.REMOVE_ROUTES, f"delete route {label}", lambda kernel: _delete(kernel, change.item.key))]
@@ -37,7 +37,7 @@ def steps(change: Change[RouteKey], fresh: bool, sources: set[str]) -> list[Step
 
 
 def _order(item: Item[RouteKey]) -> int:
-    """A gateway is looked up among the routes of a narrower scope (fib_check_nh), so these come first."""
+    """A gateway is looked up among the routes of a narrower scope (fib_check_nh), so those are added first."""
     if any("gateway" in hop for hop in item.attributes["nexthops"]):
         return 1 + max(SCOPES.values()) - SCOPES[item.attributes.get("scope", "global")]
     return 0

@@ -1,4 +1,4 @@
-"""The plan: what changes, in every state, and what is never touched. No kernel."""
+"""The plan: what changes in each state, and what is never touched. No kernel."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def box(key, owned=False, marked=(), **attributes):
     return Item(key, key, full, owned=owned, marked={"members": set(marked)})
 
 
-def wish(key, creates=True, **attributes):
+def want_box(key, creates=True, **attributes):
     return Item(key, key, attributes, creates=creates, place=f"boxes[{key}]")
 
 
 def carry_out(have, changes):
-    """What a faithful kernel would make of the changes."""
+    """The state in which a faithful kernel would be after the changes."""
     after = copy.deepcopy(have)
     for change in changes:
         if change.want is None:
@@ -55,74 +55,76 @@ def carry_out(have, changes):
 
 def test_merged_compares_only_what_is_given():
     have = {"a": box("a", owned=True, color="red", members={"x": "1"})}
-    assert plan(KIND, have, [wish("a", members={"x": "1"})], "merged") == []
+    assert plan(KIND, have, [want_box("a", members={"x": "1"})], "merged") == []
 
 
 def test_merged_adds_members_and_keeps_the_others():
     have = {"a": box("a", owned=True, members={"x": "1"}, marked={"x"})}
-    [change] = plan(KIND, have, [wish("a", members={"y": "2"})], "merged")
+    [change] = plan(KIND, have, [want_box("a", members={"y": "2"})], "merged")
     assert (change.op, change.before, change.after) == ("change", {"members": {}}, {"members": {"y": "2"}})
     assert change.want.attributes["members"] == {"x": "1", "y": "2"}
 
 
-def test_replaced_removes_members_of_ours_and_no_others():
+def test_replaced_removes_only_our_members():
     have = {"a": box("a", members={"ours": "1", "theirs": "1"}, marked={"ours"})}
-    [change] = plan(KIND, have, [wish("a", creates=False)], "replaced")
+    [change] = plan(KIND, have, [want_box("a", creates=False)], "replaced")
     assert change.before == {"members": {"ours": "1"}}
     assert change.want.attributes["members"] == {"theirs": "1"}
 
 
-def test_replaced_gives_defaults_only_to_what_is_ours():
+def test_replaced_restores_defaults_only_on_our_objects():
     have = {"a": box("a", owned=True, color="red"), "b": box("b", color="red")}
-    changes = plan(KIND, have, [wish("a"), wish("b", creates=False)], "replaced")
+    changes = plan(KIND, have, [want_box("a"), want_box("b", creates=False)], "replaced")
     assert [(change.want.key, change.after) for change in changes] == [("a", {"color": "white"})]
 
 
-def test_overridden_removes_what_is_ours_and_leaves_what_is_not():
+def test_overridden_deletes_our_objects_and_leaves_others_alone():
     have = {"ours": box("ours", owned=True), "theirs": box("theirs")}
     [change] = plan(KIND, have, [], "overridden")
     assert (change.op, change.have.key) == ("delete", "ours")
 
 
-def test_overridden_takes_our_members_from_an_object_of_others():
+def test_overridden_removes_our_members_from_an_object_of_others():
     have = {"theirs": box("theirs", members={"ours": "1", "x": "1"}, marked={"ours"})}
     [change] = plan(KIND, have, [], "overridden")
     assert (change.op, change.want.attributes["members"]) == ("change", {"x": "1"})
 
 
-def test_deleted_without_objects_removes_all_that_is_ours():
+def test_deleted_without_objects_deletes_all_of_ours():
     have = {"ours": box("ours", owned=True), "theirs": box("theirs")}
     assert [change.have.key for change in plan(KIND, have, [], "deleted")] == ["ours"]
 
 
-def test_deleted_with_objects_removes_only_these():
+def test_deleted_with_objects_deletes_only_these():
     have = {"a": box("a", owned=True), "b": box("b", owned=True)}
-    assert [change.have.key for change in plan(KIND, have, [wish("a"), wish("gone")], "deleted")] == ["a"]
+    assert [change.have.key for change in plan(KIND, have, [want_box("a"), want_box("missing")], "deleted")] == ["a"]
 
 
 def test_deleting_an_object_of_others_is_refused():
     with pytest.raises(Refused, match=r"boxes\[a\]: box a is not ours"):
-        plan(KIND, {"a": box("a")}, [wish("a")], "deleted")
+        plan(KIND, {"a": box("a")}, [want_box("a")], "deleted")
 
 
-def test_an_object_of_others_where_we_would_create_one_is_refused():
+def test_creating_an_object_that_exists_and_is_not_ours_is_refused():
     with pytest.raises(Refused, match="exists but is not ours"):
-        plan(KIND, {"a": box("a")}, [wish("a", wood="oak")], "merged")
+        plan(KIND, {"a": box("a")}, [want_box("a", wood="oak")], "merged")
 
 
-def test_an_attribute_that_cannot_be_changed_takes_a_new_object():
-    [change] = plan(KIND, {"a": box("a", owned=True)}, [wish("a", wood="pine")], "merged")
+def test_a_change_of_an_immutable_attribute_replaces_the_object():
+    [change] = plan(KIND, {"a": box("a", owned=True)}, [want_box("a", wood="pine")], "merged")
     assert (change.op, change.before, change.after) == ("replace", {"wood": "oak"}, {"wood": "pine"})
 
 
-def test_an_attribute_that_cannot_be_changed_of_an_object_of_others_is_refused():
+def test_a_change_of_an_immutable_attribute_of_an_object_of_others_is_refused():
     with pytest.raises(Refused, match="wood of box a cannot be changed from oak to pine"):
-        plan(KIND, {"a": box("a")}, [wish("a", creates=False, wood="pine")], "merged")
+        plan(KIND, {"a": box("a")}, [want_box("a", creates=False, wood="pine")], "merged")
 
 
-def test_all_refusals_come_at_once():
+def test_all_refusals_are_reported_together():
     with pytest.raises(Refused) as refused:
-        plan(KIND, {"a": box("a"), "b": box("b")}, [wish("a"), wish("b"), wish("c", creates=False)], "merged")
+        plan(
+            KIND, {"a": box("a"), "b": box("b")}, [want_box("a"), want_box("b"), want_box("c", creates=False)], "merged"
+        )
     assert len(refused.value.mistakes) == 3
 
 
@@ -151,21 +153,21 @@ def observed(draw):
 
 
 @st.composite
-def wishes(draw, have):
+def wanted_boxes(draw, have):
     want = []
     for key in sorted(draw(st.sets(st.sampled_from("abcde")))):
         owned = key not in have or have[key].owned
         options = {"color": st.sampled_from(["white", "red"]), "members": MEMBERS}
         if owned:
             options["wood"] = st.sampled_from(["oak", "pine"])
-        want.append(wish(key, creates=owned, **draw(st.fixed_dictionaries({}, optional=options))))
+        want.append(want_box(key, creates=owned, **draw(st.fixed_dictionaries({}, optional=options))))
     return want
 
 
 @given(st.data(), st.sampled_from(["merged", "replaced", "overridden", "deleted"]))
-def test_after_a_run_a_second_plan_is_empty_and_the_wish_is_true(data, state):
+def test_after_a_run_the_wanted_state_is_reached_and_a_second_plan_is_empty(data, state):
     have = data.draw(observed())
-    want = data.draw(wishes(have))
+    want = data.draw(wanted_boxes(have))
     after = carry_out(have, plan(KIND, have, want, state))
     assert plan(KIND, after, want, state) == []
     if state == "deleted":
@@ -180,9 +182,9 @@ def test_after_a_run_a_second_plan_is_empty_and_the_wish_is_true(data, state):
 
 
 @given(st.data(), st.sampled_from(["merged", "replaced", "overridden", "deleted"]))
-def test_what_is_not_ours_is_never_removed(data, state):
+def test_objects_and_members_of_others_are_never_removed(data, state):
     have = data.draw(observed())
-    want = data.draw(wishes(have))
+    want = data.draw(wanted_boxes(have))
     after = carry_out(have, plan(KIND, have, want, state))
     wanted = {item.key for item in want}
     for key, item in have.items():
