@@ -142,7 +142,7 @@ def test_environment_and_arguments_arrive_as_they_are(node):
 def test_what_has_no_sense_is_refused(node):
     result = node.module("daemon", name="x y", command=["sleep", "9"], environment={"1": "a"}, description="a\nb")
     assert result["failed"]
-    for part in ("cannot be the name of a service", "not a name of a variable", "more than one line"):
+    for part in ("is not a service name", "is not a variable name", "more than one line"):
         assert part in result["msg"]
     result = node.module("daemon", name="bird", runtime_directory="x")
     assert result["failed"] and "runtime_directory has no meaning without command" in result["msg"]

@@ -110,7 +110,7 @@ def test_a_table_that_changes_is_replaced_as_a_whole(node):
     [
         (text() + "planted mistake\n", "syntax error"),
         (text().replace("jump check_source", "jump nowhere"), "nft refuses the text"),
-        (text() + "add table ip mine\n", "has more than the table inet routed_hypervisor: ip mine"),
+        (text() + "add table ip mine\n", "has other tables than inet routed_hypervisor: ip mine"),
         (text().replace("Managed by", "Written by"), "the first line of the text"),
     ],
     ids=["syntax", "a chain that is not there", "another table", "no mark"],

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a daemon: reading, replacing at once, putting aside what was there. Private to this collection."""
+"""Reads, atomically replaces and backs up the files of a daemon. Private to this collection."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def user_id(name: str) -> int:
     try:
         return int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid
     except KeyError as error:
-        raise FileError(f"there is no user {name}: install the package that makes it") from error
+        raise FileError(f"there is no user {name}: install the package that creates it") from error
 
 
 def group_id(name: str) -> int:
     try:
         return int(name) if name.isdigit() else grp.getgrnam(name).gr_gid
     except KeyError as error:
-        raise FileError(f"there is no group {name}: install the package that makes it") from error
+        raise FileError(f"there is no group {name}: install the package that creates it") from error
 
 
 def read(path: str) -> SeenFile | None:
@@ -51,7 +51,7 @@ def read(path: str) -> SeenFile | None:
 
 
 def _put(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
-    """Replaces a file in one step. Until it has its owner and mode, nobody but root can read it."""
+    """Replaces a file atomically. Until it has its owner and mode, only root can read it."""
     directory, name = os.path.split(path)
     handle, draft = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
     try:
@@ -71,7 +71,7 @@ def write(file: WantedFile, old: SeenFile | None) -> None:
     try:
         if old is not None and not is_ours(old.content) and not os.path.lexists(file.path + BACKUP):
             os.link(file.path, file.path + BACKUP)
-        # Whether it may be made was decided before the first change.
+        # refuse_impossible has decided whether the directory may be created.
         os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
         _put(file.path, file.content, file.mode, file.uid, file.gid)
     except OSError as error:
@@ -84,7 +84,7 @@ def apply(change: Change, file: WantedFile, old: SeenFile | None) -> None:
         return
     try:
         if change.op == "change":
-            # Narrow first, so that no one reads a file in the moment between its owner and its mode.
+            # Restrict access first: between the changes of owner and mode nobody else must read the file.
             os.chmod(file.path, 0o600)
             os.chown(file.path, file.uid, file.gid)
             os.chmod(file.path, file.mode)
@@ -97,7 +97,7 @@ def apply(change: Change, file: WantedFile, old: SeenFile | None) -> None:
 
 
 def candidates(files: list[WantedFile], directory: str) -> dict[str, str]:
-    """Writes all files of a set into a private directory, for the daemon's parser; base name to path."""
+    """Writes all new files into a private directory for the daemon's parser. Returns the paths by base name."""
     paths = {}
     for file in files:
         name = os.path.basename(file.path)
@@ -117,7 +117,7 @@ def read_stamp(name: str) -> dict[str, t.Any]:
 
 
 def write_stamp(name: str, stamp: dict[str, t.Any] | None) -> None:
-    """A digest of a secret is half a secret: the stamps are root's."""
+    """Only root can read stamps: a digest of a secret is itself worth protecting."""
     path = f"{STAMPS}/{name}.json"
     os.makedirs(STAMPS, mode=0o700, exist_ok=True)
     if stamp is not None:

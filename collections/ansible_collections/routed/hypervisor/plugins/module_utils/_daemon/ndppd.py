@@ -1,10 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The configuration language of ndppd 0.2, read strictly. Private to this collection.
+"""A strict parser for the configuration language of ndppd 0.2. Private to this collection.
 
-ndppd has no check mode, ignores keywords that it does not know, takes a bad prefix for `::` and loses a block whose
-brace is on the next line, all without an error. So what it would misread is a mistake here.
+ndppd cannot check a file. Without an error it ignores unknown keywords, reads a bad prefix as `::` and drops a block
+whose opening brace is on the next line. Anything that it would misread is a mistake here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Config:
 
 
 def parse(text: str) -> tuple[Config, list[str]]:
-    """What ndppd understands of a file, and every mistake in it ("line 3: …")."""
+    """The configuration as ndppd reads it, and every mistake in it ("line 3: …")."""
     mistakes = Mistakes()
     config = Config({})
     first: dict[str, int] = {}
@@ -43,7 +43,7 @@ def parse(text: str) -> tuple[Config, list[str]]:
             proxy = _proxy(statement, mistakes)
             name = proxy["interface"]
             if name in first:
-                mistakes.at(f"line {statement.line}", f"there is a proxy for {name} in line {first[name]} already")
+                mistakes.at(f"line {statement.line}", f"there is already a proxy for {name} in line {first[name]}")
             first.setdefault(name, statement.line)
             config.proxies.setdefault(name, proxy)
         else:
@@ -53,12 +53,12 @@ def parse(text: str) -> tuple[Config, list[str]]:
 
 
 def _unknown(statement: Statement, known: t.Iterable[str], mistakes: Mistakes) -> None:
-    mistakes.at(f"line {statement.line}", f"no such keyword here: {statement.name}; there are {', '.join(known)}")
+    mistakes.at(f"line {statement.line}", f"unknown keyword {statement.name}; valid here are {', '.join(known)}")
 
 
 def _plain(statement: Statement, mistakes: Mistakes) -> None:
     if statement.block is not None:
-        mistakes.at(f"line {statement.line}", f"{statement.name} has no block")
+        mistakes.at(f"line {statement.line}", f"{statement.name} takes no block")
 
 
 def _number(statement: Statement, mistakes: Mistakes) -> int | None:
@@ -79,7 +79,7 @@ def _proxy(statement: Statement, mistakes: Mistakes) -> Proxy:
     else:
         mistakes.at(place, "proxy needs an interface")
     if statement.block is None:
-        mistakes.at(place, f"proxy {statement.value} has no block")
+        mistakes.at(place, f"proxy {statement.value} needs a block")
     seen: set[str] = set()
     places = []
     for inner in statement.block or []:
@@ -94,7 +94,7 @@ def _proxy(statement: Statement, mistakes: Mistakes) -> Proxy:
             _plain(inner, mistakes)
             proxy["router"] = WORDS.get(inner.value.lower(), True)
             if inner.value.lower() not in WORDS:
-                mistakes.at(f"line {inner.line}", f"router is yes or no, not {inner.value!r}")
+                mistakes.at(f"line {inner.line}", f"router must be yes or no, not {inner.value!r}")
         elif inner.name in ("timeout", "ttl"):
             proxy[inner.name] = _number(inner, mistakes) or 0
         else:
@@ -106,7 +106,7 @@ def _proxy(statement: Statement, mistakes: Mistakes) -> Proxy:
 def _rule(statement: Statement, mistakes: Mistakes) -> dict[str, t.Any]:
     rule: dict[str, t.Any] = {"prefix": statement.value, "method": None, "interface": None}
     if statement.block is None:
-        mistakes.at(f"line {statement.line}", f"rule {statement.value} has no block with a method")
+        mistakes.at(f"line {statement.line}", f"rule {statement.value} needs a block with a method")
     for inner in statement.block or []:
         place = f"line {inner.line}"
         _plain(inner, mistakes)
@@ -114,7 +114,7 @@ def _rule(statement: Statement, mistakes: Mistakes) -> dict[str, t.Any]:
             _unknown(inner, METHODS, mistakes)
             continue
         if rule["method"]:
-            mistakes.at(place, f"{inner.name}: the rule has the method {rule['method']} already")
+            mistakes.at(place, f"{inner.name}: the rule already has the method {rule['method']}")
         rule["method"] = inner.name
         if inner.name == "iface":
             rule["interface"] = inner.value or None
@@ -124,13 +124,13 @@ def _rule(statement: Statement, mistakes: Mistakes) -> dict[str, t.Any]:
 
 
 def check_rules(proxy: Proxy, place: str, places: list[str], mistakes: Mistakes) -> None:
-    """Completes and checks the rules of a proxy, wherever they come from."""
+    """Completes and checks the rules of a proxy, from a file or from module options."""
     if not proxy["rules"]:
-        mistakes.at(place, f"proxy {proxy['interface']} has no rule: it would answer nothing")
+        mistakes.at(place, f"proxy {proxy['interface']} has no rule: it would answer no solicitations")
     before: list[tuple[ipaddress.IPv6Network, str]] = []
     for rule, where in zip(proxy["rules"], places, strict=True):
         if rule["method"] is None:
-            mistakes.at(where, f"rule {rule['prefix']} has no method; there are {', '.join(METHODS)}")
+            mistakes.at(where, f"rule {rule['prefix']} has no method; valid methods are {', '.join(METHODS)}")
         elif rule["method"] == "iface":
             if not rule["interface"]:
                 mistakes.at(where, f"the method iface of rule {rule['prefix']} needs an interface")
@@ -153,7 +153,7 @@ def check_rules(proxy: Proxy, place: str, places: list[str], mistakes: Mistakes)
 def _prefix(text: str, place: str, mistakes: Mistakes) -> ipaddress.IPv6Network | None:
     address, slash, length = text.partition("/")
     try:
-        # ndppd's own reader knows hexadecimal digits and colons only, and takes the rest for `::`.
+        # ndppd's own parser accepts only hexadecimal digits and colons, and reads anything else as `::`.
         if set(address) - set("0123456789abcdefABCDEF:") or (slash and not (length.isascii() and length.isdigit())):
             raise ValueError
         prefix = ipaddress.IPv6Network(text, strict=False)
@@ -167,7 +167,7 @@ def _prefix(text: str, place: str, mistakes: Mistakes) -> ipaddress.IPv6Network 
 
 
 def render(config: Config) -> str:
-    """The file. It is read back: raises ValueError with everything in it that ndppd would misread."""
+    """The text of the file. It is parsed again: raises ValueError with everything that ndppd would misread."""
     lines = [HEADER]
     if config.route_ttl is not None:
         lines.append(f"\nroute-ttl {config.route_ttl}\n")
@@ -186,10 +186,10 @@ def render(config: Config) -> str:
 
 
 def combine(have: dict[str, Proxy], want: list[Proxy], state: str) -> dict[str, Proxy]:
-    """The proxies that shall be, by interface. In `want` what was not given is None."""
+    """The resulting proxies, by interface. In `want`, None means not given."""
     if state == "deleted":
-        gone = {proxy["interface"] for proxy in want}
-        return {name: proxy for name, proxy in have.items() if gone and name not in gone}
+        removed = {proxy["interface"] for proxy in want}
+        return {name: proxy for name, proxy in have.items() if removed and name not in removed}
     result = {} if state == "overridden" else dict(have)
     for proxy in want:
         name = proxy["interface"]

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of ndppd's configuration, taken apart. Private to this collection."""
+"""Splits the text of an ndppd configuration into statements. Private to this collection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Statement:
 
 
 class Reader:
-    """Text to statements, with ndppd's own rules on blanks, comments and quotes (conf.cc)."""
+    """Parses text into statements, with ndppd's rules for blanks, comments and quotes (conf.cc)."""
 
     def __init__(self, text: str, mistakes: Mistakes):
         self.text, self.mistakes, self.at = text, mistakes, 0
@@ -46,7 +46,7 @@ class Reader:
             elif self.text.startswith("/*", self.at):
                 end = self.text.find("*/", self.at + 2)
                 if end < 0:
-                    self.wrong("this comment has no end")
+                    self.wrong("this comment is not closed")
                 self.at = len(self.text) if end < 0 else end + 2
             else:
                 return
@@ -57,22 +57,22 @@ class Reader:
             self.skip(True)
             if not self.peek():
                 if opened:
-                    self.wrong("this block has no closing brace", opened)
+                    self.wrong("this block is not closed", opened)
                 return statements
             if self.peek() == "}":
                 if opened:
                     self.at += 1
                     return statements
-                self.wrong("there is no block that this brace closes")
+                self.wrong("this closing brace matches no block")
                 self.at += 1
             elif self.peek() == "{":
-                self.wrong("the opening brace must be on the line of its keyword, or ndppd loses the block")
+                self.wrong("the opening brace must be on the line of its keyword, or ndppd drops the block")
                 line, self.at = self.line(), self.at + 1
                 lost = self.block(line)
                 if statements and statements[-1].block is None:
-                    statements[-1].block = lost  # so that mistakes inside are told, too
+                    statements[-1].block = lost  # so that mistakes in it are reported, too
             elif self.peek() not in NAME:
-                self.wrong(f"{self.peek()!r} begins no keyword")
+                self.wrong(f"a keyword cannot begin with {self.peek()!r}")
                 self.at = self._end_of_line()
             else:
                 statements.append(self.statement())
@@ -111,7 +111,7 @@ class Reader:
         if self.peek() != quote:
             self.wrong("this quote is not closed on its line")
         else:
-            # ndppd leaves the closing quote in the text, where it begins a statement without a name.
-            self.wrong("ndppd does not understand quotes; write the value without")
+            # ndppd does not consume the closing quote, and reads it as a statement without a name.
+            self.wrong("ndppd does not support quotes; write the value without them")
             self.at += 1
         return value

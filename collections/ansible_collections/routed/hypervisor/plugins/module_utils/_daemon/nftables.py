@@ -1,11 +1,11 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One table of nftables, brought to what a text says. Private to this collection.
+"""Brings one nftables table in line with a text. Private to this collection.
 
-What the text means is found out by loading it in a network namespace of its own, and listing what the kernel has there:
-this is compared with what it has here. So nothing of nft's language has to be understood, any difference is noticed,
-and the text has been through nft and the kernel before anything changes.
+The text is loaded in a network namespace of its own, and the listing there is compared with the listing here. So this
+code need not parse the nft language, detects any difference, and has had nft and the kernel accept the text before
+anything changes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import typing as t
 
 Run = t.Callable[[list[str]], tuple[int, str, str]]  # argv -> exit code, output, errors
 
-TABLE = "routed_hypervisor"  # what the table of a hypervisor is called
+TABLE = "routed_hypervisor"  # the name of the table on a hypervisor
 MARK = "Managed by Routed Hypervisor"
 ALONE = ["unshare", "--net", "--"]
-# All that a table of ours cannot do without: the family, and a base chain in it.
+# The minimum that our tables need: the family, and a base chain in it.
 PROBE = "add table inet probe; add chain inet probe input { type filter hook input priority 0; }"
 
 
@@ -34,11 +34,11 @@ class Table:
     run: Run
 
     def _listing(self, prefix: list[str]) -> list[str]:
-        # Stateless: counters count, which is no difference.
+        # Stateless: changing counters are not a difference.
         return [*prefix, "nft", "--stateless", "list", "table", "inet", self.name]
 
     def here(self) -> str | None:
-        """What the kernel has, as nft lists it; None if there is no such table."""
+        """The table in the kernel, as nft lists it; None if there is none."""
         code, output, errors = self.run(self._listing([]))
         if code == 0:
             return output
@@ -47,33 +47,33 @@ class Table:
         return None
 
     def meaning(self, path: str) -> str:
-        """What the kernel would have if the text in the file were loaded, as nft lists it."""
-        # Nothing else is in that namespace, so the list of all has this table alone, as it would be listed by its name.
+        """The table that the kernel would have if the file were loaded, as nft lists it."""
+        # The namespace has nothing else, so the whole ruleset is this table, in the same form as when listed by name.
         script = 'nft --file "$0" && nft --stateless list ruleset'
         code, output, errors = self.run([*ALONE, "sh", "-c", script, path])
         if code:
-            raise NftablesError(f"nft refuses the text, nothing was changed:\n{_said(errors, path)}")
+            raise NftablesError(f"nft refuses the text, nothing was changed:\n{_errors_of(errors, path)}")
         found = _tables(output, family=None)
         others = [name for name in found if name != f"inet {self.name}"]
         if others:
-            raise NftablesError(f"the text has more than the table inet {self.name}: {', '.join(others)}")
+            raise NftablesError(f"the text has other tables than inet {self.name}: {', '.join(others)}")
         if not found:
             raise NftablesError(f"the text has no table inet {self.name}, nothing was changed")
         return output
 
     def check(self, path: str) -> None:
-        """Whether the kernel would take the text here: beside other tables, and all or nothing."""
+        """Raises NftablesError unless the kernel would accept the text here, alongside the existing tables."""
         code, _output, errors = self.run(["nft", "--check", "--file", path])
         if code:
-            raise NftablesError(f"nft refuses the text, nothing was changed:\n{_said(errors, path)}")
+            raise NftablesError(f"nft refuses the text, nothing was changed:\n{_errors_of(errors, path)}")
 
     def load(self, path: str, wanted: str) -> None:
         code, _output, errors = self.run(["nft", "--file", path])
         if code:
-            raise NftablesError(f"nft did not load the text, nothing was changed:\n{_said(errors, path)}")
+            raise NftablesError(f"nft did not load the text, nothing was changed:\n{_errors_of(errors, path)}")
         if self.here() != wanted:
             raise NftablesError(
-                f"the table inet {self.name} was loaded, but is not as it should be: who else changes it?"
+                f"the table inet {self.name} was loaded but differs from the text: does another program change it?"
             )
 
     def delete(self) -> None:
@@ -82,8 +82,8 @@ class Table:
             raise NftablesError(f"the table inet {self.name} was not deleted: {errors.strip()}")
 
 
-def _said(errors: str, path: str) -> str:
-    """nft's words, with places in the text instead of in a file that is gone by then."""
+def _errors_of(errors: str, path: str) -> str:
+    """The errors of nft, with `the text` for the name of the temporary file."""
     return errors.strip().replace(path, "the text")
 
 
@@ -94,7 +94,7 @@ def _tables(output: str, family: str | None = "inet") -> list[str]:
 
 
 def lacking(run: Run) -> str | None:
-    """Why this kernel cannot have tables of family inet, or None. It is tried where it does no harm."""
+    """Why this kernel does not support tables of family inet, or None. Tried in a namespace of its own."""
     code, _output, errors = run([*ALONE, "nft", PROBE])
     if code == 0:
         return None

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options of the module daemon, and the daemon that they describe. Private to this collection."""
+"""The options of the module daemon, converted to a Daemon. Private to this collection."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ ARGUMENTS = {
 
 
 def wanted_files(params: dict) -> list[WantedFile]:
-    """The files of both lists. Raises DaemonError with everything that is wrong with them."""
+    """The files of both lists. Raises DaemonError with all mistakes in them."""
     mistakes, files, names = [], [], set()
     for option, mode in (("files", "0644"), ("secret_files", "0640")):
         for number, given in enumerate(params[option]):
@@ -72,7 +72,7 @@ def wanted_files(params: dict) -> list[WantedFile]:
             if not os.path.isabs(path):
                 mistakes.append(f"{place}.path: {path} is not an absolute path")
             if os.path.basename(path) in names:
-                mistakes.append(f"{place}.path: there are two files called {os.path.basename(path)}")
+                mistakes.append(f"{place}.path: there are two files named {os.path.basename(path)}")
             names.add(os.path.basename(path))
             if given["content"] is None and params["state"] != "absent":
                 mistakes.append(f"{place}: content is missing")
@@ -89,12 +89,13 @@ def wanted_files(params: dict) -> list[WantedFile]:
             secret, part = option == "secret_files", given["secret_part"]
             try:
                 if part is not None and re.compile(part).groups != 1:
-                    mistakes.append(f"{place}.secret_part: it must have one group, which is the secret")
+                    mistakes.append(f"{place}.secret_part: must have exactly one group, which matches the secret")
             except re.error as error:
                 mistakes.append(f"{place}.secret_part: {error}")
             files.append(WantedFile(path, content, int(digits, 8), *ids, secret=secret, secret_part=part))
     mistakes += [
-        f"restart_on: {path} is none of the files" for path in set(params["restart_on"]) - {file.path for file in files}
+        f"restart_on: {path} is not among the files"
+        for path in set(params["restart_on"]) - {file.path for file in files}
     ]
     if mistakes:
         raise DaemonError("\n".join(f"{params['name']}: {mistake}" for mistake in mistakes))
@@ -102,7 +103,7 @@ def wanted_files(params: dict) -> list[WantedFile]:
 
 
 def command(params: dict, service: str, files: list[WantedFile]) -> service_file.Command | None:
-    """What is to run as a service of ours. Raises DaemonError with everything that is wrong with it."""
+    """The command to run as our service, if any. Raises DaemonError with all mistakes in it."""
     argv = params["command"] or []
     options = ("description", "environment", "runtime_directory", "vrf", "prepare", "cleanup")
     given = [name for name in options if params[name]]
@@ -110,13 +111,13 @@ def command(params: dict, service: str, files: list[WantedFile]) -> service_file
     if not argv:
         mistakes += [f"{name} has no meaning without command" for name in given if params["state"] != "absent"]
     if argv and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", service):
-        mistakes.append(f"{service!r} cannot be the name of a service: letters, digits, `_`, `.` and `-` can")
+        mistakes.append(f"{service!r} is not a service name: only letters, digits, `_`, `.` and `-` are allowed")
     if "\n" in (params["description"] or ""):
         mistakes.append("description has more than one line")
     if params["runtime_directory"] and not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", params["runtime_directory"]):
-        mistakes.append(f"runtime_directory: {params['runtime_directory']!r} is not a name of a directory under /run")
+        mistakes.append(f"runtime_directory: {params['runtime_directory']!r} is not a directory name under /run")
     mistakes += [
-        f"environment: {name!r} is not a name of a variable"
+        f"environment: {name!r} is not a variable name"
         for name in params["environment"]
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)
     ]

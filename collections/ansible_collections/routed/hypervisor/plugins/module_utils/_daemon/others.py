@@ -18,7 +18,7 @@ SCRIPTS = ("/etc/init.d",)
 
 
 def service_names(systemd: bool) -> set[str]:
-    """All services that this host knows, running or not."""
+    """All services of this host, running or not."""
     names: set[str] = set()
     for directory in UNITS if systemd else SCRIPTS:
         if os.path.isdir(directory):
@@ -29,19 +29,19 @@ def service_names(systemd: bool) -> set[str]:
 
 
 def matching(patterns: list[str], names: set[str]) -> list[str]:
-    """The names that a pattern matches, and none of the patterns that begin with `!`."""
-    kept = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    """The names that match a pattern, except those that match a pattern after `!`."""
+    excluded = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
     return sorted(
         name
         for name in names
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted)
-        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in kept)
+        and not any(fnmatch.fnmatchcase(name, pattern) for pattern in excluded)
     )
 
 
 def observe(name: str, systemd: bool, timeout: float = 30) -> Other:
-    """One service as it is. Of a service that is ours its own file says what belongs to it."""
+    """The state of one service. If it is ours, its unit or init script lists the files that belong to it."""
     path = service_file.path(name, systemd)
     file = disk.read(path)
     ours = file is not None and is_ours(file.content)
@@ -50,7 +50,7 @@ def observe(name: str, systemd: bool, timeout: float = 30) -> Other:
     cleanup: list[str] = []
     if file is not None and ours:
         listed, cleanup = service_file.notes(file.content.decode(errors="replace"))
-        # Last comes the file that says what has to go: whoever is cut off finds it again.
+        # The unit or init script is removed last, so that the next run can complete an interrupted one.
         for belonging in (*listed, path):
             old = disk.read(belonging)
             if old is not None and is_ours(old.content):
@@ -66,7 +66,7 @@ def observe(name: str, systemd: bool, timeout: float = 30) -> Other:
 
 
 def find(patterns: list[str], own: str, timeout: float = 30) -> list[Other]:
-    """Those that run, start at boot, or are ours."""
+    """The matching services that run, start at boot, or are ours."""
     if not patterns:
         return []
     systemd = has_systemd()

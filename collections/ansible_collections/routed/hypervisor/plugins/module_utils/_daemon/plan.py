@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What has to change for a daemon to run with the right files, computed without touching anything.
+"""Computes what has to change for a daemon to run with the right files, without changing anything.
 
 Private to this collection.
 """
@@ -23,7 +23,7 @@ HIDDEN = "(secret, not shown)\n"
 
 
 def _masked(pattern: str, text: str) -> str:
-    """Text with stars for what the pattern's first group matches."""
+    """The text, with stars in place of the matches of the pattern's first group."""
     parts, end = [], 0
     for found in re.finditer(pattern, text):
         parts += [text[end : found.start(1)], "********"]
@@ -39,16 +39,16 @@ class WantedFile:
     uid: int = 0
     gid: int = 0
     secret: bool = False
-    secret_part: str | None = None  # pattern whose first group is what is secret; all of a secret file without it
+    secret_part: str | None = None  # pattern whose first group matches the secret; if None, the whole file is secret
 
     def shown(self, text: str) -> str:
-        """A text of this file, the old or the new one, without what is secret in it."""
+        """The old or new text of this file without its secrets."""
         if self.secret_part is None:
             return HIDDEN if self.secret and text else text
         return _masked(self.secret_part, text)
 
     def mask(self, message: str) -> str:
-        """What a program says of this file, without what only the file may say: of the old content, too."""
+        """A program's message about this file without secrets of the new or the old content."""
         text = self.content.decode(errors="replace")
         if self.secret_part is not None:
             secrets = [found.group(1) for found in re.finditer(self.secret_part, text)]
@@ -68,7 +68,7 @@ class SeenFile:
     uid: int
     gid: int
     mtime_ns: int
-    ctime: float  # when this file came into place under its name, seconds since the epoch
+    ctime: float  # when the file was put in place under its name, seconds since the epoch
 
 
 @dataclasses.dataclass
@@ -85,27 +85,27 @@ class Wanted:
 
 @dataclasses.dataclass(frozen=True)
 class Other:
-    """A service that has to go: one that must not run beside the wanted one, or the wanted one itself if absent."""
+    """A service to remove: one that must not run alongside the wanted one, or, with `absent`, the service itself."""
 
     name: str
     runs: bool
     enabled: bool
-    files: tuple[str, ...] = ()  # that are ours, the one that makes it a service at the end; () if it is not ours
+    files: tuple[str, ...] = ()  # of ours, the unit or init script last; () if the service is not ours
     backups: frozenset[str] = frozenset()
-    cleanup: tuple[str, ...] = ()  # command that undoes what it leaves behind
+    cleanup: tuple[str, ...] = ()  # command that cleans up after it
 
 
 @dataclasses.dataclass
 class Seen:
     files: dict[str, SeenFile | None]
     process: Process | None
-    stamp: dict[str, t.Any]  # what the process has loaded, as we wrote it down; {} if we never did
+    stamp: dict[str, t.Any]  # what the process has loaded, as recorded by the last run; {} if there is no record
     indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
     enabled: bool | None = None
-    backups: set[str] = dataclasses.field(default_factory=set)  # paths beside which somebody else's file is kept
-    others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run beside this one
-    own: Other | None = None  # this service as one that goes, if its unit or init script is ours
+    backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
+    others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one
+    own: Other | None = None  # this service as one to remove, if its unit or init script is ours
 
 
 def digest(content: bytes) -> str:
@@ -113,7 +113,7 @@ def digest(content: bytes) -> str:
 
 
 def is_ours(content: bytes) -> bool:
-    """Whether the first line bears our mark; in a script it is the second."""
+    """Whether the first line carries our mark; in a script, the second."""
     first, _newline, rest = content[:400].partition(b"\n")
     return MARK.encode() in (rest.partition(b"\n")[0] if first.startswith(b"#!") else first)
 
@@ -132,7 +132,7 @@ def file_changes(wanted: Wanted, seen: Seen) -> list[Change]:
             changes.append(Change("files", "create", file.path, "it does not exist"))
         elif old.content != file.content:
             kept = is_ours(old.content) or file.path in seen.backups
-            why = "its content differs" if kept else "it is not ours: it is kept beside the new one"
+            why = "its content differs" if kept else "it is not ours: a backup is kept beside the new one"
             changes.append(Change("files", "change", file.path, why))
         elif (old.mode, old.uid, old.gid) != (file.mode, file.uid, file.gid):
             before, after = permissions(old), permissions(file)
@@ -146,13 +146,13 @@ def _removals(wanted: Wanted, seen: Seen) -> list[Change]:
         old = seen.files.get(file.path)
         if old is not None and is_ours(old.content):
             restore = file.path in seen.backups
-            why = "it is ours; the file that was here before comes back" if restore else "it is ours"
+            why = "it is ours; the previous file is restored" if restore else "it is ours"
             changes.append(Change("files", "restore" if restore else "delete", file.path, why))
     return changes
 
 
 def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
-    """Path (or interface name) to the reason why the running process does not have it as it is to be."""
+    """Files and interfaces that the running process has not loaded or bound as wanted, each with the reason."""
     running = t.cast(Process, seen.process)
     known = (seen.stamp.get("pid"), seen.stamp.get("start")) == (running.pid, running.start)
     reasons: dict[str, str] = {}
@@ -165,12 +165,12 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
             if seen.stamp.get("files", {}).get(file.path) != [digest(old.content), old.mtime_ns]:
                 reasons[file.path] = f"{name} is not what the running process has loaded"
         elif running.started <= old.ctime:
-            # Somebody else started it, and daemons read their files when they start.
-            reasons[file.path] = f"{name} was written after the process had started"
+            # We did not start it. Daemons read their files when they start.
+            reasons[file.path] = f"{name} was written after the process started"
     for interface in wanted.interfaces:
         index = seen.indexes.get(interface)
         bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else index in seen.bound
-        if not bound or index is None:  # check mode comes to plans with interfaces that are yet to be made
+        if not bound or index is None:  # in check mode, interfaces may not exist yet
             reasons[interface] = f"interface {interface} is not the one that the process is bound to"
     return reasons
 
@@ -180,9 +180,9 @@ def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
     changes = []
     if wanted.state != "started":
         if seen.process is not None:
-            changes.append(Change("services", "stop", name, "it runs"))
+            changes.append(Change("services", "stop", name, "it is running"))
     elif seen.process is None:
-        changes.append(Change("services", "start", name, "it does not run"))
+        changes.append(Change("services", "start", name, "it is not running"))
     else:
         reasons = not_loaded(wanted, seen)
         restart = not wanted.can_reload or any(
@@ -196,7 +196,7 @@ def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
 
 
 def removal_of(other: Other, why: str) -> list[Change]:
-    """What makes a service go: one that is ours with all that belongs to it, of another only that it runs."""
+    """Removes a service: one of ours with everything that belongs to it; another is only stopped and disabled."""
     changes = []
     if other.runs:
         changes.append(Change("services", "stop", other.name, why))
@@ -210,7 +210,7 @@ def removal_of(other: Other, why: str) -> list[Change]:
 
 
 def plan(wanted: Wanted, seen: Seen) -> list[Change]:
-    """What to do, in this order: a service that is to stop does so before its files go."""
+    """The changes, in order: a service is stopped before its files are removed."""
     files = file_changes(wanted, seen)
     if wanted.state == "absent":
         own = removal_of(seen.own, "it is ours") if seen.own is not None else service_changes(wanted, seen)
@@ -220,7 +220,7 @@ def plan(wanted: Wanted, seen: Seen) -> list[Change]:
     others: list[Change] = []
     if wanted.state == "started":
         for other in seen.others:
-            others += removal_of(other, f"it must not run beside {wanted.service}")
+            others += removal_of(other, f"it must not run alongside {wanted.service}")
     return files + others + service_changes(wanted, seen)
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings a daemon to its files and its files to the daemon. Private to this collection."""
+"""Writes the files of a daemon and makes the daemon run with them. Private to this collection."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Daemon:
     stops: list[str] = dataclasses.field(default_factory=list)
 
     def mask(self, text: str) -> str:
-        """Takes out of a parser's words what only a secret file says."""
+        """Removes the content of secret files from a parser's message."""
         for file in self.wanted.files:
             text = file.mask(text)
         return text
@@ -82,7 +82,7 @@ def observe(daemon: Daemon) -> pure.Seen:
 
 
 def _own(daemon: Daemon) -> pure.Other | None:
-    """The service as one that goes, if its unit or init script is ours."""
+    """The service as one to remove, if its unit or init script is ours."""
     service = daemon.service
     own = others.observe(service.name, service.systemd, service.timeout)
     return own if own.files or service.ours else None
@@ -93,7 +93,7 @@ def missing_interfaces(wanted: pure.Wanted) -> list[str]:
 
 
 def refuse_impossible(daemon: Daemon, check_mode: bool) -> None:
-    """Everything that can be known before the first change, in one message."""
+    """Reports everything that can be detected before the first change, in one message."""
     wanted = daemon.wanted
     if wanted.state == "absent":
         return
@@ -103,17 +103,17 @@ def refuse_impossible(daemon: Daemon, check_mode: bool) -> None:
         mistakes.append(missing)
     for file in wanted.files:
         if not pure.is_ours(file.content):
-            mistakes.append(f"the first line of the content for {file.path} does not say `{pure.MARK}`")
+            mistakes.append(f"the first line of the content for {file.path} does not contain `{pure.MARK}`")
         if not os.path.isdir(os.path.dirname(file.path)) and wanted.service_file is None:
             mistakes.append(f"there is no directory {os.path.dirname(file.path)} for {os.path.basename(file.path)}")
-    if not check_mode:  # which only warns: an earlier stage of the run that it predicts may make them
+    if not check_mode:  # there they are only warnings: an earlier stage of the real run may create them
         mistakes += [f"there is no interface {name}" for name in missing_interfaces(wanted)]
     if mistakes:
         raise DaemonError("\n".join(f"{daemon.name}: {mistake}" for mistake in mistakes))
 
 
 def check_candidates(daemon: Daemon, scratch: str) -> None:
-    """Asks the daemon's own parser about the whole new set, in a place of its own."""
+    """Has the daemon's own parser check all new files, in a private directory."""
     if not daemon.check:
         return
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
@@ -127,12 +127,12 @@ def check_candidates(daemon: Daemon, scratch: str) -> None:
             text = text.replace(paths[os.path.basename(file.path)], file.path)
         raise DaemonError(
             f"{daemon.name}: `{' '.join(daemon.check)}` refuses the new configuration (exit code {result.code}); "
-            f"nothing was changed, the old one stays in force:\n{text}"
+            f"nothing was changed, the old one remains in effect:\n{text}"
         )
 
 
 def _fill(word: str, values: dict[str, str]) -> str:
-    """Replaces {name}, and nothing else that has braces."""
+    """Replaces known {names} and leaves other braces alone."""
     return re.sub(r"\{([^{}]+)\}", lambda match: values.get(match.group(1), match.group(0)), word)
 
 
@@ -155,16 +155,16 @@ def _clean_up(other: pure.Other, timeout: float) -> None:
 
 
 def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
-    going = {other.name: other for other in (*seen.others, *([seen.own] if seen.own else []))}
+    removed = {other.name: other for other in (*seen.others, *([seen.own] if seen.own else []))}
     service = daemon.service
-    if change.name in going:
-        service = Service(change.name, timeout=service.timeout, ours=bool(going[change.name].files))
+    if change.name in removed:
+        service = Service(change.name, timeout=service.timeout, ours=bool(removed[change.name].files))
     if change.op in ("start", "restart", "enable") and service.ours:
         service.read_units()
     if change.op in ("enable", "disable"):
         service.enable(change.op == "enable")
     elif change.op == "clean up":
-        _clean_up(going[change.name], service.timeout)
+        _clean_up(removed[change.name], service.timeout)
     elif change.op == "stop":
         service.stop()
     elif change.op == "reload":
@@ -172,20 +172,20 @@ def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
     elif change.op == "restart" and service.ours:
         service.start(daemon.ready, "restart")
     else:
-        # Init scripts sleep in their `restart` (dnsmasq), or ask policies that say no in a chroot (radvd).
+        # `restart` of init scripts may sleep (dnsmasq), or be denied by a policy in a chroot (radvd).
         if change.op == "restart":
             service.stop()
         service.start(daemon.ready)
 
 
 def apply(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> None:
-    """Carries the plan out. Whatever ends it half way, the next run finds by the stamp what is left to do."""
+    """Applies the plan. If it is interrupted, the next run finds the remaining work by the stamp."""
     files = {file.path: file for file in daemon.wanted.files}
     done: list[str] = []
     try:
         for change in changes:
             if change.kind == "files":
-                # A file of another service is only ever removed: of that one its path is enough.
+                # Files of other services are only removed, for which the path suffices.
                 file = files.get(change.name, pure.WantedFile(change.name, b""))
                 disk.apply(change, file, seen.files.get(change.name))
             else:
@@ -195,7 +195,7 @@ def apply(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> None:
             _forget(daemon, seen)
     except (ServiceError, DaemonError, disk.FileError) as error:
         text = daemon.mask(str(error))
-        raise DaemonError(f"{text}\ndone before that: {', '.join(done) or 'nothing'}") from error
+        raise DaemonError(f"{text}\ncompleted before that: {', '.join(done) or 'nothing'}") from error
     if daemon.wanted.state != "started":
         disk.write_stamp(daemon.name, None)
         return
@@ -207,7 +207,7 @@ def apply(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> None:
 
 
 def _forget(daemon: Daemon, seen: pure.Seen) -> None:
-    """After the files of services have gone: systemd lets go of the units, we of what the processes had loaded."""
+    """After service files were removed: makes systemd forget the units, and deletes their stamps."""
     for other in seen.others:
         if other.files:
             disk.write_stamp(other.name, None)
@@ -230,7 +230,7 @@ def diff(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> list[dict[st
                 }
             )
             continue
-        # Files of services that must not run beside this one are not shown: some may be secret.
+        # Files of conflicting services are not shown: some may be secret.
         new = files.get(change.name, pure.WantedFile(change.name, b"", secret=change.name not in files))
         old = seen.files.get(change.name)
         before = old.content.decode(errors="replace") if old else ""

@@ -1,10 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Services of systemd and of init scripts behind one face. Private to this collection.
+"""One interface to systemd services and init scripts. Private to this collection.
 
-Whether a service runs is never asked of its init script: bird's has no `status`, dhcpcd's looks for the wrong pid file
-(Debian 12). The truth is a process.
+Whether a service runs is determined by its process, never by its init script: bird's has no `status`, dhcpcd's looks
+for the wrong pid file (Debian 12).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from . import service_file
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.05
-# Services whose main process is not a program of their name on the PATH.
+# Services whose main process is not a program of the same name on the PATH.
 PROGRAMS = {"frr": "/usr/lib/frr/watchfrr"}
-SETTLE = 0.5  # for so long a program of ours that has nothing to be asked must have run to be called started
+SETTLE = 0.5  # seconds that a service of ours without a `ready` command must run to count as started
 
 
 class ServiceError(Exception):
@@ -35,7 +35,7 @@ class ServiceError(Exception):
 @dataclasses.dataclass(frozen=True)
 class Process:
     pid: int
-    start: int  # clock ticks after boot: together with the pid it names one process for ever
+    start: int  # clock ticks after boot: with the pid it identifies a process uniquely
     started: float  # seconds since the epoch
 
 
@@ -51,9 +51,9 @@ class Result:
 
 
 def run(argv: list[str], timeout: float) -> Result:
-    """Runs a command; output and errors in one. Raises ServiceError if it cannot be run or does not end in time.
+    """Runs a command; output and errors are combined. Raises ServiceError if it is missing or does not end in time.
 
-    The output goes to a file, not to a pipe: a daemon that keeps its output open would keep us waiting.
+    The output goes to a file: a daemon that inherited a pipe and kept it open would block us.
     """
     environment = {"PATH": PATH, "LC_ALL": "C", "HOME": "/root"}
     program = shutil.which(argv[0], path=PATH)
@@ -101,7 +101,7 @@ def _link(path: str) -> str | None:
 
 
 def _runs(pid: int, executable: str) -> bool:
-    """Whether the process is an instance of the program; also when the program was replaced by an upgrade."""
+    """Whether the process is an instance of the program, even if an upgrade has replaced the program."""
     return (_link(f"/proc/{pid}/exe") or "").removesuffix(" (deleted)") == executable
 
 
@@ -116,7 +116,7 @@ def _parent(pid: int) -> int:
 def find(executable: str) -> Process | None:
     """The oldest instance of a program that is not a child of another instance.
 
-    Processes of other pid namespaces (containers, lab nodes) are visible in /proc but not ours.
+    Processes of other pid namespaces (containers, lab nodes) are visible in /proc but are not considered.
     """
     here = _link("/proc/self/ns/pid")
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -130,7 +130,7 @@ def has_systemd() -> bool:
 
 
 def is_named(pid: int, name: str) -> bool:
-    """Whether a process was started as the service of this name, by an init script of ours."""
+    """Whether an init script of ours started the process as the service of this name."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return f"{service_file.VARIABLE}={name}".encode() in file.read().split(b"\0")
@@ -139,9 +139,9 @@ def is_named(pid: int, name: str) -> bool:
 
 
 class Service:
-    """One service. `executable` is the program of its main process; `pid_file` tells instances apart (optional).
+    """One service. `executable` is the program of its main process; `pid_file` distinguishes instances (optional).
 
-    A service that is `ours` is one whose unit or init script we write.
+    A service is `ours` if we write its unit or init script.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Service:
         self.executable = os.path.realpath(found) if found else None
 
     def installed(self) -> str | None:
-        """What is missing, None if nothing is."""
+        """What is missing; None if nothing is."""
         if self.executable is None:
             return f"{self.program} is not installed: install its package"
         if self.ours:
@@ -187,7 +187,7 @@ class Service:
         return self._by_pid_file(self.pid_file)
 
     def is_on(self) -> bool:
-        """Whether it runs, or systemd is about to start it once more."""
+        """Whether it runs, or systemd is about to start it again."""
         if self.main() is not None:
             return True
         shown = run(["systemctl", "is-active", self.name], self.timeout).output.strip() if self.systemd else ""
@@ -199,8 +199,8 @@ class Service:
                 pid = int(file.read().split()[0])
         except (OSError, ValueError, IndexError):
             return None
-        right = is_named(pid, self.name) if self.ours else _runs(pid, t.cast(str, self.executable))
-        return process(pid) if right else None
+        is_it = is_named(pid, self.name) if self.ours else _runs(pid, t.cast(str, self.executable))
+        return process(pid) if is_it else None
 
     def _command(self, action: str) -> list[str]:
         return ["systemctl", action, self.name] if self.systemd else ["service", self.name, action]
@@ -214,9 +214,9 @@ class Service:
         return True
 
     def start(self, ready: list[str] | None = None, action: str = "start") -> Process:
-        """Starts the service and waits until its main process is there and `ready`, a command, succeeds.
+        """Starts the service and waits until its main process runs and the command `ready` succeeds.
 
-        `action` is what the service is told: start, or restart for one of ours, which has its own way to end then.
+        `action` is start, or restart for a service of ours, which then ends with its own `restart_signal`.
         """
         result = run(self._command(action), self.timeout + 30)
         if result.code != 0:
@@ -226,19 +226,19 @@ class Service:
         if ready:
             last = result
 
-            def answers() -> bool:
+            def is_ready() -> bool:
                 nonlocal last
                 last = run(ready, self.timeout)
                 return last.code == 0
 
-            if not self._wait(answers):
+            if not self._wait(is_ready):
                 raise ServiceError(f"service {self.name} runs but `{' '.join(ready)}` fails: {last.short()}")
         first = self.main()
         if self.ours and not ready:
             time.sleep(SETTLE)
         running = self.main()
         if first is None or running is None or (first.pid, first.start) != (running.pid, running.start):
-            raise ServiceError(f"service {self.name} was started and has ended again: {self.reason(result)}")
+            raise ServiceError(f"service {self.name} was started but has ended: {self.reason(result)}")
         return running
 
     def stop(self) -> None:
@@ -247,11 +247,11 @@ class Service:
             raise ServiceError(f"service {self.name} does not stop: {self.reason(result)}")
 
     def read_units(self) -> None:
-        """Makes systemd see the units as they are now on disk."""
+        """Makes systemd reload its units from disk."""
         if self.systemd:
             result = run(["systemctl", "daemon-reload"], self.timeout)
             if result.code != 0:
-                raise ServiceError(f"systemd does not read its units: {result.short()}")
+                raise ServiceError(f"systemd cannot reload its units: {result.short()}")
 
     def reason(self, result: Result) -> str:
         if self.systemd and shutil.which("journalctl", path=PATH):
@@ -262,7 +262,7 @@ class Service:
             with contextlib.suppress(OSError), open(service_file.log_path(self.name), "rb") as log:
                 log.seek(max(0, os.path.getsize(log.name) - 4000))
                 return f"{result.short()}\n{Result(0, log.read().decode(errors='replace')).short()}".strip()
-        return result.short() or f"`{' '.join(self._command('start'))}` said nothing (exit code {result.code})"
+        return result.short() or f"`{' '.join(self._command('start'))}` printed nothing (exit code {result.code})"
 
     def enabled(self) -> bool:
         if self.systemd:

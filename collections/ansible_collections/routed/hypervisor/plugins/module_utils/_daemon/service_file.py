@@ -1,10 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file that makes a command a service: a unit of systemd, or an init script. Private to this collection.
+"""The file that makes a command a service: a systemd unit or an init script. Private to this collection.
 
-The file says itself what else belongs to the service and what cleans up after it, so that whoever removes the service
-needs no memory of how it was made.
+The file itself lists what else belongs to the service and what cleans up after it, so that the service can be removed
+without knowing how it was configured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import shlex
 HEADER = "# Managed by Routed Hypervisor (module daemon): changes made here are overwritten."
 BELONGS = "# Belongs to it: "
 CLEANUP = "# When it is removed: "
-# In the environment of a process it says whose process this is: pids are used again, and programs have instances.
+# Identifies the service of a process by its environment: pids are reused, and a program may have several instances.
 VARIABLE = "ROUTED_HYPERVISOR_SERVICE"
 STOP_S = 20
 IP = "/usr/sbin/ip"
@@ -25,14 +25,14 @@ IP = "/usr/sbin/ip"
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A service that is ours: what runs, and how."""
+    """A service of ours: what runs, and how."""
 
     service: str
     argv: tuple[str, ...]  # the program as an absolute path; it stays in the foreground
     description: str = ""
     environment: tuple[tuple[str, str], ...] = ()
     runtime_directory: str | None = None  # a name under /run
-    vrf: str | None = None  # whose sockets the program gets
+    vrf: str | None = None  # to which the program's sockets are bound
     prepare: tuple[str, ...] = ()  # command that runs before every start
     restart_signal: str = "TERM"
     reload: tuple[str, ...] = ()  # {pid} is the main process
@@ -45,7 +45,7 @@ def path(service: str, systemd: bool) -> str:
 
 
 def log_path(service: str) -> str:
-    """Where the output of a service goes that has no journal."""
+    """The log file of a service without a journal."""
     return f"/var/log/{service}.log"
 
 
@@ -67,7 +67,7 @@ def _notes(command: Command) -> list[str]:
 
 
 def notes(content: str) -> tuple[list[str], list[str]]:
-    """The paths of a service's files, and the command that cleans up after it, as its own file says."""
+    """The paths of a service's files, and the command that cleans up after it, parsed from its unit or init script."""
     found = []
     for key in (BELONGS, CLEANUP):
         line = next((line for line in content.splitlines() if line.startswith(key)), key + "[]")
@@ -76,7 +76,7 @@ def notes(content: str) -> tuple[list[str], list[str]]:
 
 
 def _quoted(word: str) -> str:
-    """A word as systemd reads it back: neither split nor expanded."""
+    """A word quoted for systemd: neither split nor expanded."""
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
     return f'"{word}"' if not re.fullmatch(r"[\w@%+=:,./{}-]+", word) else word
 
@@ -86,7 +86,7 @@ def _line(argv: tuple[str, ...]) -> str:
 
 
 def _in_vrf(command: Command) -> tuple[str, ...]:
-    """What binds every socket of a program to a VRF, those that it listens on, too."""
+    """The command prefix that binds every socket of a program to its VRF, including listening ones."""
     return (IP, "vrf", "exec", command.vrf) if command.vrf else ()
 
 
@@ -174,8 +174,8 @@ esac
 """
 
 
-# `ip vrf exec` keeps one control group for a VRF's name, beneath that of its caller. Where network namespaces share a
-# control group, one would bind the sockets of the other.
+# `ip vrf exec` uses one control group per VRF name, below that of its caller. If network namespaces shared that control
+# group, one would bind the sockets of the other.
 OWN_GROUP = """  groups=/run/cgroup2
   mountpoint -q "$groups" || {{ mkdir -p "$groups" && mount -t cgroup2 none "$groups"; }} || return 1
   group=$groups/{name}.$(stat -Lc %i /proc/self/ns/net)

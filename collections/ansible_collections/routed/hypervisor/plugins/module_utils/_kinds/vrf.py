@@ -113,8 +113,8 @@ class Vrfs(Kind[str]):
         self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
     ) -> None:
         planned.vrf_changes = [change for change in changes if change.op in ("delete", "replace")]
-        going = {change.item.key for change in planned.vrf_changes}
-        planned.freed = {link.name for link in snapshot.links.values() if link.master in going}
+        deleted = {change.item.key for change in planned.vrf_changes}
+        planned.freed = {link.name for link in snapshot.links.values() if link.master in deleted}
         if planned.freed:
             disturb(planned, [], Interfaces().gather(snapshot, [], planned))
 

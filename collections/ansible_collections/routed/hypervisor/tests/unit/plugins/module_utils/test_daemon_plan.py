@@ -32,7 +32,7 @@ def seen(content=OURS, mtime_ns=1, ctime=40.0, **values):
 
 
 def stamped(**values):
-    """A daemon that loaded exactly what is there."""
+    """A daemon that has loaded exactly the existing files."""
     state = seen(**values)
     return dataclasses.replace(state, stamp=stamp(wanted(), state))
 
@@ -53,7 +53,7 @@ def test_a_daemon_that_cannot_reload_is_restarted():
     assert ops(wanted(OURS + b"y", can_reload=False), stamped()) == ["change", "restart"]
 
 
-def test_a_file_that_a_reload_does_not_load_restarts():
+def test_a_change_of_a_file_that_a_reload_does_not_read_restarts():
     assert ops(wanted(OURS + b"y", restart_on=frozenset([PATH])), stamped()) == ["change", "restart"]
 
 
@@ -61,23 +61,23 @@ def test_a_first_run_creates_and_starts():
     assert ops(wanted(), seen(content=None, process=None)) == ["create", "start"]
 
 
-def test_a_run_that_was_killed_before_the_reload_is_completed():
+def test_a_run_killed_before_the_reload_is_completed():
     state = stamped(content=b"# Managed by Routed Hypervisor\nold\n")
     after_the_kill = dataclasses.replace(state, files=seen(mtime_ns=2, ctime=60.0).files)
     assert ops(wanted(), after_the_kill) == ["reload"]
 
 
-def test_a_file_that_was_edited_and_put_back_is_loaded_again():
+def test_a_file_that_was_edited_and_reverted_is_loaded_again():
     state = stamped()
     assert ops(wanted(), dataclasses.replace(state, files=seen(mtime_ns=2).files)) == ["reload"]
 
 
-def test_a_daemon_that_somebody_restarted_after_the_file_was_written_has_it():
+def test_a_daemon_restarted_by_others_after_the_file_was_written_is_left_alone():
     state = stamped()
     assert ops(wanted(), dataclasses.replace(state, process=Process(8, 9000, 90.0))) == []
 
 
-def test_a_daemon_that_is_older_than_the_file_and_unknown_is_reloaded():
+def test_an_unknown_daemon_older_than_its_file_is_reloaded():
     assert ops(wanted(), seen(ctime=60.0)) == ["reload"]
 
 
@@ -85,7 +85,7 @@ def test_a_stopped_daemon_is_started():
     assert ops(wanted(), stamped(process=RUNNING) and seen(process=None)) == ["start"]
 
 
-def test_an_interface_that_was_replaced_restarts():
+def test_a_replaced_interface_causes_a_restart():
     want = wanted(interfaces=("vm1",))
     state = seen(indexes={"vm1": 3})
     known = dataclasses.replace(state, stamp=stamp(want, state))
@@ -93,7 +93,7 @@ def test_an_interface_that_was_replaced_restarts():
     assert ops(want, dataclasses.replace(known, indexes={"vm1": 9})) == ["restart"]
 
 
-def test_an_unknown_process_is_asked_which_interfaces_it_is_bound_to():
+def test_the_bound_interfaces_of_an_unknown_process_are_looked_up():
     want = wanted(interfaces=("vm1",))
     assert ops(want, seen(indexes={"vm1": 3}, bound={3, 4})) == []
     assert ops(want, seen(indexes={"vm1": 5}, bound={3, 4})) == ["restart"]
@@ -104,7 +104,7 @@ def test_a_wrong_mode_is_repaired_without_a_reload():
     assert ops(want, stamped()) == ["change"]
 
 
-def test_absent_stops_first_and_removes_only_what_is_ours():
+def test_absent_stops_first_and_removes_only_our_files():
     assert ops(wanted(state="absent"), seen()) == ["stop", "delete"]
     assert ops(wanted(state="absent"), seen(content=b"# mine\n")) == ["stop"]
     assert ops(wanted(state="absent"), seen(process=None, backups={PATH})) == ["restore"]
@@ -120,14 +120,14 @@ def test_start_at_boot_is_left_alone_unless_given():
     assert ops(wanted(enabled=False), dataclasses.replace(stamped(), enabled=False)) == []
 
 
-def test_what_a_secret_file_says_is_taken_out_of_messages():
+def test_the_content_of_a_secret_file_is_masked_in_messages():
     secret = WantedFile("/etc/secrets.conf", b'define key = "s3cr3t word";\n', secret=True)
     daemon = Daemon("example", wanted(files=[secret]), Service("example"))
-    told = daemon.mask('line 1: bad text s3cr3t word near "s3cr3t word"')
-    assert told == 'line 1: bad text ******** near "********"'
+    masked = daemon.mask('line 1: bad text s3cr3t word near "s3cr3t word"')
+    assert masked == 'line 1: bad text ******** near "********"'
 
 
-def test_of_a_file_with_secret_parts_the_rest_is_shown_and_the_old_secret_neither():
+def test_only_the_secret_parts_of_a_file_are_masked_including_old_secrets():
     pattern = r"neighbor \S+ password (\S+)"
     file = WantedFile("/etc/frr.conf", b"neighbor n password n\n", secret=True, secret_part=pattern)
     daemon = Daemon("example", wanted(files=[file]), Service("example"))

@@ -1,4 +1,4 @@
-"""Units and init scripts that the module daemon writes, and which other services a pattern means."""
+"""The units and init scripts of the module daemon, and the services that its patterns match."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ PLAIN = service_file.Command("x", ("/bin/true",))
 
 @pytest.mark.parametrize("command", [FULL, PLAIN], ids=["full", "plain"])
 @pytest.mark.parametrize("systemd", [True, False])
-def test_both_kinds_bear_our_mark_and_say_what_belongs_to_them(command, systemd):
+def test_both_kinds_carry_our_mark_and_list_what_belongs_to_them(command, systemd):
     text = service_file.text(command, systemd)
     assert is_ours(text.encode())
     assert service_file.notes(text) == (list(command.files), list(command.cleanup))
 
 
-def test_a_script_that_is_not_ours_is_not_taken_for_ours():
+def test_a_mark_further_down_does_not_make_a_script_ours():
     assert not is_ours(b"#!/bin/sh\n# mine\n# Managed by Routed Hypervisor\n")
     assert not is_ours(b"# mine\n# Managed by Routed Hypervisor\n")
 
 
 @pytest.mark.parametrize("command", [FULL, PLAIN], ids=["full", "plain"])
-def test_a_shell_reads_the_script(command):
+def test_a_shell_can_parse_the_script(command):
     subprocess.run(["sh", "-n"], input=service_file.init_script(command), text=True, check=True)
 
 
 @pytest.mark.parametrize("command", [FULL, PLAIN], ids=["full", "plain"])
-def test_systemd_reads_the_unit(command, tmp_path):
+def test_systemd_can_parse_the_unit(command, tmp_path):
     if not shutil.which("systemd-analyze") or not os.path.exists(service_file.IP):
         pytest.skip("needs systemd-analyze and ip")
     unit = tmp_path / f"{command.service}.service"
@@ -64,7 +64,7 @@ def test_systemd_reads_the_unit(command, tmp_path):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_the_unit_keeps_words_as_they_are():
+def test_the_unit_preserves_words():
     text = service_file.unit(FULL)
     words = r'/bin/sleep "50%% of $$HOME" "a \"quoted\" \\ word" plain'
     assert f"ExecStart=/usr/sbin/ip vrf exec public {words}\n" in text
@@ -72,7 +72,7 @@ def test_the_unit_keeps_words_as_they_are():
     assert "RestartKillSignal=SIGKILL\n" in text and "RestartKillSignal" not in service_file.unit(PLAIN)
 
 
-def test_a_pattern_means_the_others_and_not_those_that_may_stay():
+def test_patterns_match_services_and_exclude_others():
     names = {"bird", "gobgpd", "gobgpd-main", "gobgpd-old", "ssh"}
     assert matching(["bird", "gobgpd-*", "!gobgpd-main"], names) == ["bird", "gobgpd-old"]
     assert matching(["!bird"], names) == []
@@ -86,7 +86,7 @@ def steps(wanted, seen):
     return [(change.op, change.name) for change in plan(wanted, seen)]
 
 
-def test_others_stop_after_the_files_are_written_and_before_the_start():
+def test_other_services_stop_after_the_files_are_written_and_before_the_start():
     SEEN.others = [Other("bird", runs=True, enabled=True)]
     assert steps(WANTED, SEEN) == [
         ("create", "/etc/x"),
@@ -96,7 +96,7 @@ def test_others_stop_after_the_files_are_written_and_before_the_start():
     ]
 
 
-def test_another_that_is_ours_goes_with_all_that_belongs_to_it():
+def test_another_service_of_ours_is_removed_with_everything_that_belongs_to_it():
     old = Other("old", True, False, ("/etc/old", "/etc/init.d/old"), frozenset(["/etc/old"]), ("true",))
     SEEN.others = [old]
     assert steps(WANTED, SEEN)[1:-1] == [
@@ -107,7 +107,7 @@ def test_another_that_is_ours_goes_with_all_that_belongs_to_it():
     ]
 
 
-def test_a_service_that_does_not_run_stops_no_others():
+def test_a_service_that_is_not_to_run_stops_no_others():
     for state in ("stopped", "absent"):
         wanted = Wanted("gobgpd-main", state, [], True)
         seen = Seen({}, Process(1, 2, 3.0), {}, {}, others=[Other("bird", runs=True, enabled=True)])
