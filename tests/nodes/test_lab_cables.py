@@ -209,8 +209,8 @@ def test_an_interface_of_someone_else_is_refused_and_nothing_is_done(pair):
     pair.ip("n3", "link", "add", "w", "type", "bridge")
     result = pair.cables(cable("n1:x", "n2:y"), cable("n1:v", "n3:w"), cable("n1:fine", "n2:fine"))
     assert result["msg"].splitlines() == [
-        "n2:y exists already and is no cable of this lab: remove or rename it",
-        "n3:w exists already and is no cable of this lab: remove or rename it",
+        "n2:y already exists and is not a cable of this lab: remove or rename it",
+        "n3:w already exists and is not a cable of this lab: remove or rename it",
     ]
     assert pair.links("n1") == {}
     assert sorted(pair.links("n2")) == ["y", "z"]

@@ -20,7 +20,7 @@ def told(result):
 
 def test_nodes_are_machines_of_their_own(lab):
     result = lab.nodes("n1", "n2")
-    assert told(result) == ["create n1: it does not run", "create n2: it does not run"]
+    assert told(result) == ["create n1: it is not running", "create n2: it is not running"]
     assert sorted(lab.processes()) == ["n1", "n2"]
     assert lab.enter("n1", "hostname").stdout == "n1\n"
     assert [link["operstate"] for link in lab.ip("n1", "link")] == ["UNKNOWN"]
@@ -195,7 +195,7 @@ def test_a_node_that_was_killed_comes_back(lab):
     said = lab.enter("n1", "true")
     assert said.returncode == 125
     assert said.stderr == f"node n1 of lab {lab.name} is not up: bring the lab up first\n"
-    assert told(lab.nodes("n1", "n2")) == ["create n1: it does not run"]
+    assert told(lab.nodes("n1", "n2")) == ["create n1: it is not running"]
 
 
 def test_enter_passes_on_arguments_input_and_exit_code(lab):
@@ -222,7 +222,7 @@ def test_a_node_that_cannot_be_made_is_named_with_the_reason(lab, tmp_path):
     result = lab.nodes("n1", "n2", image=str(tmp_path))
     assert result["failed"] and result["after"] == [] and result["changed"] is False
     for line, name in zip(sorted(result["msg"].splitlines()), ("n1", "n2"), strict=True):
-        assert line.startswith(f"node {name}: cannot make its file system: mount proc on") and "No such file" in line
+        assert line.startswith(f"node {name}: cannot create its file system: mount proc on") and "No such file" in line
     assert lab.processes() == {}
 
 

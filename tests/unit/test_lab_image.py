@@ -59,7 +59,7 @@ def test_the_fingerprint_is_that_of_suite_and_packages_in_any_order(tmp_path):
         ("Err:1 Temporary failure resolving 'mirror'", "could not be reached"),
         ("W: GPG error: NO_PUBKEY 123\nE: Failed to fetch", "signature could not be checked"),
         ("I: start\nE: something else\nE: more", "mmdebstrap failed: something else"),
-        ("", "mmdebstrap failed: it said nothing"),
+        ("", "mmdebstrap failed: it printed nothing"),
     ],
 )
 def test_a_failed_build_is_explained_in_one_sentence(tmp_path, output, sentence):

@@ -122,7 +122,7 @@ changes:
       name: hv1
       before: {}
       after: {image: /var/cache/images/bookworm}
-      why: it does not run
+      why: it is not running
 gathered:
   description: The nodes of the lab that run.
   returned: if O(state) is V(gathered)

@@ -4,12 +4,11 @@
 
 # Private to this collection.
 
-"""Cables between lab nodes, without a look at any node: wanted and observed ones, and what is to be done.
+"""Wanted and observed cables between lab nodes, and the plan of changes. Does not access any node.
 
-A cable is a veth pair with an end in each of two nodes' network namespaces. Both ends bear marks. The group is set by
-the kernel in the step that makes the link, so that a killed run leaves nothing unmarked. The alias names the lab and
-the other end, for people, and so that finding each cable's other end takes one question to the kernel, not one for each
-pair of nodes.
+A cable is a veth pair with its ends in the network namespaces of two nodes. Both ends carry marks. The kernel sets the
+group when it creates the link, so that a killed run leaves nothing unmarked. The alias names the lab and the other end:
+for users, and so that finding the other ends takes one request to the kernel instead of one for each pair of nodes.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from .._netlink.codec import Link
 
 GROUP = 0x5248  # "RH"
 DOOMED = GROUP + 1  # ends about to be deleted
-DEFAULT_MTU = 1500  # the kernel's for veth
-# '%' would be a pattern for the kernel (`eth%d`); it counts bytes, so ASCII it is.
+DEFAULT_MTU = 1500  # the kernel's default for veth
+# The kernel treats '%' as a pattern (`eth%d`), and limits the bytes, hence ASCII.
 INTERFACE_NAME = re.compile(r"[!-~]{1,15}")
 RESERVED_NAMES = (".", "..", "lo", "all", "default")  # the last two are directories in /proc/sys/net/*/conf
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 Place = tuple[str, str]  # node, interface
-Links = dict[str, dict[str, Link]]  # of each node by name
+Links = dict[str, dict[str, Link]]  # by node and name
 Drift = tuple[dict[str, t.Any], dict[str, t.Any]]  # what differs, before and after
 
 
@@ -53,7 +52,7 @@ class End:
 
 @dataclass(frozen=True)
 class Cable:
-    """A wanted or plugged cable. The mac of an end is None where it does not matter."""
+    """A wanted or observed cable. The mac of an end is None if any will do."""
 
     a: End
     b: End
@@ -91,7 +90,7 @@ def cable_from(item: dict) -> Cable:
 
 
 def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
-    """What is wrong with wanted cables; empty if nothing is."""
+    """The mistakes in wanted cables."""
     mistakes = []
     used: dict[Place, str] = {}
     for index, cable in enumerate(cables):
@@ -100,7 +99,7 @@ def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
             name = end.interface
             if not INTERFACE_NAME.fullmatch(name) or set("/:%") & set(name) or name in RESERVED_NAMES:
                 mistakes.append(
-                    f"{where}.interface: {name!r} cannot be the name of an interface: 1 to 15 ASCII characters, no "
+                    f"{where}.interface: {name!r} is not an interface name: use 1 to 15 ASCII characters, no "
                     "white space, '/', ':' or '%', and not lo, all or default"
                 )
             if end.place in used:
@@ -108,7 +107,7 @@ def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
             used.setdefault(end.place, where)
             if end.mac and (not MAC.fullmatch(end.mac) or int(end.mac[:2], 16) & 1 or end.mac == "00:00:00:00:00:00"):
                 mistakes.append(
-                    f"{where}.mac: {end.mac!r} is not the MAC address of an interface, like 02:00:00:00:00:01"
+                    f"{where}.mac: {end.mac!r} is not the MAC address of an interface, such as 02:00:00:00:00:01"
                 )
         if not 68 <= cable.mtu <= 65535:
             mistakes.append(f"config[{index}].mtu: {cable.mtu} is not between 68 and 65535")
@@ -117,9 +116,9 @@ def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
 
 @dataclass
 class Observed:
-    """What is in the nodes of a lab that run: all links, and of them the cables and the loose ends that are ours.
+    """All links in the running nodes of a lab, and the cables and loose ends of ours among them.
 
-    A cable is complete: both ends in their nodes, each naming the other, each the other's peer.
+    A cable is complete: both ends are in their nodes, name each other, and are each other's peers.
     """
 
     links: Links
@@ -132,14 +131,14 @@ class Plan:
     """What to do, in this order."""
 
     remove: list[Cable] = field(default_factory=list)
-    cut: list[End] = field(default_factory=list)  # loose ends; what hangs on them goes too
+    cut: list[End] = field(default_factory=list)  # loose ends; their peers are removed with them
     create: list[Cable] = field(default_factory=list)
     repair: list[tuple[Cable, Drift]] = field(default_factory=list)
 
     def changes(self) -> list[Change]:
         return [
             *(Change("cables", "delete", str(cable), "is not wanted", cable.as_dict()) for cable in self.remove),
-            *(Change("cables", "delete", str(end), "its other end is gone", end.as_dict()) for end in self.cut),
+            *(Change("cables", "delete", str(end), "its other end is missing", end.as_dict()) for end in self.cut),
             *(Change("cables", "create", str(c), "it does not exist", after=c.as_dict()) for c in self.create),
             *(Change("cables", "change", str(cable), "differs", *differs) for cable, differs in self.repair),
         ]
@@ -157,7 +156,7 @@ def drift(cable: Cable, links: Links) -> Drift | None:
 
 
 def plan_cables(state: str, observed: Observed, want: t.Sequence[Cable]) -> tuple[Plan, list[str]]:
-    """What to do so that the cables of a lab are as wanted, and what forbids it. Pure: changes nothing."""
+    """The plan that leads to the wanted cables of a lab, and mistakes that prevent it. Pure: changes nothing."""
     wanted = {cable.places for cable in want}
     if state == "deleted":
         places = frozenset().union(*wanted) if want else None
@@ -179,13 +178,13 @@ def plan_cables(state: str, observed: Observed, want: t.Sequence[Cable]) -> tupl
     ours = {end.place for end in observed.loose}.union(*(plugged or [frozenset()]))
     for place in sorted(taken - ours):
         if place[1] in observed.links.get(place[0], {}):
-            mistakes.append(f"{place[0]}:{place[1]} exists already and is no cable of this lab: remove or rename it")
+            mistakes.append(f"{place[0]}:{place[1]} already exists and is not a cable of this lab: remove or rename it")
     return plan, mistakes
 
 
 def as_seen(observed: Observed, want: t.Sequence[Cable]) -> list[dict]:
-    """Observed cables as `before` and `after` show them: MAC addresses only where one is wanted, as the others are
-    random. A loose end has no b."""
+    """Observed cables in the form of `before` and `after`: with MAC addresses only if they were given, because others
+    are random. A loose end has no b."""
     with_mac = {end.place for cable in want for end in cable.ends if end.mac}
     shown = []
     for cable in observed.cables:
@@ -196,7 +195,7 @@ def as_seen(observed: Observed, want: t.Sequence[Cable]) -> list[dict]:
 
 
 def after(observed: Observed, plan: Plan, want: t.Sequence[Cable]) -> list[dict]:
-    """What as_seen will show when the plan is carried out."""
+    """What as_seen will return after the plan was carried out."""
     fresh = {cable.places: cable for cable, _differs in plan.repair}
     cables = []
     for cable in observed.cables:

@@ -4,9 +4,9 @@
 
 # Private to this collection.
 
-"""The exchange directory of a lab, /run/routed-hypervisor/LAB: the one that host and nodes share.
+"""The exchange directory of a lab, /run/routed-hypervisor/LAB, which the host and the nodes share.
 
-It holds `enter` (runs a command in a node), `nodes/NODE.pid` (a hint, checked against the mark), `tmp` (Ansible's).
+It has `enter` (runs a command in a node), `nodes/NODE.pid` (a hint, checked against the mark), `tmp` (for Ansible).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BASE = "/run/routed-hypervisor"
 ENTER = """\
 #!/bin/sh
 # Runs a command in a node of this lab: enter NODE [COMMAND [ARGUMENT...]]. Without a command: a shell.
-# Made by routed.hypervisor.lab_nodes, which makes it anew with every run.
+# Written by routed.hypervisor.lab_nodes on every run.
 lab={lab}
 if [ $# -eq 0 ]; then
   echo "usage: $0 NODE [COMMAND [ARGUMENT...]]" >&2
@@ -75,7 +75,7 @@ def enter_script(lab: str) -> str:
 
 
 def write(file: str, text: str, mode: int) -> None:
-    """Writes a file in one step: a reader sees the old one or the new one."""
+    """Replaces a file atomically: a reader sees the old one or the new one."""
     draft = f"{file}.{os.getpid()}"
     with open(draft, "w", encoding="utf-8") as stream:
         stream.write(text)
@@ -84,7 +84,7 @@ def write(file: str, text: str, mode: int) -> None:
 
 
 def prepare(lab: str) -> None:
-    """Makes the directory and what is in it; keeps what is there and right."""
+    """Creates the directory and its content; keeps what exists and is correct."""
     directory = path(lab)
     for name, mode in ((BASE, 0o755), (directory, 0o755), (f"{directory}/nodes", 0o755), (f"{directory}/tmp", 0o700)):
         with contextlib.suppress(FileExistsError):
@@ -110,12 +110,12 @@ def remove(lab: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path(lab))
     with contextlib.suppress(OSError):
-        os.rmdir(BASE)  # another lab may be in it
+        os.rmdir(BASE)  # unless another lab is in it
 
 
 @contextlib.contextmanager
 def locked(timeout: float) -> t.Iterator[None]:
-    """One run at a time changes labs on this machine. The lock is on /run itself, so nothing is left of it."""
+    """Allows one run at a time to change labs on this machine. The lock is on /run itself, so it leaves no file."""
     fd = os.open("/run", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not taken(fd, timeout, 0.05):

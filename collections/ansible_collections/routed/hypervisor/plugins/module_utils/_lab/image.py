@@ -2,13 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The directory tree that lab nodes run on: which one is wanted, whether it is there, how it is built.
+"""The directory tree that lab nodes run on: names, finds and builds it.
 
 Private to this collection.
 
-An image is IMAGES/FINGERPRINT, and IMAGES/FINGERPRINT.json tells what is in it. The directory gets that name by a
-rename when all is done, so that whatever bears the name is complete; a build that was cut off is a directory
-IMAGES/.building-…, which the next run removes.
+An image is IMAGES/FINGERPRINT, and IMAGES/FINGERPRINT.json describes its content. The directory is renamed to that name
+when it is complete. An interrupted build is a directory IMAGES/.building-…, which the next run removes.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from pathlib import Path
 from .._engine.change import Change
 from .lock import taken
 
-# Raised when the recipe below makes another tree from the same packages.
+# Increase it when the recipe below builds a different tree from the same packages.
 RECIPE = 1
 NEEDED_MB = 600
 LOCK_SECONDS = 900
 MOUNT_POINTS = ("dev", "proc", "run", "sys", "tmp")
-# What no program of a node reads; a third of the size.
+# Not needed by any program on a node; a third of the size.
 TRIMMED = (
     "usr/share/doc",
     "usr/share/info",
@@ -44,7 +43,7 @@ TRIMMED = (
     "var/log/apt",
     "var/cache/debconf",
 )
-# In the order of what explains what: a full disk also makes downloads fail.
+# The first match is the cause: a full disk, for example, also makes downloads fail.
 CAUSES = (
     (r"No space left on device|not enough free space", "the disk with {images} is full"),
     (
@@ -62,7 +61,7 @@ CAUSES = (
     ),
 )
 
-# Of the module, whose action plugin reads them too.
+# Of the module; its action plugin uses them, too.
 OPTIONS = {
     "path": {"type": "path", "required": True},
     "packages": {"type": "list", "elements": "str", "required": True},
@@ -74,12 +73,12 @@ OPTIONS = {
 
 
 class ImageError(Exception):
-    """Why there is no image, as one sentence."""
+    """Why there is no image, in one sentence."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """The wanted image; packages are names as apt knows them."""
+    """The wanted image; `packages` are package names of apt."""
 
     images: Path
     suite: str
@@ -102,7 +101,7 @@ class Image:
         return self.path.is_dir() and self.record.is_file()
 
     def size_mb(self) -> int:
-        """From the record: to count 10,000 files takes seconds in the lab kernel."""
+        """From the record: measuring 10,000 files takes seconds in the lab kernel."""
         try:
             return int(json.loads(self.record.read_text(encoding="utf-8"))["size_mb"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -110,7 +109,7 @@ class Image:
 
 
 def answer(image: Image, state: str, existed: bool) -> dict:
-    """What the module returns."""
+    """The result of the module."""
     wanted = state == "present"
     changes = []
     if wanted and not existed:
@@ -129,7 +128,7 @@ def answer(image: Image, state: str, existed: bool) -> dict:
 
 @contextlib.contextmanager
 def locked(images: Path, seconds: float = LOCK_SECONDS):
-    """One run builds at a time; the others wait for it and find its work done."""
+    """Allows one build at a time; other runs wait and then find the image built."""
     try:
         images.mkdir(parents=True, exist_ok=True)
         lock = os.open(images / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -144,7 +143,7 @@ def locked(images: Path, seconds: float = LOCK_SECONDS):
 
 
 def leftovers(image: Image) -> list[Path]:
-    """Builds that were cut off, and a half of this image without the other."""
+    """Interrupted builds, and a tree or record of this image without the other."""
     found = sorted(image.images.glob(".building-*"))
     if not image.exists():
         found += [path for path in (image.path, image.record) if path.exists()]
@@ -152,12 +151,12 @@ def leftovers(image: Image) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a tree, unless something is mounted in it."""
+    """Removes a tree, unless something is mounted in it."""
     with open("/proc/self/mountinfo", encoding="utf-8") as mounts:
         inside = [line.split()[4] for line in mounts if line.split()[4].startswith(f"{path}/")]
     if inside:
         raise ImageError(f"{path} is not removed: {inside[0]} is mounted in it")
-    # Out of the way first: what bears an image's name must be whole.
+    # Renamed first: a tree under an image's name must be complete.
     if path.is_dir() and not path.name.startswith("."):
         path = path.rename(path.with_name(f".building-removed-{path.name}"))
     if path.is_dir():
@@ -182,7 +181,7 @@ def find_builder(cache: Path, command: list[str] | None) -> list[str]:
 
 
 def find_keyring(cache: Path, keyring: str | None) -> str | None:
-    """Where apt of this machine may lack Debian's keys (Ubuntu), the unpacked keyring."""
+    """The keyring to pass to mmdebstrap, because the apt of this machine may lack Debian's keys (Ubuntu)."""
     if keyring:
         return keyring
     name = "usr/share/keyrings/debian-archive-keyring.gpg"
@@ -197,18 +196,18 @@ def refuse_without_room(images: Path) -> None:
 
 
 def explain(image: Image, output: str) -> str:
-    """What a failed mmdebstrap said, as one sentence."""
+    """The output of a failed mmdebstrap, summarised in one sentence."""
     for pattern, sentence in CAUSES:
         if match := re.search(pattern, output):
             name = next((value for value in match.groupdict().values() if value), "")
             return "the image was not built: " + sentence.format(images=image.images, suite=image.suite, name=name)
     errors = [line[2:].strip() for line in output.splitlines() if line.startswith("E:")]
-    lines = errors or output.strip().splitlines() or ["it said nothing"]
+    lines = errors or output.strip().splitlines() or ["it printed nothing"]
     return f"the image was not built: mmdebstrap failed: {lines[0]}"
 
 
 def build_command(image: Image, builder: list[str], keyring: str | None, target: Path) -> list[str]:
-    # In a process namespace that ends with us: a build that is killed leaves no apt at work in a removed directory.
+    # In a PID namespace that ends with us: a killed build leaves no apt running in a removed directory.
     shelter = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
     options = ["--variant=minbase", f"--include={','.join(sorted(set(image.packages)))}"]
     if keyring:
@@ -217,14 +216,14 @@ def build_command(image: Image, builder: list[str], keyring: str | None, target:
 
 
 def finish(tree: Path) -> int:
-    """Trim a new tree and make it fit for nodes; its size in MB."""
+    """Trims a new tree and prepares it for nodes. Returns its size in MB."""
     for name in TRIMMED:
         if (tree / name).is_dir():
             shutil.rmtree(tree / name)
             (tree / name).mkdir()
     for name in MOUNT_POINTS:
         (tree / name).mkdir(exist_ok=True)
-    # Empty, so that no two nodes share an identity. A name server of the build machine is none of a node's.
+    # Empty, so that no two nodes share an identity. The build machine's name servers are not the nodes'.
     for name in ("machine-id", "resolv.conf"):
         path = tree / "etc" / name
         path.unlink(missing_ok=True)
@@ -241,7 +240,7 @@ def finish(tree: Path) -> int:
 
 
 def build(image: Image, builder: list[str], keyring: str | None, run) -> None:
-    """Build the image. run(command) returns exit code, output and error output."""
+    """Builds the image. run(command) returns exit code, output and error output."""
     refuse_without_room(image.images)
     target = Path(tempfile.mkdtemp(prefix=f".building-{image.fingerprint}-", dir=image.images))
     target.chmod(0o755)

@@ -10,7 +10,7 @@ import time
 
 
 def taken(descriptor: int, seconds: float, pause: float) -> bool:
-    """Waits up to SECONDS for the lock on an open file, and looks every PAUSE. It ends when the file is closed."""
+    """Waits up to `seconds` for the lock on an open file, trying every `pause`. Closing the file releases it."""
     deadline = time.monotonic() + seconds
     while True:
         try:

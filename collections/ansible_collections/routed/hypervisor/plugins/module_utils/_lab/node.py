@@ -4,10 +4,10 @@
 
 # Private to this collection.
 
-"""Lab nodes: which are running, making one, ending one.
+"""Lab nodes: lists and stops running ones, and plans changes.
 
-A node is a set of namespaces held by its PID 1, C(catatonit) from the image. The truth about nodes is the process
-table: PID 1 carries its lab and name in argv[0], its image and owner in the environment. There is no state file.
+A node is a set of namespaces held by its PID 1, C(catatonit) from the image. There is no state file; nodes are found in
+the process table: PID 1 carries its lab and name in argv[0], its image and owner in the environment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .._engine.change import Change
 
 MARK = "routed-hypervisor"
 INIT = "usr/bin/catatonit"
-INIT_ARGUMENT = "-P"  # catatonit without a child: waits, and reaps what dies
+INIT_ARGUMENT = "-P"  # catatonit without a child: waits and reaps orphans
 IMAGE_VARIABLE = "ROUTED_HYPERVISOR_IMAGE"
 OWNER_VARIABLE = "ROUTED_HYPERVISOR_OWNER"
 
@@ -47,16 +47,16 @@ def mark(lab: str, name: str) -> str:
 
 
 def name_mistakes(lab: str, names: t.Sequence[str]) -> list[str]:
-    """What is wrong with the names of a lab and its nodes; empty if nothing is."""
+    """The mistakes in the names of a lab and its nodes."""
     mistakes = []
     if not LAB_NAME.fullmatch(lab):
-        mistakes.append(f"lab: {lab!r} is not a lab name: 1 to 63 of a-z, 0-9, '-' and '_', the outer ones a-z or 0-9")
+        rule = "use 1 to 63 of a-z, 0-9, '-' and '_', no '-' or '_' at the ends"
+        mistakes.append(f"lab: {lab!r} is not a lab name: {rule}")
     first: dict[str, int] = {}
     for index, name in enumerate(names):
         if not NODE_NAME.fullmatch(name):
-            mistakes.append(
-                f"config[{index}].name: {name!r} is not a host name: 1 to 63 letters, digits and '-', '-' not outermost"
-            )
+            rule = "use 1 to 63 letters, digits and '-', no '-' at the ends"
+            mistakes.append(f"config[{index}].name: {name!r} is not a host name: {rule}")
         elif name in first:
             mistakes.append(f"config[{index}].name: {name} is also the name of config[{first[name]}]")
         else:
@@ -73,8 +73,8 @@ def read_node(pid: int, lab: str) -> Node | None:
             return None
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
             status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
-        # Anyone may choose an argv[0]: only a root process that is PID 1 of its own namespace is believed.
-        # Its namespace is a child of ours: a container's lab of the same name is visible here, and not ours to end.
+        # Any process can set its argv[0]: only a root process that is PID 1 of its own namespace is trusted.
+        # Its namespace is a child of ours: a container's lab of the same name is visible here, but must not be stopped.
         if status["Uid"].split() != ["0"] * 4 or len(pids := status["NSpid"].split()) != 2 or pids[-1] != "1":
             return None
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -93,9 +93,9 @@ def gather_nodes(lab: str) -> list[Node]:
 
 
 def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
-    """Ends nodes and waits until they are gone; returns a sentence for each that is not.
+    """Stops nodes and waits until they have ended; returns a message for each that has not.
 
-    The kernel kills every process of a PID namespace with its PID 1, before that one counts as dead.
+    With PID 1, the kernel kills every process of the PID namespace, and reports PID 1 as ended last.
     """
     waiting: dict[int, Node] = {}
     try:
@@ -105,7 +105,7 @@ def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
             except ProcessLookupError:
                 continue
             waiting[fd] = node
-            # The descriptor holds on to one process: if it bears the mark now, no other can be hit by the signal.
+            # The descriptor refers to one process: if that carries the mark now, the signal cannot hit another one.
             if read_node(node.pid, lab) == node:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
             else:
@@ -129,13 +129,13 @@ def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does: nodes to end, each with the reason, then names to start. A node in both is replaced."""
+    """What a run does: nodes to stop, each with the reason, then names to start. A node in both is replaced."""
 
     stop: list[tuple[Node, str]]
     start: list[str]
 
     def changes(self, image: str) -> list[Change]:
-        """Of which IMAGE is the one that nodes are started on."""
+        """The changes; `image` is the image that new nodes run on."""
         found, on_image = [], {"image": image}
         for node, why in self.stop:
             is_replaced = node.name in self.start
@@ -143,7 +143,7 @@ class Plan:
             found.append(Change("nodes", op, node.name, why, {"image": node.image}, after))
         stopped = {node.name for node, _why in self.stop}
         started = [name for name in self.start if name not in stopped]
-        return found + [Change("nodes", "create", name, "it does not run", after=on_image) for name in started]
+        return found + [Change("nodes", "create", name, "it is not running", after=on_image) for name in started]
 
     def after(self, have: t.Sequence[Node], image: str) -> list[dict[str, str]]:
         ended = {node.pid for node, why in self.stop}
@@ -152,12 +152,12 @@ class Plan:
 
 
 def state_of(name: str, image: str) -> dict[str, str]:
-    """A node as `before` and `after` show it: what does not differ from run to run, so no PID."""
+    """A node in the form of `before` and `after`: without its PID, which differs in every run."""
     return {"name": name, "image": image}
 
 
 def plan_nodes(state: str, have: t.Sequence[Node], names: t.Sequence[str], image: str) -> Plan:
-    """What to do so that the nodes of a lab are as wanted. Pure: looks at nothing, changes nothing."""
+    """The plan that leads to the wanted nodes of a lab. Pure: reads nothing, changes nothing."""
     listed = set(names)
     if state == "deleted":
         return Plan([(node, "to be deleted") for node in have if not names or node.name in listed], [])
@@ -170,7 +170,7 @@ def plan_nodes(state: str, have: t.Sequence[Node], names: t.Sequence[str], image
         elif node.image != image:
             stop.append((node, f"its image is {node.image}, not {image}"))
         elif node.name in kept:
-            stop.append((node, "there are two of it"))
+            stop.append((node, "it is a duplicate"))
         else:
             kept.add(node.name)
     return Plan(stop, [name for name in names if name not in kept])

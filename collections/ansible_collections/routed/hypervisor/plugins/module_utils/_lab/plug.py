@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Cables between lab nodes: observes and changes them in the nodes' network namespaces. Private to this collection."""
+"""Observes and changes the cables between lab nodes in their network namespaces. Private to this collection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Networks:
             self.fds[node.name] = os.open(f"/proc/{node.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             # Checked again now that the descriptor is open: a PID can be reused, an open namespace cannot.
             if read_node(node.pid, lab) != node:
-                raise OSError(f"node {node.name} went away in the meantime")
+                raise OSError(f"node {node.name} has ended in the meantime")
 
     def __enter__(self) -> Networks:
         return self
@@ -64,7 +64,7 @@ class Networks:
                 pairs[end.node].append((end, peer, link))
         cables = []
         for node, candidates in pairs.items():
-            # Indexes repeat in other namespaces, so the peer's namespace has to be the right one, too.
+            # Other namespaces use the same indexes, so the peer's namespace must match, too.
             with Network(self.fds[node]) as network:
                 for end, peer, link in candidates:
                     expected = None if peer.node == node else network.number_of(self.fds[peer.node])
@@ -73,11 +73,11 @@ class Networks:
         return cables
 
     def carry_out(self, plan: Plan) -> list[str]:
-        """Returns a sentence for each failure."""
+        """Returns a message for each failure."""
         return self._remove(plan) + self._create(plan.create) + self._repair(plan)
 
     def _remove(self, plan: Plan) -> list[str]:
-        # The kernel removes the other end as well. All ends in a node go in one step: take the end in the busier node.
+        # The kernel removes the other end as well. All ends in a node are removed in one request: use the busier node.
         count = collections.Counter(end.node for cable in plan.remove for end in cable.ends)
         doomed = [max(cable.ends, key=lambda end: count[end.node]) for cable in plan.remove] + plan.cut
         failures = []
@@ -86,7 +86,7 @@ class Networks:
                 requests = [change_link(end.interface, group=DOOMED) for end in ends]
                 errors = network.exchange([*requests, delete_group(DOOMED)])
                 left = network.links()
-            # The error of an end that disappeared with its other end does not matter.
+            # An end that disappeared with its other end is not an error.
             failures += [
                 f"cannot remove {end}: {error or errors[-1]}"
                 for end, error in zip(ends, errors, strict=False)
@@ -102,7 +102,7 @@ class Networks:
         with Network() as network:
             errors = network.exchange(requests)
         failures = [f"cannot plug cable {cable}: {error}" for cable, error in zip(cables, errors, strict=True) if error]
-        # The alias marks an end as complete, so it comes last, with `up`: a run killed before leaves a loose end.
+        # The alias marks an end as complete, so it is set last, with `up`: a run killed before leaves a loose end.
         made = [cable for cable, error in zip(cables, errors, strict=True) if not error]
         marks = [(end, alias(self.lab, peer)) for c in made for end, peer in (c.ends, c.ends[::-1])]
         for node, ends in by_node([end for end, text in marks]).items():
@@ -123,7 +123,7 @@ class Networks:
 
 
 def create_veth(group: int, mtu: int, ends: t.Sequence[tuple[int, str, str | None]]) -> Request:
-    """A pair, down; each end (namespace, name, MAC or None) is created in its namespace."""
+    """A veth pair, down; each end (namespace, name, MAC or None) is created in its namespace."""
 
     def describe(end: tuple[int, str, str | None]) -> list[tuple[str, t.Any]]:
         network, name, mac = end
@@ -160,7 +160,7 @@ def change_link(
 
 
 def delete_group(group: int) -> Request:
-    """All links of a group at once: one RCU grace period for all of them."""
+    """Deletes all links of a group together: one RCU grace period for all of them."""
     return LINK + 1, 0, pack(LINK, {}, [("IFLA_GROUP", group)])
 
 

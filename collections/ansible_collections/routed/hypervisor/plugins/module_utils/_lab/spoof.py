@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packets with forged sources, from one lab node to another. Private to this collection."""
+"""Sends packets with forged sources from one lab node to another. Private to this collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 
-# The path is warm after the first honest packet; a forged one that got through would come between the two honest ones.
+# The first honest packet warms up the path; a forged one that gets through arrives between the two honest ones.
 ARRIVAL_LIMIT_S = 3.0
 GRACE_S = 0.3
 FORGED_PACKETS = 3
@@ -21,7 +21,7 @@ IPV4_HEADER = struct.Struct("!BBHHHBBH4s4s")
 def verify_spoof(expected, socket_in):
     """Returns (passed, what was seen): forged packets must not arrive, honest ones before and after them must.
 
-    socket_in(node, family, type, protocol): a socket that lives in the network namespace of a node.
+    socket_in(node, family, type, protocol) returns a socket in the network namespace of a node.
     """
     with (
         socket_in(expected["to_name"], socket.AF_INET, socket.SOCK_DGRAM, 0) as listener,
@@ -31,7 +31,7 @@ def verify_spoof(expected, socket_in):
         listener.bind((expected["to"], 0))
         target = listener.getsockname()
         if not _honest_packet_arrives(honest, listener, target):
-            return False, "a packet with the honest source did not arrive, so nothing is proved"
+            return False, "a packet with the honest source did not arrive, so this proves nothing"
         token = secrets.token_bytes(8)
         for _number in range(FORGED_PACKETS):
             forger.sendto(ipv4_udp(expected["from"], target, token), target)
@@ -64,7 +64,7 @@ def _arrives(listener, token, limit_s, unwanted=None):
 
 
 def ipv4_udp(source, target, payload):
-    """An IPv4 packet with a UDP datagram (RFC 768; checksum 0: none). The kernel fills in length and IP checksum."""
+    """An IPv4 packet with a UDP datagram (RFC 768; checksum 0: none). The kernel adds the length and IP checksum."""
     datagram = UDP_HEADER.pack(target[1], target[1], UDP_HEADER.size + len(payload), 0) + payload
     header = IPV4_HEADER.pack(
         (4 << 4) | 5, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0, socket.inet_aton(source), socket.inet_aton(target[0])

@@ -4,10 +4,9 @@
 
 # Private to this collection.
 
-"""Starting lab nodes: what happens between fork and the exec of the node's PID 1.
+"""Starts lab nodes: everything between fork and the exec of the node's PID 1.
 
-A child is tied to the life of the module until the last moment before exec: whatever kills the module leaves
-complete, marked nodes or nothing.
+Until just before exec, a child dies with the module. So a killed module leaves only complete, marked nodes.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from .._fast.garbage import no_collections
 from .._netlink import namespaces as ns
 from .node import IMAGE_VARIABLE, INIT, INIT_ARGUMENT, OWNER_VARIABLE, mark, read_node
 
-AT_ONCE = 32
+CONCURRENT = 32
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 DEVICE_LINKS = {
@@ -44,7 +43,7 @@ IFF_UP = 1
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the nodes started in one go have in common. timeout: seconds until each has to be ready."""
+    """What the nodes started in one call have in common. timeout: seconds until each must be ready."""
 
     lab: str
     image: str
@@ -54,7 +53,7 @@ class Recipe:
 
 
 def overlay_path(path: str) -> str:
-    """A path as an overlay mount option: backslash, comma and colon separate there."""
+    """A path as an overlay mount option, where backslash, comma and colon are special."""
     for character in "\\,:":
         path = path.replace(character, "\\" + character)
     return path
@@ -78,9 +77,9 @@ def make_devices(dev: str) -> None:
 
 
 def make_root(image: str, exchange: str) -> None:
-    """Puts this process on its own writable copy of the image; exchange is the one directory shared with the host."""
+    """Gives this process its own writable copy of the image; only `exchange` is shared with the host."""
     ns.mount("none", "/", flags=ns.MS_REC | ns.MS_PRIVATE)
-    # Any directory would do to stand on: this one exists, and what is mounted on it is seen in this namespace only.
+    # Any existing directory would do as a mount point; the mount is visible only in this namespace.
     stage = f"{exchange}/nodes"
     ns.mount("tmpfs", stage, "tmpfs", 0, "mode=0755")
     for name in ("upper", "work", "root"):
@@ -90,7 +89,7 @@ def make_root(image: str, exchange: str) -> None:
         "overlay", root, "overlay", 0, f"lowerdir={overlay_path(image)},upperdir={stage}/upper,workdir={stage}/work"
     )
     ns.mount("proc", f"{root}/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
-    # sysfs shows the network namespace of whoever mounts it.
+    # sysfs shows the network namespace of the process that mounts it.
     ns.mount("sysfs", f"{root}/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     make_devices(f"{root}/dev")
     ns.mount("tmpfs", f"{root}/run", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=0755")
@@ -117,13 +116,13 @@ def loopback_up() -> None:
 
 
 def parent_of_self() -> int:
-    """The parent as the host's /proc sees it (getppid() is 0 in a new PID namespace)."""
+    """The parent according to the host's /proc (getppid() returns 0 in a new PID namespace)."""
     with open("/proc/self/stat", "rb") as file:
         return int(file.read().rpartition(b")")[2].split()[1])
 
 
 def detach(keep: int) -> None:
-    """A session of its own, default signals, no descriptor but keep, /dev/null as input and output."""
+    """A session of its own, default signals, no descriptor except `keep`, /dev/null as input and output."""
     os.setsid()
     os.umask(0o022)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
@@ -136,7 +135,7 @@ def detach(keep: int) -> None:
 
 
 def child(name: str, recipe: Recipe, parent: int, report: int) -> t.NoReturn:
-    """Becomes the node. Writes a line for each step to report; after a step that failed, a line `!reason`."""
+    """Becomes the node. Writes a line to `report` before each step; after a failed one, a line `!reason`."""
 
     def step(text: str) -> None:
         os.write(report, f"{text}\n".encode())
@@ -147,9 +146,9 @@ def child(name: str, recipe: Recipe, parent: int, report: int) -> t.NoReturn:
             os._exit(1)
         step("leave the module's session")
         detach(report)
-        step("make its namespaces")
+        step("create its namespaces")
         ns.unshare(ns.CLONE_NEWNS | ns.CLONE_NEWNET | ns.CLONE_NEWUTS | ns.CLONE_NEWIPC)
-        step("make its file system")
+        step("create its file system")
         make_root(recipe.image, recipe.exchange)
         step("set its name")
         set_identity(name)
@@ -163,7 +162,7 @@ def child(name: str, recipe: Recipe, parent: int, report: int) -> t.NoReturn:
             IMAGE_VARIABLE: recipe.image,
             OWNER_VARIABLE: recipe.owner,
         }
-        # From here it lives on its own: the death of the module only comes between two system calls.
+        # From here on it no longer dies with the module; only a system call separates this from exec.
         ns.set_parent_death_signal(0)
         os.execve(f"/{INIT}", [mark(recipe.lab, name), INIT_ARGUMENT], environment)
     except BaseException as error:  # a forked copy of the module must never return into it
@@ -179,16 +178,16 @@ class _Start:
 
     def __init__(self, name: str, pid: int, report: int, deadline: float):
         self.name, self.pid, self.report, self.deadline = name, pid, report, deadline
-        self.heard = b""
+        self.reported = b""
 
     def failure(self, lab: str) -> str | None:
-        """After the end of its report: why it is no node, or None if it is one."""
+        """After the end of its report: why it did not become a node, or None if it did."""
         while not self.lines()[-1].startswith("!"):
             if (node := read_node(self.pid, lab)) is not None and node.name == self.name:
                 return None
-            # The report closes in the middle of exec, an instant before the kernel shows the new arguments.
+            # The report is closed during exec, shortly before the kernel shows the new arguments.
             if os.waitpid(self.pid, os.WNOHANG)[0]:
-                return f"node {self.name}: died when it should {self.lines()[-1]}"
+                return f"node {self.name}: died at the step '{self.lines()[-1]}'"
             if time.monotonic() > self.deadline:
                 return self.kill()
             time.sleep(0.0005)
@@ -196,12 +195,12 @@ class _Start:
         return f"node {self.name}: cannot {self.lines()[-2]}: {self.lines()[-1][1:]}"
 
     def lines(self) -> list[str]:
-        return ["be made", *self.heard.decode(errors="replace").splitlines()]
+        return ["start", *self.reported.decode(errors="replace").splitlines()]
 
     def kill(self) -> str:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-        return f"node {self.name}: not ready in time, it had yet to {self.lines()[-1]}"
+        return f"node {self.name}: not ready in time, stuck at the step '{self.lines()[-1]}'"
 
 
 def _fork(name: str, recipe: Recipe) -> _Start:
@@ -221,7 +220,7 @@ def _fork(name: str, recipe: Recipe) -> _Start:
 
 
 def start_nodes(recipe: Recipe, names: t.Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """Starts nodes and waits until each is ready. Returns the PIDs of those that are, a sentence for each other."""
+    """Starts nodes and waits until each is ready. Returns the PIDs of ready nodes, and a message for each other."""
     ready: dict[str, int] = {}
     failures: list[str] = []
     queue = list(reversed(names))
@@ -229,7 +228,7 @@ def start_nodes(recipe: Recipe, names: t.Sequence[str]) -> tuple[dict[str, int],
     poll = select.poll()
     with no_collections():
         while queue or running:
-            while queue and len(running) < AT_ONCE and not failures:
+            while queue and len(running) < CONCURRENT and not failures:
                 start = _fork(queue.pop(), recipe)
                 running[start.report] = start
                 poll.register(start.report, select.POLLIN)
@@ -237,7 +236,7 @@ def start_nodes(recipe: Recipe, names: t.Sequence[str]) -> tuple[dict[str, int],
             ended = []
             for fd, _event in poll.poll(max(0, left) * 1000):
                 data = os.read(fd, 65536)
-                running[fd].heard += data
+                running[fd].reported += data
                 if not data:
                     start = running[fd]
                     ended.append(start)
@@ -255,7 +254,7 @@ def start_nodes(recipe: Recipe, names: t.Sequence[str]) -> tuple[dict[str, int],
                 os.close(start.report)
                 del running[start.report]
             if failures and not running:
-                # What one node cannot do, the next 300 cannot either: no point in trying each.
+                # What fails for one node fails for the next 300, too: no point in trying each.
                 failures += [f"node {name}: not tried" for name in reversed(queue)]
                 break
     return ready, failures

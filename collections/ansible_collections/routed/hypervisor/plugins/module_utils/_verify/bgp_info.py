@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions and routes of BIRD, GoBGP and FRR in one shape. Private to this collection.
+"""Sessions and routes of BIRD, GoBGP and FRR in a common format. Private to this collection.
 
 A session: daemon, instance, name, vrf, neighbor, neighbor_as, local_as, families, state, uptime_s, prefixes_received,
 prefixes_accepted, last_error. A route: daemon, instance, vrf, family, prefix, protocol, best, preference, metric,
@@ -22,18 +22,18 @@ from . import routes_frr as frr_routes
 from . import routes_gobgp as gobgp_routes
 
 DAEMONS = ("bird", "frr", "gobgp")
-# Where each listens for questions while it runs.
+# The control sockets of running daemons.
 BIRD_SOCKET, FRR_SOCKET = "/run/bird/bird.ctl", "/run/frr/bgpd.vty"
 
 
 def running():
-    """The daemons of this host that can be asked."""
+    """The daemons of this host that can be queried."""
     answers = {"bird": os.path.exists(BIRD_SOCKET), "frr": os.path.exists(FRR_SOCKET), "gobgp": gobgp_state.instances()}
     return [daemon for daemon in DAEMONS if answers[daemon]]
 
 
 def gather(daemons, with_routes):
-    """Returns (sessions, routes, errors) of these daemons, errors as {daemon: what kept it from answering}."""
+    """Returns (sessions, routes, errors) of these daemons; errors are {daemon: why it did not answer}."""
     ask = {"bird": _bird, "frr": _frr, "gobgp": _gobgp}
     sessions, routes, errors = [], [], {}
     for daemon in daemons:
@@ -48,7 +48,7 @@ def gather(daemons, with_routes):
 
 
 def _order(text):
-    """Addresses and prefixes in their order, before them neighbours that are an interface or a range."""
+    """A sort key: neighbours given as an interface or a range first, then addresses and prefixes in numeric order."""
     try:
         network = ip_network(text)
     except ValueError:

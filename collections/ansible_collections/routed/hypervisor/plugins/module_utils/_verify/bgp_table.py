@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions and routes as tables for a person. Private to this collection."""
+"""Prints sessions and routes as tables. Private to this collection."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ ROUTES = ("PREFIX", "", "VIA", "[PREF/METRIC]", "UP", "PROTOCOL")
 
 
 def text(sessions, routes, errors):
-    """All tables of a host: for each daemon and VRF the sessions, and the routes if there are any."""
+    """All tables of a host: for each daemon and VRF the sessions, and the routes, if any."""
     parts = [f"{daemon} does not answer: {error}" for daemon, error in errors.items()]
     places = dict.fromkeys((item["daemon"], item["vrf"]) for item in [*sessions, *routes])
     for daemon, vrf in places:
         own = [item for item in sessions if (item["daemon"], item["vrf"]) == (daemon, vrf)]
-        ways = [item for item in routes if (item["daemon"], item["vrf"]) == (daemon, vrf)]
+        own_routes = [item for item in routes if (item["daemon"], item["vrf"]) == (daemon, vrf)]
         parts.append(f"{daemon}, VRF {vrf or 'default'}")
         if own:
             parts.append(_table(SESSIONS, [_session(item) for item in own]))
-        if ways:
-            parts.append(_table(ROUTES, [row for item in ways for row in _route(item)]))
-    return "\n\n".join(parts) + "\n" if parts else "no daemon that speaks BGP runs here\n"
+        if own_routes:
+            parts.append(_table(ROUTES, [row for item in own_routes for row in _route(item)]))
+    return "\n\n".join(parts) + "\n" if parts else "no BGP daemon is running here\n"
 
 
 def duration(seconds):
-    """3661 is 01:01:01, 90061 is 1d01h, as routers tell it; nothing is `-`."""
+    """Seconds in the format of routers: 3661 is 01:01:01, 90061 is 1d01h, None is `-`."""
     if seconds is None:
         return "-"
     days, rest = divmod(seconds, 86400)
@@ -43,12 +43,12 @@ def _session(item):
 
 
 def _route(item):
-    """A line a next hop, the prefix on the first."""
+    """One line per next hop, the prefix on the first."""
     preference = "-" if item["preference"] is None else item["preference"]
-    ways = [" ".join(filter(None, (hop["address"], hop["interface"]))) for hop in item["next_hops"]] or ["-"]
-    first = (item["prefix"], "*" if item["best"] else "", ways[0])
+    hops = [" ".join(filter(None, (hop["address"], hop["interface"]))) for hop in item["next_hops"]] or ["-"]
+    first = (item["prefix"], "*" if item["best"] else "", hops[0])
     rest = (f"[{preference}/{item['metric']}]", duration(item["uptime_s"]), item["protocol"])
-    return [(*first, *rest), *(("", "", way, "", "", "") for way in ways[1:])]
+    return [(*first, *rest), *(("", "", hop, "", "", "") for hop in hops[1:])]
 
 
 def _table(head, rows):

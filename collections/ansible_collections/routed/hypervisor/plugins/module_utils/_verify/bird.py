@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What BIRD says of its sessions. Private to this collection."""
+"""Reads the sessions of BIRD. Private to this collection."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import re
 
 from .command import run
 
-# A time of today, the date of what is older than some hours, or both, as `timeformat protocol` has it.
+# A time of today, a date if it is some hours ago, or both, depending on `timeformat protocol`.
 SINCE = re.compile(r"\s(\d{4}-\d\d-\d\d(?: \d\d:\d\d:\d\d\S*)?|\d\d:\d\d:\d\d\S*)(?=\s)")
 BFD_LINE = re.compile(r"^(?P<neighbor>[0-9a-fA-F:.]+)\s+(?P<interface>\S+)\s+(?P<state>\S+)\s")
 
 
 def bgp_sessions():
-    """Returns the BGP sessions by protocol name: state, neighbor, vrf, imported routes, and seconds or date since."""
+    """Returns the BGP sessions by protocol name: state, neighbor, vrf, imported routes, time or date since."""
     code, output, errors = run(["birdc", "-r", "show", "protocols", "all"])
     if code:
         return {"error": (errors or output).strip()}
@@ -23,7 +23,7 @@ def bgp_sessions():
 
 
 def parse_protocols(text):
-    """Parses `birdc show protocols all`: a block a protocol, separated by empty lines."""
+    """Parses `birdc show protocols all`: one block per protocol, separated by empty lines."""
     sessions = {}
     for block in re.split(r"\n\s*\n", text):
         lines = [line for line in block.splitlines() if line and not line.startswith(("BIRD", "Access", "Name "))]
@@ -49,7 +49,7 @@ def parse_protocols(text):
             "since": _since(block),
             "error": fields.get("Last error"),
             "imported": imported,
-            # What a filter refused is known only with `import keep filtered`.
+            # Filtered routes are counted only with `import keep filtered`.
             "received": imported + (int(filtered.group(1)) if filtered else 0),
         }
     return sessions
@@ -60,7 +60,7 @@ def _number(text):
 
 
 def _since(block):
-    """When a protocol came into its state, in BIRD's words."""
+    """When a protocol entered its state, as BIRD prints it."""
     found = SINCE.search(block)
     return found.group(1) if found else ""
 
@@ -79,7 +79,7 @@ def parse_bfd(text):
 
 
 def verify_bgp(expected, sessions):
-    """A session is right when it is established, with the intended neighbour, in the intended VRF."""
+    """Passes if the session is established, with the intended neighbour, in the intended VRF."""
     session = sessions.get(expected["session"])
     if session is None:
         return False, sessions.get("error") or f"BIRD has no protocol {expected['session']}"

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the commands that verification reads the state of a node with. Private to this collection."""
+"""Runs the commands with which verification reads the state of a node. Private to this collection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 
-# ping and birdc answer within their own limits; this one only guards against a command that hangs.
+# ping and birdc have their own time limits; this one only guards against a command that hangs.
 HANG_LIMIT_S = 20
 
 
@@ -34,7 +34,7 @@ def run(argv):
 
 
 def run_json(argv):
-    """Returns the parsed JSON output of a command; an empty list if it says nothing or fails."""
+    """Returns the parsed JSON output of a command; an empty list if it prints nothing or fails."""
     code, output, _errors = run(argv)
     if code or not output.strip():
         return []

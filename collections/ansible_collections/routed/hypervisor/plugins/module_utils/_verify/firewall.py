@@ -1,11 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What nft says of the firewall's table. Private to this collection.
+"""Verifies the table of the firewall in the listing of nft. Private to this collection.
 
-The rules are the template's; that they stop what they should is shown by tests with packets. What is verified here is
-that the table is in the kernel, that it is about the intended ports, addresses and VRFs, and that no part of it hangs
-loose, as after a rule was deleted.
+Tests with packets prove that the rules of the template work. This verifies that the table is in the kernel, that it has
+the intended ports, addresses and VRFs, and that no part of it is unused, as after a rule was deleted.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ NOT_RUN = None  # in place of passed: neither true nor false
 
 
 def verify_firewall(expected):
-    """Returns (passed, what was seen); passed is NOT_RUN where this kernel cannot have the table, and need not."""
+    """Returns (passed, what was seen); passed is NOT_RUN if this kernel does not support the table and need not."""
     code, output, errors = run(["nft", "-j", "list", "table", "inet", expected["table"]])
     if code == 0:
         mistakes = compare(expected, json.loads(output)["nftables"])
@@ -31,12 +30,12 @@ def verify_firewall(expected):
 
 
 def compare(expected, listing):
-    """What is not as it should be in `nft -j list table`, one sentence each."""
+    """The mistakes in `nft -j list table`, one message each."""
     found = {kind: [item[kind] for item in listing if kind in item] for kind in ("chain", "set", "counter", "rule")}
     hooks = {chain["hook"]: chain for chain in found["chain"] if "hook" in chain}
     mistakes = [f"no chain at the hook {hook}" for hook in expected["hooks"] if hook not in hooks]
     mistakes += [
-        f"the chain {chain['name']} drops what it does not know"
+        f"the chain {chain['name']} has the policy {chain['policy']}, not accept"
         for chain in hooks.values()
         if chain.get("policy", "accept") != "accept"
     ]
@@ -54,7 +53,7 @@ def compare(expected, listing):
 
 
 def element(item):
-    """An element as a template writes it: "vm1 203.0.113.1/32", "vm1", "fe80::1"."""
+    """An element in the form of the template: "vm1 203.0.113.1/32", "vm1", "fe80::1"."""
     if isinstance(item, dict) and "prefix" in item:
         return f"{item['prefix']['addr']}/{item['prefix']['len']}"
     if isinstance(item, dict) and "concat" in item:
@@ -72,7 +71,7 @@ def differences(name, have, want):
 
 
 def references(expressions):
-    """Names of chains, sets and counters that rules speak of."""
+    """Names of chains, sets and counters that rules refer to."""
     found, left = set(), list(expressions)
     while left:
         part = left.pop()

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What FRR says of its BGP and BFD sessions. Private to this collection."""
+"""Reads the BGP and BFD sessions of FRR. Private to this collection."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ FAMILIES = {"ipv4Unicast": "ipv4", "ipv6Unicast": "ipv6"}
 
 
 def vtysh(*commands):
-    """Returns the JSON values that commands answer with, and what kept FRR from answering, or None."""
+    """Returns the JSON values that commands print, and why FRR did not answer, or None."""
     code, output, errors = run(["vtysh", *(word for command in commands for word in ("-c", command))])
     found = values(output)
     if code or not found:
-        return [], (errors.strip() or output.strip() or f"vtysh ended with {code} and said nothing")
+        return [], (errors.strip() or output.strip() or f"vtysh ended with {code} and printed nothing")
     return found, None
 
 
 def values(text):
-    """The JSON objects and lists in a text: commands for all VRFs print one for each, some with words between."""
+    """The JSON objects and lists in a text: commands for all VRFs print one per VRF, some with text in between."""
     decoder, found, at = json.JSONDecoder(), [], 0
     while (start := min((i for i in (text.find("{", at), text.find("[", at)) if i >= 0), default=-1)) >= 0:
         try:
@@ -35,13 +35,13 @@ def values(text):
 
 
 def sessions():
-    """Returns the sessions by (VRF or None, neighbor): what parse_neighbors says. What keeps FRR silent is "error"."""
+    """Returns the sessions by (VRF or None, neighbor), see parse_neighbors, or {"error": why FRR does not answer}."""
     found, error = vtysh("show bgp vrf all neighbors json")
     return {"error": error} if error else parse_neighbors(found[0])
 
 
 def parse_neighbors(answer):
-    """Parses `show bgp vrf all neighbors json`: an object a VRF, with an object a neighbor beside words on the VRF."""
+    """Parses `show bgp vrf all neighbors json`: an object per VRF, with an object per neighbor besides other keys."""
     found = {}
     for vrf, neighbors in answer.items():
         for neighbor, item in neighbors.items():
@@ -65,7 +65,7 @@ def parse_neighbors(answer):
 
 
 def verify_bgp(expected, found):
-    """A session is right when it is established, with the intended neighbour and family, in the intended VRF."""
+    """Passes if the session is established, with the intended neighbour and family, in the intended VRF."""
     if "error" in found:
         return False, found["error"]
     session = found.get((expected.get("vrf"), expected["neighbor"]))
@@ -86,7 +86,7 @@ def bfd_sessions():
 
 
 def parse_bfd(peers):
-    """Parses `show bfd peers json`, which is of all VRFs. Of several with one neighbour one that is not up counts."""
+    """Parses `show bfd peers json` (all VRFs). Of several sessions with a neighbour, one that is not up counts."""
     states = {}
     for peer in peers:
         key = (None if peer.get("vrf") in (None, "default") else peer["vrf"], peer.get("peer"))

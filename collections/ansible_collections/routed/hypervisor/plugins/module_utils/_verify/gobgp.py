@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an instance of GoBGP says of its sessions, and the routing manager of both sides.
+"""Reads the sessions of a GoBGP instance, and the status of the routing manager.
 
 Private to this collection.
 """
@@ -14,14 +14,14 @@ import os
 
 from .command import run
 
-# Where the role gobgp has an instance listen for questions.
+# The API socket of an instance, as configured by the role gobgp.
 SOCKET = "/run/routed-hypervisor-gobgp/{instance}.sock"
 STATES = ("Unknown", "Idle", "Connect", "Active", "OpenSent", "OpenConfirm", "Established")
 FAMILIES = {(1, 1): "ipv4", (2, 1): "ipv6"}
 
 
 def instances():
-    """The names of the instances that listen for questions."""
+    """The names of the instances that have an API socket."""
     head, tail = SOCKET.split("{instance}")
     return sorted(path.removeprefix(head).removesuffix(tail) for path in glob.glob(f"{head}*{tail}"))
 
@@ -29,7 +29,7 @@ def instances():
 def sessions(instance):
     """Returns the sessions of an instance by name: state, neighbor, families, received and accepted routes, since when.
 
-    What keeps it from answering is under "error".
+    If it does not answer, "error" is the reason.
     """
     path = SOCKET.format(instance=instance)
     if not os.path.exists(path):
@@ -41,7 +41,7 @@ def sessions(instance):
 
 
 def parse_neighbors(text):
-    """Parses `gobgp neighbor --json`, which leaves out what is zero or empty. A session's name is its description."""
+    """Parses `gobgp neighbor --json`, which omits zero and empty values. A session's name is its description."""
     found = {}
     for item in json.loads(text) or []:
         conf, state = item.get("conf", {}), item.get("state", {})
@@ -68,7 +68,7 @@ def _families(item):
 
 
 def verify_bgp(expected, found):
-    """A session is right when it is established, with the intended neighbour and family, in the intended instance."""
+    """Passes if the session is established, with the intended neighbour and family, in the intended instance."""
     session = found.get(expected["session"])
     if session is None:
         return False, found.get("error") or f"GoBGP {expected['instance']} has no session {expected['session']}"
@@ -85,6 +85,6 @@ def verify_bgp(expected, found):
 
 
 def verify_in_step(_expected):
-    """The routing manager's own answer: what differs between GoBGP and the kernel, if anything does."""
+    """Asks the routing manager whether GoBGP and the kernel differ."""
     code, output, errors = run(["routed-hypervisor-routes", "status"])
     return code == 0, (output if code in (0, 1) else errors).strip()

@@ -1,9 +1,9 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the kernel holds: routes, rules, addresses. Private to this collection.
+"""Verifies the kernel's routes, rules and addresses. Private to this collection.
 
-Everything is asked of iproute2, not of the code that made it.
+Everything is read with iproute2, not with the code that configured it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ IP = {"ipv4": ["ip", "-4", "-json"], "ipv6": ["ip", "-6", "-json"]}
 
 
 def routes(family, table):
-    """Returns what every unicast route of a table leads to: {prefix: {gateway, or interface}}.
+    """Returns the next hops of every unicast route of a table: {prefix: {gateway or interface}}.
 
-    The interface stands for what has no gateway, and for link-local ones, which no intent knows.
+    A next hop without a gateway, or with a link-local one, which an intent cannot contain, is given by its interface.
     """
     found = {}
     for route in run_json([*IP[family], "route", "show", "table", str(table)]):
@@ -27,9 +27,9 @@ def routes(family, table):
             continue
         for hop in route.get("nexthops") or [route]:
             gateway = hop.get("gateway") or hop.get("via", {}).get("host")
-            is_known = gateway and not ip_address(gateway).is_link_local
-            leads_to = str(ip_address(gateway)) if is_known else hop["dev"]
-            found.setdefault(prefix_of(route["dst"], family), set()).add(leads_to)
+            by_address = gateway and not ip_address(gateway).is_link_local
+            target = str(ip_address(gateway)) if by_address else hop["dev"]
+            found.setdefault(prefix_of(route["dst"], family), set()).add(target)
     return found
 
 
@@ -40,7 +40,7 @@ def prefix_of(text, family):
 
 
 def verify_route(expected, table):
-    """A route is right when its next hops are exactly the intended ones, or it leads to the intended interfaces."""
+    """Passes if the next hops of the route are exactly the intended gateways or interfaces."""
     seen = table.get(str(ip_network(expected["prefix"])))
     wanted = {str(ip_address(hop)) for hop in expected["nexthops"]} or set(expected["interfaces"])
     if seen is None:
@@ -62,9 +62,9 @@ def verify_route_source(expected):
 
 
 def verify_container(expected):
-    """A container's link: of the intended kind, up, with exactly the intended addresses and ways out.
+    """Passes if a container's link has the intended kind, is up, and has exactly the intended addresses and gateways.
 
-    A way out without a gateway is None: the host's routes decide.
+    The gateway None stands for a default route without a gateway: the host's routes decide.
     """
     name, interface = expected["namespace"], expected["interface"]
     code, output, errors = run(["ip", "-n", name, "-details", "-json", "address", "show", "dev", interface])
@@ -82,7 +82,7 @@ def verify_container(expected):
         "flag": next((flag for flag in ("bridge", "private", "vepa") if data.get(flag)), None),
         "state": "up" if "UP" in link["flags"] else "down",
         "addresses": sorted(addresses),
-        "gateways": {family: _way_out(name, family, interface) for family in expected["gateways"]},
+        "gateways": {family: _default_gateway(name, family, interface) for family in expected["gateways"]},
     }
     wanted = {
         "kind": "ipvlan",
@@ -95,22 +95,22 @@ def verify_container(expected):
     return seen == wanted, ", ".join(f"{key} {value}" for key, value in seen.items())
 
 
-def _way_out(namespace, family, interface):
-    ways = run_json(["ip", "-n", namespace, *IP[family][1:], "route", "show", "default", "dev", interface])
-    return ways[0].get("gateway") if len(ways) == 1 else f"{len(ways)} default routes"
+def _default_gateway(namespace, family, interface):
+    defaults = run_json(["ip", "-n", namespace, *IP[family][1:], "route", "show", "default", "dev", interface])
+    return defaults[0].get("gateway") if len(defaults) == 1 else f"{len(defaults)} default routes"
 
 
 def verify_assigned(expected):
-    """What the network gave a guest: exactly one dynamic address, the intended one, and the way out."""
+    """Passes if the network has assigned the guest exactly one dynamic address, the intended one, and its gateway."""
     family = "ipv6" if ":" in expected["address"] else "ipv4"
     seen = []
     for link in run_json([*IP[family], "address", "show", "dev", expected["interface"], "scope", "global"]):
-        # iproute2 leaves an empty object where it filters one out.
+        # iproute2 prints an empty object for each filtered one.
         for address in filter(None, link.get("addr_info", [])):
             flaws = [flaw for flaw in ("tentative", "dadfailed", "deprecated") if address.get(flaw)]
             flaws += [] if address.get("dynamic") else ["not dynamic"]
             seen.append(" ".join([address["local"], *flaws]))
-    ways = run_json([*IP[family], "route", "show", "default", "dev", expected["interface"]])
-    gateways = sorted({way["gateway"] for way in ways if "gateway" in way})
+    defaults = run_json([*IP[family], "route", "show", "default", "dev", expected["interface"]])
+    gateways = sorted({route["gateway"] for route in defaults if "gateway" in route})
     passed = seen == [str(ip_interface(expected["address"]).ip)] and gateways == [expected["gateway"]]
     return passed, f"{', '.join(seen) or 'no address'}, gateway {', '.join(gateways) or 'none'}"

@@ -1,10 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks who has an IPv6 address (RFC 4861). Private to this collection.
+"""Sends neighbour solicitations for an IPv6 address (RFC 4861). Private to this collection.
 
-An answer of a proxy comes from the proxy's address, not from the target: ndisc6 does not take it, the kernel does. The
-kernel's own cache would answer from memory, so the question is sent as a packet.
+A proxy answers from its own address, not from the target: ndisc6 ignores such an answer, the kernel accepts it. The
+kernel might answer from its cache, so the solicitation is sent as a packet.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SOLICITED_NODE = int(IPv6Address("ff02::1:ff00:0"))
 
 
 def solicit(interface, target, seconds):
-    """Returns the MAC addresses that advertisements for the target gave within the time; ends with the first."""
+    """Returns the MAC addresses in the first advertisement for the target that arrives within the time."""
     wanted = IPv6Address(target)
     with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as question:
         question.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-        # Neighbours drop what may have been forwarded.
+        # Neighbours drop packets that may have been forwarded.
         question.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
         question.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, _only(ADVERTISEMENT))
         with open(f"/sys/class/net/{interface}/address", encoding="ascii") as address:
@@ -61,7 +61,7 @@ def _link_layer_addresses(options):
 
 
 def _only(kind):
-    """A filter that lets one type of ICMPv6 message through: a set bit blocks."""
+    """A filter that passes one type of ICMPv6 message: a set bit blocks."""
     words = [0xFFFFFFFF] * 8
     words[kind >> 5] &= ~(1 << (kind & 31))
     return struct.pack("=8I", *words)

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What packets do: echo requests, connections, hops, ARP and neighbour discovery. Private to this collection."""
+"""Verifies with packets: echo requests, connections, hops, ARP and neighbour discovery. Private to this collection."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEIGHBOR_S = 2
 
 
 def verify_pings(expectations):
-    """One echo request each; the kernel's source address unless one is given."""
+    """Sends one echo request each, with the kernel's source address unless one is given."""
     answers = probes.echo(expectations, ANSWER_S)
     return [verdict(expected, *answer) for expected, answer in zip(expectations, answers, strict=True)]
 
@@ -31,7 +31,7 @@ def verdict(expected, answered, seen):
 
 
 def verify_tcp(expectations):
-    """A port from which nothing comes back, not even a refusal: a firewall drops what is sent to it.
+    """Verifies that a firewall drops packets to a port: nothing comes back, not even a refusal.
 
     An echo request to the same address must be answered, or the silence would prove nothing.
     """
@@ -44,13 +44,13 @@ def verify_tcp(expectations):
 
 
 def silence(echo, answer):
-    if not echo.heard:
-        return False, f"it does not answer an echo request either ({echo.text}), so nothing is proved"
-    return answer.heard is False, answer.text
+    if not echo.received:
+        return False, f"it does not answer an echo request either ({echo.text}), so this proves nothing"
+    return answer.received is False, answer.text
 
 
 def verify_traces(expectations):
-    """Every hop must be one of those that the intent allows at this distance, and the last one the destination."""
+    """Every hop must be one that the intent allows at this distance, and the last one the destination."""
     try:
         found = probes.trace([(expected["to"], len(expected["hops"])) for expected in expectations], ANSWER_S)
     except OSError as error:
@@ -64,7 +64,7 @@ def compare_hops(allowed, seen):
 
 
 def verify_neighbor(expected):
-    """Who answers ARP or a neighbour solicitation for an address, as seen on the wire; without `mac`, anyone may."""
+    """Verifies which MAC address answers ARP or a neighbour solicitation on the wire; without `mac`, any may."""
     ask = _ask_arp if expected["family"] == "ipv4" else solicit
     try:
         macs = ask(expected["interface"], expected["to"], NEIGHBOR_S)

@@ -1,10 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Probes that are answered by other nodes: echo requests, connections, and packets that expire on the way.
+"""Probes that other nodes answer: echo requests, connections, and packets that expire in transit.
 
-Private to this collection. All probes of a node are sent at once, and waited for together. Not by
-ping and traceroute: of a hundred of these, user-mode Linux spends seconds on starting the programs.
+Private to this collection. All probes of a node are sent together and share one wait. This does not use ping and
+traceroute: user-mode Linux takes seconds to start a hundred of these programs.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ EXCEEDED = {socket.AF_INET: 11, socket.AF_INET6: 3}
 REQUEST_AND_REPLY = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 ECHO_PROTOCOL = {socket.AF_INET: socket.IPPROTO_ICMP, socket.AF_INET6: socket.IPPROTO_ICMPV6}
 HOPS = {socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TTL), socket.AF_INET6: (41, socket.IPV6_UNICAST_HOPS)}
-# linux/in.h and linux/in6.h: errors are kept with who reported them.
+# IP_RECVERR in linux/in.h and linux/in6.h: queues errors with the address that reported them.
 RECEIVE_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (41, 25)}
-# An answer too, by a route or a filter: unreachable, prohibit, blackhole, drop.
+# Refusals by a local route or filter: unreachable, prohibit, blackhole, drop.
 REFUSED = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.EPERM, errno.ECONNREFUSED}
 TRACEROUTE_PORT = 33434
 TRACEROUTE_BYTES = bytes(32)
 
 
 class Answer(t.NamedTuple):
-    """`heard` is None where nothing could be sent, which proves nothing."""
+    """`received` is None if nothing could be sent, which proves nothing."""
 
-    heard: bool | None
+    received: bool | None
     text: str
 
 
 class Report(t.NamedTuple):
-    """An ICMP error: from whom, and which."""
+    """An ICMP error and its sender."""
 
     sender: str
     kind: int
@@ -51,13 +51,13 @@ class Report(t.NamedTuple):
 
 
 def address(to: str, port: int) -> tuple:
-    """For connect, which takes the interface of a link-local address as a number, and not behind the address."""
+    """The address for connect, which takes the interface of a link-local address as a number."""
     host, _percent, interface = to.partition("%")
     return (host, port, 0, socket.if_nametoindex(interface)) if interface else (host, port)
 
 
 class Probe:
-    """A connected socket with one packet under way."""
+    """A connected socket with one packet in flight."""
 
     def __init__(self, kind: int, protocol: int, to: str, port: int = 0, source: str = "", namespace: str = "") -> None:
         self.family = socket.AF_INET6 if ":" in to else socket.AF_INET
@@ -100,7 +100,7 @@ class Probe:
             return b""
 
     def report(self) -> Report | None:
-        """The ICMP error that came back, if one did."""
+        """The ICMP error that came back, if any."""
         try:
             _data, ancillary, _flags, _address = self.socket.recvmsg(512, 512, socket.MSG_ERRQUEUE)
         except OSError:
@@ -115,7 +115,7 @@ class Probe:
 
 
 def echo(requests: list[dict], seconds: float) -> list[Answer]:
-    """Who answers an echo request. A request has `to`, and may have `source` (address or interface) and `namespace`."""
+    """Sends echo requests. A request has `to`, and may have `source` (address or interface) and `namespace`."""
     answers = [Answer(False, f"no reply within {seconds:g} s")] * len(requests)
     with contextlib.ExitStack() as stack:
         waiting: dict[Probe, tuple[int, bytes]] = {}
@@ -142,7 +142,7 @@ def echo(requests: list[dict], seconds: float) -> list[Answer]:
         for probe in arrivals(waiting, seconds):
             index, token = waiting[probe]
             if report := probe.report():
-                answers[index] = Answer(False, f"{report.reason}, says {report.sender}")
+                answers[index] = Answer(False, f"{report.reason}, reported by {report.sender}")
             elif not is_reply(probe, token):
                 continue
             else:
@@ -152,7 +152,7 @@ def echo(requests: list[dict], seconds: float) -> list[Answer]:
 
 
 def connect(requests: list[dict], seconds: float) -> list[Answer]:
-    """Who answers a SYN, by accepting or refusing. A request has `to` and `port`."""
+    """Sends SYNs, which are answered by accepting or refusing. A request has `to` and `port`."""
     answers = [Answer(False, f"no answer within {seconds:g} s")] * len(requests)
     end = time.monotonic() + seconds
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
@@ -182,7 +182,7 @@ def _answer_to_syn(code: int) -> Answer:
 
 
 def trace(targets: list[tuple[str, int]], seconds: float) -> list[list[str]]:
-    """The address of each hop towards (address, hops at most), "*" where none answered, until one is not on the way."""
+    """The address of each hop towards each (address, maximum of hops), "*" for no answer, up to the destination."""
     found = [["*"] * hops for _to, hops in targets]
     ends = [hops for _to, hops in targets]
     with contextlib.ExitStack() as stack:
@@ -207,7 +207,7 @@ def trace(targets: list[tuple[str, int]], seconds: float) -> list[list[str]]:
 
 
 def arrivals(waiting: dict[Probe, t.Any], seconds: float) -> t.Iterator[Probe]:
-    """Those that something came back for, while there are any and the time is not over."""
+    """Yields probes for which something has arrived, until none is waiting or the time is over."""
     end = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         for probe in waiting:
@@ -223,7 +223,7 @@ def echo_request(family: int, token: bytes) -> bytes:
     request = REQUEST_AND_REPLY[family][0]
     identifier = secrets.randbelow(1 << 16)
     packet = ECHO.pack(request, 0, 0, identifier, 1) + token
-    # The kernel computes that of ICMPv6, which covers addresses.
+    # The kernel computes the ICMPv6 checksum, which covers addresses.
     return ECHO.pack(request, 0, checksum(packet) if family == socket.AF_INET else 0, identifier, 1) + token
 
 
@@ -237,7 +237,7 @@ def checksum(packet: bytes) -> int:
 
 def is_reply(probe: Probe, token: bytes) -> bool:
     data = probe.receive()
-    # An IPv4 packet comes with its header.
+    # IPv4 packets include the IP header.
     start = (data[0] & 15) * 4 if data and probe.family == socket.AF_INET else 0
     reply = REQUEST_AND_REPLY[probe.family][1]
     return data[start : start + 1] == bytes([reply]) and data[start + ECHO.size :] == token

@@ -10,7 +10,7 @@ import re
 
 from .command import run
 
-# PREFIX TYPE [PROTOCOL TIME from NEIGHBOR] * (PREFERENCE/METRIC) …; a second way to the same prefix does not name it.
+# PREFIX TYPE [PROTOCOL TIME from NEIGHBOR] * (PREFERENCE/METRIC) …; further routes to the same prefix omit it.
 ROUTE = re.compile(
     r"^(?P<prefix>[0-9a-fA-F:.]+/\d+)?\s+(?P<type>\w+) \[(?P<protocol>\S+) (?P<since>[^\]]*?)(?: from \S+)?\]"
     r"(?P<best> \*)?(?: \S)? \((?P<preference>\d+)(?:/(?P<metric>\d+|\?))?"
@@ -21,14 +21,14 @@ DATE, TIME = re.compile(r"\d{4}-\d\d-\d\d"), re.compile(r"(\d\d):(\d\d):(\d\d)")
 
 
 def server_time():
-    """BIRD's clock, which its other times are of; None if it does not tell."""
+    """BIRD's clock, to which its other times refer; None if unknown."""
     _code, output, _errors = run(["birdc", "-r", "show", "status"])
     found = re.search(r"Current server time is (\S+ \d\d:\d\d:\d\d)", output)
     return datetime.datetime.fromisoformat(found.group(1)) if found else None
 
 
 def seconds_since(text, now):
-    """Seconds from a time as BIRD prints it to BIRD's clock. Of what is older than some hours it prints the date."""
+    """Seconds from a time as BIRD prints it to BIRD's clock. For times some hours ago it prints the date."""
     date, clock = DATE.search(text), TIME.search(text)
     if now is None or not (date or clock):
         return None
@@ -47,7 +47,7 @@ def routes(now):
 
 
 def vrfs_of_tables(text):
-    """Table to VRF, from `birdc show protocols all`: a table is in the VRF of the protocols that use it."""
+    """Maps tables to VRFs, from `birdc show protocols all`: a table is in the VRF of the protocols that use it."""
     found = {}
     for block in re.split(r"\n\s*\n", text):
         vrf = re.search(r"^  VRF: +(\S+)", block, re.MULTILINE)
@@ -58,7 +58,7 @@ def vrfs_of_tables(text):
 
 
 def parse_routes(text, vrfs, now):
-    """Parses `birdc show route all table all`: a line a way to a prefix, with its next hops and attributes below."""
+    """Parses `birdc show route all table all`: one line per route, with its next hops and attributes below."""
     found, vrf, prefix = [], None, None
     for line in text.splitlines():
         head = ROUTE.match(line)
@@ -91,7 +91,7 @@ def _route(head, prefix, vrf, now):
 
 
 def _attribute(route, name, value):
-    """Of a BGP route the metric is its MED and the next hop the one of BGP, which may be some hops away."""
+    """The metric of a BGP route is its MED, and the next hop is that of BGP, which may be several hops away."""
     if name == "Type":
         word = value.split()[0]
         route["protocol"] = KINDS.get(word, word.lower().partition("-")[0])

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The routes in FRR's tables, and what its neighbours sent. Private to this collection."""
+"""Reads the routes in FRR's tables, and the number of received prefixes. Private to this collection."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ def routes():
 
 
 def parse_routes(answer):
-    """Parses `show ip route vrf all json`: a list of ways for each prefix. Link-local prefixes are everywhere."""
-    return [_route(way) for ways in answer.values() for way in ways if not way["prefix"].lower().startswith("fe80:")]
+    """Parses `show ip route vrf all json`: a list of routes per prefix. Omits link-local prefixes."""
+    return [
+        _route(route) for found in answer.values() for route in found if not route["prefix"].lower().startswith("fe80:")
+    ]
 
 
-def _route(way):
-    vrf = way.get("vrfName", "default")
+def _route(route):
+    vrf = route.get("vrfName", "default")
     return {
         "daemon": "frr",
         "instance": None,
         "vrf": None if vrf == "default" else vrf,
-        "family": "ipv6" if ":" in way["prefix"] else "ipv4",
-        "prefix": way["prefix"],
-        "protocol": {"ospf6": "ospf"}.get(way["protocol"], way["protocol"]),
-        "best": way.get("selected", False),
-        "preference": way["distance"],
-        "metric": way["metric"],
-        "uptime_s": seconds(way.get("uptime", "")),
-        # The next hop that BGP has is told, not those that lead to it.
+        "family": "ipv6" if ":" in route["prefix"] else "ipv4",
+        "prefix": route["prefix"],
+        "protocol": {"ospf6": "ospf"}.get(route["protocol"], route["protocol"]),
+        "best": route.get("selected", False),
+        "preference": route["distance"],
+        "metric": route["metric"],
+        "uptime_s": seconds(route.get("uptime", "")),
+        # The next hop of BGP, without those that it resolves to.
         "next_hops": [
             {"address": hop.get("ip"), "interface": hop.get("interfaceName")}
-            for hop in way.get("nexthops", [])
+            for hop in route.get("nexthops", [])
             if not hop.get("resolver")
         ],
     }
 
 
 def seconds(text):
-    """Seconds of 00:01:28, 1d02h03m or 01w2d03h; None of anything else."""
+    """Seconds of 00:01:28, 1d02h03m or 01w2d03h; None for anything else."""
     if clock := re.fullmatch(r"(\d+):(\d\d):(\d\d)", text):
         hours, minutes, rest = (int(part) for part in clock.groups())
         return hours * 3600 + minutes * 60 + rest
@@ -54,21 +56,21 @@ def seconds(text):
 
 
 def received(sessions):
-    """(VRF, neighbor) to the number of prefixes that it sent, as far as FRR keeps them (soft-reconfiguration)."""
-    asked = [
+    """The number of prefixes received from each (VRF, neighbor), if FRR stores them (soft-reconfiguration)."""
+    queries = [
         (key, f"show bgp vrf {key[0] or 'default'} {family} unicast neighbors {key[1]} prefix-counts json")
         for key, session in sessions.items()
         for family in session["families"]
         if session["state"] == "Established"
     ]
-    if not asked:
+    if not queries:
         return {}
-    answers, _error = vtysh(*(command for _key, command in asked))
-    if len(answers) != len(asked):
+    answers, _error = vtysh(*(command for _key, command in queries))
+    if len(answers) != len(queries):
         return {}
     counts: dict = {}
-    for (key, _command), answer in zip(asked, answers, strict=True):
-        # Without soft-reconfiguration the count of what came in is 0, and what was let in is all that is known.
+    for (key, _command), answer in zip(queries, answers, strict=True):
+        # Without soft-reconfiguration, Adj-in is 0, and only accepted prefixes are counted.
         number = answer.get("ribTableWalkCounters", {}).get("Adj-in") or answer.get("pfxCounter", 0)
         counts[key] = counts.get(key, 0) + number
     return counts

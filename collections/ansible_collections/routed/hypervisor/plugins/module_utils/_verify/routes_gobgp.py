@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The routes of an instance of GoBGP. Private to this collection."""
+"""Reads the routes of a GoBGP instance. Private to this collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import json
 from .command import run
 from .gobgp import SOCKET
 
-MAIN = "main"  # what the instance is called that is in no VRF
+MAIN = "main"  # the name of the instance outside of VRFs
 NEXT_HOP, MED, MP_REACH = 3, 4, 14
 
 
@@ -25,7 +25,7 @@ def routes(instance, vrf, now):
 
 
 def parse_rib(text, instance, vrf, family, now):
-    """Parses `gobgp global rib -j`: a list of paths for each prefix."""
+    """Parses `gobgp global rib -j`: a list of paths per prefix."""
     return [
         _route(path, prefix, instance, vrf, family, now)
         for prefix, paths in (json.loads(text) or {}).items()
@@ -36,18 +36,18 @@ def parse_rib(text, instance, vrf, family, now):
 def _route(path, prefix, instance, vrf, family, now):
     attributes = {attribute["type"]: attribute for attribute in path.get("attrs", [])}
     hop = (attributes.get(MP_REACH) or attributes.get(NEXT_HOP) or {}).get("nexthop")
-    heard = path.get("neighbor-ip") not in (None, "<nil>")
+    is_received = path.get("neighbor-ip") not in (None, "<nil>")
     return {
         "daemon": "gobgp",
         "instance": instance,
         "vrf": vrf,
         "family": family,
         "prefix": prefix,
-        "protocol": "bgp" if heard else "local",
+        "protocol": "bgp" if is_received else "local",
         "best": bool(path.get("best")),
-        # GoBGP knows BGP alone: it does not prefer one protocol to another.
+        # GoBGP handles only BGP: it has no preferences between protocols.
         "preference": None,
         "metric": attributes.get(MED, {}).get("metric", 0),
         "uptime_s": max(0, int(now - path["age"])) if "age" in path else None,
-        "next_hops": [{"address": hop, "interface": None}] if heard and hop else [],
+        "next_hops": [{"address": hop, "interface": None}] if is_received and hop else [],
     }

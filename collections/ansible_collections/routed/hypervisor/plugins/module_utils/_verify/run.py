@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verifies a node: what does not hold yet is tried again until the time is over. Private to this collection."""
+"""Verifies a node; retries expectations that do not hold yet until the deadline. Private to this collection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from . import bird, firewall, frr, gobgp, kernel, packets
 
-# They wait for answers most of their time, so more of them than cores run at once.
-AT_ONCE = 8
+# Probes mostly wait for answers, so there may be more workers than cores.
+WORKERS = 8
 PAUSE_S = 0.3
 
 
 class Snapshot:
-    """What several expectations of one round need is read once."""
+    """Reads what several expectations of one round need only once."""
 
     def __init__(self):
         self._kept = {}
@@ -47,7 +47,7 @@ class Snapshot:
 
 
 def verify_bgp(expected, now):
-    """A session of the daemon that is named: BIRD, if none is."""
+    """A session of the given daemon, by default BIRD."""
     daemon = expected.get("daemon", "bird")
     if daemon == "gobgp":
         return gobgp.verify_bgp(expected, now.gobgp(expected["instance"]))
@@ -57,13 +57,13 @@ def verify_bgp(expected, now):
 
 
 def verify_bfd(expected, now):
-    """A BFD session of the daemon that is named."""
+    """A BFD session of the given daemon, by default BIRD."""
     if expected.get("daemon", "bird") == "frr":
         return frr.verify_bfd(expected, now.frr_bfd())
     return bird.verify_bfd(expected, now.bfd())
 
 
-# Read from a snapshot: (expected, snapshot) -> (passed, what was seen). Passed None: it could not be run here.
+# Read from a snapshot: (expected, snapshot) -> (passed, what was seen). Passed is None if it cannot be run here.
 STATE = {
     "bgp": verify_bgp,
     "bfd": verify_bfd,
@@ -76,11 +76,11 @@ STATE = {
     "lease": lambda expected, now: kernel.verify_assigned(expected),
     "slaac": lambda expected, now: kernel.verify_assigned(expected),
 }
-# Sends packets, one expectation at a time: expected -> (passed, what was seen).
+# Send packets, one expectation at a time: expected -> (passed, what was seen).
 PACKETS = {"neighbor": packets.verify_neighbor}
-# The same for all expectations at once: expectations -> a pair for each.
+# The same for all expectations together: expectations -> a pair for each.
 PACKET_BATCHES = {"ping": packets.verify_pings, "trace": packets.verify_traces, "tcp": packets.verify_tcp}
-# What cannot be had here, and need not, is neither a success nor a failure.
+# An expectation that this node need not support is neither a success nor a failure.
 STATES = {True: "passed", False: "failed", None: "not run"}
 KINDS = sorted([*STATE, *PACKETS, *PACKET_BATCHES])
 
@@ -92,13 +92,13 @@ def expects_silence(expected):
 def run(expectations, deadline_s):
     """Returns a result for each expectation, in the order given: {title, kind, state, seen, seconds}.
 
-    What must be true is tried again until it is, or until the time is over. What must *not* be reachable is tried
-    after that, once: before the network is up everything is unreachable, which would prove nothing.
+    What must be true is retried until it is, or until the deadline. What must *not* be reachable is tried afterwards,
+    once: before the network is up everything is unreachable, which would prove nothing.
     """
     start = time.monotonic()
     results = [None] * len(expectations)
     pending = [index for index, expected in enumerate(expectations) if not expects_silence(expected)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:
         while pending:
             pending = _round(expectations, pending, results, pool, start)
             if time.monotonic() - start > deadline_s:

@@ -1,4 +1,4 @@
-"""How bgp_info reads what BIRD 2.0.12, FRR 8.4.4 and GoBGP 3.10.0 print. Texts are theirs, cut short."""
+"""How bgp_info parses the (shortened) output of BIRD 2.0.12, FRR 8.4.4 and GoBGP 3.10.0."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ Table t6:
 """
 
 
-def test_sessions_of_bird_have_both_as_numbers_their_families_and_what_was_refused():
+def test_sessions_of_bird_have_both_as_numbers_families_and_filtered_routes():
     sessions = bird.parse_protocols(BIRD_PROTOCOLS)
     up, down = sessions["switch1_ipv4"], sessions["switch1_ipv6"]
     assert (up["neighbor"], up["neighbor_as"], up["local_as"], up["vrf"]) == ("50.1.1.2", 500, 65002, "blue")
@@ -99,7 +99,7 @@ def test_sessions_of_bird_have_both_as_numbers_their_families_and_what_was_refus
     [
         ("14:40:28.326", 90),
         ("14:41:58", 0),
-        ("23:59:58.000", 14 * 3600 + 42 * 60),  # of yesterday
+        ("23:59:58.000", 14 * 3600 + 42 * 60),  # yesterday
         ("2026-11-19", 2 * 86400 + 14 * 3600 + 41 * 60 + 58),
         ("2026-11-21 14:41:00.5", 58),
         ("", None),
@@ -123,7 +123,7 @@ def test_routes_of_bird():
     ]
     assert [(route["preference"], route["metric"]) for route in routes[:3]] == [(200, 0), (100, 0), (100, 30)]
     assert routes[1]["next_hops"] == [{"address": "50.1.1.2", "interface": "left"}]
-    assert routes[2]["next_hops"] == [{"address": "10.255.0.9", "interface": None}]  # that of BGP, some hops away
+    assert routes[2]["next_hops"] == [{"address": "10.255.0.9", "interface": None}]  # the one of BGP, several hops away
     assert routes[3]["next_hops"] == [{"address": None, "interface": "left"}]
     assert routes[4]["next_hops"] == [{"address": "2001:db8:50::2", "interface": "left"}]
     assert routes[1]["uptime_s"] == 89 and routes[4]["family"] == "ipv6"
@@ -149,7 +149,7 @@ FRR_NEIGHBORS = {
 }
 
 
-def test_sessions_of_frr_are_told_apart_by_vrf_and_neighbour():
+def test_sessions_of_frr_are_identified_by_vrf_and_neighbour():
     found = frr.parse_neighbors(FRR_NEIGHBORS)
     assert set(found) == {(None, "50.1.1.1"), ("blue", "2001:db8:20::11")}
     assert found[None, "50.1.1.1"]["accepted"] == 2 and found[None, "50.1.1.1"]["name"] == "contiv1"
@@ -170,19 +170,25 @@ def test_bfd_sessions_of_frr():
     assert frr.verify_bfd({"neighbor": "::1"}, found) == (False, "FRR has no such BFD session")
 
 
-def test_json_of_several_commands_is_taken_apart():
+def test_the_json_of_several_commands_is_split():
     text = '{"a": 1}\nVRF blue:\n{\n  "b": [2, {"c": 3}]\n}\n[]\n% nothing {here\n'
     assert frr.values(text) == [{"a": 1}, {"b": [2, {"c": 3}]}, []]
     assert frr.values("bgpd is not running\n") == []
 
 
-def test_routes_of_frr_have_the_next_hop_of_bgp_and_not_what_leads_to_it():
-    way = {"prefix": "192.168.1.2/32", "protocol": "bgp", "vrfName": "default", "selected": True, "distance": 200}
-    way |= {"metric": 0, "uptime": "01:01:02"}
+def test_routes_of_frr_have_the_next_hop_of_bgp_without_its_resolution():
+    entry = {
+        "prefix": "192.168.1.2/32",
+        "protocol": "bgp",
+        "vrfName": "default",
+        "selected": True,
+        "distance": 200,
+    }
+    entry |= {"metric": 0, "uptime": "01:01:02"}
     recursive = {"ip": "60.1.1.3", "active": True, "recursive": True}
     resolver = {"ip": "80.1.1.2", "interfaceName": "core", "resolver": True}
     connected = {"prefix": "fe80::/64", "protocol": "connected", "distance": 0, "metric": 0, "nexthops": []}
-    answer = {"192.168.1.2/32": [{**way, "nexthops": [recursive, resolver]}], "fe80::/64": [connected]}
+    answer = {"192.168.1.2/32": [{**entry, "nexthops": [recursive, resolver]}], "fe80::/64": [connected]}
     (route,) = routes_frr.parse_routes(answer)
     assert route["next_hops"] == [{"address": "60.1.1.3", "interface": None}]
     assert (route["preference"], route["metric"], route["uptime_s"], route["vrf"]) == (200, 0, 3662, None)
@@ -228,7 +234,7 @@ def test_routes_of_gobgp():
     assert routes_gobgp.parse_rib("null", "main", None, "ipv4", 0) == []
 
 
-def test_sessions_of_gobgp_know_since_when():
+def test_sessions_of_gobgp_have_their_start_time():
     found = gobgp.parse_neighbors((Path(__file__).parent / "gobgp_neighbor.json").read_text())
     assert found["b_main_ipv4"]["since"] == 1795269804
     assert (found["b_main_ipv4"]["local_as"], found["b_main_ipv4"]["neighbor_as"]) == (64512, 65001)
@@ -239,7 +245,7 @@ def test_neighbours_without_an_address_come_first():
     assert sorted(texts, key=bgp_info._order) == ["", "eth0", "10.0.0.9", "10.0.0.10", "2001:db8::1"]
 
 
-def test_tables_for_a_person():
+def test_sessions_and_routes_are_printed_as_tables():
     session = {"daemon": "frr", "vrf": None, "neighbor": "50.1.1.1", "neighbor_as": 65002, "name": "contiv1"}
     session |= {"families": ["ipv4"], "state": "Established", "uptime_s": 13744, "prefixes_received": 3}
     session |= {"prefixes_accepted": 2, "last_error": None}
@@ -262,4 +268,4 @@ def test_tables_for_a_person():
         "192.168.1.1/32  *  50.1.1.1 left  [-/0]          1d01h  bgp\n"
         "                   50.1.2.1\n"
     )
-    assert bgp_table.text([], [], {}) == "no daemon that speaks BGP runs here\n"
+    assert bgp_table.text([], [], {}) == "no BGP daemon is running here\n"

@@ -1,4 +1,4 @@
-"""Cables without a kernel: mistakes, and what a run would do."""
+"""Cables without a kernel: mistakes and plans."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def changes(state, seen, *want):
     return [f"{change.op} {change.name}" for change in plan.changes()]
 
 
-def test_what_is_plugged_is_left_alone_whichever_end_is_named_first():
+def test_an_existing_cable_is_left_alone_whichever_end_is_named_first():
     assert changes("overridden", observed(cable("a:x", "b:y", 1500)), cable("b:y", "a:x")) == []
 
 
@@ -54,17 +54,17 @@ def test_a_cable_replugged_elsewhere_is_removed_first():
     assert changes("merged", seen, cable("a:x", "c:z")) == ["delete a:x - b:y", "create a:x - c:z"]
 
 
-def test_a_half_cable_is_made_anew():
+def test_a_loose_end_is_replaced_by_a_complete_cable():
     seen = observed(loose=[End("b", "y")])
     assert changes("merged", seen, cable("a:x", "b:y")) == ["delete b:y", "create a:x - b:y"]
 
 
-def test_an_interface_of_someone_else_is_refused():
+def test_a_name_taken_by_another_interface_is_refused():
     _plan, mistakes = plan_cables("merged", observed(foreign=[End("b", "y")]), [cable("a:x", "b:y")])
-    assert mistakes == ["b:y exists already and is no cable of this lab: remove or rename it"]
+    assert mistakes == ["b:y already exists and is not a cable of this lab: remove or rename it"]
 
 
-def test_drift_of_mac_and_mtu_is_repaired_and_only_where_they_matter():
+def test_drift_of_mac_and_mtu_is_repaired_only_if_they_are_given():
     seen = observed(cable("a:x", "b:y", 1500))
     want = cable("a:x", "b:y", 9000, "02:00:00:00:00:01")
     plan, _mistakes = plan_cables("merged", seen, [want])
@@ -87,7 +87,7 @@ def test_deleted_means_all_if_nothing_is_listed():
     assert changes("deleted", seen, cable("b:w", "a:v"), cable("a:no", "b:no")) == ["delete a:v - b:w"]
 
 
-def test_all_mistakes_come_at_once_each_with_its_place():
+def test_all_mistakes_are_reported_together_each_with_its_place():
     items = [
         {"a": {"node": "a", "interface": "x" * 16}, "b": {"node": "b", "interface": "lo"}},
         {"a": {"node": "a", "interface": "x", "mac": "01:00:00:00:00:01"}, "b": {"node": "a", "interface": "x"}},

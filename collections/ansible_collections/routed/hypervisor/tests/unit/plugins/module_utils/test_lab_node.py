@@ -1,4 +1,4 @@
-"""Lab nodes without a kernel: names, and what a run would do."""
+"""Lab nodes without a kernel: names and plans."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def node(name, pid=1, image="/new"):
     return Node(name, pid, image, "/owner")
 
 
-def test_good_names_are_no_mistakes():
+def test_valid_names_are_accepted():
     assert name_mistakes("l3_hypervisor-2", ["hv1", "switch-A", "x" * 63]) == []
 
 
-def test_all_mistakes_in_names_come_at_once_each_with_its_place():
+def test_all_mistakes_in_names_are_reported_together_each_with_its_place():
     mistakes = name_mistakes("a b", ["hv1", "h/v", "hv1", "", "x" * 64, "-a"])
     assert [text.split(":")[0] for text in mistakes] == [
         "lab",
@@ -34,30 +34,30 @@ def test_a_name_cannot_leave_its_directory_or_its_mark(name):
     assert name_mistakes("lab", [name]) and name_mistakes(name, [])
 
 
-def told(plan):
+def sentences(plan):
     return [f"{change.op} {change.name}: {change.why}" for change in plan.changes("/new")]
 
 
-def test_merged_starts_what_is_missing_and_leaves_the_rest():
+def test_merged_starts_missing_nodes_and_leaves_the_others():
     plan = plan_nodes("merged", [node("a"), node("other")], ["a", "b"], "/new")
-    assert told(plan) == ["create b: it does not run"]
+    assert sentences(plan) == ["create b: it is not running"]
     assert [item["name"] for item in plan.after([node("a"), node("other")], "/new")] == ["a", "b", "other"]
 
 
-def test_overridden_stops_what_is_not_listed():
+def test_overridden_stops_unlisted_nodes():
     plan = plan_nodes("overridden", [node("a"), node("b")], ["a"], "/new")
-    assert told(plan) == ["delete b: not listed"]
+    assert sentences(plan) == ["delete b: not listed"]
 
 
 def test_a_node_on_another_image_is_replaced():
     plan = plan_nodes("merged", [node("a", image="/old")], ["a"], "/new")
-    assert told(plan) == ["replace a: its image is /old, not /new"]
+    assert sentences(plan) == ["replace a: its image is /old, not /new"]
     (change,) = plan.changes("/new")
     assert (change.before, change.after) == ({"image": "/old"}, {"image": "/new"})
     assert plan.after([node("a", image="/old")], "/new") == [{"name": "a", "image": "/new"}]
 
 
-def test_the_second_of_two_nodes_of_one_name_is_stopped():
+def test_a_duplicate_node_is_stopped():
     plan = plan_nodes("merged", [node("a", 1), node("a", 2)], ["a"], "/new")
     assert [item.pid for item, _why in plan.stop] == [2] and plan.start == []
 

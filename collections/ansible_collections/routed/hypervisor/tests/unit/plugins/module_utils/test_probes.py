@@ -1,4 +1,4 @@
-"""Packets that the verification sends itself, on the loopback interface, which needs no root."""
+"""The packets of verification, sent on the loopback interface, which needs no root."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEADER = bytes([0x45]) + bytes(19)
     ("family", "data", "is_reply"),
     [
         (socket.AF_INET, HEADER + bytes([0]) + bytes(7) + TOKEN, True),
-        (socket.AF_INET, HEADER + bytes([8]) + bytes(7) + TOKEN, False),  # our own request, on its way to ourselves
+        (socket.AF_INET, HEADER + bytes([8]) + bytes(7) + TOKEN, False),  # our own request, which we receive, too
         (socket.AF_INET, HEADER + bytes([0]) + bytes(7) + TOKEN[::-1], False),  # somebody else's reply
         (socket.AF_INET6, bytes([129]) + bytes(7) + TOKEN, True),
         (socket.AF_INET6, bytes([136]) + bytes(23), False),  # an advertisement
@@ -43,11 +43,11 @@ def test_only_the_reply_to_our_own_request_counts(family, data, is_reply):
     assert probes.is_reply(Received(family, data), TOKEN) is is_reply
 
 
-def test_hops_end_at_who_says_that_the_port_is_closed():
+def test_a_trace_ends_at_the_host_that_reports_a_closed_port():
     assert probes.trace([("127.0.0.1", 3), ("127.0.0.1", 1)], 1) == [["127.0.0.1"], ["127.0.0.1"]]
 
 
-def test_a_request_that_the_route_refuses_is_silence_and_one_without_rights_is_neither(monkeypatch):
+def test_a_request_refused_by_a_route_counts_as_silence_and_one_that_cannot_be_sent_does_not(monkeypatch):
     def refuse(number):
         def send(probe, _packet):
             if number not in probes.REFUSED:
@@ -62,25 +62,25 @@ def test_a_request_that_the_route_refuses_is_silence_and_one_without_rights_is_n
 
     monkeypatch.setattr(probes, "Probe", Fake)
     monkeypatch.setattr(Fake, "send", refuse(errno.ENETUNREACH))
-    assert probes.echo([{"to": "192.0.2.1"}], 1)[0].heard is False
+    assert probes.echo([{"to": "192.0.2.1"}], 1)[0].received is False
     monkeypatch.setattr(Fake, "send", refuse(errno.EADDRNOTAVAIL))
-    assert probes.echo([{"to": "192.0.2.1"}], 1)[0].heard is None
+    assert probes.echo([{"to": "192.0.2.1"}], 1)[0].received is None
 
 
-def test_a_connection_is_answered_by_taking_it_or_by_refusing_it_and_else_it_is_silence():
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_server(("127.0.0.1", 0)) as taking:
+def test_accepting_and_refusing_a_connection_are_answers_and_everything_else_is_silence():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_server(("127.0.0.1", 0)) as accepting:
         with socket.create_server(("127.0.0.1", 0)) as closed:
             refusing = closed.getsockname()[1]
-        ports = full.getsockname()[1], taking.getsockname()[1]
-        with socket.create_connection(("127.0.0.1", ports[0])):  # whose queue is full now: nothing comes back
+        ports = full.getsockname()[1], accepting.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", ports[0])):  # now its queue is full, and nothing comes back
             requests = [{"to": "127.0.0.1", "port": port} for port in (*ports, refusing)]
-            silent, taken, refused = probes.connect(requests, 0.2)
-    assert (silent.heard, taken.heard, refused.heard) == (False, True, True)
-    assert (taken.text, refused.text) == ("accepts a connection", "Connection refused")
+            silent, accepted, refused = probes.connect(requests, 0.2)
+    assert (silent.received, accepted.received, refused.received) == (False, True, True)
+    assert (accepted.text, refused.text) == ("accepts a connection", "Connection refused")
 
 
-def test_a_link_local_address_is_reached_by_the_interface_that_is_named_behind_it():
+def test_the_interface_after_a_link_local_address_is_used():
     assert probes.address("fe80::1%lo", 179) == ("fe80::1", 179, 0, socket.if_nametoindex("lo"))
     assert probes.address("192.0.2.1", 179) == ("192.0.2.1", 179)
     [answer] = probes.connect([{"to": "fe80::1%no-such-one", "port": 179}], 0.1)
-    assert answer.heard is None
+    assert answer.received is None

@@ -1,4 +1,4 @@
-"""How a verification reads what the tools of an administrator print."""
+"""How verification parses the output of an administrator's tools."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ IP address                Interface  State      Since         Interval  Timeout
 """
 
 
-def test_a_session_is_right_only_in_its_vrf_with_its_neighbour():
+def test_a_session_passes_only_in_its_vrf_with_its_neighbour():
     sessions = bird.parse_protocols(PROTOCOLS)
     expected = {"session": "A_public_ipv4", "vrf": "public", "neighbor": "198.51.100.126"}
     assert bird.verify_bgp(expected, sessions) == (True, "Established, neighbor 198.51.100.126, VRF public")
@@ -48,14 +48,14 @@ def test_a_session_is_right_only_in_its_vrf_with_its_neighbour():
     assert not bird.verify_bgp({**expected, "neighbor": "198.51.100.1"}, sessions)[0]
 
 
-def test_a_session_that_is_down_says_its_last_error():
+def test_the_last_error_of_a_session_that_is_down_is_reported():
     expected = {"session": "B_public_ipv4", "vrf": "public", "neighbor": "198.51.100.226"}
     passed, seen = bird.verify_bgp(expected, bird.parse_protocols(PROTOCOLS))
     assert not passed
     assert seen.endswith("last error Socket: Connection refused")
 
 
-def test_a_session_that_bird_does_not_have_is_named():
+def test_a_missing_session_is_reported():
     assert bird.verify_bgp({"session": "C"}, bird.parse_protocols(PROTOCOLS)) == (False, "BIRD has no protocol C")
 
 
@@ -63,14 +63,14 @@ def test_imported_routes_are_counted():
     assert bird.parse_protocols(PROTOCOLS)["A_public_ipv4"]["imported"] == 3
 
 
-def test_bfd_sessions_are_told_apart_by_neighbour_and_interface():
+def test_bfd_sessions_are_identified_by_neighbour_and_interface():
     sessions = bird.parse_bfd(BFD)
     assert bird.verify_bfd({"neighbor": "198.51.100.126", "interface": "fabric-A.90"}, sessions) == (True, "Up")
     assert bird.verify_bfd({"neighbor": "2001:db8:c633:6400::26", "interface": "fabric-A.90"}, sessions)[1] == "Down"
     assert not bird.verify_bfd({"neighbor": "198.51.100.126", "interface": "fabric-B.90"}, sessions)[0]
 
 
-def test_hops_that_do_not_answer_stay_in_their_place():
+def test_hops_that_do_not_answer_keep_their_position():
     allowed = [["203.0.113.254"], ["198.51.100.102", "198.51.100.202"], ["203.0.113.3"]]
     seen = ["203.0.113.254", "*", "203.0.113.3"]
     assert packets.compare_hops(allowed, seen) == (False, "203.0.113.254 > * > 203.0.113.3")
@@ -78,7 +78,7 @@ def test_hops_that_do_not_answer_stay_in_their_place():
     assert not packets.compare_hops(allowed, ["203.0.113.254", "203.0.113.3"])[0]
 
 
-def test_silence_is_tried_after_what_must_answer_and_only_once(monkeypatch):
+def test_silence_is_tried_once_after_everything_that_must_answer(monkeypatch):
     order = []
 
     def pings(asked):
@@ -96,7 +96,7 @@ def test_silence_is_tried_after_what_must_answer_and_only_once(monkeypatch):
     assert [result["state"] for result in results] == ["passed", "passed"]
 
 
-def test_what_never_holds_ends_at_the_deadline_with_what_was_seen(monkeypatch):
+def test_an_expectation_that_never_holds_fails_at_the_deadline_with_what_was_seen(monkeypatch):
     monkeypatch.setitem(verify.PACKET_BATCHES, "ping", lambda asked: [(False, "no reply") for _expected in asked])
     monkeypatch.setattr(verify, "PAUSE_S", 0)
     results = verify.run([{"title": "x", "kind": "ping"}], deadline_s=0)
@@ -104,7 +104,7 @@ def test_what_never_holds_ends_at_the_deadline_with_what_was_seen(monkeypatch):
     assert results[0]["seen"] == "no reply"
 
 
-def test_what_passed_is_not_asked_again_and_all_pings_are_sent_at_once(monkeypatch):
+def test_passed_expectations_are_not_retried_and_all_pings_are_sent_together(monkeypatch):
     rounds = []
 
     def pings(asked):
@@ -118,17 +118,17 @@ def test_what_passed_is_not_asked_again_and_all_pings_are_sent_at_once(monkeypat
     assert [result["title"] for result in results] == ["a", "b", "c"]
 
 
-def test_a_silent_port_proves_something_only_where_an_echo_request_is_answered():
-    heard, unheard, unsent = Answer(True, "reply"), Answer(False, "no answer"), Answer(None, "no rights")
-    assert packets.silence(heard, unheard) == (True, "no answer")
-    assert packets.silence(heard, Answer(True, "Connection refused")) == (False, "Connection refused")
-    assert packets.silence(heard, unsent) == (False, "no rights")
-    for echo in (unheard, unsent):
-        passed, seen = packets.silence(echo, unheard)
-        assert not passed and "nothing is proved" in seen
+def test_a_silent_port_passes_only_if_an_echo_request_is_answered():
+    answered, silent, unsent = Answer(True, "reply"), Answer(False, "no answer"), Answer(None, "no rights")
+    assert packets.silence(answered, silent) == (True, "no answer")
+    assert packets.silence(answered, Answer(True, "Connection refused")) == (False, "Connection refused")
+    assert packets.silence(answered, unsent) == (False, "no rights")
+    for echo in (silent, unsent):
+        passed, seen = packets.silence(echo, silent)
+        assert not passed and "proves nothing" in seen
 
 
-def test_a_port_is_not_tried_where_the_kernel_cannot_have_the_firewall(monkeypatch):
+def test_a_port_is_not_tried_if_the_kernel_does_not_support_the_firewall(monkeypatch):
     monkeypatch.setattr(packets, "lacking", lambda _run: "this kernel cannot")
     config = [{"title": "x", "kind": "tcp", "to": "192.0.2.1", "port": 179, "expect": "silence"}]
     [result] = verify.run(config, deadline_s=0)
