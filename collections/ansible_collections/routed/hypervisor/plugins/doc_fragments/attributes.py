@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attributes that several modules have in the same words."""
+"""Attributes that several modules share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class ModuleDocFragment:
 attributes:
   check_mode:
     support: full
-    description: Changes nothing, in check mode and without.
+    description: Changes nothing, with or without check mode.
   diff_mode:
     support: none
-    description: There is nothing to show, as nothing is changed.
+    description: Nothing is changed, so there is no difference to show.
   idempotent:
     support: full
     description: Changes nothing.

@@ -19,20 +19,20 @@ options:
         type: str
         required: true
       table:
-        description: Number of its routing table. Required except with O(state=deleted). No two VRFs may share one.
+        description: Number of its routing table, which no other VRF may use. Required except with O(state=deleted).
         type: int
       unreachable_default:
         description:
           - Whether the table ends in an C(unreachable) default route of each family with metric 4278198272.
-            Without it a destination that the table lacks is looked up in the main table.
-          - A new VRF gets it unless this is V(false).
+            Without it, a destination that is not in the table is looked up in the main table.
+          - Defaults to V(true) for a new VRF.
         type: bool
 """
 
     NAMESPACES = r"""
 options:
   config:
-    description: Named network namespaces, as C(ip netns) makes them. Their C(lo) is up.
+    description: Named network namespaces, like those of C(ip netns), with C(lo) up.
     type: list
     elements: dict
     suboptions:
@@ -55,8 +55,8 @@ options:
         required: true
       type:
         description:
-          - What to create. Without it the interface must exist, or be made in this run (a VRF, the peer of a veth);
-            it is configured and never deleted.
+          - What to create. Without it, the interface must exist or be created in this run (a VRF, the peer of a veth);
+            it is configured but never deleted.
         type: str
         choices: [bridge, dummy, veth, vlan]
       parent:
@@ -69,13 +69,13 @@ options:
         description: Name of the other end of a veth pair. Only for O(ignore:type=veth).
         type: str
       vlan_filtering:
-        description: Whether a bridge tells VLANs apart. Only for O(ignore:type=bridge).
+        description: Whether a bridge filters by VLAN. Only for O(ignore:type=bridge).
         type: bool
       vrf:
-        description: The VRF that the interface is in, an empty string for none. Excludes O(ignore:bridge).
+        description: The VRF that the interface is in; an empty string for none. Excludes O(ignore:bridge).
         type: str
       bridge:
-        description: The bridge that it is a port of, an empty string for none. Excludes O(ignore:vrf).
+        description: The bridge that the interface is a port of; an empty string for none. Excludes O(ignore:vrf).
         type: str
       state:
         description: Whether the interface is up.
@@ -94,7 +94,7 @@ options:
         elements: dict
         suboptions:
           address:
-            description: Address with its prefix length; without one it is a host's (/32 or /128).
+            description: Address with its prefix length, /32 or /128 by default.
             type: str
             required: true
           scope:
@@ -124,40 +124,40 @@ options:
     elements: dict
     suboptions:
       name:
-        description: Name of the link where it ends up, at most 15 characters.
+        description: Name of the link in its namespace, at most 15 characters.
         type: str
         required: true
       master:
-        description: The interface of this host that it is on. Required except with O(state=deleted).
+        description: The interface of this host that the link is on. Required except with O(state=deleted).
         type: str
       mode:
         description:
           - Where packets are switched - V(l2) by MAC address in the link's namespace, V(l3) and V(l3s) by the routes of
-            the master's, V(l3s) past its netfilter hooks, too. Required for a link that does not exist.
+            the master's, with V(l3s) through its netfilter hooks, too. Required for a new link.
           - A master has one mode for all its links.
         type: str
         choices: [l2, l3, l3s]
       flag:
         description:
-          - Whether links of one master reach each other (V(bridge)), do not (V(private)), or by way of a switch that
-            sends packets back (V(vepa)). A new link gets V(bridge) unless given.
+          - Whether links of one master reach each other directly (V(bridge)), not at all (V(private)), or through a
+            switch that sends packets back (V(vepa)). Defaults to V(bridge) for a new link.
           - A master has one flag for all its links.
         type: str
         choices: [bridge, private, vepa]
       mtu:
-        description: Largest packet in bytes, at most that of the master, which it is unless given.
+        description: Largest packet in bytes, at most the MTU of the master, which is the default.
         type: int
       namespace:
         description:
           - The network namespace that the link is in, as a name below C(/run/netns) or an absolute path.
-          - Without it and O(ignore:pid) the link stays on the host, where it reaches the other links of its master,
-            which the master itself does not.
+          - Without this and O(ignore:pid), the link is on the host, where it reaches the other links of its master.
+            The master itself does not.
         type: str
       pid:
-        description: A process in whose network namespace the link is. Excludes O(ignore:namespace).
+        description: A process whose network namespace the link is in. Excludes O(ignore:namespace).
         type: int
       vrf:
-        description: The VRF that a link on the host is in, an empty string for none.
+        description: The VRF that a link on the host is in; an empty string for none.
         type: str
       state:
         description: Whether the link is up.
@@ -174,7 +174,7 @@ options:
         elements: dict
         suboptions:
           address:
-            description: Address with its prefix length; without one it is a host's (/32 or /128).
+            description: Address with its prefix length, /32 or /128 by default.
             type: str
             required: true
           scope:
@@ -195,8 +195,8 @@ options:
             required: true
           gateway:
             description:
-              - Address of the next hop, taken to be on the link even if no address of the link says so.
-                Without it the destination itself is.
+              - Address of the next hop, which is assumed to be on the link even if it is in no network of the link.
+                Without it, the destination itself is assumed to be on the link.
             type: str
       sysctls:
         description: Settings of this link, as in C(/proc/sys/net/ipv4/conf/NAME) of its namespace.

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of the modules for what decides about packets: sysctls, proxy ARP, routes, rules."""
+"""Options of the modules for forwarding: sysctls, proxy ARP, routes, rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ModuleDocFragment:
     SYSCTLS = r"""
 options:
   config:
-    description: Host-wide sysctls. There are hundreds, so O(state=gathered) returns only those that are given.
+    description: Host-wide sysctls. O(state=gathered) returns only the given ones, out of hundreds.
     type: list
     elements: dict
     suboptions:
@@ -19,7 +19,7 @@ options:
         type: str
         required: true
       value:
-        description: The value it shall have. Required except with O(state=gathered).
+        description: The value to set. Required except with O(state=gathered).
         type: str
 """
 
@@ -35,18 +35,18 @@ options:
         type: str
         required: true
       proxy_arp:
-        description: Whether ARP requests are answered for every destination with a route by another interface.
+        description: Whether the kernel answers ARP requests for destinations that it routes through another interface.
         type: bool
       proxy_ndp:
         description: Whether the kernel answers neighbor solicitations for the IPv6 addresses in O(ignore:entries).
         type: bool
       delay:
         description:
-          - How long an answer is held back at most, in hundredths of a second (C(neigh.PORT.proxy_delay)).
-            The kernel's default is 80; a router that stands for the addresses alone wants 0.
+          - Maximum delay of an answer in hundredths of a second (C(neigh.PORT.proxy_delay)).
+            The kernel's default is 80; use 0 on the only router that answers for the addresses.
         type: int
       entries:
-        description: Single addresses, of both families, to answer for.
+        description: Single addresses of both families for which to answer.
         type: list
         elements: str
 """
@@ -67,13 +67,13 @@ options:
         type: str
         choices: [ipv4, ipv6]
       vrf:
-        description: The VRF whose table has the route. Excludes O(ignore:table).
+        description: The VRF in whose table the route is. Excludes O(ignore:table).
         type: str
       table:
-        description: Number of the table. The main table (254) unless given.
+        description: Number of the table, by default the main table (254).
         type: int
       type:
-        description: V(unicast) unless given.
+        description: Type of the route, by default V(unicast).
         type: str
         choices: [blackhole, prohibit, unicast, unreachable]
       gateway:
@@ -83,7 +83,7 @@ options:
         description: Interface to the next hop.
         type: str
       onlink:
-        description: Whether the gateway is taken to be on the link, though no prefix of the interface says so.
+        description: Whether to assume that the gateway is on the link even if it is in no network of the interface.
         type: bool
       nexthops:
         description: Several next hops (ECMP). Excludes O(ignore:gateway), O(ignore:interface) and O(ignore:onlink).
@@ -97,20 +97,20 @@ options:
             description: Interface to the next hop.
             type: str
           weight:
-            description: Its share, 1 to 256; 1 unless given.
+            description: Its relative share of the traffic, 1 to 256, by default 1.
             type: int
           onlink:
-            description: Whether the gateway is taken to be on the link.
+            description: Whether to assume that the gateway is on the link.
             type: bool
       metric:
-        description: The lowest is used. 0 for IPv4, 1024 for IPv6 unless given.
+        description: The route with the lowest metric is used. The default is 0 for IPv4, 1024 for IPv6.
         type: int
       scope:
-        description: Scope of an IPv4 route. V(link) without a gateway, else V(global), unless given.
+        description: Scope of an IPv4 route, by default V(link) without a gateway, else V(global).
         type: str
         choices: [global, host, link]
       source:
-        description: Source address that the host's own packets prefer.
+        description: Preferred source address of the host's own packets.
         type: str
       mtu:
         description: Path MTU.
@@ -125,21 +125,21 @@ options:
     elements: dict
     suboptions:
       priority:
-        description: Place of the rule; lower ones come first.
+        description: Position of the rule; lower ones are evaluated first.
         type: int
         required: true
       family:
-        description: Only needed if neither O(ignore:from) nor O(ignore:to) shows it.
+        description: Only needed if neither O(ignore:from) nor O(ignore:to) implies it.
         type: str
         choices: [ipv4, ipv6]
       from:
-        description: Prefix of the source; V(all) unless given.
+        description: Source prefix, by default V(all).
         type: str
       to:
-        description: Prefix of the destination; V(all) unless given.
+        description: Destination prefix, by default V(all).
         type: str
       iif:
-        description: Incoming interface; C(lo) for packets of the host itself.
+        description: Incoming interface; C(lo) for packets from the host itself.
         type: str
       oif:
         description: Outgoing interface that a socket is bound to.
@@ -148,19 +148,19 @@ options:
         description: Firewall mark, or mark/mask.
         type: str
       table:
-        description: The table to look in.
+        description: The table to use.
         type: int
       vrf:
-        description: The VRF whose table to look in. Excludes O(ignore:table).
+        description: The VRF whose table to use. Excludes O(ignore:table).
         type: str
       action:
-        description: V(to_table) unless given.
+        description: Action of the rule, by default V(to_table).
         type: str
         choices: [blackhole, prohibit, to_table, unreachable]
       suppress_prefixlength:
-        description: Ignore routes that the table has with a prefix of at most this length.
+        description: Ignore routes in the table with a prefix of at most this length.
         type: int
       l3mdev:
-        description: Whether to look in the table of the VRF that the packet belongs to.
+        description: Whether to use the table of the VRF that the packet belongs to.
         type: bool
 """

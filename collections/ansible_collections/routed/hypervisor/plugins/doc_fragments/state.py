@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of what all kernel modules have in common."""
+"""Documentation shared by all kernel modules."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ class ModuleDocFragment:
 options:
   state:
     description:
-      - V(merged) sets what is given and leaves the rest; addresses, proxy entries and sysctls are added.
-      - V(replaced) makes the given objects exactly as given; of addresses and proxy entries those of ours that are not
-        given are removed.
-      - V(overridden) is V(replaced), and objects of ours that are not given are removed;
-        of all kinds that are given, where there are several.
+      - V(merged) sets the given values and leaves others alone; addresses, proxy entries and sysctls are added.
+      - V(replaced) makes the given objects exactly as given; addresses and proxy entries of ours that are not given are
+        removed.
+      - V(overridden) is V(replaced), and removes objects of ours that are not given, of every given kind.
       - V(deleted) removes the given objects, or all of ours if none is given.
-      - V(gathered) changes nothing and returns what there is.
+      - V(gathered) changes nothing and returns the current state.
     type: str
     choices: [merged, replaced, overridden, deleted, gathered]
     default: merged
@@ -29,7 +28,7 @@ attributes:
       - routed.hypervisor.kernel
   check_mode:
     support: full
-    description: Returns exactly what a run would do; the same plan is made, and not carried out.
+    description: Returns exactly what a run would do; the plan is the same but not applied.
   diff_mode:
     support: full
     description: Shows the objects that change, before and after.
@@ -40,8 +39,8 @@ requirements:
   - Linux 4.20 or later
   - pyroute2 0.7.2 or later (Debian C(python3-pyroute2)), for policy rules
 notes:
-  - Changes are for the running kernel; nothing is written to disk.
-  - Mistakes in O(config) are all reported at once, each with its place, before anything is changed.
-  - After a change the kernel is read again; what it accepted and did not do is a failure.
+  - Only the running kernel is changed; nothing is written to disk.
+  - All mistakes in O(config) are reported together, each with its place, before anything is changed.
+  - After a change the kernel is read again; a change that it accepted but did not make is a failure.
   - Needs root, except with O(state=gathered).
 """

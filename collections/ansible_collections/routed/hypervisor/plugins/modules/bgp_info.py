@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bgp_info
-short_description: BGP sessions and routes of BIRD, FRR and GoBGP in one shape
+short_description: BGP sessions and routes of BIRD, FRR and GoBGP in a common format
 version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Asks the routing daemons that run on a host for their BGP sessions and for the routes in their tables.
-  - What is returned has the same keys whichever daemon it is from.
-  - It only asks. Nothing is changed.
+  - Reads the BGP sessions of the routing daemons on a host, and the routes in their tables.
+  - The results have the same keys for every daemon.
+  - Nothing is changed.
 extends_documentation_fragment:
   - routed.hypervisor.attributes.reads
 options:
   daemons:
     description:
-      - The daemons to ask. One that does not answer is a failure.
-      - Without it, those that run are asked, and what keeps one from answering is in RV(ignore:errors).
+      - The daemons to query. If one does not answer, the module fails.
+      - By default, all running daemons are queried, and RV(ignore:errors) has the reason if one does not answer.
     type: list
     elements: str
     choices: [bird, frr, gobgp]
@@ -30,22 +30,22 @@ options:
     type: bool
     default: true
 notes:
-  - BIRD prints the date, without the time, of what is older than some hours, so uptimes are then of whole days.
-  - BIRD tells what its filters refused only with C(import keep filtered), FRR only with
-    C(soft-reconfiguration inbound). Without these as many prefixes are received as are accepted.
-  - The instances of GoBGP are those of this collection's role C(gobgp).
+  - For events some hours ago BIRD prints only the date, so longer uptimes are accurate to the day.
+  - BIRD reports filtered prefixes only with C(import keep filtered), FRR only with C(soft-reconfiguration inbound).
+    Without these, the number of received prefixes equals that of accepted ones.
+  - The GoBGP instances are those of this collection's role C(gobgp).
 """
 
 EXAMPLES = r"""
-- name: Ask whoever speaks BGP here
+- name: Query all BGP daemons of this host
   routed.hypervisor.bgp_info:
   register: bgp
 
-- name: Every session is up
+- name: Require every session to be up
   ansible.builtin.assert:
     that: bgp.sessions | rejectattr('state', 'equalto', 'Established') | list | length == 0
 
-- name: Show it to a person
+- name: Print sessions and routes as tables
   ansible.builtin.debug:
     msg: "{{ bgp.text }}"
 """
@@ -59,17 +59,17 @@ sessions:
   contains:
     daemon: {description: "V(bird), V(frr) or V(gobgp).", type: str}
     instance: {description: "The instance of GoBGP, null for others.", type: str}
-    name: {description: What the daemon calls the session; of FRR and GoBGP the neighbor's description., type: str}
+    name: {description: The name in the daemon; in FRR and GoBGP the description of the neighbor., type: str}
     vrf: {description: "The VRF, null for the default one.", type: str}
     neighbor: {description: The neighbor's address., type: str}
     neighbor_as: {description: Its AS number., type: int}
     local_as: {description: Our AS number., type: int}
-    families: {description: "Of V(ipv4) and V(ipv6), what the session carries.", type: list, elements: str}
+    families: {description: "The address families of the session, V(ipv4) and V(ipv6).", type: list, elements: str}
     state: {description: V(Established) or another state of RFC 4271., type: str}
-    uptime_s: {description: "For so many seconds the session has been established, null if it is not.", type: int}
-    prefixes_received: {description: The prefixes that the neighbor sent., type: int}
-    prefixes_accepted: {description: Those of them that policy let in., type: int}
-    last_error: {description: "Why the session went down, as far as the daemon tells, null if it is up.", type: str}
+    uptime_s: {description: "Seconds since the session was established, null if it is not.", type: int}
+    prefixes_received: {description: Number of prefixes received from the neighbor., type: int}
+    prefixes_accepted: {description: Number of these that the import policy accepted., type: int}
+    last_error: {description: "Why the session went down, as reported by the daemon; null if it is up.", type: str}
   sample:
     - daemon: frr
       instance: null
@@ -85,7 +85,7 @@ sessions:
       prefixes_accepted: 2
       last_error: null
 routes:
-  description: The routes in the daemons' tables. Those of FRR are of all protocols and of the kernel.
+  description: The routes in the daemons' tables. FRR includes routes of all protocols and of the kernel.
   returned: success
   type: list
   elements: dict
@@ -96,12 +96,12 @@ routes:
     family: {description: V(ipv4) or V(ipv6)., type: str}
     prefix: {description: The destination., type: str}
     protocol: {description: "V(bgp), V(ospf), V(connected), V(static), V(kernel), V(local) or another.", type: str}
-    best: {description: Whether it is the one in use of those with this prefix., type: bool}
+    best: {description: Whether it is the selected one of the routes with this prefix., type: bool}
     preference: {description: "Administrative distance in FRR, preference in BIRD, null in GoBGP.", type: int}
-    metric: {description: That of the protocol; of a BGP route its MED., type: int}
-    uptime_s: {description: For so many seconds the route has been there., type: int}
+    metric: {description: The metric of the protocol; for BGP routes the MED., type: int}
+    uptime_s: {description: Age of the route in seconds., type: int}
     next_hops:
-      description: Where it leads. Of a BGP route the address that BGP has, which may be some hops away.
+      description: The next hops. For a BGP route the BGP next hop, which may be several hops away.
       type: list
       elements: dict
       contains:
@@ -120,12 +120,12 @@ routes:
       uptime_s: 13740
       next_hops: [{address: 50.1.1.1, interface: Vlan10}]
 errors:
-  description: What kept a running daemon from answering, by daemon.
+  description: Why a running daemon did not answer, by daemon.
   returned: success
   type: dict
   sample: {}
 text:
-  description: All of it as tables for a person.
+  description: All sessions and routes as tables.
   returned: success
   type: str
   sample: |

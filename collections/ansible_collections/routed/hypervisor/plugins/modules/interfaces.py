@@ -13,11 +13,11 @@ author:
 description:
   - Creates VLANs, dummies, veth pairs and bridges, and configures these and existing interfaces - VRF or bridge
     membership, state, MTU, addresses, sysctls.
-  - An interface that this module made bears the link alias C(routed.hypervisor), an address the protocol number
-    82. Nothing else is ever deleted or removed. On kernels before 5.18, where addresses bear no mark, all
+  - Interfaces created by this module carry the link alias C(routed.hypervisor), addresses the protocol number 82.
+    Nothing else is ever deleted or removed. On kernels before 5.18, where addresses cannot carry a mark, all
     addresses of an interface of ours are ours, and those of others are left alone.
-  - An attribute that cannot be changed on an existing interface (type, parent, VLAN) takes a new one; that is
-    reported as V(replace). What was lost with it is restored in the same run.
+  - An attribute that cannot be changed on an existing interface (type, parent, VLAN) requires a new one, which is
+    reported as V(replace). The same run restores everything that was lost with the old one.
 extends_documentation_fragment:
   - routed.hypervisor.links.interfaces
   - routed.hypervisor.state
@@ -43,7 +43,7 @@ EXAMPLES = r"""
         addresses:
           - address: 172.22.2.1/32
 
-- name: See what there is
+- name: Read the current state
   routed.hypervisor.interfaces:
     state: gathered
   register: found
@@ -51,28 +51,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: vm1, state: up, mtu: 1500, mac: "02:01:cb:00:71:01", addresses: []}
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: vm1, state: up, mtu: 1500, mac: "02:01:cb:00:71:01", vrf: public, addresses: []}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: vm1, state: up, mtu: 1500, mac: "02:01:cb:00:71:01", vrf: public, addresses: [], owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -84,14 +84,14 @@ changes:
       after: {vrf: public}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -102,7 +102,7 @@ not_done:
       after: {vrf: public}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

@@ -11,25 +11,24 @@ version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Makes any number of ipvlan links in one call, each in the network namespace it is for, with mode, flag, MTU,
-    addresses and routes.
-  - What the kernel would do without a word is refused with the reason, before anything is changed - another mode or
-    flag for the links that share a master, an MTU above the master's, an address that the master or another of its
+  - Creates any number of ipvlan links in one call, each in its network namespace, with mode, flag, MTU, addresses and
+    routes.
+  - What the kernel would silently do or fail to do is refused with the reason, before anything is changed - another
+    mode or flag for links that share a master, an MTU above the master's, an address that the master or another of its
     links has, a master that is C(lo), a bridge port, a macvlan or an ipvlan link, and mode l3s on a master in a VRF.
-  - What was changed by others is set back, such as an MTU that the master overwrote or a mode that another link
-    brought.
-  - A link that this module made bears the link alias C(routed.hypervisor), an address and a route the protocol number
-    82. Nothing else is ever deleted or removed. Links are looked for in all namespaces that have a name below
-    C(/run/netns) or a process; only those whose master is in the module's own are touched.
+  - Changes by others are reverted, such as an MTU that the master overwrote or a mode that another link imposed.
+  - Links created by this module carry the link alias C(routed.hypervisor), addresses and routes the protocol number 82.
+    Nothing else is ever deleted or removed. Links are found in all namespaces that have a name below C(/run/netns) or
+    a process; only those whose master is in the module's own namespace are touched.
 extends_documentation_fragment:
   - routed.hypervisor.links.ipvlan_links
   - routed.hypervisor.state
 notes:
-  - The master does not reach its links, nor they it; a link on the host does.
+  - The master and its links cannot reach each other; a link on the host can reach the other links.
 """
 
 EXAMPLES = r"""
-- name: Two containers, and a link by which the host reaches them
+- name: Two containers, and a link through which the host reaches them
   routed.hypervisor.ipvlan_links:
     config:
       - name: eth0
@@ -52,7 +51,7 @@ EXAMPLES = r"""
         addresses:
           - address: 10.10.1.1/24
 
-- name: See what there is
+- name: Read the current state
   routed.hypervisor.ipvlan_links:
     state: gathered
   register: found
@@ -60,28 +59,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: eth0, namespace: c1, master: uplink, mode: l2, flag: bridge, mtu: 1500, state: up}
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: eth0, namespace: c1, master: uplink, mode: l2, flag: bridge, mtu: 1400, state: up}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: eth0, namespace: c1, master: uplink, mode: l2, flag: bridge, mtu: 1400, state: up, owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -93,14 +92,14 @@ changes:
       after: {mtu: 1400}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -111,7 +110,7 @@ not_done:
       after: {mtu: 1400}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

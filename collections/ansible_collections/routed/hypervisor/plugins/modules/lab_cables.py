@@ -12,13 +12,13 @@ version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - A cable is a pair of virtual Ethernet interfaces, one in each of two nodes made by M(routed.hypervisor.lab_nodes).
+  - A cable is a pair of virtual Ethernet interfaces, one in each of two nodes of M(routed.hypervisor.lab_nodes).
     Plugging it sets both ends up.
-  - Any number of cables is plugged in one call.
-  - What is set on an interface after that is not looked at, except for its MAC address and MTU where given here. An end
-    that was set down stays down.
-  - A cable of which an end is missing, renamed or plugged elsewhere is made anew. Ends bear a mark (their group, and an
-    alias that names the lab and the other end), and only interfaces with it are ever removed.
+  - One call plugs any number of cables.
+  - Later changes of an interface are left alone, except for a MAC address or MTU that is given here. An end that was
+    set down stays down.
+  - A cable with an end that is missing, renamed or plugged elsewhere is replaced. Ends carry a mark (their group, and
+    an alias that names the lab and the other end), and only interfaces with the mark are ever removed.
 requirements:
   - root
 extends_documentation_fragment:
@@ -28,7 +28,7 @@ attributes:
     support: full
     description:
       - Returns exactly what a run would do, and changes nothing.
-      - Nodes that are not up do not count as mistakes, since a run would have made them before.
+      - Nodes that are not up are not mistakes, because a run would have created them before.
   diff_mode:
     support: full
     description: Shows the cables before and after.
@@ -66,7 +66,7 @@ options:
             required: true
           mac:
             description:
-              - Its MAC address. If missing, the kernel chooses one.
+              - Its MAC address. By default the kernel chooses one.
             type: str
       b:
         description:
@@ -84,7 +84,7 @@ options:
       - V(merged) plugs the cables in O(config) that are missing.
       - V(overridden) also removes the cables of the lab that are not in O(config).
       - V(deleted) removes the cables in O(config), or all of the lab if O(config) is empty.
-      - V(gathered) only tells what is there.
+      - V(gathered) only returns the current state.
     type: str
     choices: [merged, overridden, deleted, gathered]
     default: merged
@@ -103,8 +103,8 @@ EXAMPLES = r"""
 RETURN = r"""
 before:
   description:
-    - The cables of the lab before. An end that hangs on nothing is a cable without C(b).
-    - MAC addresses are shown where O(config) gives one.
+    - The cables of the lab before. A loose end is a cable without C(b).
+    - MAC addresses are shown only if O(config) gives them.
   returned: if O(state) is not V(gathered)
   type: list
   elements: dict
@@ -116,7 +116,7 @@ after:
   elements: dict
   sample: [{a: {node: hv1, interface: vm1}, b: {node: vm1, interface: eth0}, mtu: 1500}]
 changes:
-  description: What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: if O(state) is not V(gathered)
   type: list
   elements: dict
@@ -128,7 +128,7 @@ changes:
       after: {a: {node: hv1, interface: vm1}, b: {node: vm1, interface: eth0}, mtu: 1500}
       why: it does not exist
 new:
-  description: The interfaces that were made, or in check mode would be made, by node.
+  description: The interfaces created, or predicted in check mode, by node.
   returned: if O(state) is not V(gathered)
   type: dict
   sample: {hv1: [vm1], vm1: [eth0]}
@@ -167,7 +167,7 @@ def run(module: AnsibleModule) -> dict:
     want = [cable_from(item) for item in module.params["config"]]
     mistakes = name_mistakes(lab, []) + cable_mistakes(want)
     if os.geteuid() != 0:
-        mistakes.append("cables end in the namespaces of nodes, which only root may enter: run this as root")
+        mistakes.append("only root can enter the namespaces of nodes: run this as root")
     if mistakes:
         module.fail_json(msg="\n".join(mistakes))
 

@@ -13,16 +13,16 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Builds a directory tree of Debian packages with C(mmdebstrap), once. Nothing is installed or started on the machine.
-  - The tree's name is a fingerprint of what is in it (suite, packages, recipe). Other packages make another tree, and
-    one that is there is left alone, without a look at the network.
-  - A build that is cut off leaves nothing that could be taken for an image; the next run removes its remains.
+  - The tree's name is a fingerprint of its content (suite, packages, recipe). Other packages result in another tree.
+    An existing tree is left alone, without access to the network.
+  - An interrupted build leaves nothing that could be mistaken for an image; the next run removes its remains.
 requirements:
   - root
-  - mmdebstrap, C(unshare) and C(setpriv) (util-linux), if the image is not there yet
+  - mmdebstrap, C(unshare) and C(setpriv) (util-linux), if the image does not exist yet
 attributes:
   check_mode:
     support: full
-    description: Says whether an image would be built or removed, and does neither.
+    description: Reports whether an image would be built or removed, and does neither.
   diff_mode:
     support: full
     description: Shows the image before and after.
@@ -35,7 +35,7 @@ options:
     type: path
     required: true
   packages:
-    description: The Debian packages in the image, beside the required ones. Order and repetition do not matter.
+    description: The Debian packages in the image besides the required ones. Order and repetition do not matter.
     type: list
     elements: str
     required: true
@@ -45,19 +45,19 @@ options:
     default: bookworm
   command:
     description:
-      - The command that is mmdebstrap, as words.
+      - The mmdebstrap command, as a list of words.
       - By default the machine's own, else the one unpacked in the cache (C(tools/usr/bin/mmdebstrap) under O(path)).
     type: list
     elements: str
   keyring:
     description:
-      - The keys that the archive must be signed with.
+      - The keyring to verify the archive with.
       - By default Debian's keyring of this machine, else the one unpacked in the cache, else the keys that apt trusts.
     type: path
   state:
     description:
-      - V(present) builds the image if it is not there.
-      - V(absent) removes the image with these packages. Nodes that run on it must be gone first.
+      - V(present) builds the image if it does not exist.
+      - V(absent) removes the image with these packages. Nodes that run on it must be removed first.
     type: str
     choices: [present, absent]
     default: present
@@ -70,7 +70,7 @@ EXAMPLES = r"""
     packages: [bird2, catatonit, iproute2, procps, python3, python3-pyroute2]
   register: image
 
-- name: Make a node on it
+- name: Create a node on it
   routed.hypervisor.lab_nodes:
     lab: example
     image: "{{ image.path }}"
@@ -80,7 +80,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   type: list
   elements: dict
   returned: success
@@ -92,7 +92,7 @@ changes:
       after: {}
       why: it does not exist
 path:
-  description: The directory of the image. In check mode it may not be there yet.
+  description: The directory of the image. In check mode it may not exist yet.
   type: str
   returned: success
   sample: /var/cache/routed-hypervisor/images/0c5f4bd7a3f1
@@ -102,7 +102,7 @@ fingerprint:
   returned: success
   sample: 0c5f4bd7a3f1
 size_mb:
-  description: The image's size in MB; 0 if it is not there.
+  description: The image's size in MB; 0 if it does not exist.
   type: int
   returned: success
   sample: 281
@@ -128,12 +128,12 @@ from ..module_utils._lab.image import (
 
 
 def bring_to_state(module: AnsibleModule, image: Image) -> None:
-    """Build or remove the image if need be."""
+    """Builds or removes the image if necessary."""
     wanted = module.params["state"] == "present"
     if image.exists() == wanted:
         return
     if os.geteuid() != 0:
-        raise ImageError("must be root, to build or remove an image")
+        raise ImageError("only root can build or remove an image: run this as root")
     cache = Path(module.params["path"])
     builder = find_builder(cache, module.params["command"]) if wanted else []
     if not module.check_mode:
@@ -144,7 +144,7 @@ def bring_to_state(module: AnsibleModule, image: Image) -> None:
                 remove(image.path)
                 remove(image.record)
             elif not image.exists():
-                # The packages' own scripts are in the image, and expect a system's PATH.
+                # The packages' scripts run in the image and expect the PATH of a system.
                 environment = {"PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin:/sbin:/bin"}
                 keyring = find_keyring(cache, module.params["keyring"])
                 build(image, builder, keyring, lambda words: module.run_command(words, environ_update=environment))

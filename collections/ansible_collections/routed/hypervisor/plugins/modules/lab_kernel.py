@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lab_kernel
-short_description: Bring up the kernel that a lab runs in
+short_description: Start the kernel that a lab runs in
 version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Runs C(bin/lab up) unless the lab is up. Nodes are made in it by M(routed.hypervisor.lab_nodes).
+  - Runs C(bin/lab up) unless the lab is up. M(routed.hypervisor.lab_nodes) creates nodes in it.
   - Runs on the controller.
 attributes:
   check_mode:
@@ -38,7 +38,7 @@ options:
     type: path
     required: true
   start:
-    description: Whether a lab that is not up is started. Otherwise it is refused.
+    description: Whether to start a lab that is not up. Otherwise the module fails.
     type: bool
     default: true
 """

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: lab_nodes
-short_description: Make and remove the nodes of a lab
+short_description: Create and remove the nodes of a lab
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - A lab node is a set of namespaces (mount, network, UTS, IPC, PID) on a writable overlay of a directory tree,
-    the image. It looks like a small machine to what runs in it, and needs no container engine.
-  - Any number of nodes is made in one call. Nothing is mounted on the host and no state is kept in files. A node
-    is its first process, which bears the lab's and the node's name as its C(argv[0]); with it, all of the node is gone.
+    the image. To programs in it, it looks like a small machine. It needs no container engine.
+  - One call creates any number of nodes. Nothing is mounted on the host and no state is kept in files. A node is its
+    first process, whose C(argv[0]) has the names of the lab and the node; when it ends, so does the whole node.
   - All nodes share the directory C(/run/routed-hypervisor/LAB) with the host. The script C(enter) in it runs a command
     in a node; P(routed.hypervisor.node#connection) runs Ansible's tasks there.
-  - Changes in the file system of a node last as long as the node.
+  - Changes in the file system of a node are lost with the node.
 requirements:
   - Linux with overlayfs; root; C(nsenter) of util-linux 2.35 or later to enter a node
 extends_documentation_fragment:
@@ -36,19 +36,19 @@ attributes:
 options:
   lab:
     description:
-      - The name of the lab. Nodes of other labs are neither seen nor touched.
+      - The name of the lab. Nodes of other labs are ignored.
     type: str
     required: true
   owner:
     description:
-      - What this lab is made from, usually the absolute path of the inventory.
-      - A lab of the same name that has another owner is refused, whatever the O(state), except V(gathered).
-      - Without it, whose lab it is is not asked; a lab can be taken down when its inventory is gone.
+      - What defines this lab, usually the absolute path of the inventory.
+      - If a lab of the same name has another owner, the module fails, except with O(state=gathered).
+      - If unset, ownership is not checked; so a lab can be taken down without its inventory.
     type: str
   image:
     description:
       - The directory tree that the nodes run on. It is not written to. It must contain C(/usr/bin/catatonit).
-      - A node that runs on another directory than this one is replaced, so that a new image needs a new name only.
+      - A node that runs on another directory is replaced, so an updated image only needs a new name.
       - Required if O(state) is V(merged) or V(overridden).
     type: path
   config:
@@ -65,17 +65,17 @@ options:
         required: true
   state:
     description:
-      - V(merged) makes the nodes in O(config) that are missing.
+      - V(merged) creates the nodes in O(config) that are missing.
       - V(overridden) also removes the nodes of the lab that are not in O(config).
       - V(deleted) removes the nodes in O(config), or all nodes of the lab if O(config) is empty. With the last node,
         the directory C(/run/routed-hypervisor/LAB) is removed.
-      - V(gathered) only tells what is there.
+      - V(gathered) only returns the current state.
     type: str
     choices: [merged, overridden, deleted, gathered]
     default: merged
   timeout:
     description:
-      - How many seconds a node may take to be ready, or to be gone.
+      - How many seconds a node may take to become ready, or to end.
     type: int
     default: 60
 """
@@ -112,7 +112,7 @@ after:
   elements: dict
   sample: [{name: hv1, image: /var/cache/images/bookworm}]
 changes:
-  description: What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: if O(state) is not V(gathered)
   type: list
   elements: dict
@@ -124,7 +124,7 @@ changes:
       after: {image: /var/cache/images/bookworm}
       why: it is not running
 gathered:
-  description: The nodes of the lab that run.
+  description: The running nodes of the lab.
   returned: if O(state) is V(gathered)
   type: list
   elements: dict
@@ -161,7 +161,7 @@ def kernel_mistakes() -> list[str]:
 def mistakes_in(params: dict, names: list[str]) -> list[str]:
     mistakes = name_mistakes(params["lab"], names)
     if os.geteuid() != 0:
-        mistakes.append("lab nodes are made of namespaces, which only root may make: run this as root")
+        mistakes.append("only root can create lab nodes: run this as root")
     elif params["state"] in ("merged", "overridden"):
         mistakes += kernel_mistakes()
     if params["image"] and params["state"] in ("merged", "overridden"):
@@ -176,12 +176,12 @@ def owner_mistake(params: dict, have: list) -> str | None:
     return (
         f"lab {params['lab']} is already up and belongs to another inventory, {others[0] or '(no owner)'}: take it "
         f"down with `ansible-playbook -i {others[0] or 'INVENTORY'} playbooks/down.yml`, give this lab another name, "
-        "or set the option owner (in playbooks of this project the variable lab_owner) to use it all the same"
+        "or set the option owner (in playbooks of this project the variable lab_owner) to use it anyway"
     )
 
 
 def carry_out(params: dict, plan: Plan, have: list) -> list[str]:
-    """Does what the plan says; returns a sentence for each thing that failed."""
+    """Applies the plan; returns a message for each failure."""
     lab, timeout = params["lab"], params["timeout"]
     failures = stop_nodes(lab, [node for node, why in plan.stop], timeout)
     for node, _why in plan.stop:

@@ -12,9 +12,9 @@ version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Sends IPv4 packets from one lab node to another, with a source address that is not the sender's own, and looks
-    whether they arrive. Honest packets before and after them must arrive, or nothing is proved and it fails.
-  - Runs on the machine that carries the lab, as root.
+  - Sends IPv4 packets from one lab node to another, with a source address that is not the sender's own, and verifies
+    that they do not arrive. Honest packets before and after them must arrive, or the verification fails.
+  - Runs as root on the machine that the lab runs on.
 extends_documentation_fragment:
   - routed.hypervisor.attributes.lab
   - routed.hypervisor.attributes.reads
@@ -47,7 +47,7 @@ options:
         type: str
         required: true
       to:
-        description: The address that it sends to.
+        description: The destination address.
         type: str
         required: true
       to_name:
@@ -62,7 +62,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: See that a guest cannot send from the address of another
+- name: Verify that a guest cannot send from the address of another
   routed.hypervisor.lab_spoof:
     lab: l3_hypervisor
     config:
@@ -97,7 +97,7 @@ from ..module_utils._lab import node as lab_node
 from ..module_utils._lab.spoof import verify_spoof
 from ..module_utils._netlink import namespaces
 
-AT_ONCE = 16
+WORKERS = 16
 
 
 def main():
@@ -139,8 +139,8 @@ def main():
         seconds = round(time.monotonic() - start, 2)
         return {"title": expected["title"], "kind": "spoof", "state": state, "seen": seen, "seconds": seconds}
 
-    # They wait for packets most of the time. Each has ports and packets of its own.
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    # The threads mostly wait for packets. Each has its own ports and packets.
+    with ThreadPoolExecutor(WORKERS) as pool:
         module.exit_json(changed=False, results=list(pool.map(result, config)))
 
 

@@ -11,9 +11,9 @@ version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Makes and removes network namespaces with a name, as C(ip netns add) and C(ip netns delete) do, and sets their C(lo)
-    up.
-  - The C(lo) of a namespace that this module made bears the link alias C(routed.hypervisor). Others are never removed.
+  - Creates and deletes named network namespaces, like C(ip netns add) and C(ip netns delete), and sets their C(lo) up.
+  - The C(lo) of a namespace created by this module carries the link alias C(routed.hypervisor). Other namespaces are
+    never deleted.
 extends_documentation_fragment:
   - routed.hypervisor.links.namespaces
   - routed.hypervisor.state
@@ -26,7 +26,7 @@ EXAMPLES = r"""
       - name: c1
       - name: c2
 
-- name: See what there is
+- name: Read the current state
   routed.hypervisor.namespaces:
     state: gathered
   register: found
@@ -34,27 +34,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample: []
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: c1, loopback: up}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: c1, loopback: up, owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -66,14 +66,14 @@ changes:
       after: {loopback: up}
       why: it does not exist
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -84,7 +84,7 @@ not_done:
       after: {loopback: up}
       why: it does not exist
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

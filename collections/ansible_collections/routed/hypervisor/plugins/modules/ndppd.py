@@ -13,14 +13,14 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Manages the configuration of ndppd 0.2 (Debian 12) and the running service.
-  - ndppd itself checks next to nothing. This module reads its language strictly and refuses what ndppd would misread
-    or ignore, with all mistakes at once.
+  - ndppd itself validates almost nothing. This module parses its language strictly and rejects everything that ndppd
+    would misread or ignore, reporting all mistakes together.
   - ndppd binds to its interfaces when it starts. It is restarted if its configuration changes, or if an interface was
     replaced by another one of the same name.
 attributes:
   check_mode:
     support: full
-    description: Tells exactly what a run would do.
+    description: Reports exactly what a run would do.
   diff_mode:
     support: full
     description: Shows how the file changes.
@@ -41,13 +41,13 @@ options:
         description: Whether the router flag is set in answers. ndppd's default is V(true).
         type: bool
       timeout:
-        description: For how many milliseconds the answer to a forwarded solicitation is waited for. Default V(500).
+        description: How many milliseconds to wait for an answer to a forwarded solicitation. Default V(500).
         type: int
       ttl:
-        description: For how many milliseconds an answer is remembered. Default V(30000).
+        description: How many milliseconds an answer is cached. Default V(30000).
         type: int
       rules:
-        description: What is answered for. Rules of one proxy must not overlap.
+        description: The addresses to answer for. Rules of one proxy must not overlap.
         type: list
         elements: dict
         suboptions:
@@ -57,26 +57,25 @@ options:
             required: true
           method:
             description:
-              - V(static) answers at once for every address of the prefix. A host that probes its own address for
-                duplicates on the proxy's interface is not disturbed, as the answer to the unspecified address goes
-                nowhere.
-              - V(iface) asks on O(config[].rules[].interface) first.
-              - V(auto) asks on the interface of the first route that fits in C(/proc/net/ipv6_route), which is not
-                the longest, and in no particular routing table. Not for use with VRFs.
+              - V(static) answers immediately for every address of the prefix. Duplicate address detection of hosts on
+                the proxy's interface is not disturbed, because the answer to the unspecified address goes nowhere.
+              - V(iface) sends a solicitation on O(config[].rules[].interface) first.
+              - V(auto) sends a solicitation on the interface of the first matching route in C(/proc/net/ipv6_route),
+                which need not be the longest match, in any routing table. Do not use it with VRFs.
             type: str
             choices: [static, auto, iface]
             required: true
           interface:
-            description: Where V(iface) asks.
+            description: The interface for V(iface).
             type: str
   state:
     description:
-      - V(merged) adds the proxies in O(config), or changes them in what is given; rules are added by prefix.
-      - V(replaced) makes the proxies in O(config) what is given, and leaves others alone.
+      - V(merged) adds the proxies in O(config), or sets the given options; rules are added by prefix.
+      - V(replaced) makes the proxies in O(config) exactly as given, and leaves others alone.
       - V(overridden) makes them the only ones.
-      - V(deleted) removes them, or all if O(config) is not given. With the last proxy the service is stopped, the file
-        removed, and a file that was there before us brought back.
-      - V(gathered) only tells what is in the file.
+      - V(deleted) removes them, or all if O(config) is not given. With the last proxy, the service is stopped, the file
+        removed, and the file that was there before is restored.
+      - V(gathered) only returns the content of the file.
     type: str
     choices: [merged, replaced, overridden, deleted, gathered]
     default: merged
@@ -88,7 +87,7 @@ options:
     description: Whether the service starts when the host boots. Left alone if not given.
     type: bool
   timeout:
-    description: For how many seconds a start or a stop is waited for.
+    description: Time limit for a start or a stop, in seconds.
     type: int
     default: 30
 """
@@ -102,7 +101,7 @@ EXAMPLES = r"""
           - prefix: 2001:db8:cb00:7100::/64
             method: static
 
-- name: Answer on this port only, and tell that no router does
+- name: Answer on this port only, without the router flag
   routed.hypervisor.ndppd:
     config:
       - interface: vm1
@@ -132,7 +131,7 @@ after:
       ttl: 30000
       rules: [{prefix: "2001:db8:cb00:7100::/64", method: static, interface: null}]
 changes:
-  description: As of M(routed.hypervisor.daemon).
+  description: Like those of M(routed.hypervisor.daemon).
   type: list
   elements: dict
   returned: O(state) is not V(gathered)
@@ -149,7 +148,7 @@ from ..module_utils._daemon.run import Daemon, DaemonError, converge
 from ..module_utils._daemon.service import Service
 from ..module_utils._engine.options import Mistakes, in_range, interface_name
 
-PID_FILE = "/run/ndppd.pid"  # written by ndppd when it has bound its interfaces
+PID_FILE = "/run/ndppd.pid"  # ndppd writes it after it has bound its interfaces
 
 ARGUMENTS = {
     "config": {
@@ -188,14 +187,14 @@ def refuse(mistakes: list[str]) -> None:
 
 
 def check_config(config: list[dict], deleting: bool) -> None:
-    """Every mistake in what was given; completes the rules' prefixes."""
+    """Reports every mistake in the given proxies, and completes the prefixes of rules."""
     mistakes = Mistakes()
     seen: dict[str, str] = {}
     for number, proxy in enumerate(config):
         place = f"config[{number}]"
         interface_name(proxy["interface"], f"{place}.interface", mistakes)
         if proxy["interface"] in seen:
-            mistakes.at(place, f"there is a proxy for {proxy['interface']} at {seen[proxy['interface']]} already")
+            mistakes.at(place, f"there is already a proxy for {proxy['interface']} at {seen[proxy['interface']]}")
         seen.setdefault(proxy["interface"], place)
         given = {key: value for key, value in proxy.items() if value is not None}
         for name in ("timeout", "ttl"):
@@ -212,7 +211,7 @@ def desired(params: dict, have: ndppd.Config) -> ndppd.Config:
     proxies = ndppd.combine(have.proxies, want, params["state"])
     mistakes = Mistakes()
     for name, proxy in proxies.items():
-        # Two lists of rules that are good each may overlap when they are merged.
+        # Two valid lists of rules may overlap when they are merged.
         ndppd.check_rules(proxy, f"proxy {name}", [f"proxy {name}"] * len(proxy["rules"]), mistakes)
     refuse(mistakes)
     return ndppd.Config(proxies, have.route_ttl)

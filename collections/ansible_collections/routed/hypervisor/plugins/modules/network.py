@@ -6,24 +6,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: network
-short_description: The network of a host in one go - VRFs, interfaces, ipvlan links, proxy ARP, routes, rules
+short_description: The network of a host in one call - VRFs, interfaces, ipvlan links, proxy ARP, routes, rules
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Does what M(routed.hypervisor.sysctls), M(routed.hypervisor.vrfs), M(routed.hypervisor.namespaces),
     M(routed.hypervisor.interfaces), M(routed.hypervisor.ipvlan_links), M(routed.hypervisor.proxy_arp),
-    M(routed.hypervisor.routes) and M(routed.hypervisor.rules) do, in one process and with one look at the kernel for
-    each kind.
-  - The kinds are planned together. An interface may be in a VRF that the same call creates, and a route that a
-    link takes with it when it changes is put back in the same run.
-  - What is ours bears a mark - links the alias C(routed.hypervisor), addresses, routes, rules and proxy entries
-    the protocol number 82. Nothing else is ever removed.
+    M(routed.hypervisor.routes) and M(routed.hypervisor.rules) do, in one process that reads each kind of
+    object once.
+  - The kinds are planned together. An interface may be in a VRF that the same call creates, and a route that is
+    lost through a change of its link is restored in the same run.
+  - Our objects carry a mark - links the alias C(routed.hypervisor), addresses, routes, rules and proxy entries the
+    protocol number 82. Nothing else is ever removed.
 options:
   expected:
     description:
-      - Interfaces that something else will have plugged, and set up, before the run that check mode predicts. One that
-        does not exist yet is not a mistake there, and counts as new.
+      - Interfaces that will have been plugged in and set up before the run that check mode predicts. An interface that
+        does not exist yet is then treated as new instead of as a mistake.
       - Only for check mode.
     type: list
     elements: str
@@ -71,35 +71,35 @@ EXAMPLES = r"""
         - {prefix: 203.0.113.1/32, vrf: public, interface: vm1}
       rules: []
 
-- name: Nothing of ours remains
+- name: Remove everything that is ours
   routed.hypervisor.network:
     state: deleted
 """
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were, by kind.
+  description: The wanted objects and all of ours, before the run, by kind.
   returned: unless O(state=gathered)
   type: dict
   sample:
     vrfs: [{name: public, table: 90, unreachable_default: true, state: up}]
     interfaces: [{name: vm1, state: up, mtu: 1500, mac: "02:01:cb:00:71:01", addresses: []}]
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: dict
   sample:
     vrfs: [{name: public, table: 90, unreachable_default: true, state: up}]
     interfaces: [{name: vm1, state: up, mtu: 1500, mac: "02:01:cb:00:71:01", vrf: public, addresses: []}]
 gathered:
-  description: All objects, by kind, with C(owned) telling whether each is ours.
+  description: All objects, by kind, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: dict
   sample:
     vrfs: [{name: public, table: 90, unreachable_default: true, state: up, owned: true}]
     namespaces: [{name: c1, loopback: up, owned: false}]
 changes:
-  description: What was changed, or would be in check mode.
+  description: The changes made, or predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -114,10 +114,10 @@ changes:
       description: The object.
       type: str
     before:
-      description: What differs, as it was.
+      description: The differing attributes, before the change.
       type: dict
     after:
-      description: What differs, as it is.
+      description: The differing attributes, after the change.
       type: dict
     why:
       description: The reason.
@@ -130,14 +130,14 @@ changes:
       after: {vrf: public}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -148,7 +148,7 @@ not_done:
       after: {vrf: public}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

@@ -12,18 +12,18 @@ version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Makes the kernel's table of family C(inet) what a text says, in one transaction, if it is anything else.
-    What somebody has changed in the table by hand is noticed. Other tables are never touched.
-  - The text is loaded in a network namespace of its own first, and checked by C(nft --check) where it is to be loaded.
-    What either refuses changes nothing.
-  - No file is written. As with VRFs and routes, what is configured is the running state of the kernel.
-  - Counters of the table begin at 0 whenever it is replaced.
+  - Replaces a table of family C(inet) by the table in a text, in one transaction, if they differ. Manual changes of the
+    table are detected. Other tables are never touched.
+  - The text is first loaded in a network namespace of its own, and then checked by C(nft --check) where it is to be
+    loaded. If either fails, nothing is changed.
+  - No file is written. As with VRFs and routes, only the running state of the kernel is configured.
+  - Replacing the table resets its counters to 0.
 requirements:
   - C(nft) (Debian package C(nftables)) and C(unshare) (C(util-linux)) on the managed host
 attributes:
   check_mode:
     support: full
-    description: Tells exactly what a run would do; nft is asked in check mode, too.
+    description: Reports exactly what a run would do; nft runs in check mode, too.
   diff_mode:
     support: full
     description: Shows the table as nft lists it, before and after.
@@ -37,9 +37,9 @@ options:
     default: routed_hypervisor
   text:
     description:
-      - What C(nft --file) is given. It must replace the table by itself (C(add table), C(delete table), C(table)), and
-        have no other. Its first line must contain C(Managed by Routed Hypervisor).
-      - It should name interfaces with C(iifname), not C(iif), as these may not be there yet.
+      - The input of C(nft --file). It must replace the table itself (C(add table), C(delete table), C(table)), and
+        contain no other table. Its first line must contain C(Managed by Routed Hypervisor).
+      - Use C(iifname) instead of C(iif), because interfaces may not exist yet.
     type: str
   state:
     description: V(absent) deletes the table.
@@ -49,13 +49,13 @@ options:
   required:
     description:
       - Whether a kernel without nftables of family C(inet) is an error. With V(false) it is a warning, and the table is
-        left out.
+        omitted.
     type: bool
     default: true
 """
 
 EXAMPLES = r"""
-- name: Drop what comes from a guest's port
+- name: Drop packets from a guest's port
   routed.hypervisor.nftables:
     table: example
     text: |
@@ -78,7 +78,7 @@ EXAMPLES = r"""
 RETURN = r"""
 changes:
   description:
-    - What was done, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+    - The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
     - The texts of the table before and after are in the difference, not here.
   type: list
   elements: dict
@@ -91,7 +91,7 @@ changes:
       after: {}
       why: differs
 left_out:
-  description: Why there is no table although there should be one, or none.
+  description: Why the table was omitted, or null.
   type: str
   returned: success
   sample: "this kernel has no nftables of family inet (Error: Could not process rule: Operation not supported)"
@@ -116,7 +116,7 @@ def manage(module: AnsibleModule) -> dict:
         return module.run_command(argv, environ_update=ENVIRONMENT)
 
     if text is not None and MARK not in text.partition("\n")[0]:
-        raise NftablesError(f"the first line of the text does not say `{MARK}`")
+        raise NftablesError(f"the first line of the text does not contain `{MARK}`")
     table = Table(name, run)
     if shutil.which("nft", path=PATH) is None:
         if module.params["state"] == "absent":
@@ -127,14 +127,14 @@ def manage(module: AnsibleModule) -> dict:
         if before is not None and not module.check_mode:
             table.delete()
     else:
-        # A file, not a pipe: nft may fail before it reads.
+        # A file instead of a pipe: nft may fail before it reads.
         path = os.path.join(module.tmpdir, "nftables.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         try:
             after = table.meaning(path)
         except NftablesError:
-            # Only now, as each look at what this kernel can do makes a network namespace.
+            # Only now, because probing the kernel creates a network namespace.
             reason = lacking(run)
             if reason is None:
                 raise
@@ -142,7 +142,9 @@ def manage(module: AnsibleModule) -> dict:
                 raise NftablesError(
                     f"{reason}, so the table inet {name} cannot be loaded; nothing was changed"
                 ) from None
-            module.warn(f"The table inet {name} of nftables is left out: {reason}. Guests are not kept from this host.")
+            module.warn(
+                f"The table inet {name} of nftables is omitted: {reason}. This host is not protected from guests."
+            )
             return {"changed": False, "changes": [], "left_out": reason}
         if before != after:
             table.check(path)
@@ -172,7 +174,9 @@ def main():
         supports_check_mode=True,
     )
     if not module.params["table"].replace("_", "").isalnum():
-        module.fail_json(msg=f"table: {module.params['table']!r} is not a name; letters, digits and _ only")
+        module.fail_json(
+            msg=f"table: {module.params['table']!r} is not a table name: only letters, digits and _ are allowed"
+        )
     try:
         result = manage(module)
     except NftablesError as error:

@@ -7,31 +7,31 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: nxos_changes
-short_description: Tell what must be sent to an NX-OS switch
+short_description: Compute the changes to send to an NX-OS switch
 version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Compares the configuration that a leaf is to have with the one that it has, and tells the lines that make the one of
-    the other. Sends nothing.
-  - Of what the switch has, only the blocks that are intended are compared, and in them the kinds of lines that a leaf's
-    configuration has. Lines are in an order in which no line opens what is to be closed, or takes away what stays.
-    Neighbors and interfaces with C(@routed.hypervisor) at the end of their description that are not intended are taken
-    away. Everything else stays as it is.
+  - Compares the intended configuration of a leaf with the running one, and returns the lines that lead from the running
+    to the intended one. Sends nothing.
+  - Only intended blocks are compared, and in them only the kinds of lines that the configuration of a leaf has. The
+    lines are ordered so that none temporarily opens what is to be closed, or removes what is to remain.
+    Neighbors and interfaces that are not intended are removed if their description ends with C(@routed.hypervisor).
+    Everything else is left alone.
   - Runs on the controller.
 attributes:
   check_mode:
     support: full
-    description: Tells the same, and writes no file.
+    description: Returns the same, and writes no file.
   diff_mode:
     support: full
-    description: Shows what comes and what goes, and where. Passwords are not shown.
+    description: Shows the added and removed lines by block. Passwords are not shown.
   idempotent:
     support: full
     description: Reports a change if there is something to send.
 options:
   intended:
-    description: The configuration that the switch is to have, without passwords.
+    description: The intended configuration, without passwords.
     type: str
     required: true
   secrets:
@@ -39,29 +39,29 @@ options:
     type: str
     default: ""
   running:
-    description: What C(show running-config) answers.
+    description: The output of C(show running-config).
     type: str
     required: true
   complete:
-    description: What C(show running-config all) answers.
+    description: The output of C(show running-config all).
     type: str
     required: true
   replace_passwords:
     description:
-      - Whether to send the passwords of neighbors that have one. The switch shows a password in another form, so that
-        it cannot be seen whether it is the right one.
+      - Whether to send the passwords of neighbors that have one. The switch shows passwords encrypted, so they cannot
+        be compared.
     type: bool
     default: false
   replace_bgp:
     description:
-      - Whether to remove a BGP instance of another AS, with all its sessions, also those that are not ours. A switch
-        has one instance only, so without this a leaf whose AS changes is refused.
+      - Whether to remove a BGP instance of another AS with all its sessions, including those that are not ours. A switch
+        has only one instance, so without this a leaf whose AS changes is refused.
     type: bool
     default: false
   directory:
     description:
       - Where to write C(changes.cfg), the lines to send, and C(changes-secrets.cfg), the passwords. Only their owner
-        may read them. A file that would be empty is not there.
+        can read them. Empty files are not written.
     type: path
   expect_none:
     description: Whether to fail if there is something to send.
@@ -70,7 +70,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Tell what would be sent
+- name: Compute the lines to send
   routed.hypervisor.nxos_changes:
     intended: "{{ lookup('ansible.builtin.template', 'leaf.cfg.j2') }}"
     running: "{{ found.stdout[0] }}"
@@ -80,7 +80,7 @@ EXAMPLES = r"""
 RETURN = r"""
 changes:
   description:
-    - What differs, by blocks of the configuration, with the lines that go and come.
+    - The differences by block of the configuration, with removed and added lines.
     - M(routed.hypervisor.network) explains the keys.
   returned: always
   type: list

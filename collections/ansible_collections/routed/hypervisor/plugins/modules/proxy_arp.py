@@ -11,23 +11,23 @@ version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Lets the kernel answer ARP requests and neighbor solicitations on behalf of others, on single ports.
-  - Entries of ours bear the protocol number 82; only these are removed. The switches themselves bear no mark -
-    with O(state=deleted) a port that is given gets the kernel's defaults.
+  - Makes the kernel answer ARP requests and neighbor solicitations on behalf of others, on individual ports.
+  - Our entries carry the protocol number 82; only these are removed. The settings themselves cannot carry a mark -
+    O(state=deleted) resets them to the kernel's defaults on the given ports.
 extends_documentation_fragment:
   - routed.hypervisor.routing.proxy_arp
   - routed.hypervisor.state
 """
 
 EXAMPLES = r"""
-- name: Guests see one subnet
+- name: Make guests see one subnet
   routed.hypervisor.proxy_arp:
     config:
       - interface: vm1
         proxy_arp: true
         delay: 0
 
-- name: See what there is
+- name: Read the current state
   routed.hypervisor.proxy_arp:
     state: gathered
   register: found
@@ -35,28 +35,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {interface: vm1, entries: [], proxy_arp: false, proxy_ndp: false, delay: 80}
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
     - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0, owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -68,14 +68,14 @@ changes:
       after: {proxy_arp: true}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -86,7 +86,7 @@ not_done:
       after: {proxy_arp: true}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

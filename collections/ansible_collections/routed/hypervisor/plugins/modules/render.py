@@ -12,18 +12,18 @@ version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Writes texts that templates make of nodes' variables to files on the controller, so that they can be read, compared
-    or kept without reaching a node.
-  - One task makes the files of all nodes. Each template is compiled once; the texts are those of the lookup
-    P(ansible.builtin.template#lookup), which is asked for what Jinja alone does not know, such as filters of Ansible.
-    A text takes a hundred times longer then.
-  - All texts are made before one is written. A file whose text is the same is not touched.
-  - A file below a node's directory that says in its first line that Routed Hypervisor manages it, and that is not among
+  - Renders templates with the variables of nodes to files on the controller, so that they can be read, compared or kept
+    without access to a node.
+  - One task renders the files of all nodes. Each template is compiled once; the results equal those of the lookup
+    P(ansible.builtin.template#lookup), which is used for everything that Jinja alone does not support, such as filters
+    of Ansible. This takes a hundred times longer.
+  - All texts are rendered before any is written. A file with the same text is not touched.
+  - A file below a node's directory whose first line says that it is managed by Routed Hypervisor, and that is not among
     O(files), is removed. Other files are left alone.
 attributes:
   check_mode:
     support: full
-    description: Tells what would be written, and writes nothing.
+    description: Reports what would be written, and writes nothing.
   diff_mode:
     support: full
     description: Shows the texts, except those with passwords.
@@ -32,32 +32,32 @@ attributes:
     description: Reports no change if every file has its text and mode.
 options:
   directory:
-    description: The directory. The files of a node go to a directory below it that has the node's name. Both are made.
+    description: The directory. The files of a node are in a subdirectory with its name. Both are created.
     type: path
     required: true
   nodes:
     description:
-      - Hosts of the inventory, for a task that runs once. By default the host that the task runs for.
-      - Templates and expressions are given the variables that this task would have on each of them.
+      - Hosts of the inventory, for a task that runs once. By default the host of the task.
+      - Templates and expressions have the variables that this task would have on each host.
     type: list
     elements: str
   files:
     description:
       - The files that a node may have.
-      - Expressions have no braces, and know the filters and tests of Jinja itself.
+      - Expressions are written without braces, and can use the filters and tests of Jinja itself.
     type: list
     elements: dict
     required: true
     suboptions:
       path:
         description:
-          - Its path on the node, and below the node's directory. May be a template, of Jinja itself; mark it with
+          - The path on the node, and below the node's directory. It may be a plain Jinja template; mark it with
             C(!unsafe), or it is templated too early.
         type: str
         required: true
       template:
         description:
-          - The template, which is looked for where other tasks of this play and role would find it.
+          - The template, which is searched where other tasks of this play and role would search it.
           - Either this or O(files[].proxies) is required.
         type: str
       proxies:
@@ -69,29 +69,28 @@ options:
         type: str
         default: "true"
       loop:
-        description: An expression. The node has a file for each item of the list.
+        description: An expression. The node has one file for each item of the list.
         type: str
       loop_var:
-        description: The variable that has the item.
+        description: The variable for the item.
         type: str
         default: item
       secret:
         description:
-          - An expression. If it is true, there are passwords in the file; only its owner may read it, and it is not
-            shown.
+          - An expression. If true, the file contains passwords; only its owner can read it, and it is not shown.
         type: str
         default: "false"
       owner:
-        description: Of the file on the node, for P(routed.hypervisor.files#lookup).
+        description: For the file on the node, see P(routed.hypervisor.files#lookup).
         type: str
       group:
-        description: Of the file on the node, for P(routed.hypervisor.files#lookup).
+        description: For the file on the node, see P(routed.hypervisor.files#lookup).
         type: str
       mode:
-        description: Of the file on the node, for P(routed.hypervisor.files#lookup).
+        description: For the file on the node, see P(routed.hypervisor.files#lookup).
         type: str
       secret_part:
-        description: What is secret in the file, for P(routed.hypervisor.files#lookup).
+        description: Pattern of the secrets in the file, for P(routed.hypervisor.files#lookup).
         type: str
 """
 
@@ -114,8 +113,8 @@ EXAMPLES = r"""
 RETURN = r"""
 changes:
   description:
-    - The files that were written, changed or removed, or would be in check mode, by their paths below O(directory).
-    - M(routed.hypervisor.network) explains the keys. What is in a file is in the difference.
+    - The files created, changed or removed, or predicted in check mode, by their paths below O(directory).
+    - M(routed.hypervisor.network) explains the keys. The content of a file is in the difference.
   returned: always
   type: list
   elements: dict

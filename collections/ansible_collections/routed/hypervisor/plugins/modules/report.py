@@ -7,14 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report
-short_description: Gather the results of the verification, write them down, and fail if one did not pass
+short_description: Write a report of verification results, and fail if one failed
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Writes one JSON file with the results of M(routed.hypervisor.verify) of all nodes, and counts them.
-  - Fails with one line for each result that failed; a node without results counts as one that did. What could not be
-    run is counted separately.
+  - Writes one JSON file with the results of M(routed.hypervisor.verify) from all nodes, and counts them.
+  - Fails with one line for each failed result; a node without results counts as a failure. Results that could not be
+    run are counted separately.
   - Runs on the controller.
 attributes:
   check_mode:
@@ -25,7 +25,7 @@ attributes:
     description: The report is not part of the state of any node.
   idempotent:
     support: full
-    description: Reports no change, as the report is not part of the state of any node.
+    description: Reports no change, because the report is not part of the state of any node.
 options:
   fabric:
     description: The name of the fabric or lab.
@@ -33,18 +33,18 @@ options:
     required: true
   results:
     description: >-
-      The results by node, each as M(routed.hypervisor.verify) returns them, or an empty map for
-      a node that failed before it was verified.
+      The results by node, as returned by M(routed.hypervisor.verify), or an empty map for a node that
+      failed before it was verified.
     type: dict
     required: true
   path:
-    description: The file to write. Its directory is made.
+    description: The file to write. Its directory is created.
     type: path
     required: true
 """
 
 EXAMPLES = r"""
-- name: Write the results of one node down
+- name: Write the results of one node to a report
   routed.hypervisor.report:
     fabric: l3_hypervisor
     path: artifacts/l3_hypervisor/verify.json
@@ -59,37 +59,37 @@ EXAMPLES = r"""
 
 RETURN = r"""
 total:
-  description: How many results there are.
+  description: Number of results.
   returned: always
   type: int
   sample: 214
 passed:
-  description: How many of them passed.
+  description: Number of passed results.
   returned: always
   type: int
   sample: 214
 failures:
-  description: How many of them failed.
+  description: Number of failed results.
   returned: always
   type: int
   sample: 0
 not_run:
-  description: How many of them could not be run. They count as neither passed nor failed.
+  description: Number of results that could not be run. They count as neither passed nor failed.
   returned: always
   type: int
   sample: 0
 reasons:
-  description: Why something was not run, by kind.
+  description: Why expectations were not run, by kind.
   returned: always
   type: dict
   sample: {"firewall": "this kernel has no nftables of family inet"}
 kinds:
-  description: How many passed of each kind.
+  description: Number of passed results by kind.
   returned: always
   type: dict
   sample: {"bgp": 24, "ping": 40}
 path:
-  description: The file that was written.
+  description: The written file.
   returned: always
   type: str
   sample: artifacts/l3_hypervisor/verify.json

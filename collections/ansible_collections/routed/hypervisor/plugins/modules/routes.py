@@ -12,8 +12,8 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Manages routes of both families in any table or VRF. Family, table, prefix and metric identify a route.
-  - Routes of ours have the protocol number 82. A route of another protocol is never changed, replaced or
-    removed; one that stands where a wanted one would go is refused.
+  - Our routes have the protocol number 82. A route of another protocol is never changed, replaced or removed; if it
+    has the place of a wanted route, the run is refused.
   - The C(unreachable) default routes of a VRF belong to M(routed.hypervisor.vrfs).
 extends_documentation_fragment:
   - routed.hypervisor.routing.routes
@@ -21,7 +21,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: The way to a guest, and a network by two fabrics
+- name: The route to a guest, and a network reached over two fabrics
   routed.hypervisor.routes:
     config:
       - prefix: 203.0.113.1/32
@@ -33,7 +33,7 @@ EXAMPLES = r"""
           - {gateway: 172.22.15.126, interface: uplink-a.20}
           - {gateway: 172.22.15.254, interface: uplink-b.20}
 
-- name: See what there is
+- name: Read the current state
   routed.hypervisor.routes:
     state: gathered
   register: found
@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -49,7 +49,7 @@ before:
     - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: global,
        nexthops: [{interface: vm1, weight: 1}]}
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -57,7 +57,7 @@ after:
     - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: link,
        nexthops: [{interface: vm1, weight: 1}]}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
@@ -65,7 +65,7 @@ gathered:
     - {prefix: 203.0.113.1/32, table: 90, metric: 0, type: unicast, scope: link,
        nexthops: [{interface: vm1, weight: 1}], owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -77,14 +77,14 @@ changes:
       after: {scope: link}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -95,7 +95,7 @@ not_done:
       after: {scope: link}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

@@ -12,7 +12,7 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Manages the rules that choose a routing table. Family and priority identify a rule.
-  - Rules of ours have the protocol number 82. Others are never touched; one with the priority of a wanted rule
+  - Our rules have the protocol number 82. Others are never touched; if one has the priority of a wanted rule, the run
     is refused.
 extends_documentation_fragment:
   - routed.hypervisor.routing.rules
@@ -20,12 +20,12 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: The host itself uses the private network
+- name: Make the host itself use the private network
   routed.hypervisor.rules:
     config:
       - {priority: 2000, to: 172.22.0.0/16, vrf: private}
 
-- name: See what there is
+- name: Read the current state
   routed.hypervisor.rules:
     state: gathered
   register: found
@@ -33,27 +33,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample: []
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {priority: 2000, family: ipv4, to: 172.22.0.0/16, table: 20, action: to_table}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
     - {priority: 2000, family: ipv4, to: 172.22.0.0/16, table: 20, action: to_table, owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -65,14 +65,14 @@ changes:
       after: {table: 20}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -83,7 +83,7 @@ not_done:
       after: {table: 20}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

@@ -12,20 +12,20 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Sets run-time values below C(net). Nothing is written to C(/etc/sysctl.d).
-  - A sysctl always has a value, so O(state=deleted) is refused, and O(state=overridden) is O(state=replaced).
+  - A sysctl always has a value, so O(state=deleted) is refused, and O(state=overridden) equals O(state=replaced).
 extends_documentation_fragment:
   - routed.hypervisor.routing.sysctls
   - routed.hypervisor.state
 """
 
 EXAMPLES = r"""
-- name: Forward packets
+- name: Enable forwarding
   routed.hypervisor.sysctls:
     config:
       - {name: net.ipv4.ip_forward, value: 1}
       - {name: net.ipv6.conf.all.forwarding, value: 1}
 
-- name: See whether packets are forwarded
+- name: Read whether forwarding is enabled
   routed.hypervisor.sysctls:
     state: gathered
     config:
@@ -35,28 +35,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: net.ipv4.ip_forward, value: "0"}
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: net.ipv4.ip_forward, value: "1"}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: net.ipv4.ip_forward, value: "1", owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -68,14 +68,14 @@ changes:
       after: {value: "1"}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -86,7 +86,7 @@ not_done:
       after: {value: "1"}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str

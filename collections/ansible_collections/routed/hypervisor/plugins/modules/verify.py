@@ -12,12 +12,12 @@ version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Verifies what must be true on one node. What does not hold yet is tried again until O(deadline). Returns a result
-    for each expectation.
-  - It looks through the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(arping), C(nft)) and through
-    packets of its own, as C(ping) and C(traceroute) send them, not through the modules that made the state.
-  - It does not fail if an expectation does not hold; M(routed.hypervisor.report) gathers the results of all nodes
-    and does.
+  - Verifies what must be true on one node. Expectations that do not hold yet are retried until O(deadline). Returns a
+    result for each expectation.
+  - It uses the tools of an administrator (C(birdc), C(gobgp), C(vtysh), C(ip), C(arping), C(nft)) and its own packets,
+    like those of C(ping) and C(traceroute), not the modules that configured the node.
+  - It does not fail if an expectation does not hold; M(routed.hypervisor.report) collects the results of all nodes and
+    fails then.
 extends_documentation_fragment:
   - routed.hypervisor.attributes.reads
 options:
@@ -25,9 +25,9 @@ options:
     description:
       - What must be true, as the inventory plugin P(routed.hypervisor.fabric#inventory) derives it from the intent.
       - Each has a C(title), a C(kind) and the facts of that kind.
-      - The kinds are C(bgp) (session, neighbor, vrf; of GoBGP with daemon C(gobgp) session, neighbor, family,
-        instance; of FRR with daemon C(frr) neighbor, family, vrf), C(bfd) (neighbor, interface; of FRR with daemon
-        C(frr) neighbor, vrf), C(route) (family, table, prefix, nexthops; interfaces where there are none, or only
+      - The kinds are C(bgp) (session, neighbor, vrf; for GoBGP daemon C(gobgp), session, neighbor, family,
+        instance; for FRR daemon C(frr), neighbor, family, vrf), C(bfd) (neighbor, interface; for FRR daemon C(frr),
+        neighbor, vrf), C(route) (family, table, prefix, nexthops; interfaces if there are no gateways, or only
         link-local ones), C(rules) (family, count), C(route_source) (to, source), C(ping) (family, to, source,
         expect, namespace), C(trace) (family, to, hops), C(tcp) (to, port, expect), C(neighbor) (family, to,
         interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container) (namespace, interface,
@@ -36,7 +36,7 @@ options:
     elements: dict
     required: true
   deadline:
-    description: For how many seconds what does not hold yet is tried again.
+    description: How many seconds to retry expectations that do not hold yet.
     type: int
     default: 30
 """
@@ -55,8 +55,8 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description: >-
-    A result for each item of O(config), in the order given. Its state is C(passed), C(failed), or C(not run) where the
-    kernel lacks what it is about.
+    A result for each item of O(config), in the order given. Its state is C(passed), C(failed), or C(not run) if the
+    kernel does not support it.
   returned: success
   type: list
   elements: dict

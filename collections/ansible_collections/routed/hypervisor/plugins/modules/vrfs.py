@@ -11,22 +11,22 @@ version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Creates, changes and deletes VRFs, with the C(unreachable) default routes that keep them apart from the main
+  - Creates, changes and deletes VRFs, with the C(unreachable) default routes that isolate them from the main
     table.
-  - A VRF that this module made bears the link alias C(routed.hypervisor). Others are never touched.
+  - VRFs created by this module carry the link alias C(routed.hypervisor). Others are never touched.
 extends_documentation_fragment:
   - routed.hypervisor.links.vrfs
   - routed.hypervisor.state
 """
 
 EXAMPLES = r"""
-- name: Private and public are apart
+- name: Separate the private from the public network
   routed.hypervisor.vrfs:
     config:
       - {name: private, table: 20}
       - {name: public, table: 90}
 
-- name: See what there is
+- name: Read the current state
   routed.hypervisor.vrfs:
     state: gathered
   register: found
@@ -34,28 +34,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 before:
-  description: The objects that are wanted or ours, as they were.
+  description: The wanted objects and all of ours, before the run.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: public, table: 90, unreachable_default: true, state: down}
 after:
-  description: The same as they are now, or would be in check mode.
+  description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: public, table: 90, unreachable_default: true, state: up}
 gathered:
-  description: All objects, with C(owned) telling whether each is ours.
+  description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
     - {name: public, table: 90, unreachable_default: true, state: up, owned: true}
 changes:
-  description: What was changed, or would be in check mode. M(routed.hypervisor.network) explains the keys.
+  description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)
   type: list
   elements: dict
@@ -67,14 +67,14 @@ changes:
       after: {state: up}
       why: differs
 done:
-  description: Changes that had been completed when the kernel refused a step. Another run does the rest.
-  returned: on failure half way
+  description: Changes that were completed before the kernel refused a step. Another run makes the others.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample: []
 not_done:
-  description: Changes that had not been completed when the kernel refused a step.
-  returned: on failure half way
+  description: Changes that were not completed because the kernel refused a step.
+  returned: on failure during the changes
   type: list
   elements: dict
   sample:
@@ -85,7 +85,7 @@ not_done:
       after: {state: up}
       why: differs
 mistakes:
-  description: What is wrong with O(config), each with its place.
+  description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused
   type: list
   elements: str
