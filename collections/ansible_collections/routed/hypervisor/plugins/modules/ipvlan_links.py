@@ -13,7 +13,7 @@ author:
 description:
   - Creates any number of ipvlan links in one call, each in its network namespace, with mode, flag, MTU, addresses and
     routes.
-  - What the kernel would silently do or fail to do is refused with the reason, before anything is changed - another
+  - What the kernel would do silently is refused with the reason, before anything is changed - another
     mode or flag for links that share a master, an MTU above the master's, an address that the master or another of its
     links has, a master that is C(lo), a bridge port, a macvlan or an ipvlan link, and mode l3s on a master in a VRF.
   - Changes by others are reverted, such as an MTU that the master overwrote or a mode that another link imposed.
