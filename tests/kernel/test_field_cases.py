@@ -269,7 +269,7 @@ def test_routes_of_others_survive_a_change_of_the_only_address(bare_namespace):
     assert bare_namespace.changed("interfaces", config=wanted, state="overridden") == []
 
 
-def test_routes_of_others_that_cannot_survive_are_part_of_the_prediction(bare_namespace):
+def test_routes_of_others_that_cannot_be_restored_are_predicted_as_deletions(bare_namespace):
     bare_namespace.cable("eth7")
     bare_namespace.changed("interfaces", config=interface("10.0.0.1/24"))
     bare_namespace.ip("route add 192.0.2.0/24 dev eth7 proto static src 10.0.0.1")
@@ -279,14 +279,14 @@ def test_routes_of_others_that_cannot_survive_are_part_of_the_prediction(bare_na
     result = bare_namespace.module("interfaces", config=wanted, state="overridden", _diff=True)
     assert (result["changes"], result["diff"]) == (predicted["changes"], predicted["diff"])
     lost = [(change["op"], change["name"], change["why"]) for change in result["changes"] if change["kind"] == "routes"]
-    why = "is not ours, and the kernel drops it with what changes on eth7"
+    why = "is not ours; the kernel drops it because of changes on eth7"
     assert lost == [("delete", "192.0.2.0/24 in table 254", why)]
     assert "192.0.2.0/24" in result["diff"]["before"]
     assert [route["dst"] for route in foreign(bare_namespace)] == ["198.51.100.0/24"]
     assert bare_namespace.changed("interfaces", config=wanted, state="overridden") == []
 
 
-def test_routes_and_proxy_entries_of_others_survive_a_port_that_is_put_back_into_its_vrf(namespace):
+def test_routes_and_proxy_entries_of_others_survive_when_a_port_rejoins_its_vrf(namespace):
     namespace.cable("eth7")
     config = {"vrfs": [{"name": "blue", "table": 77}], "interfaces": [{"name": "eth7", "vrf": "blue"}]}
     namespace.changed("network", config=config)

@@ -1,10 +1,10 @@
-"""Settings of the unit tests; ansible-test takes none from outside the collection."""
+"""Settings of the unit tests; ansible-test uses none from outside the collection."""
 
 from __future__ import annotations
 
 import hypothesis
 
-# How long an example takes says how busy the machine is, and nothing about what is tested.
+# The duration of an example depends on the load of the machine, not on the tested code.
 hypothesis.settings.register_profile(
     "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )

@@ -111,7 +111,7 @@ class Snapshot:
 
     @functools.cached_property
     def altnames(self) -> dict[str, str]:
-        """From each alternative name of a link to its name."""
+        """Maps alternative names of links to their names."""
         return {other: link.name for link in self._found_links.values() for other in link.altnames}
 
     @functools.cached_property
@@ -146,7 +146,7 @@ class Snapshot:
         return [route for family in FAMILIES.values() for route in self.kernel.dump(ROUTE, {"family": family})]
 
     def routes_to(self, prefixes: t.Iterable[str], version: int, table: int, where: str = "") -> list[codec.Route]:
-        """Routes of one table, of any protocol, to these prefixes. The table may hold any number of others."""
+        """Routes of one table, of any protocol, to these prefixes. The table may hold any number of other routes."""
         networks = map(ipaddress.ip_network, prefixes)
         may_be = codec.to_destinations([(one.network_address.packed, one.prefixlen) for one in networks])
         return self.routes_of_table(version, table, where, may_be=may_be)

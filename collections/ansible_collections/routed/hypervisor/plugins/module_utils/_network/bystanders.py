@@ -1,10 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes and proxy entries of others that the kernel drops with our changes. Private to this collection.
+"""Routes and proxy entries of others that the kernel drops as a side effect of our changes. Private to this collection.
 
-The kernel takes them down with a link, with its last IPv4 address, or with the address that is a route's source. They
-are added again at the end of the run. Those that cannot be are part of the prediction, as deletions.
+The kernel drops them with a link, with its last IPv4 address, or with the source address of a route. They are added
+again at the end of the run. Those that cannot be restored are reported as deletions, in check mode, too.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .._netlink.kernel import FAMILIES, Kernel
 from .._netlink.marks import PROTOCOL
 from .._netlink.sockets import CREATE, EXCLUSIVE
 
-FEW = 16  # links of which the kernel is asked one by one; each time it goes through all its routes
-KERNEL = 2  # RTPROT_KERNEL: the kernel makes these again by itself
+FEW = 16  # links up to which routes are requested per link; for each request the kernel scans all routes
+KERNEL = 2  # RTPROT_KERNEL: the kernel adds these again itself
 
 
 @dataclasses.dataclass
@@ -51,7 +51,7 @@ def find(snapshot: Snapshot, planned: Planned) -> Bystanders:
 
 
 def _routes_through(names: list[str], snapshot: Snapshot) -> t.Iterator[Route]:
-    """Routes of others whose only next hop uses one of these links. A route with several outlives one of them."""
+    """Routes of others whose only next hop uses one of these links. A route with several survives without one."""
     links = {snapshot.links[name].index for name in names}
     if len(links) <= FEW:
         filters = [[("RTA_OIF", link)] for link in sorted(links)]
@@ -73,18 +73,18 @@ def _is_dropped(route: Route, name: str, is_down: bool, planned: Planned) -> boo
 
 
 def _keep_route(found: Bystanders, route: Route, name: str, snapshot: Snapshot, planned: Planned) -> None:
-    if _can_come_back(route, name, snapshot, planned):
+    if _can_be_restored(route, name, snapshot, planned):
         label = f"{address_text(route.destination)}/{route.length}"
         found.restored.append(
             Step(Phase.OTHERS, f"restore route {label} of others", lambda kernel: _add_route(kernel, route, name))
         )
         return
     item = observe_route(route, snapshot)
-    why = f"is not ours, and the kernel drops it with what changes on {name}"
+    why = f"is not ours; the kernel drops it because of changes on {name}"
     found.lost.append(Change("routes", "delete", item.label, why, item.attributes, {}, item))
 
 
-def _can_come_back(route: Route, name: str, snapshot: Snapshot, planned: Planned) -> bool:
+def _can_be_restored(route: Route, name: str, snapshot: Snapshot, planned: Planned) -> bool:
     after = planned_interfaces(planned).get(name)
     master = snapshot.links[name].master
     if after is None or route.unparsed or planned.down(name) or after.get("vrf", master) != master:
@@ -126,7 +126,7 @@ def _add_route(kernel: Kernel, route: Route, name: str) -> None:
 def _keep_proxy(found: Bystanders, entry: Neighbor, name: str, planned: Planned) -> None:
     address = address_text(entry.address)
     if name not in planned_interfaces(planned) or planned.down(name):
-        why = f"is not ours, and the kernel drops it with what changes on {name}"
+        why = f"is not ours; the kernel drops it because of changes on {name}"
         found.lost.append(Change("proxy_arp", "delete", f"{address} on {name}", why, {"entries": {address: True}}))
         return
 

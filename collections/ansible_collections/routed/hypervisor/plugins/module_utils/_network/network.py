@@ -125,7 +125,7 @@ def carry_out(kernel: Kernel, outcome: Outcome) -> None:
         (change, KINDS[change.kind].steps(change, outcome.planned) + interface_steps.restore(change))
         for change in outcome.all_changes()
     ]
-    if outcome.bystanders.restored:  # they belong to no change; there is one, or nothing would have been dropped
+    if outcome.bystanders.restored:  # they belong to no change, but without a change nothing would be dropped
         work[0][1].extend(outcome.bystanders.restored)
     apply(kernel, work)
 

@@ -34,10 +34,10 @@ def running():
 
 def gather(daemons, with_routes):
     """Returns (sessions, routes, errors) of these daemons; errors are {daemon: why it did not answer}."""
-    ask = {"bird": _bird, "frr": _frr, "gobgp": _gobgp}
+    readers = {"bird": _bird, "frr": _frr, "gobgp": _gobgp}
     sessions, routes, errors = [], [], {}
     for daemon in daemons:
-        own_sessions, own_routes, error = ask[daemon](with_routes)
+        own_sessions, own_routes, error = readers[daemon](with_routes)
         sessions += own_sessions
         routes += own_routes
         if error:

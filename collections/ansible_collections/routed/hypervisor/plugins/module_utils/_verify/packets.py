@@ -65,9 +65,9 @@ def compare_hops(allowed, seen):
 
 def verify_neighbor(expected):
     """Verifies which MAC address answers ARP or a neighbour solicitation on the wire; without `mac`, any may."""
-    ask = _ask_arp if expected["family"] == "ipv4" else solicit
+    query = _query_arp if expected["family"] == "ipv4" else solicit
     try:
-        macs = ask(expected["interface"], expected["to"], NEIGHBOR_S)
+        macs = query(expected["interface"], expected["to"], NEIGHBOR_S)
     except OSError as error:
         return False, str(error)
     if expected.get("expect", "reply") == "silence":
@@ -77,7 +77,7 @@ def verify_neighbor(expected):
     return passed, ", ".join(macs) or "no answer"
 
 
-def _ask_arp(interface, target, seconds):
+def _query_arp(interface, target, seconds):
     _code, output, _errors = run(["arping", "-c", "1", "-w", str(seconds), "-I", interface, target])
     answers = (line for line in output.splitlines() if not line.startswith("ARPING"))
     return sorted({mac.lower() for line in answers for mac in MAC.findall(line)})

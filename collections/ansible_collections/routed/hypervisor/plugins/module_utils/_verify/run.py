@@ -22,9 +22,9 @@ class Snapshot:
     def __init__(self):
         self._kept = {}
 
-    def _once(self, key, ask):
+    def _once(self, key, read):
         if key not in self._kept:
-            self._kept[key] = ask()
+            self._kept[key] = read()
         return self._kept[key]
 
     def bgp(self):

@@ -1,4 +1,4 @@
-"""Every message that we pack or parse ourselves, next to what pyroute2 makes of the same."""
+"""Every message that we pack or parse ourselves, compared with pyroute2."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.sockets
 
 
 def extended(base, *extra):
-    """A class of pyroute2 with attributes that some or all of its versions lack."""
+    """A pyroute2 class, extended by attributes that some or all of its versions lack."""
     known = {entry[1] if isinstance(entry[0], int) else entry[0] for entry in base.nla_map}
     numbered = base.nla_map if isinstance(base.nla_map[0][0], int) else tuple(enumerate_map(base.nla_map))
     missing = tuple(entry for entry in extra if entry[1] not in known)
@@ -112,7 +112,7 @@ ADDRESSES = FAMILIES.flatmap(
         ),
     )
 )
-# pyroute2 0.9.7 takes IFA_TARGET_NETNSID for text, has another name for IFLA_TARGET_NETNSID, and lacks the last.
+# pyroute2 0.9.7 parses IFA_TARGET_NETNSID as text, has another name for IFLA_TARGET_NETNSID, and lacks the last.
 NOT_OF_PYROUTE2 = {"IFA_TARGET_NETNSID", "IFLA_TARGET_NETNSID", "IFLA_IPVLAN_FLAGS"}
 
 
@@ -159,7 +159,7 @@ NSIDS = st.tuples(st.just(NSID), st.just({}), some(NETNSA_NSID=INDEX, NETNSA_FD=
 REQUESTS = LINKS | ADDRESSES | ROUTES | NEIGHBORS | NSIDS
 
 
-def as_pyroute2_takes_it(name, value):
+def in_pyroute2_value_form(name, value):
     if name == "RTA_MULTIPATH":
         return [
             {"oif": link, "hops": weight - 1, "flags": flags, "attrs": in_pyroute2_form(inner)}
@@ -171,7 +171,7 @@ def as_pyroute2_takes_it(name, value):
 
 
 def in_pyroute2_form(attributes):
-    return [[name, as_pyroute2_takes_it(name, value)] for name, value in attributes if value is not None]
+    return [[name, in_pyroute2_value_form(name, value)] for name, value in attributes if value is not None]
 
 
 def by_pyroute2(kind, fields, attributes):
@@ -190,7 +190,7 @@ def parsed_by_pyroute2(kind, body):
 
 
 @given(REQUESTS)
-def test_a_request_has_the_bytes_that_pyroute2_makes(request):
+def test_a_request_is_packed_as_by_pyroute2(request):
     assert pack(*request) == by_pyroute2(*request)
 
 
@@ -207,7 +207,7 @@ def text(raw):
 
 
 def same_address(ours, theirs):
-    """The C library and Python spell some IPv6 addresses differently."""
+    """The C library and Python format some IPv6 addresses differently."""
     return ours == theirs or (theirs and codec.packed(ours) == codec.packed(theirs))
 
 
@@ -313,7 +313,7 @@ def test_a_rule_is_packed_and_parsed_by_pyroute2():
 
 
 @pytest.mark.parametrize("module", [codec, messages], ids=["codec", "messages"])
-def test_what_is_none_is_left_out_and_what_is_misspelled_is_an_error(module):
+def test_none_is_omitted_and_a_misspelled_name_is_an_error(module):
     kind, name = (LINK, "IFLA_MTU") if module is codec else (RULE, "FRA_TABLE")
     assert module.pack(kind, {}, [(name, None)]) == module.pack(kind, {}, [])
     with pytest.raises(KeyError):
@@ -322,7 +322,7 @@ def test_what_is_none_is_left_out_and_what_is_misspelled_is_an_error(module):
         module.pack(kind, {"flagz": 1}, [])
 
 
-def test_numbers_are_those_of_pyroute2():
+def test_attribute_numbers_equal_those_of_pyroute2():
     theirs = {}
 
     def collect(nla_class):
@@ -345,7 +345,7 @@ def test_numbers_are_those_of_pyroute2():
     assert ours.keys() - compared <= NOT_OF_PYROUTE2
 
 
-def test_damaged_messages_end_the_reading():
+def test_a_damaged_message_ends_parsing():
     assert list(messages_in(b"\x04\0\0\0" + b"\0" * 12)) == []
     assert codec.attributes_in(b"\x02\0\x01\0") == {}
 
@@ -353,7 +353,7 @@ def test_damaged_messages_end_the_reading():
 @given(
     st.lists(st.tuples(st.sampled_from([0, 40, BYTES_AT_ONCE // 3, 2 * BYTES_AT_ONCE]), st.integers(1, 2 * AT_ONCE)))
 )
-def test_requests_are_sent_in_order_and_never_too_many_at_once(runs):
+def test_requests_are_sent_in_order_and_in_limited_batches(runs):
     requests = [request for size, count in runs for request in [(LINK, 0, bytes(size))] * count]
     sent = list(chunks(requests))
     assert [request for chunk in sent for request in chunk] == requests

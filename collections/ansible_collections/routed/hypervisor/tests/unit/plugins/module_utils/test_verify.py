@@ -81,9 +81,9 @@ def test_hops_that_do_not_answer_keep_their_position():
 def test_silence_is_tried_once_after_everything_that_must_answer(monkeypatch):
     order = []
 
-    def pings(asked):
-        order.extend(expected["title"] for expected in asked)
-        return [(len(order) > 2 or expected.get("expect") == "silence", "") for expected in asked]
+    def pings(expectations):
+        order.extend(expected["title"] for expected in expectations)
+        return [(len(order) > 2 or expected.get("expect") == "silence", "") for expected in expectations]
 
     monkeypatch.setitem(verify.PACKET_BATCHES, "ping", pings)
     monkeypatch.setattr(verify, "PAUSE_S", 0)
@@ -97,7 +97,9 @@ def test_silence_is_tried_once_after_everything_that_must_answer(monkeypatch):
 
 
 def test_an_expectation_that_never_holds_fails_at_the_deadline_with_what_was_seen(monkeypatch):
-    monkeypatch.setitem(verify.PACKET_BATCHES, "ping", lambda asked: [(False, "no reply") for _expected in asked])
+    monkeypatch.setitem(
+        verify.PACKET_BATCHES, "ping", lambda expectations: [(False, "no reply") for _expected in expectations]
+    )
     monkeypatch.setattr(verify, "PAUSE_S", 0)
     results = verify.run([{"title": "x", "kind": "ping"}], deadline_s=0)
     assert results[0]["state"] == "failed"
@@ -107,9 +109,9 @@ def test_an_expectation_that_never_holds_fails_at_the_deadline_with_what_was_see
 def test_passed_expectations_are_not_retried_and_all_pings_are_sent_together(monkeypatch):
     rounds = []
 
-    def pings(asked):
-        rounds.append([expected["title"] for expected in asked])
-        return [(expected["title"] == "a" or len(rounds) > 1, "") for expected in asked]
+    def pings(expectations):
+        rounds.append([expected["title"] for expected in expectations])
+        return [(expected["title"] == "a" or len(rounds) > 1, "") for expected in expectations]
 
     monkeypatch.setitem(verify.PACKET_BATCHES, "ping", pings)
     monkeypatch.setattr(verify, "PAUSE_S", 0)
