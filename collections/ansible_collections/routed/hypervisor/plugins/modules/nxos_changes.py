@@ -54,8 +54,8 @@ options:
     default: false
   replace_bgp:
     description:
-      - Whether to remove a BGP instance of another AS with all its sessions, including those that are not ours. A switch
-        has only one instance, so without this a leaf whose AS changes is refused.
+      - Whether to remove a BGP instance of another AS with all its sessions, including those that are not ours. A
+        switch has only one instance, so without this a leaf whose AS changes is refused.
     type: bool
     default: false
   directory:
