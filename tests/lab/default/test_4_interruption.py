@@ -31,7 +31,7 @@ def kill_when(process, task):
 
 
 def test_runs_killed_in_three_stages_are_completed_by_the_next(cut):
-    for task in ("Plug the cables", "Bring VRFs", "Run BIRD"):
+    for task in ("Plug the cables", "Configure VRFs", "Run BIRD"):
         kill_when(cut.start(), task)
     run = cut.play()
     assert run.code == 0, run.output
