@@ -1,4 +1,4 @@
-"""Sockets in the namespaces of scenario.py: who sends, who listens, and whether it arrives."""
+"""Sockets in the namespaces of scenario.py: sending, listening, and finding out whether packets arrive."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import time
 
 WAIT = 1.0
 LIBC = ctypes.CDLL(None, use_errno=True)
-IP_TRANSPARENT, IPV6_FREEBIND = 19, 78  # to send from addresses that are another's
+IP_TRANSPARENT, IPV6_FREEBIND = 19, 78  # to send from addresses of others
 
 
 @contextlib.contextmanager
 def inside(netns: str | None):
-    """Sockets that are made here belong to the namespace; None is the hypervisor's."""
+    """Sockets created inside belong to the namespace; None is that of the hypervisor."""
     if netns is None:
         yield
         return
@@ -55,7 +55,7 @@ def target(address: str, port: int) -> tuple:
 
 
 def tcp(netns: str | None, address: str, port: int, source: str | None = None) -> bool:
-    """Whether a connection comes about."""
+    """Whether a connection is established."""
     with opened(netns, socket.SOCK_STREAM, address, (source, 0) if source else None) as sock:
         sock.settimeout(WAIT)
         try:
@@ -65,8 +65,8 @@ def tcp(netns: str | None, address: str, port: int, source: str | None = None) -
         return True
 
 
-class Ears:
-    """UDP and raw sockets that listen, and what they have heard."""
+class Listeners:
+    """UDP and raw sockets that listen, and what they receive."""
 
     def __init__(self):
         self.socks: dict[socket.socket, str] = {}
@@ -74,8 +74,8 @@ class Ears:
     def add(self, name: str, sock: socket.socket) -> None:
         self.socks[sock] = name
 
-    def heard(self, name: str, wanted: bytes) -> bool:
-        """Whether WANTED arrives at the socket NAME within a second; what else arrives is thrown away."""
+    def received(self, name: str, wanted: bytes) -> bool:
+        """Whether WANTED arrives at the socket NAME within a second; anything else is discarded."""
         deadline, found = time.monotonic() + WAIT, False
         while not found and (left := deadline - time.monotonic()) > 0:
             for sock in select.select(list(self.socks), [], [], left)[0]:
@@ -91,9 +91,9 @@ def checksum(data: bytes) -> int:
 
 
 def redirect(address: str, words: bytes) -> tuple[int, bytes]:
-    """The protocol and the content of an ICMP redirect to ADDRESS that has WORDS in it."""
+    """The protocol and the content of an ICMP redirect to ADDRESS that contains WORDS."""
     if ":" in address:
-        # The kernel puts the checksum in.
+        # The kernel fills in the checksum.
         return socket.IPPROTO_ICMPV6, struct.pack("!BBHI16s16s", 137, 0, 0, 0, b"\1" * 16, b"\2" * 16) + words
     body = struct.pack("!BBHI", 5, 1, 0, 0) + words + b"." * (len(words) % 2)
     return socket.IPPROTO_ICMP, body[:2] + struct.pack("!H", checksum(body)) + body[4:]

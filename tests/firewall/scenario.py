@@ -1,9 +1,9 @@
 """A hypervisor, two guests, and a router on its fabric, and packets between them.
 
-The hypervisor is the network namespace that this program is started in, configured by module network with what the
-inventory resolves for hv1 of the default lab; the others are namespaces beside it. Everything is tried without the
-firewall and with it. The last line of the output is a JSON object: what got through each time, what the counters say,
-and what was logged; or only `lacking`, why this kernel cannot do it.
+The hypervisor is the network namespace that this program is started in, configured by the module network with the
+variables of hv1 of the default lab; the others are separate namespaces. Everything is tried without the firewall and
+with it. The last line of the output is a JSON object: what got through each time, the values of the counters, and what
+was logged; or only `lacking`, the reason why this kernel does not support it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 
-from packets import Ears, inside, opened, redirect, target, tcp
+from packets import Listeners, inside, opened, redirect, target, tcp
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import nftables
 
@@ -24,7 +24,7 @@ ROUTER4, ROUTER6 = "198.51.100.126", "2001:db8:c633:6400::26"
 WORLD4, WORLD6 = "192.0.2.1", "2001:db8:ffff::1"
 PRIVATE4 = "172.22.99.1"  # in VRF private, behind the router
 OFFICE6 = "2001:db8:0ff1::2"  # in no VRF
-DETOUR6 = "2001:db8:0ff1::9"  # there, too, which only the hypervisor knows
+DETOUR6 = "2001:db8:0ff1::9"  # on the same network, but only the hypervisor has a route to it
 FABRIC_DETOUR6 = "2001:db8:c633:6400::77"  # the same on the fabric
 
 TOPOLOGY = """
@@ -68,7 +68,7 @@ addr add {OFFICE6}/128 dev eth0 nodad
 route add 2001:db8:0ff1::1 dev eth0
 route add default via 2001:db8:0ff1::1
 """
-# Without BGP: the ways out. The last is the mistake that the firewall is for: a way from one VRF into another.
+# In place of BGP: the outgoing routes. The last is the mistake that the firewall is for: from one VRF into another.
 AFTERWARDS = f"""
 link set office up
 addr add 2001:db8:0ff1::1/64 dev office nodad
@@ -96,17 +96,17 @@ def guest(number: int) -> str:
 
 
 class Net:
-    """Who listens, and what can be sent."""
+    """All listening sockets, and the packets that can be sent."""
 
     def __init__(self):
-        self.ears, self.counted = Ears(), 0
-        self.listeners = []
+        self.listeners, self.counted = Listeners(), 0
+        self.servers = []
         for any_address in ("0.0.0.0", "::"):
             for netns, ports in ((None, (22, 179)), ("vm1", (8080,))):
                 for port in ports:
                     sock = opened(netns, socket.SOCK_STREAM, any_address, (any_address, port))
                     sock.listen(64)
-                    self.listeners.append(sock)
+                    self.servers.append(sock)
             for netns, ports in (
                 (None, (67, 514, 3784, 3785, 4784)),
                 ("router", (5000,)),
@@ -115,10 +115,10 @@ class Net:
             ):
                 for port in ports:
                     sock = opened(netns, socket.SOCK_DGRAM, any_address, (any_address, port))
-                    self.ears.add(f"{netns}:{port}", sock)
+                    self.listeners.add(f"{netns}:{port}", sock)
         for netns in (None, "vm2", "router", "office"):
-            self.ears.add(f"{netns}:redirect", opened(netns, socket.SOCK_RAW, "0.0.0.0", None, socket.IPPROTO_ICMP))
-            self.ears.add(f"{netns}:redirect", opened(netns, socket.SOCK_RAW, "::", None, socket.IPPROTO_ICMPV6))
+            for address, protocol in (("0.0.0.0", socket.IPPROTO_ICMP), ("::", socket.IPPROTO_ICMPV6)):
+                self.listeners.add(f"{netns}:redirect", opened(netns, socket.SOCK_RAW, address, None, protocol))
 
     def udp(self, netns, address, port, at, source=None, source_port=0) -> bool:
         """Whether a datagram arrives at the node AT."""
@@ -131,7 +131,7 @@ class Net:
                 sock.sendto(words, target(address, port))
             except OSError:
                 return False
-        return self.ears.heard(f"{at}:{port}", words)
+        return self.listeners.received(f"{at}:{port}", words)
 
     def redirect(self, netns, address, at) -> bool:
         """Whether an ICMP redirect from NETNS to ADDRESS arrives at the node AT."""
@@ -145,16 +145,16 @@ class Net:
                 sock.sendto(message, target(address, 0))
             except OSError:
                 return False
-        return self.ears.heard(f"{at}:redirect", words)
+        return self.listeners.received(f"{at}:redirect", words)
 
     def own_redirect(self, netns, detour) -> bool:
-        """Whether the hypervisor tells a neighbour that DETOUR is on the same link."""
+        """Whether the hypervisor sends a neighbour a redirect for DETOUR, which is on the same link."""
         with opened(netns, socket.SOCK_DGRAM, detour) as sock:
             sock.sendto(b"detour", (detour, 5000))
-        return self.ears.heard(f"{netns}:redirect", bytes([137, 0]))
+        return self.listeners.received(f"{netns}:redirect", bytes([137, 0]))
 
     def dhcp(self) -> bool:
-        """Whether the question of a guest without an address arrives: from 0.0.0.0, to all."""
+        """Whether the broadcast of a guest without an address arrives, sent from 0.0.0.0."""
         ip("addr flush dev eth0 scope global", "vm2")
         self.counted += 1
         words = b"discover %d." % self.counted
@@ -162,9 +162,9 @@ class Net:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
             sock.sendto(words, ("255.255.255.255", 67))
-        heard = self.ears.heard("None:67", words)
+        arrived = self.listeners.received("None:67", words)
         ip(guest(2), "vm2")
-        return heard
+        return arrived
 
 
 def build() -> None:
@@ -193,7 +193,7 @@ def build() -> None:
 
 
 def attempts(net: Net) -> dict:
-    """What is tried; each says whether it got through."""
+    """All attempts; each returns whether it got through."""
     own4, own6, other6 = "203.0.113.1", f"{PREFIX6}01", f"{PREFIX6}02"
     return {
         "a guest pings its gateway": lambda: ping("vm1", GATEWAY4),
@@ -258,7 +258,7 @@ def tried(net: Net, with_counters: bool) -> dict:
     found = {}
     for name, attempt in attempts(net).items():
         before = counters() if with_counters else {}
-        # On a busy machine an answer may take longer than we wait for it; what the firewall drops, it counts.
+        # On a busy machine an answer may take longer than the timeout; the firewall counts what it drops.
         for _time in range(3):
             through, after = attempt(), counters() if with_counters else {}
             if through or after != before:
@@ -271,7 +271,7 @@ def tried(net: Net, with_counters: bool) -> dict:
 
 
 def logged(earlier: int) -> list[str]:
-    """What the firewall logged, without so many lines that were there before."""
+    """What the firewall logged, without the given number of earlier lines."""
     log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
     lines = [line.partition("routed-hypervisor ")[2] for line in log.splitlines() if "routed-hypervisor " in line]
     return lines[earlier:]

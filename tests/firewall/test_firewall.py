@@ -1,7 +1,7 @@
-"""The hypervisor's table of nftables, by traffic: what gets through without it and with it, what is counted and logged.
+"""The hypervisor's nftables table, tested with traffic: what gets through without and with it, counters and logs.
 
-In the kernel that bin/lab-kernel finds, if that has nftables' inet family, with the programs of lab nodes. All packets
-are sent once, for all tests; see scenario.py for who sends what to whom.
+Runs in the kernel that bin/lab-kernel finds, if that has nftables' inet family, with the programs of lab nodes. All
+packets are sent once for all tests, by scenario.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 RESOLVED = PROJECT / "tests/golden/l3_hypervisor/hv1.json"
 SECONDS = 230  # on a busy core; alone it takes 60
-# Runs scenario.py in namespaces of its own, in the image of lab nodes. Namespaces log only on request.
+# Runs scenario.py in separate namespaces, in the image of lab nodes. Namespaces log only on request.
 SHELTER = """
 switch=/proc/sys/net/netfilter/nf_log_all_netns
 if [ -e $switch ]; then
@@ -41,7 +41,7 @@ unshare --net --mount --propagation private sh -e -c '
 ' "$0" "$1"
 """
 
-# What a guest and its hypervisor need: the firewall lets it through.
+# Traffic that a guest and its hypervisor need: the firewall accepts it.
 NEEDED = [
     "a guest pings its gateway",
     "a guest pings its IPv6 gateway",
@@ -62,7 +62,7 @@ NEEDED = [
     "the router sends BFD",
     "the router sends BFD by IPv6",
 ]
-# What nothing but the firewall stops, and what counts it.
+# Traffic that nothing but the firewall stops, and the counter of each.
 STOPPED = {
     "a guest connects to BGP": "to_routing",
     "a guest connects to BGP by IPv6": "to_routing",
@@ -90,13 +90,13 @@ STOPPED = {
     "the hypervisor redirects a network in no VRF": "icmp_redirect",
     "the hypervisor redirects the router": "icmp_redirect",
 }
-# What strict rp_filter stops already; the firewall comes first, and counts it.
+# Traffic that strict rp_filter would stop as well; the firewall comes first and counts it.
 STOPPED_TWICE = {"a guest sends from another's address": "forged_source"}
 ALL_STOPPED = {**STOPPED, **STOPPED_TWICE}
 
 
 def library(place: Path) -> None:
-    """What module network needs: the collection, and the part of Ansible that modules use."""
+    """The requirements of the module network: the collection, and the part of Ansible that modules use."""
     hide = shutil.ignore_patterns("__pycache__", "tests", "roles")
     shutil.copytree(PROJECT / "collections", place, ignore=hide)
     (place / "ansible").mkdir()
@@ -132,40 +132,40 @@ def seen(tmp_path_factory, lab_image) -> dict:
     return found
 
 
-def test_nothing_that_is_tried_is_forgotten_here(seen):
+def test_every_attempt_has_an_expectation(seen):
     assert sorted([*NEEDED, *ALL_STOPPED]) == sorted(seen["with"])
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_what_is_needed_gets_through_and_is_not_counted(seen, name):
+def test_needed_traffic_gets_through_and_is_not_counted(seen, name):
     assert seen["without"][name]["through"]
     assert seen["with"][name] == {"through": True, "counted": {}}
 
 
 @pytest.mark.parametrize("name", STOPPED)
-def test_the_firewall_and_nothing_else_stops(seen, name):
+def test_only_the_firewall_stops(seen, name):
     assert seen["without"][name]["through"]
     assert not seen["with"][name]["through"]
 
 
 @pytest.mark.parametrize("name", STOPPED_TWICE)
-def test_what_the_kernel_stops_by_itself_is_stopped_before_that(seen, name):
+def test_traffic_that_rp_filter_stops_is_also_stopped_with_the_firewall(seen, name):
     assert not seen["without"][name]["through"]
     assert not seen["with"][name]["through"]
 
 
 @pytest.mark.parametrize(("name", "counter"), ALL_STOPPED.items())
-def test_each_drop_is_counted_as_what_it_is(seen, name, counter):
+def test_each_drop_is_counted_by_its_own_counter(seen, name, counter):
     assert list(seen["with"][name]["counted"]) == [counter]
 
 
 @pytest.mark.parametrize("counter", sorted(set(ALL_STOPPED.values())))
-def test_each_kind_of_drop_is_logged_with_its_name_and_not_without_end(seen, counter):
+def test_each_kind_of_drop_is_logged_with_its_name_and_limited(seen, counter):
     lines = [line for line in seen["logged"] if line.startswith(f"{counter}: ")]
     assert 1 <= len(lines) <= 5 + 10
     assert all(" SRC=" in line for line in lines)
 
 
-def test_a_flood_is_counted_in_full_and_hardly_logged(seen):
+def test_a_flood_is_counted_in_full_but_hardly_logged(seen):
     assert seen["flood"]["counted"] == 200
     assert seen["flood"]["logged"] <= 10

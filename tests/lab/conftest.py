@@ -1,6 +1,7 @@
-"""A lab brought up by site.yml, and the questions that tests ask it. Tests run outside the lab's kernel.
+"""A lab brought up by site.yml, and how tests inspect it. Tests run outside the lab's kernel.
 
-A lab that is up is used as it is: tests/scenario has molecule make it. Others are brought up, and down at the end.
+A lab that is up is used as it is: in tests/scenario, molecule creates it. Others are brought up, and taken down at the
+end.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from support.modules import PROJECT
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
 PROGRAM = PROJECT / "bin/lab"
-NOT_VERIFIED = ("--skip-tags", "verify")  # where something else is asked, and another run verifies
+NOT_VERIFIED = ("--skip-tags", "verify")  # for tests of something else, when another run verifies
 
 
 class Run:
-    """What one ansible-playbook did."""
+    """The result of one run of ansible-playbook."""
 
     def __init__(self, code, output, record):
         self.code = code
@@ -40,7 +41,7 @@ class Run:
 
 
 class Lab:
-    """A lab made from a copy of an inventory, which tests may change; the name of the lab is that of the directory."""
+    """A lab made from a copy of an inventory, which tests may change; the lab is named after the directory."""
 
     def __init__(self, directory: Path, owner: Path):
         self.name = directory.name
@@ -82,13 +83,16 @@ class Lab:
             return False
 
     def tried(self, node, *argv) -> tuple[int, str, str]:
-        """Runs a command in a node: its exit code, output and errors. Without bin/lab's 0.15 s: tests ask often."""
+        """Runs a command in a node and returns its exit code, output and errors.
+
+        Tests do this often, so it avoids the 0.15 s of bin/lab.
+        """
         head = {"kind": "exec", "lab": self.name, "node": node, "command": ["timeout", "60", *argv]}
         code, output, errors = lab_client.run(self.name, {**head, "directory": "/root" if node else "/"})
         return code, output.decode(), errors.decode()
 
     def run(self, node, *argv, check=True):
-        """Runs a command in a node and returns its output. Node '' is the machine in whose kernel the lab is."""
+        """Runs a command in a node and returns its output. Node '' is the machine whose kernel the lab uses."""
         code, output, errors = self.tried(node, *argv)
         assert not check or code == 0, f"{node}: {' '.join(argv)}: {output}{errors}"
         return output
@@ -108,9 +112,9 @@ class Lab:
         return {hop["gateway"] for hop in hops if "gateway" in hop}
 
     def established(self, node):
-        """Since when each BGP session of a node is up, in seconds of the day: {session: seconds}.
+        """When each BGP session of a node was established, in seconds of the day: {session: seconds}.
 
-        BIRD computes the time anew for every answer, from two clocks: the same session's differs by a millisecond.
+        BIRD computes the time for every answer from two clocks, so that of the same session differs by a millisecond.
         """
         words = [line.split() for line in self.run(node, "birdc", "show", "protocols").splitlines()]
         up = {word[0]: word[4] for word in words if len(word) > 5 and word[1] == "BGP" and word[5] == "Established"}
@@ -123,21 +127,21 @@ class Lab:
         return report["passed"], report["total"]
 
     def remains(self):
-        """Processes, files and mounts that a lab of this name left, on this machine and in a lab kernel that is up."""
+        """Processes, files and mounts left by a lab of this name, on this machine and in a lab kernel that is up."""
         script = (Path(__file__).parent / "remains.py").read_text()
         found = subprocess.run([sys.executable, "-c", script, self.name], check=True, capture_output=True, text=True)
         inside = self.run("", sys.executable, "-c", script, self.name) if self.is_up() else ""
         return [*found.stdout.splitlines(), *inside.splitlines()]
 
 
-def answered(ping):
-    """Waits until a ping that was spawned has its first answer."""
+def wait_for_answer(ping):
+    """Waits until a spawned ping has received its first answer."""
     assert any("bytes from" in line for line in ping.stdout), "no answer"
 
 
 @pytest.fixture(scope="session")
 def make_lab(tmp_path_factory):
-    """A function that copies an inventory, for the same lab or for one of another name."""
+    """A function that copies an inventory, for the same lab or for one with another name."""
 
     def make(inventory, name=None):
         original = PROJECT / "inventories" / inventory
@@ -152,7 +156,7 @@ def make_lab(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bring_up(make_lab):
-    """A function that brings a lab up, if it is not; the ones that were not are taken down in the end."""
+    """A function that brings a lab up unless it is up already; those that it brought up are taken down at the end."""
     made = []
 
     def bring(inventory, *args, name=None, edit=lambda text: text):
@@ -173,5 +177,5 @@ def bring_up(make_lab):
 
 @pytest.fixture(scope="session")
 def lab(bring_up):
-    """The default lab; tests of others have a fixture of this name, too."""
+    """The default lab; tests of other labs override this fixture."""
     return bring_up("l3_hypervisor", *NOT_VERIFIED)

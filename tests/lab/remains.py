@@ -1,4 +1,4 @@
-"""Prints the processes, files and mounts of a lab on this machine, or in the kernel that runs it: remains.py LAB"""
+"""Prints the processes, files and mounts of a lab on this machine, or in the lab's kernel: remains.py LAB"""
 
 from __future__ import annotations
 

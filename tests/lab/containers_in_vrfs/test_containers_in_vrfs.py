@@ -1,6 +1,6 @@
-"""The default lab with containers that their hosts route for: VRF, two uplinks, ECMP, proxy ARP and NDP at once.
+"""The default lab with containers that their hosts route for: VRF, two uplinks, ECMP, proxy ARP and NDP together.
 
-And with GoBGP on a reflector: one word, where nothing is asked of it that it cannot do.
+Also with GoBGP on a reflector, which is one word in the intent if that needs nothing that GoBGP lacks.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support.waiting import until
 
-# One prefix for the containers of all hosts, and one of each host's own.
+# One prefix for the containers of all hosts, and a separate one for each host.
 NETWORKS = {
     "span": {
         "vrf": "public",
@@ -58,12 +58,12 @@ def test_containers_reach_each_other_by_either_fabric(lab):
     for fabric in "AB":
         lab.run("hv1", "ip", "link", "set", f"fabric-{fabric}", "down")
         ping = ("ip", "netns", "exec", "span1", "ping", "-c", "1", "-W", "1", target)
-        until(lambda p=ping: "1 received" in lab.run("hv1", *p, check=False), 30, f"a way without fabric {fabric}")
+        until(lambda p=ping: "1 received" in lab.run("hv1", *p, check=False), 30, f"a path without fabric {fabric}")
         lab.run("hv1", "ip", "link", "set", f"fabric-{fabric}", "up")
-        until(lambda: len(lab.nexthops("hv1", "4", "public", f"{target}/32")) == 2, 60, "both ways")
+        until(lambda: len(lab.nexthops("hv1", "4", "public", f"{target}/32")) == 2, 60, "both paths")
 
 
-def test_back_to_bird_is_one_word_too(lab):
+def test_changing_one_word_switches_back_to_bird(lab):
     lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", "daemon: bird"))
     run = lab.play("--tags", "routing", "--limit", "rr2")
     assert run.code == 0, run.output

@@ -1,4 +1,4 @@
-"""Contiv's L3 mode: the tables that its documentation shows, and what its own tests of BGP do to a network."""
+"""Contiv's L3 mode: the routing tables of its documentation, and the failures of its own BGP tests."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import re
 
 import pytest
-from conftest import NOT_VERIFIED, answered
+from conftest import NOT_VERIFIED, wait_for_answer
 from support.waiting import seconds_until, until
 
 LEAVES = ("switch1", "switch2")
 GOBGP = ("gobgp", "--target", "unix:///run/routed-hypervisor-gobgp/main.sock")
 LINK = "fabric-rack1"  # contiv1's
-# What `show ip route` of both switches shows there; FRR 8.4 has no lines for a router's own addresses.
+# `show ip route` of both switches in that documentation; FRR 8.4 has no lines for a router's own addresses.
 TABLES = {
     "switch1": {
         "50.1.1.0/24": "connected Vlan1",
@@ -41,36 +41,36 @@ def lab(bring_up):
 
 @pytest.fixture(autouse=True)
 def _whole(lab):
-    """Every test begins with everything as it is to be."""
+    """Every test starts with all routes in place."""
     until_whole(lab)
 
 
 def until_whole(lab) -> float:
     return seconds_until(
-        lambda: all(table(lab, leaf) == TABLES[leaf] for leaf in LEAVES) and has_way(lab), 60, "all routes"
+        lambda: all(table(lab, leaf) == TABLES[leaf] for leaf in LEAVES) and has_route(lab), 60, "all routes"
     )
 
 
 def table(lab, leaf) -> dict[str, str]:
-    """Each selected route, as a person reads it."""
+    """Each selected route, in readable form."""
     found = {}
     for prefix, entries in json.loads(lab.run(leaf, "vtysh", "-c", "show ip route json") or "{}").items():
         for entry in entries:
             if not entry.get("selected"):
                 continue
-            ways = entry["nexthops"]
-            told = " ".join(way["ip"] for way in ways if "ip" in way and not way.get("resolver"))
+            hops = entry["nexthops"]
+            received = " ".join(hop["ip"] for hop in hops if "ip" in hop and not hop.get("resolver"))
             used = " ".join(
-                f"{'via ' + way['ip'] + ' ' if way.get('resolver') else ''}{way['interfaceName']}"
-                for way in ways
-                if "interfaceName" in way
+                f"{'via ' + hop['ip'] + ' ' if hop.get('resolver') else ''}{hop['interfaceName']}"
+                for hop in hops
+                if "interfaceName" in hop
             )
-            worth = "" if entry["protocol"] == "connected" else f"[{entry['distance']}/{entry['metric']}] {told} "
-            found[prefix] = f"{entry['protocol']} {worth}{used}"
+            cost = "" if entry["protocol"] == "connected" else f"[{entry['distance']}/{entry['metric']}] {received} "
+            found[prefix] = f"{entry['protocol']} {cost}{used}"
     return found
 
 
-def has_way(lab, node="contiv1", prefix="192.168.1.2") -> bool:
+def has_route(lab, node="contiv1", prefix="192.168.1.2") -> bool:
     return bool(lab.json(node, "route", "show", prefix, "proto", "83"))
 
 
@@ -89,11 +89,11 @@ def announced_by(lab, leaf, prefix) -> str:
     return " ".join(path["aspath"]["string"] for path in paths if path.get("bestpath"))
 
 
-def gone_from_both(lab) -> bool:
+def withdrawn_from_both(lab) -> bool:
     return not any(ON_CONTIV1 & table(lab, leaf).keys() for leaf in LEAVES)
 
 
-def test_both_tables_are_the_ones_of_the_document(lab):
+def test_both_tables_are_those_of_the_documentation(lab):
     for leaf in LEAVES:
         assert table(lab, leaf) == TABLES[leaf]
         assert {announced_by(lab, leaf, prefix) for prefix in ("192.168.1.2/32", "192.168.1.3/32")} == {"65002"}
@@ -101,16 +101,16 @@ def test_both_tables_are_the_ones_of_the_document(lab):
 
 @pytest.mark.parametrize(("target", "ttl"), [("192.168.1.2", 62), ("80.1.1.2", 63)], ids=["web2", "far leaf"])
 def test_web1_reaches(lab, target, ttl):
-    """Two routers are between the containers, one is before the far leaf. (A switch begins at 255, Linux at 64.)"""
-    said = lab.run("contiv1", "ip", "netns", "exec", "web1", "ping", "-c", "5", "-i", "0.2", "-W", "2", target)
-    assert "5 received" in said and set(re.findall(r"ttl=(\d+)", said)) == {str(ttl)}, said
+    """Two routers are between the containers, one is before the far leaf. (Switches start at TTL 255, Linux at 64.)"""
+    output = lab.run("contiv1", "ip", "netns", "exec", "web1", "ping", "-c", "5", "-i", "0.2", "-W", "2", target)
+    assert "5 received" in output and set(re.findall(r"ttl=(\d+)", output)) == {str(ttl)}, output
 
 
 def test_a_link_goes_down_and_comes_up(lab):
     lab.run("contiv1", "ip", "link", "set", LINK, "down")
-    gone = seconds_until(lambda: gone_from_both(lab), 30, "contiv1's containers leaving the leaves")
-    until(lambda: not has_way(lab), 30, "contiv1 forgetting what it learned")
-    assert "192.168.1.2/32" in table(lab, "switch1"), "others' containers are gone, too"
+    gone = seconds_until(lambda: withdrawn_from_both(lab), 30, "the withdrawal of contiv1's containers from the leaves")
+    until(lambda: not has_route(lab), 30, "the removal of contiv1's learned routes")
+    assert "192.168.1.2/32" in table(lab, "switch1"), "the other host's containers have disappeared too"
     lab.run("contiv1", "ip", "link", "set", LINK, "up")
     print(f"link down: routes gone from both leaves after {gone:.1f} s; up: back after {until_whole(lab):.1f} s")
     run = lab.play(*NOT_VERIFIED)
@@ -121,14 +121,14 @@ def test_a_neighbor_is_configured_before_its_link_is_up(lab):
     lab.run("contiv1", "ip", "link", "set", LINK, "down")
     lab.run("contiv1", "service", "gobgpd-main", "restart")
     lab.run("switch1", "service", "frr", "restart")
-    until(lambda: table(lab, "switch1").get("192.168.1.2/32"), 60, "switch1 being back")
-    assert not up(lab, "switch1", "50.1.1.1") and gone_from_both(lab)
+    until(lambda: table(lab, "switch1").get("192.168.1.2/32"), 60, "the return of switch1")
+    assert not up(lab, "switch1", "50.1.1.1") and withdrawn_from_both(lab)
     lab.run("contiv1", "ip", "link", "set", LINK, "up")
     print(f"a link that comes up after its neighbor was configured: all routes after {until_whole(lab):.1f} s")
     lab.run("contiv1", "ip", "route", "replace", "default", "via", "50.1.1.2", "proto", "82")
 
 
-def test_a_container_comes_and_goes_under_a_running_session(lab):
+def test_a_container_comes_and_goes_during_a_session(lab):
     before = session(lab, "switch1", "50.1.1.1")["peerUptimeEstablishedEpoch"]
     script = (
         f"ip netns add web9 && ip link add link {LINK} name eth0 netns web9 type ipvlan mode l3"
@@ -137,7 +137,7 @@ def test_a_container_comes_and_goes_under_a_running_session(lab):
     lab.run("contiv1", "sh", "-c", script)
     came = seconds_until(lambda: all("192.168.1.9/32" in table(lab, leaf) for leaf in LEAVES), 30, "the route to web9")
     assert table(lab, "switch2")["192.168.1.9/32"].startswith("bgp [200/0] 50.1.1.1 ")
-    until(lambda: has_way(lab, "contiv2", "192.168.1.9"), 30, "contiv2's route to web9")
+    until(lambda: has_route(lab, "contiv2", "192.168.1.9"), 30, "contiv2's route to web9")
     lab.run("contiv1", "ip", "netns", "delete", "web9")
     print(f"container: on both leaves after {came:.1f} s, gone after {until_whole(lab):.1f} s")
     assert abs(session(lab, "switch1", "50.1.1.1")["peerUptimeEstablishedEpoch"] - before) <= 1
@@ -147,11 +147,11 @@ def test_a_container_comes_and_goes_under_a_running_session(lab):
     ("node", "service", "allowed"),
     [("contiv1", "routed-hypervisor-routes", 0), ("contiv1", "gobgpd-main", 60), ("switch1", "frr", 400)],
 )
-def test_an_agent_starts_again(lab, node, service, allowed):
-    """Hosts keep forwarding, and leaves help them through it. A leaf that starts again was gone for all."""
+def test_an_agent_restarts(lab, node, service, allowed):
+    """Hosts keep forwarding, with leaves as graceful restart helpers. A leaf that restarts loses its routes."""
     argv = ["ip", "netns", "exec", "web1", "ping", "-n", "-i", "0.05", "-c", "400", "-W", "1", "192.168.1.2"]
     ping = lab.spawn("contiv1", *argv)
-    answered(ping)
+    wait_for_answer(ping)
     lab.run(node, "service", service, "restart")
     output, _ = ping.communicate(timeout=120)
     sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", output).groups())
@@ -161,14 +161,14 @@ def test_an_agent_starts_again(lab, node, service, allowed):
 
 
 def test_a_wrong_remote_as_is_repaired(lab):
-    """Somebody edits the leaf's file and loads it; a run puts it right, and changes nothing else."""
+    """The leaf's file is edited by hand and loaded; a run restores it and changes nothing else."""
     script = "sed -i 's/^ neighbor 50.1.1.1 remote-as 65002/ neighbor 50.1.1.1 remote-as 65009/' /etc/frr/frr.conf"
     lab.run("switch1", "sh", "-c", f"{script} && /usr/lib/frr/frr-reload.py --reload /etc/frr/frr.conf")
-    until(lambda: not up(lab, "switch1", "50.1.1.1"), 30, "the session going down")
-    until(lambda: gone_from_both(lab), 30, "contiv1's containers leaving the leaves")
+    until(lambda: not up(lab, "switch1", "50.1.1.1"), 30, "the end of the session")
+    until(lambda: withdrawn_from_both(lab), 30, "the withdrawal of contiv1's containers from the leaves")
     run = lab.play(*NOT_VERIFIED)
     assert run.code == 0 and run.changed == {("switch1", "daemon")}, run.output
-    until(lambda: up(lab, "switch1", "50.1.1.1"), 60, "the session coming back")
+    until(lambda: up(lab, "switch1", "50.1.1.1"), 60, "the return of the session")
 
 
 def test_a_neighbor_is_deleted_and_added(lab):
@@ -178,7 +178,7 @@ def test_a_neighbor_is_deleted_and_added(lab):
     lab.intent.write_text(without)
     run = lab.play("--tags", "routing")
     assert run.code == 0, run.output
-    until(lambda: gone_from_both(lab) and not has_way(lab), 30, "its routes being forgotten everywhere")
+    until(lambda: withdrawn_from_both(lab) and not has_route(lab), 30, "the withdrawal of its routes everywhere")
     assert session(lab, "switch1", "50.1.1.1") == {}
     assert "50.1.1.2" not in lab.run("contiv1", *GOBGP, "neighbor")
     assert lab.run("contiv2", "ip", "route", "show", "192.168.1.3").strip() == ""

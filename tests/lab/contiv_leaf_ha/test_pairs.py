@@ -1,4 +1,4 @@
-"""Hosts on two leaves: the load is shared in both families, and one leaf may die."""
+"""Hosts on two leaves: load is shared in both families, and one leaf may fail."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 import re
 
 import pytest
-from conftest import NOT_VERIFIED, answered
+from conftest import NOT_VERIFIED, wait_for_answer
 from support.waiting import stays, until
 
-# host1's and leaf4's ways to web2 and web1, in both families
-WAYS = {
+# next hops of host1 and host2 to web2 and web1, in both families
+NEXT_HOPS = {
     ("host1", "web2", "4"): {"10.1.1.254", "10.1.2.254"},
     ("host1", "web2", "6"): {"2001:db8:1:1::fe", "2001:db8:1:2::fe"},
     ("host2", "web1", "4"): {"10.2.1.254", "10.2.2.254"},
@@ -33,34 +33,34 @@ def address_of(lab, container, family):
     return found[0]["addr_info"][0]["local"]
 
 
-def ways(lab, node, container, family):
+def next_hops(lab, node, container, family):
     found = lab.json(node, f"-{family}", "route", "show", address_of(lab, container, family))
     return {hop["gateway"] for route in found for hop in route.get("nexthops", [route]) if "gateway" in hop}
 
 
 def shared(lab):
-    return all(ways(lab, *where) == expected for where, expected in WAYS.items())
+    return all(next_hops(lab, *where) == expected for where, expected in NEXT_HOPS.items())
 
 
 def paths(lab, leaf, container, family):
-    """The next hops of all paths that share the load, as BGP has them."""
+    """The next hops of all multipath routes in BGP."""
     prefix = f"{address_of(lab, container, family)}/{32 if family == '4' else 128}"
-    said = json.loads(lab.run(leaf, "vtysh", "-c", f"show bgp ipv{family} unicast {prefix} json"))
-    used = [path for path in said.get("paths", []) if path.get("multipath") or path.get("bestpath", {}).get("overall")]
+    bgp = json.loads(lab.run(leaf, "vtysh", "-c", f"show bgp ipv{family} unicast {prefix} json"))
+    used = [path for path in bgp.get("paths", []) if path.get("multipath") or path.get("bestpath", {}).get("overall")]
     return {hop["ip"] for path in used for hop in path["nexthops"] if hop.get("scope") != "link-local"}
 
 
 def pinged(lab, action, count=400):
-    """What pings every 50 ms between containers of both hosts lose while ACTION is done: {family: [lost of each]}.
+    """Losses of pings every 50 ms between containers of both hosts during ACTION: {family: [lost of each]}.
 
-    Each flow takes one of the ways, by its addresses: some hit the leaf that dies, and some do not.
+    Each flow takes one of the paths, depending on its addresses: some use the leaf that fails, and some do not.
     """
     running = []
     for family, source, target in itertools.product("46", ("web1", "web3"), ("web2", "web4")):
         argv = ["ip", "netns", "exec", source, "ping", f"-{family}", "-n", "-i", "0.05", "-c", str(count), "-W", "1"]
         running.append((family, lab.spawn("host1", *argv, address_of(lab, target, family))))
     for _family, ping in running:
-        answered(ping)
+        wait_for_answer(ping)
     action()
     lost = {"4": [], "6": []}
     for family, process in running:
@@ -71,36 +71,39 @@ def pinged(lab, action, count=400):
 
 
 def kill(lab, leaf):
-    """The whole leaf, as if its power were cut. Links first: daemons that are killed close their sessions, and that is
-    heard. Its first process then takes everything along, its cables too."""
+    """Kills the whole leaf, as if its power were cut.
+
+    Links go first, because killed daemons close their sessions, which peers would notice. With its first process,
+    everything else disappears, including its cables.
+    """
     links = [link["ifname"] for link in lab.json(leaf, "link") if link.get("ifname", "lo") != "lo"]
     lab.run(leaf, "sh", "-c", "".join(f"ip link set {link} down; " for link in links))
     lab.run("", "sh", "-c", f"kill -9 $(cat /run/routed-hypervisor/{lab.name}/nodes/{leaf}.pid)")
 
 
-def told(lost):
+def summary(lost):
     return ", ".join(f"IPv{family} {' '.join(map(str, counts))} of 400 each" for family, counts in lost.items())
 
 
-def test_the_load_is_shared_by_hosts_and_by_far_leaves(lab):
-    until(lambda: shared(lab), 30, "two ways everywhere")
+def test_hosts_and_remote_leaves_share_the_load(lab):
+    until(lambda: shared(lab), 30, "two paths everywhere")
     for family, expected in (("4", {"10.2.1.2", "10.2.2.2"}), ("6", {"2001:db8:2:1::2", "2001:db8:2:2::2"})):
         assert paths(lab, "leaf1", "web2", family) == expected
 
 
-def test_the_end_of_a_leafs_daemons_costs_nothing(lab):
-    """Its kernel forwards on, while hosts and leaves turn to the other one."""
+def test_killing_a_leafs_daemons_loses_next_to_nothing(lab):
+    """Its kernel keeps forwarding while hosts and leaves move to the other one."""
     script = f"pkill -9 -x watchfrr; pkill -9 -x '{DAEMONS}'"
     lost = pinged(lab, lambda: lab.run("leaf1", "sh", "-c", script))
-    print(f"daemons of leaf1 killed: packets lost, one every 50 ms: {told(lost)}")
-    until(lambda: ways(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
-    assert max(lost["4"] + lost["6"]) <= 5, told(lost)
+    print(f"daemons of leaf1 killed: packets lost, one every 50 ms: {summary(lost)}")
+    until(lambda: next_hops(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
+    assert max(lost["4"] + lost["6"]) <= 5, summary(lost)
     lab.run("leaf1", "service", "frr", "start")
-    until(lambda: shared(lab), 60, "two ways everywhere")
+    until(lambda: shared(lab), 60, "two paths everywhere")
 
 
 def test_a_loopback_goes_down_and_comes_up(lab):
-    """The leaf's sessions with other leaves end; its hosts are reached by the other leaf."""
+    """The leaf's sessions with other leaves end; its hosts are reached through the other leaf."""
     lab.run("leaf1", "ip", "link", "set", "loopback0", "down")
     until(lambda: paths(lab, "leaf3", "web1", "4") == {"10.1.2.1"}, 60, "leaf3 leaving leaf1")
     assert "3 received" in lab.run(
@@ -108,33 +111,33 @@ def test_a_loopback_goes_down_and_comes_up(lab):
     )
     run = lab.play("--tags", "network", "--limit", "leaf1")  # IPv6 addresses went with the link
     assert run.code == 0 and run.changed == {("leaf1", "network")}, run.output
-    until(lambda: paths(lab, "leaf3", "web1", "4") == {"10.1.1.1", "10.1.2.1"}, 60, "leaf3 coming back to leaf1")
-    until(lambda: paths(lab, "leaf3", "web1", "6") == {"2001:db8:1:1::1", "2001:db8:1:2::1"}, 60, "in IPv6, too")
+    until(lambda: paths(lab, "leaf3", "web1", "4") == {"10.1.1.1", "10.1.2.1"}, 60, "leaf3 returning to leaf1")
+    until(lambda: paths(lab, "leaf3", "web1", "6") == {"2001:db8:1:1::1", "2001:db8:1:2::1"}, 60, "the same in IPv6")
 
 
 def lost_with_the_leaf(lab, daemon):
-    """The most that one flow loses when leaf1 is killed."""
-    until(lambda: shared(lab), 60, "two ways everywhere")
-    stays(lambda: shared(lab), 3, "two ways everywhere", 0.5)
+    """The largest loss of one flow when leaf1 is killed."""
+    until(lambda: shared(lab), 60, "two paths everywhere")
+    stays(lambda: shared(lab), 3, "two paths everywhere", 0.5)
     lost = pinged(lab, lambda: kill(lab, "leaf1"))
-    print(f"leaf1 killed, hosts with {daemon}: packets lost, one every 50 ms: {told(lost)}")
-    until(lambda: ways(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
+    print(f"leaf1 killed, hosts with {daemon}: packets lost, one every 50 ms: {summary(lost)}")
+    until(lambda: next_hops(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
     return max(lost["4"] + lost["6"])
 
 
-def test_a_leaf_is_killed_and_made_again_by_a_run(lab):
-    """GoBGP misses it after its hold time of 9 s. A busy machine may take twice as long."""
+def test_a_leaf_is_killed_and_recreated_by_a_run(lab):
+    """GoBGP detects it after its hold time of 9 s. A busy machine may take twice as long."""
     assert 0 < lost_with_the_leaf(lab, "gobgp") <= 360
     run = lab.play(*NOT_VERIFIED)
     assert run.code == 0, run.output
-    until(lambda: shared(lab), 60, "two ways everywhere")
+    until(lambda: shared(lab), 60, "two paths everywhere")
 
 
-def test_a_leaf_is_killed_beside_bfd(lab):
-    """The last. BIRD's BFD takes 0.9 s, and OSPF between leaves 4 s for the way back."""
+def test_a_leaf_is_killed_with_bfd(lab):
+    """Must be the last test. BIRD's BFD takes 0.9 s, and OSPF between leaves 4 s for the return path."""
     bfd = "daemon: bird\n  bfd: {interval_ms: 300, multiplier: 3}"
     lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", bfd))
-    # The host has the routes to its containers now, no longer the routing manager.
+    # Routes to the host's containers are now written by module network, no longer by the routing manager.
     run = lab.play("--tags", "network,routing")
     assert run.code == 0, run.output
     assert 0 < lost_with_the_leaf(lab, "bird") <= 160

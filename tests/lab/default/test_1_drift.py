@@ -1,4 +1,4 @@
-"""Drift is predicted and repaired exactly, and nothing else. That a second run changes nothing is asked by molecule."""
+"""Drift is predicted and repaired exactly. Molecule verifies that a second run changes nothing."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def five_drifts(lab):
     lab.run("hv2", "service", "ndppd", "stop")
 
 
-def what_drifted(run):
-    """(host, module, what) of every change."""
+def changes(run):
+    """(host, module, kind) of every change."""
     return {
         (task["host"], task["action"].rpartition(".")[2], change["kind"])
         for task in run.tasks
@@ -36,9 +36,9 @@ FIVE = {
 def test_five_drifts_are_predicted_and_repaired_exactly(lab, five_drifts):
     predicted = lab.play("--check", "--diff", *NOT_VERIFIED)
     assert predicted.code == 0, predicted.output
-    assert what_drifted(predicted) - {("rr1", "daemon", "services")} == FIVE
+    assert changes(predicted) - {("rr1", "daemon", "services")} == FIVE
     repaired = lab.play(*NOT_VERIFIED)
     assert repaired.code == 0, repaired.output
     assert repaired.changed == predicted.changed
-    assert what_drifted(repaired) == what_drifted(predicted)
+    assert changes(repaired) == changes(predicted)
     assert lab.json("hv1", "route", "show", "vrf", "public", "203.0.113.1/32")

@@ -1,11 +1,11 @@
-"""What guests notice when something breaks."""
+"""How failures affect guests."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
-from conftest import answered
+from conftest import wait_for_answer
 from support.waiting import seconds_until, until
 
 FAMILIES = [
@@ -28,14 +28,14 @@ def has_both(lab, family, address, hops):
     return lab.nexthops("hv1", family, "public", prefix(lab, family, address)) == set(hops.split())
 
 
-def test_a_cut_fabric_costs_few_packets_and_ecmp_comes_back(lab):
+def test_a_cut_fabric_loses_few_packets_and_ecmp_returns(lab):
     """Fabric A is cut at hv1 under a ping every 50 ms from vm1 to vm3, which is behind hv2."""
     pings = {}
     for family, address, _hops in FAMILIES:
         target = address or address_of(lab, "vm3")
         pings[family] = lab.spawn("vm1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "200", "-W", "1", target)
     for ping in pings.values():
-        answered(ping)
+        wait_for_answer(ping)
     lab.run("hv1", "ip", "link", "set", "fabric-A", "down")
     lost = {}
     for family, process in pings.items():
@@ -62,9 +62,9 @@ def test_a_hypervisor_without_bird_disappears_and_leaks_nothing(lab, bird_of_hv1
     until(
         lambda: not lab.json("hv2", "-4", "route", "show", "vrf", "public", "203.0.113.1/32"),
         30,
-        "the route to vm1 on hv2 going away",
+        "the withdrawal of the route to vm1 on hv2",
     )
-    # Its own guests stay reachable from it, the rest is unreachable in the VRF, and nothing goes by the main table.
+    # Its own guests are still reachable from it, the rest is unreachable in the VRF, and nothing uses the main table.
     answer = lab.run("hv1", "ip", "-json", "route", "get", "192.0.2.1", "vrf", "public", check=False)
     assert "gateway" not in answer
     main = lab.json("hv1", "-4", "route", "show", "table", "main")
@@ -73,7 +73,7 @@ def test_a_hypervisor_without_bird_disappears_and_leaks_nothing(lab, bird_of_hv1
 
 
 def test_verification_finds_a_port_without_source_validation(lab):
-    """Nor a firewall, which would stop what the port lets in; it is there if the kernel has nftables' inet family."""
+    """The firewall, which would drop these packets, is removed too if the kernel has nftables' inet family."""
     lab.run("hv1", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/vm1/rp_filter")
     without_firewall, _, _ = lab.tried("hv1", "nft", "delete", "table", "inet", "routed_hypervisor")
     run = lab.play(playbook="playbooks/verify.yml")

@@ -17,7 +17,7 @@ def test_existing_sessions_stay_up_when_the_lab_grows(lab):
     assert predicted.code == 0, predicted.output
     run = lab.play()
     assert run.code == 0, run.output
-    # Of nodes that do not exist yet, only that they would be made.
+    # For nodes that do not exist yet, only their creation is predicted.
     assert predicted.changed == {(host, action) for host, action in run.changed if host not in ("hv4", "vm5", "vm6")}
     assert {("lab_host", "lab_nodes"), ("hv3", "network"), ("switch-A", "network")} <= predicted.changed
     after = {node: lab.established(node) for node in before}
@@ -33,7 +33,7 @@ def test_existing_sessions_stay_up_when_the_lab_grows(lab):
     assert passed == total
 
 
-def test_a_smaller_intent_takes_away_what_it_no_longer_has(lab):
+def test_removing_a_hypervisor_from_the_intent_removes_its_sessions_and_routes(lab):
     text = lab.intent.read_text()
     lab.intent.write_text(text.replace(ADDED_HYPERVISOR, ""))
     run = lab.play("--tags", "nodes,network,routing")

@@ -1,4 +1,4 @@
-"""A run that is killed half way is completed by the next; taking the lab down leaves nothing."""
+"""The next run completes one that was killed half way; taking the lab down leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def cut(make_lab):
-    """The default lab, from nothing."""
+    """The default lab, from scratch."""
     made = make_lab("l3_hypervisor")
     made.play(playbook="playbooks/down.yml")
     yield made
@@ -18,7 +18,7 @@ def cut(make_lab):
 
 
 def kill_when(process, task):
-    """Kills a run and all its processes as soon as it says that it is in a task."""
+    """Kills a run and all its processes as soon as it prints that it is in a task."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -39,7 +39,7 @@ def test_runs_killed_in_three_stages_are_completed_by_the_next(cut):
     assert passed == total
 
 
-def test_check_mode_without_a_lab_predicts_the_nodes_and_makes_none(cut):
+def test_check_mode_without_a_lab_predicts_the_nodes_and_creates_none(cut):
     assert cut.play(playbook="playbooks/down.yml").code == 0
     assert cut.remains() == []
     run = cut.play("--check")

@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from conftest import NOT_VERIFIED, answered
+from conftest import NOT_VERIFIED, wait_for_answer
 from support.waiting import seconds_until, until
 
 ADMINISTRATORS = ["192.0.2.0/24", "via", "192.168.250.254"]
@@ -46,8 +46,8 @@ def address_of(lab, host, container, family):
         ("host2", "fabric-right", "host1", "2001:db8:10:2::99", 128),
     ],
 )
-def test_a_container_that_comes_and_goes_is_known_elsewhere(lab, host, fabric, other, prefix, length):
-    """One that nobody told the project about: a namespace with an ipvlan link, as container runtimes make it."""
+def test_a_container_that_comes_and_goes_is_announced_and_withdrawn(lab, host, fabric, other, prefix, length):
+    """A container created outside the project: a namespace with an ipvlan link, as container runtimes make it."""
     made = [
         "ip netns add web1",
         f"ip link add link {fabric} name eth0 netns web1 type ipvlan mode l3",
@@ -58,19 +58,19 @@ def test_a_container_that_comes_and_goes_is_known_elsewhere(lab, host, fabric, o
     lab.run(host, "sh", "-c", script)
     up = seconds_until(lambda: has_route(lab, other, f"{prefix}/{length}"), 20, f"the route to {prefix}")
     lab.run(host, "ip", "netns", "delete", "web1")
-    down = seconds_until(lambda: not has_route(lab, other, f"{prefix}/{length}"), 20, f"{prefix} being forgotten")
+    down = seconds_until(lambda: not has_route(lab, other, f"{prefix}/{length}"), 20, f"the withdrawal of {prefix}")
     print(f"container on {host}: route on {other} {up:.2f} s after it was up, gone {down:.2f} s after it was deleted")
 
 
 def pinged(lab, action):
-    """What a ping every 50 ms from c1 to c4 loses while ACTION is done, per family: {family: (lost, sent)}."""
+    """Losses of a ping every 50 ms from c1 to c4 during ACTION, per family: {family: (lost, sent)}."""
     running = {}
     for family in "46":
         target = address_of(lab, "host2", "c4", family)
         argv = ["ip", "netns", "exec", "c1", "ping", f"-{family}", "-n", "-i", "0.05", "-c", "200", "-W", "1", target]
         running[family] = lab.spawn("host1", *argv)
     for ping in running.values():
-        answered(ping)
+        wait_for_answer(ping)
     action()
     found = {}
     for family, process in running.items():
@@ -92,26 +92,26 @@ def restarted(lab, node, service):
 def killed(lab, node, service):
     pid = lab.run(node, "cat", f"/run/{service}.pid").strip()
     lab.run(node, "kill", "-9", pid)
-    time.sleep(1)  # it is away for a second
+    time.sleep(1)  # it is down for a second
     lab.run(node, "service", service, "start")
 
 
 @pytest.mark.parametrize("action", [restarted, killed])
 @pytest.mark.parametrize("service", ["routed-hypervisor-routes", "gobgpd-main"])
 @pytest.mark.parametrize("node", ["host1", "host2"])
-def test_traffic_goes_on_when_a_daemon_starts_again(lab, node, service, action):
+def test_traffic_continues_when_a_daemon_restarts(lab, node, service, action):
     lost = pinged(lab, lambda: action(lab, node, service))
     text = ", ".join(f"IPv{family} {count} of {sent}" for family, (count, sent) in lost.items())
     print(f"{service} on {node} {action.__name__}: packets lost, one every 50 ms: {text}")
-    # The routing manager's routes stay where they are. A GoBGP that starts again has 5 s to be told everything before
-    # its neighbours forget the rest: a busy machine can take longer, and then the rest comes late.
+    # The routing manager's routes remain in the kernel. A restarted GoBGP has 5 s to receive all routes before its
+    # neighbours drop the rest; on a busy machine this can take longer, and the rest then arrives late.
     allowed = 0 if service == "routed-hypervisor-routes" else 60
     assert all(count <= allowed for count, _sent in lost.values()), text
-    until(lambda: in_step(lab, node), 90, f"{node} being in step")
+    until(lambda: in_step(lab, node), 90, f"the routing manager of {node} in step")
     assert has_route(lab, "host1", ADMINISTRATORS[0]), "the administrator's route is gone"
 
 
-def test_a_host_that_is_added_is_everyones_peer_and_one_that_is_removed_nobodys(lab):
+def test_adding_a_host_peers_it_with_everyone_and_removing_it_ends_its_sessions(lab):
     text = lab.intent.read_text()
     lab.intent.write_text(text.rstrip("\n") + ADDED_HOST)
     run = lab.play(*NOT_VERIFIED)

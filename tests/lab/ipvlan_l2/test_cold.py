@@ -1,10 +1,10 @@
-"""Without warm interpreters a lab is made and verified just as well: nothing depends on what they keep."""
+"""A lab is created and verified just as well without warm interpreters: nothing depends on their state."""
 
 from __future__ import annotations
 
 import pytest
 
-# Interpreters that are up already, and their workers, as bin/lib/guest.py starts them. (The pattern is not itself.)
+# Running interpreters and their workers, as bin/lib/guest.py starts them. (The pattern does not match itself.)
 WARM = ("pgrep", "-fc", "--", "[-]B -E -$")
 
 
@@ -17,8 +17,8 @@ def warm_interpreters(lab) -> int:
     return int(lab.run("", *WARM, check=False))
 
 
-def test_cold_modules_make_the_same_lab(lab, monkeypatch):
-    """One of all labs is enough: the modules are the same everywhere."""
+def test_cold_modules_create_the_same_lab(lab, monkeypatch):
+    """Testing one lab is enough, because the modules are the same in all of them."""
     passed, total = lab.verified()
     assert passed == total > 50
     assert warm_interpreters(lab) > 0

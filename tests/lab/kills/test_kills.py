@@ -1,6 +1,6 @@
-"""A lab is brought up, and one of its processes is killed at a random moment: the next run gives a verified lab.
+"""One process of a lab is killed at a random moment while it is brought up: the next run gives a verified lab.
 
-The same kills again: ROUTED_HYPERVISOR_TESTS_SEED=NUMBER, as a failed test prints it.
+To repeat the same kills, set ROUTED_HYPERVISOR_TESTS_SEED to the number that a failed test prints.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ENDS_WITHIN_S = 240  # a run whose lab was killed must fail, not hang
 
 @pytest.fixture(scope="module")
 def lab(make_lab):
-    """The smallest lab, from nothing each time."""
+    """The smallest lab, from scratch each time."""
     made = make_lab("ipvlan_l2", name="kills")
     yield made
     down(made)
@@ -29,7 +29,7 @@ def lab(make_lab):
 
 @pytest.fixture(scope="module")
 def run_takes(lab) -> float:
-    """How long a run from nothing takes here, in seconds: kills are spread over that time."""
+    """How long a run from scratch takes here, in seconds: kills are spread over that time."""
     start = time.monotonic()
     run = lab.play(*NOT_VERIFIED)
     assert run.code == 0, run.output
@@ -53,30 +53,30 @@ def killed_and_repaired(lab, run_takes, number: int, kind: str) -> None:
         before = family(owner) if owner else []
         return (before,) if kill(lab, kind, play.pid, choice) else None
 
-    # What is not there yet is killed as soon as it is.
+    # A process that does not exist yet is killed as soon as it does.
     (before,) = until(killed, ENDS_WITHIN_S, f"a {kind} to kill", 0.1)
     moment = time.monotonic() - start
     output, _ = play.communicate(timeout=ENDS_WITHIN_S)
-    said = f"seed {SEED}, round {number}: {kind} killed after {moment:.1f} s, the run ended with {play.returncode}"
-    print(said)
+    event = f"seed {SEED}, round {number}: {kind} killed after {moment:.1f} s, the run ended with {play.returncode}"
+    print(event)
     run = lab.play()
-    assert run.code == 0, f"{said}\n{output}\n----- the run after it\n{run.output}"
+    assert run.code == 0, f"{event}\n{output}\n----- the run after it\n{run.output}"
     passed, total = lab.verified()
-    assert passed == total > 0, said
+    assert passed == total > 0, event
     owner = supervisor(lab)
-    assert owner, said
+    assert owner, event
     before += family(owner)
     down(lab)
-    assert lab.remains() == [], said
-    assert [process for process, started in before if start_of(process) == started] == [], said
+    assert lab.remains() == [], event
+    assert [process for process, started in before if start_of(process) == started] == [], event
 
 
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(random.Random(SEED).sample(KINDS, 3))))
-def test_a_lab_with_a_killed_process_is_repaired_by_the_next_run(lab, run_takes, number, kind):
+def test_the_next_run_repairs_a_lab_with_a_killed_process(lab, run_takes, number, kind):
     killed_and_repaired(lab, run_takes, number, kind)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("number", "kind"), list(enumerate(KINDS * 4, 3)))
-def test_whatever_is_killed_is_repaired_by_the_next_run(lab, run_takes, number, kind):
+def test_the_next_run_repairs_a_lab_after_any_kill(lab, run_takes, number, kind):
     killed_and_repaired(lab, run_takes, number, kind)

@@ -34,7 +34,7 @@ def parents() -> dict[int, int]:
 
 
 def supervisor(lab: Lab) -> int | None:
-    """Where it says so, since it is the only one that answers."""
+    """The process that it reports; None if it does not answer."""
     try:
         return lab_client.ask(lab.name, "status")["process"]
     except (lab_client.LabDown, OSError):
@@ -42,7 +42,7 @@ def supervisor(lab: Lab) -> int | None:
 
 
 def family(process: int) -> list[tuple[int, str]]:
-    """A process and all its descendants, each with the time that it was started at."""
+    """A process and all its descendants, each with its start time."""
     of = parents()
     found = [process]
     for one in found:
@@ -51,7 +51,7 @@ def family(process: int) -> list[tuple[int, str]]:
 
 
 def start_of(process: int) -> str | None:
-    """None for a process that is gone, or only waits for its parent."""
+    """The start time of a process; None if it has ended or is a zombie."""
     try:
         words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -67,7 +67,7 @@ def memory(process: int) -> int:
 
 
 def warm(lab: Lab, kind: str) -> list[int]:
-    """Interpreters, or workers: processes that were forked from one."""
+    """Interpreters, or workers, which are forked from an interpreter."""
     try:
         _code, output, _errors = lab.tried("", "sh", "-c", WARM)
     except (lab_client.LabDown, lab_client.JobFailed, OSError):
@@ -77,7 +77,7 @@ def warm(lab: Lab, kind: str) -> list[int]:
 
 
 def kill(lab: Lab, kind: str, play: int, choice: random.Random) -> bool:
-    """Kills a process of a kind, if there is one."""
+    """Kills a process of the given kind, if there is one."""
     owner = supervisor(lab)
     if kind == "ansible-playbook":
         os.killpg(play, signal.SIGKILL)
@@ -89,6 +89,6 @@ def kill(lab: Lab, kind: str, play: int, choice: random.Random) -> bool:
     elif owner and kind == "supervisor":
         os.kill(owner, signal.SIGKILL)
     elif owner:
-        # Of all that runs under the supervisor, the kernel has by far the most memory.
+        # Of all processes below the supervisor, the kernel uses by far the most memory.
         os.kill(max((process for process, _started in family(owner)[1:]), key=memory), signal.SIGKILL)
     return bool(owner) or kind == "ansible-playbook"

@@ -1,12 +1,12 @@
-"""Writes down what every task did, as a line of JSON each, for tests to read."""
+"""Records the result of every task as a line of JSON, for tests to read."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 name: record
 type: aggregate
-short_description: Write down what every task did
-description: One JSON object a line in the file that the environment variable RECORD_FILE names.
+short_description: Record the result of every task
+description: Writes one JSON object per line to the file that the environment variable RECORD_FILE names.
 """
 
 import json
