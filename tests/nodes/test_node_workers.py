@@ -410,7 +410,7 @@ def test_a_lab_of_roots_is_reported_to_others(supervised):
             print(error)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert done.stdout == f"lab {supervised.name} is root's: run this as root (sudo -E)\n"
+    assert done.stdout == f"lab {supervised.name} belongs to root: run this as root (sudo -E)\n"
 
 
 def test_an_interpreter_that_cannot_run_is_named(supervised):

@@ -24,7 +24,7 @@ ONE_MISTAKE = {
     # addresses and prefixes
     "a prefix of two hosts": (edited((f"{PIER}.own.ipv4", "10.21.1.0/24")), f"{PIER}.own.ipv4: 10.21.1.0/24 overlaps {QUAY}.own.ipv4"),
     "a prefix of a fabric": (edited((f"{PIER}.own.ipv4", "10.3.0.0/25")), f"{PIER}.own.ipv4: 10.3.0.0/25 overlaps fabrics.east.networks.blue.ipv4"),
-    "a pool that is exhausted": (edited(("container_networks.span.pool", "10.20.0.100-10.20.0.100")), f"{PIER}.span.containers.p3: no address is left in 10.20.0.100-10.20.0.100; a larger pool for span on pier"),
+    "a pool that is exhausted": (edited(("container_networks.span.pool", "10.20.0.100-10.20.0.100")), f"{PIER}.span.containers.p3: no address is left in 10.20.0.100-10.20.0.100; choose a larger pool for span on pier"),
     "a pool elsewhere": (edited(("container_networks.span.pool", "10.21.0.1-10.21.0.9")), "container_networks.span.pool: 10.21.0.1-10.21.0.9 is not in 10.20.0.0/24; 10.20.0.1 to 10.20.0.254"),
     "a pool the wrong way round": (edited(("container_networks.span.pool", "10.20.0.9-10.20.0.1")), "container_networks.span.pool: '10.20.0.9-10.20.0.1' is not a range of IPv4 addresses"),
     "a container elsewhere": (edited((f"{QUAY}.own.containers.q2.ipv4", "10.21.2.9")), f"{QUAY}.own.containers.q2.ipv4: 10.21.2.9 cannot be a host in 10.21.1.0/24"),
@@ -32,7 +32,7 @@ ONE_MISTAKE = {
     "an address of two containers": (edited((f"{PIER}.span.containers.p3", {"ipv4": "10.20.0.9"})), f"{PIER}.span.containers.p3.ipv4: 10.20.0.9 is also given to {QUAY}.span.containers.q4.ipv4"),
     "an address of the host": (edited((f"{QUAY}.flat.containers.q6", {"ipv4": "10.4.0.1"})), f"{QUAY}.flat.containers.q6.ipv4: 10.4.0.1 is also given to hypervisors.quay.id"),
     "a family that the prefix lacks": (edited((f"{QUAY}.deep.containers.q5", {"ipv6": "2001:db8::5"})), f"{QUAY}.deep.containers.q5.ipv6: deep has no ipv6 prefix on quay"),
-    "no prefix at all": (edited((f"{QUAY}.own.ipv4", REMOVE), (f"{QUAY}.own.ipv6", REMOVE), (f"{QUAY}.own.containers.q2", {})), f"{QUAY}.own: has no prefix; give the host a prefix"),
+    "no prefix at all": (edited((f"{QUAY}.own.ipv4", REMOVE), (f"{QUAY}.own.ipv6", REMOVE), (f"{QUAY}.own.containers.q2", {})), f"{QUAY}.own: has no prefix; a prefix for this host, or one in the network for all hosts, or a fabric in mode l2"),
     "two prefixes": (edited((f"{QUAY}.span.ipv4", "10.29.0.0/24")), f"{QUAY}.span.ipv4: container_networks.span has one prefix for all hosts"),
     "no gateway": (edited(("container_networks.span.gateway4", REMOVE)), "container_networks.span.gateway4: missing"),
     "a gateway elsewhere": (edited(("container_networks.span.gateway4", "10.21.0.1")), "container_networks.span.gateway4: 10.21.0.1 cannot be a host in 10.20.0.0/24"),
@@ -54,7 +54,7 @@ ONE_MISTAKE = {
     "private on a dummy": (edited(("container_networks.own.flag", "private")), "container_networks.own.flag: private would separate the containers from the host"),
     "l3 on a fabric's own network": (edited((f"{QUAY}.deep.ipv4", REMOVE)), f"{QUAY}.deep: in mode l3 nobody answers ARP for containers on the fabric's own network"),
     "an unknown mode": (edited(("container_networks.own.mode", "l4")), "container_networks.own.mode: 'l4' is not known; l2, l3, l3s"),
-    "a gateway without a link": (edited(("container_networks.own.host_link", False)), "container_networks.own.host_link: the host is its containers' gateway, and has no link to them"),
+    "a gateway without a link": (edited(("container_networks.own.host_link", False)), "container_networks.own.host_link: the host is its containers' gateway, but has no link to them; true, or leave it out"),
     "one prefix announced by all": (edited(("container_networks.span.announce", "subnet")), "container_networks.span.announce: every host would announce the same prefix"),
     # VRFs
     "no table": (edited(("vrfs.blue.table", REMOVE)), "vrfs.blue.table: missing"),
@@ -64,11 +64,11 @@ ONE_MISTAKE = {
     "BFD by GoBGP": (edited(("bgp.bfd", {"interval_ms": 300, "multiplier": 3})), "bgp.daemon: gobgp has no BFD (bgp.bfd); use bird"),
     "passwords by GoBGP": (changed(("bgp.bfd", REMOVE), ("reflectors.rr2.daemon", "gobgp")), "reflectors.rr2.daemon: gobgp has no passwords (vrfs.private.password) and no passwords (vrfs.public.password); use bird"),
     "an unknown daemon": (edited(("bgp.daemon", "quagga")), "bgp.daemon: 'quagga' is not known; bird, gobgp"),
-    "more than a mesh": (edited(("bgp.mesh", 2), ("hypervisors.mole", {"id": 3})), "reflectors: missing; more than bgp.mesh (2) hypervisors and borders speak to them"),
+    "more than a mesh": (edited(("bgp.mesh", 2), ("hypervisors.mole", {"id": 3})), "reflectors: missing; more than bgp.mesh (2) hypervisors and borders peer with them: every fabric needs one or more"),
     "neighbors without being configured": (edited(("hypervisors.quay.neighbors", {"pier": {}})), "hypervisors.quay.neighbors: bgp.peering is automatic"),
-    "an unknown neighbor": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"peer": {}})), "hypervisors.quay.neighbors.peer: no other router of this file is called so, and it has no address; did you mean pier?"),
+    "an unknown neighbor": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"peer": {}})), "hypervisors.quay.neighbors.peer: no other router of this file has this name, and it has no address; did you mean pier?"),
     "a neighbor's AS without its address": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"pier": {"as": 1}})), "hypervisors.quay.neighbors.pier.address: missing"),
-    "a neighbor nowhere near": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"far": {"as": 1, "address": "2001:db8:99::1"}}), ("fabrics.east.networks.blue.ipv6", REMOVE), ("fabrics.west.networks.blue.ipv6", REMOVE)), "hypervisors.quay.neighbors.far.address: quay has no IPv6 address to speak to 2001:db8:99::1 from"),
+    "a neighbor nowhere near": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"far": {"as": 1, "address": "2001:db8:99::1"}}), ("fabrics.east.networks.blue.ipv6", REMOVE), ("fabrics.west.networks.blue.ipv6", REMOVE)), "hypervisors.quay.neighbors.far.address: quay has no IPv6 address for a session with 2001:db8:99::1"),
     "reflectors for another AS": (changed(("hypervisors.hv1.as", 65001)), "hypervisors.hv1.as: 65001 is not bgp.as"),
 }  # fmt: skip
 

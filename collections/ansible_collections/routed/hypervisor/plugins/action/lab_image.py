@@ -12,7 +12,7 @@ from ..module_utils._lab.image import OPTIONS, Image, answer
 
 
 class ActionModule(ActionBase):
-    """Runs the module, unless a look at this machine shows that there is nothing to do: a start of Python less."""
+    """Runs the module unless a check on this machine finds nothing to do, which saves starting a Python interpreter."""
 
     _supports_check_mode = True
 

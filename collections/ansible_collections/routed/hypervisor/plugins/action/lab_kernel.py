@@ -14,7 +14,7 @@ from ..plugin_utils import lab_client
 
 
 class ActionModule(ActionBase):
-    """Runs wholly on the controller; its documentation is that of the module of the same name."""
+    """Runs entirely on the controller; documented in the module of the same name."""
 
     _supports_check_mode = True
     _requires_connection = False
@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
         return self.bring_up(given)
 
     def bring_up(self, given):
-        # A lab that is up answers by itself: no process is started for it.
+        # A running lab answers on its socket: no process needs to be started.
         try:
             status = lab_client.ask(given["lab"], "status")
         except (lab_client.LabDown, OSError) as error:

@@ -34,9 +34,9 @@ File = tuple[bytes, int]  # its text and mode
 
 
 class ActionModule(ActionBase):
-    """Runs wholly on the controller, for many nodes at once: a task for each would cost more than its files.
+    """Runs entirely on the controller, for many nodes in one task: a task per node would cost more than rendering.
 
-    Its documentation is that of the module of the same name.
+    Documented in the module of the same name.
     """
 
     _supports_check_mode = True
@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
         )
         nodes = given["nodes"] if given["nodes"] is not None else [task_vars["inventory_hostname"]]
         templates = Templates(lambda name: self._find_needle("templates", name), task_vars["ansible_search_path"])
-        # All are made before one is written: a mistake leaves everything as it was.
+        # All files are rendered before the first is written: an error changes nothing.
         wanted, mistakes = {}, []
         for node in nodes:
             variables = Variables(self._variables(node, task_vars), self._templar)
@@ -75,10 +75,10 @@ class ActionModule(ActionBase):
         return {"changed": bool(changes), "changes": [change.shown() for change in changes], "diff": diff}
 
     def _variables(self, node: str, task_vars: dict) -> dict:
-        """All variables that this task would have on the node."""
+        """All variables of this task as on the node."""
         if node == task_vars["inventory_hostname"]:
             return task_vars
-        # hostvars[node] has none of the play and the role.
+        # hostvars[node] lacks the variables of the play and the role.
         every = task_vars["hostvars"]
         host = every._inventory.get_host(node)
         if host is None:
@@ -101,16 +101,16 @@ class ActionModule(ActionBase):
                     if not _is_below(path):
                         mistakes.append(f"{node}: {path}: must be a path below the directory")
                     elif path in files:
-                        mistakes.append(f"{node}: {path}: there are two files of this path")
+                        mistakes.append(f"{node}: {path}: there are two files with this path")
                     else:
                         mode = 0o600 if templates.value(entry["secret"], variables, more) else 0o644
                         files[path] = (_text(entry, templates, variables, more).encode(), mode)
             except (AnsibleError, jinja2.TemplateError, KeyError, TypeError, ValueError) as error:
-                raise AnsibleActionFail(f"{node}: {entry['path']} cannot be made: {error}") from error
+                raise AnsibleActionFail(f"{node}: {entry['path']} cannot be rendered: {error}") from error
         return files
 
     def _bring(self, top: Path, node: str, files: dict[str, File], changes: list[Change], diff: list[dict]) -> None:
-        """Writes what differs, and removes what is ours and no longer wanted."""
+        """Writes files that differ, and removes managed files that are no longer wanted."""
         for path, after in {**files, **dict.fromkeys(_left_over(top / node, files))}.items():
             before = _read(top / node / path)
             if before == after:
@@ -151,7 +151,7 @@ def _write(path: Path, before: File | None, text: bytes, mode: int) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    # Never there with a mode that others could read it by.
+    # The file never exists with a mode that lets others read it.
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(text)
     draft.chmod(mode)
@@ -159,7 +159,7 @@ def _write(path: Path, before: File | None, text: bytes, mode: int) -> None:
 
 
 def _left_over(directory: Path, files: dict[str, File]) -> list[str]:
-    """The other files below it that our templates made."""
+    """Other files below DIRECTORY that our templates rendered."""
     found = []
     for where, _directories, names in os.walk(directory):
         for path in (Path(where, name) for name in names):
@@ -172,7 +172,7 @@ def _left_over(directory: Path, files: dict[str, File]) -> list[str]:
 
 def _change(path: str, before: File | None, after: File | None) -> Change:
     if after is None:
-        return Change("files", "delete", path, "it is ours and not wanted")
+        return Change("files", "delete", path, "it is managed and no longer wanted")
     if before is None:
         return Change("files", "create", path, "it does not exist")
     if before[0] != after[0]:
@@ -182,9 +182,9 @@ def _change(path: str, before: File | None, after: File | None) -> Change:
 
 
 def _difference(path: str, before: File | None, after: File | None) -> dict:
-    """Texts that not everyone may read are not shown."""
+    """The diff of a file; contents that are not world-readable are hidden."""
     headers = {"before_header": path, "after_header": path}
     if any(side and side[1] == 0o600 for side in (before, after)):
-        return {**headers, "prepared": f"{path}: differs, and is not shown, as it has passwords in it\n"}
+        return {**headers, "prepared": f"{path}: differs; not shown, because it contains passwords\n"}
     texts = [side[0].decode(errors="replace") if side else "" for side in (before, after)]
     return {**headers, "before": texts[0], "after": texts[1]}

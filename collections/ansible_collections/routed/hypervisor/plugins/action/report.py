@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):
-    """Runs wholly on the controller; its documentation is that of the module of the same name."""
+    """Runs entirely on the controller; documented in the module of the same name."""
 
     _supports_check_mode = True
     _requires_connection = False
@@ -34,12 +34,12 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             _write(Path(given["path"]), given["fabric"], results, answer)
         if answer["failures"]:
-            answer.update(failed=True, msg=complaint(results, answer))
+            answer.update(failed=True, msg=failure_message(results, answer))
         return answer
 
 
 def summarise(results):
-    """Counts the results of all nodes; a node that has none, not even an empty list, is one that failed."""
+    """Counts the results of all nodes. A node without results, not even an empty list, has failed."""
     lists = [node if isinstance(node, list) else [{"kind": "node", "state": "failed"}] for node in results.values()]
     found = [result for node in lists for result in node]
     states = Counter(result["state"] for result in found)
@@ -53,7 +53,7 @@ def summarise(results):
     }
 
 
-def complaint(results, answer):
+def failure_message(results, answer):
     lines = [f"{answer['failures']} of {answer['total']} checks failed:"]
     for node, found in results.items():
         if not isinstance(found, list):

@@ -7,15 +7,15 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: stages
 type: aggregate
-short_description: Ends a run with what it made, what was verified, and how long each stage took
+short_description: Summarizes a run - changes, verification, and the time of each stage
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Prints a summary for a person after the recap of a playbook, with the time of each play.
-  - Prints nothing for a playbook that has only one play and verified nothing.
+  - Prints a readable summary after the recap of a playbook, with the time of each play.
+  - Prints nothing for a playbook with a single play that verified nothing.
 requirements:
-  - To be enabled in C(callbacks_enabled).
+  - The plugin must be enabled in C(callbacks_enabled).
 """
 
 EXAMPLES = r"""
@@ -54,7 +54,7 @@ class CallbackModule(CallbackBase):
         self._stages.append((play.get_name(), time.monotonic()))
 
     def v2_runner_on_ok(self, result):
-        # Every module of this collection returns its changes in one shape.
+        # Every module of this collection returns its changes in the same format.
         if result.task.action.startswith("routed.hypervisor."):
             self._changes.update(change["kind"] for change in result.result.get("changes", []))
         if result.task.action == "routed.hypervisor.report":
@@ -81,7 +81,7 @@ class CallbackModule(CallbackBase):
 
 
 def inventory_argument():
-    """The directory of this run's inventory as make takes it; empty for the default one, which is in ansible.cfg."""
+    """The directory of this run's inventory, as for make; empty for the default one in ansible.cfg."""
     sources = list(context.CLIARGS.get("inventory") or [])
     default, origin = constants.config.get_config_value_and_origin("DEFAULT_HOST_LIST")
     if not sources or (sources == default and os.path.isfile(str(origin))):

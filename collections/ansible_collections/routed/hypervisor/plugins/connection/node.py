@@ -11,15 +11,15 @@ version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Runs tasks in a node made by M(routed.hypervisor.lab_nodes), or on the machine in whose kernel the lab is, as root.
-  - The kernel may be the machine's own, or one that runs as a process and has VRFs where the machine's has none. The
-    lab's supervisor owns it and listens on the socket C(/run/routed-hypervisor-lab/LAB/socket), which only root can
-    use.
-  - Python modules run in interpreters that already run. The modules of this collection share one process for each
-    node, every other module gets a fork of its own. Everything else is started anew in the node - commands, file
-    transfers, and modules with become, C(environment) or C(async).
-  - Task keywords, facts, files and exit codes are as with any other connection. Set O(lab_connection=cold) for a module
-    that only runs in a new process.
+  - Runs tasks as root in a node made by M(routed.hypervisor.lab_nodes), or on the machine whose kernel the lab uses.
+  - The kernel may be the machine's own, or one that runs as a process and has VRFs if the machine's kernel lacks them.
+    The lab's supervisor owns it and listens on the socket C(/run/routed-hypervisor-lab/LAB/socket), which only root
+    can use.
+  - Python modules run in interpreters that are already running. The modules of this collection share one process per
+    node; every other module runs in a fork of its own. A new process is started in the node for everything else -
+    commands, file transfers, and modules with become, C(environment) or C(async).
+  - Task keywords, facts, files and exit codes work as with any other connection. Set O(lab_connection=cold) for a
+    module that only works in a new process.
 options:
   lab:
     description:
@@ -29,7 +29,7 @@ options:
       - name: ansible_node_lab
   owner:
     description:
-      - The directory of the lab's inventory. A lab of this name that was made from another directory is refused.
+      - The directory of the lab's inventory. A lab with this name that was made from another directory is rejected.
       - If unset, ownership is not checked.
     vars:
       - name: ansible_node_owner
@@ -37,7 +37,7 @@ options:
   node:
     description:
       - The node; empty for the machine that the nodes are on.
-      - C(ansible_host) comes before C(inventory_hostname) because only it has the name of the host that a task is
+      - C(ansible_host) takes precedence over C(inventory_hostname), because only it names the host that a task is
         delegated to.
     vars:
       - name: inventory_hostname
@@ -45,8 +45,8 @@ options:
       - name: ansible_node_name
   lab_connection:
     description:
-      - Whether modules run in interpreters that already run (V(warm)), or in a new one each time as on any host
-        (V(cold)).
+      - Whether modules run in interpreters that are already running (V(warm)), or in a new one each time, as on any
+        other host (V(cold)).
     choices: [warm, cold]
     default: warm
     env:
@@ -61,7 +61,8 @@ options:
       - name: ansible_user
   pipelining:
     description:
-      - Whether modules are sent to the interpreter directly, without temporary files. O(lab_connection=warm) needs it.
+      - Whether modules are sent to the interpreter directly, without temporary files. Required for
+        O(lab_connection=warm).
     type: boolean
     default: true
     env:
@@ -74,7 +75,7 @@ options:
 """
 
 EXAMPLES = r"""
-# In the inventory; the inventory plugin routed.hypervisor.fabric sets all of it for a lab.
+# In the inventory; the inventory plugin routed.hypervisor.fabric sets all of this for a lab.
 all:
   children:
     lab_nodes:
@@ -142,7 +143,7 @@ class Connection(ConnectionBase):
         return {"kind": kind, "lab": self.get_option("lab"), "node": node, **meant, **self._surroundings(node), **more}
 
     def _surroundings(self, node):
-        """The directory and environment of a job: a node's own, or on the machine what belongs to the machine."""
+        """The directory and environment of a job: the node's, or the machine's."""
         if node:
             return {"directory": "/root"}
         names = ("PATH", "HOME", *PROXIES)
@@ -189,9 +190,9 @@ class Connection(ConnectionBase):
 
 
 def shell_command(command):
-    """A command as its own words if it is one of a shell, and without the `sleep 0` that Ansible adds for SSH.
+    """The command without Ansible's shell wrapper and without the `sleep 0` that Ansible adds for SSH.
 
-    This saves two of the four processes that a task's command takes.
+    This saves two of the four processes of a task's command.
     """
     if command.startswith(SHELL):
         try:

@@ -1,21 +1,21 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inventory plugin: reads the intent, hands its mistakes or its resolved nodes to Ansible."""
+"""The inventory plugin: reads the intent and passes its mistakes or its resolved nodes to Ansible."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: fabric
-short_description: Hosts, groups and variables of a routed fabric, from its intent
+short_description: Hosts, groups and variables of a routed fabric from its intent
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Reads an intent file (what a person decides about a fabric of routed hypervisors), checks it and resolves it into
-    everything that each node needs, so that modules and templates have nothing left to compute.
-  - All mistakes are reported at once, each with its line, its path in the file, and what would be right.
-  - The keys of the file, and their defaults, are in C(plugins/plugin_utils/intent/keys), a file for each.
+  - Reads an intent file (the decisions about a fabric of routed hypervisors), checks it and resolves it into all
+    variables of each node, so that modules and templates have nothing left to compute.
+  - All mistakes are reported together, each with its line, its path in the file, and what would be right.
+  - The keys of the file and their defaults are in C(plugins/plugin_utils/intent/keys), one file per key.
 requirements:
   - jsonschema
   - netaddr
@@ -26,7 +26,7 @@ options:
     type: str
     choices: [routed.hypervisor.fabric]
 notes:
-  - Ansible itself only warns about an inventory that cannot be used, and tries every other enabled plugin on it. Set
+  - Ansible only warns about an unusable inventory, and tries every other enabled plugin on it. Set
     C(any_unparsed_is_failed = true) and C(enable_plugins = host_list, routed.hypervisor.source) in the section
     C([inventory]) of C(ansible.cfg).
 seealso:
@@ -71,7 +71,7 @@ from ..plugin_utils.preload import preload
 
 
 class IntentRefused(AnsibleParserError):
-    """Why an intent cannot be used, in full; with a context of Ansible's own, all would be printed twice."""
+    """The full reason why an intent cannot be used. With Ansible's own context everything would be printed twice."""
 
     _formatted_source_context = None
 
@@ -80,7 +80,7 @@ class InventoryModule(BaseInventoryPlugin):
     NAME = "routed.hypervisor.fabric"
 
     def verify_file(self, path):
-        """Whether the file is an intent: YAML by its name, and for this plugin by its own words or by its name."""
+        """Whether the file is an intent: it is called fabric.yml, or is a YAML file that names this plugin."""
         is_ours = os.path.basename(path) in ("fabric.yml", "fabric.yaml") or (
             path.endswith((".yml", ".yaml")) and is_intent(path, self.NAME)
         )
@@ -90,11 +90,11 @@ class InventoryModule(BaseInventoryPlugin):
         super().parse(inventory, loader, path, cache)
         for library in IMPORT_ERRORS:
             raise IntentRefused(missing_required_lib(library))
-        # Only now: these files need the libraries.
+        # Imported late, because these modules need third-party libraries.
         from ..plugin_utils.intent.read import read  # noqa: PLC0415
         from ..plugin_utils.inventory import inventory as resolved  # noqa: PLC0415
 
-        # Everything made here stays: looking for garbage in it again and again would cost more than making it.
+        # Nothing made here becomes garbage: collecting again and again would cost more than building it.
         was_enabled = gc.isenabled()
         gc.disable()
         try:
@@ -102,7 +102,7 @@ class InventoryModule(BaseInventoryPlugin):
         except IntentError as error:
             raise IntentRefused(str(error)) from None
         finally:
-            gc.freeze()  # later, too, and in every process that Ansible forks from this one
+            gc.freeze()  # also for later collections, and in every process that Ansible forks from this one
             if was_enabled:
                 gc.enable()
 
@@ -115,7 +115,7 @@ class InventoryModule(BaseInventoryPlugin):
             self.inventory.add_group(group)
             for child in children:
                 self.inventory.add_child(group, child)
-        # Past InventoryData.set_variable, which marks each value with its origin: five times what resolving takes.
+        # Bypasses InventoryData.set_variable, which tags each value with its origin: five times the cost of resolving.
         for entities, given in ((self.inventory.groups, made.group_vars), (self.inventory.hosts, made.host_vars)):
             for entity, variables in given.items():
                 for name, value in variables.items():
@@ -124,9 +124,9 @@ class InventoryModule(BaseInventoryPlugin):
 
 
 def _trusted(value):
-    """The same, with every text as one of ours: not escaped where variables are shown, and templated if it is one.
+    """VALUE with every string marked as trusted: not escaped in output, and templated if it is a template.
 
-    No text of an intent can hold a template, as each has one of the forms in formats.py.
+    No string of an intent can contain a template, because each matches a format in formats.py.
     """
     if isinstance(value, str):
         return _trusted_text(value)
@@ -137,5 +137,5 @@ def _trusted(value):
     return value
 
 
-# The same few names, addresses and words again and again.
+# The same few names, addresses and words repeat.
 _trusted_text = functools.cache(trust_as_template)

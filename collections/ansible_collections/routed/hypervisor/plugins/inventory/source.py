@@ -1,20 +1,20 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inventory plugin that hands each file of an inventory directory to the one plugin that it is for."""
+"""The inventory plugin that passes each file of an inventory directory to the one plugin it is for."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: source
-short_description: Hands an inventory file to the plugin that it is for
+short_description: Passes an inventory file to the plugin it is for
 version_added: 0.1.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Ansible tries all enabled inventory plugins on a file, in order, and when all have failed it shows what each of them
-    had against it. A mistake in an intent file is then followed by what the plugins for YAML and INI think of intents.
-  - This plugin, enabled instead of them, decides by the file itself. An intent goes to
+  - Ansible tries all enabled inventory plugins on a file, in order, and if all fail, it prints the errors of each. A
+    mistake in an intent file is then followed by irrelevant errors of the YAML and INI plugins.
+  - This plugin, enabled instead of them, selects the plugin by the file's contents. An intent goes to
     P(routed.hypervisor.fabric#inventory), other files for an inventory plugin to that plugin, other YAML files to
     P(ansible.builtin.yaml#inventory), all others to P(ansible.builtin.ini#inventory).
 options: {}
@@ -41,7 +41,7 @@ FABRIC = "routed.hypervisor.fabric"
 
 
 def plugin_for(path: str) -> str:
-    """The name of the plugin that the file is for."""
+    """The name of the plugin for the file."""
     if not path.endswith((".yml", ".yaml")):
         return "ansible.builtin.ini"
     if os.path.basename(path) in ("fabric.yml", "fabric.yaml"):
@@ -63,8 +63,8 @@ class InventoryModule(BaseInventoryPlugin):
         plugin = inventory_loader.get(name)
         if plugin is None or not plugin.verify_file(path):
             raise AnsibleParserError(
-                f"{path} is for the inventory plugin {name}, which is not there or does not want it", obj=path
+                f"{path} is for the inventory plugin {name}, which is not installed or rejects the file", obj=path
             )
-        # As the plugin "auto" does: how far a file's templates are trusted is for its own plugin to say.
+        # As the plugin "auto" does: the file's own plugin decides whether its templates are trusted.
         inventory._target_plugin = plugin
         plugin.parse(inventory, loader, path, cache=cache)

@@ -6,24 +6,24 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: files
-short_description: The files of a daemon, with their contents
+short_description: The files of a daemon with their contents
 version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Takes a list of files as M(routed.hypervisor.render) does, and returns it as M(routed.hypervisor.daemon) takes it.
-    So a role says once which files it has.
-  - A template is rendered as by P(routed.hypervisor.template#lookup).
+  - Takes a list of files as for M(routed.hypervisor.render), and returns it as for M(routed.hypervisor.daemon), so that
+    a role lists its files only once.
+  - Templates are rendered as by P(routed.hypervisor.template#lookup).
 options:
   _terms:
     description:
       - The files, each as in O(routed.hypervisor.render#module:files).
-      - C(when) and C(loop) are left to the role, which has set C(loop_var) in a loop of its own.
+      - C(when) and C(loop) are ignored; the role evaluates them, and sets C(loop_var) in a loop of its own.
     required: true
     type: list
     elements: dict
   secret:
-    description: Return those files that are secret, instead of the others.
+    description: Return the secret files instead of the others.
     type: bool
     default: false
 """

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: template
-short_description: The text that a template makes
+short_description: The text of a rendered template
 version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
-  - Returns what P(ansible.builtin.template#lookup) returns. That compiles the template, and copies all variables of the
-    node, in each of the processes that Ansible forks for a task on a node. Here Jinja itself makes the text, from what
-    an earlier process compiled, and of the variables it gets those that the template names.
-  - What Jinja alone does not know, such as filters of Ansible, is left to P(ansible.builtin.template#lookup).
+  - Returns the same text as P(ansible.builtin.template#lookup), which compiles the template and copies all variables of
+    the node in each process that Ansible forks for a task on a node. Here Jinja itself renders a template compiled by
+    an earlier process, and receives only the variables that the template names.
+  - Templates that need more than Jinja, such as Ansible's filters, are left to P(ansible.builtin.template#lookup).
 options:
   _terms:
-    description: Names of templates, which are looked for as P(ansible.builtin.template#lookup) does.
+    description: Names of templates, found as by P(ansible.builtin.template#lookup).
     required: true
     type: list
     elements: str

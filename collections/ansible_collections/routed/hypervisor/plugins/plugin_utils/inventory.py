@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a checked intent to the inventory: what each node needs, and what must be true on it afterwards."""
+"""From a checked intent to the inventory: each node's variables, and what its verification expects."""
 
 from __future__ import annotations
 

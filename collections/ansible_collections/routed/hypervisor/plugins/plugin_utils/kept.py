@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories of what takes long to make, kept from one run to the next. Private to this collection."""
+"""Cache directories for expensive results, kept between runs. Private to this collection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def cache(kind: str) -> Path:
 
 
 def is_private(directory: Path) -> bool:
-    """Whether nobody else can have written to it: what is in it is run, as root."""
+    """Whether only this user can have written to it: its contents are run as root."""
     try:
         status = directory.stat()
     except OSError:
@@ -28,7 +28,7 @@ def is_private(directory: Path) -> bool:
 
 
 def make(directory: Path) -> bool:
-    """Whether it is there now and private; others beside it that no run used for long are removed."""
+    """Creates DIRECTORY, and removes long-unused ones beside it. Whether it exists now and is private."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for other in directory.parent.iterdir():
         if other != directory and other.stat().st_mtime < time.time() - UNUSED_DAYS * 86400:

@@ -1,14 +1,15 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""This collection's modules as Ansible sends them, kept from one run to the next. This plugin_util is private.
+"""This collection's modules as Ansible sends them, cached between runs. This plugin_util is private.
 
-Ansible parses a module and everything it imports to build what it sends, once per run and module: 0.2 to 0.3 s of
-processor time each, nine modules in site.yml, and the other nodes wait for it. It keeps the result in a directory
-that ends with the run. Here that directory is filled at the start from a cache, and the cache from it at the end.
+Ansible parses a module and all its imports to build the payload it sends, once per run and module: 0.2 to 0.3 s of
+CPU time each, for nine modules in site.yml, while the other nodes wait. It keeps the payloads in a directory that is
+removed at the end of the run. Here that directory is filled from a cache at the start, and the cache from it at the
+end.
 
-This relies on a private detail, the names of the files in that directory. If it changes, nothing is found and Ansible
-builds as always.
+This relies on a private detail, the file names in that directory. If they change, nothing is found and Ansible builds
+its payloads as usual.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ PREFIX = "ansible_collections.routed.hypervisor.plugins.modules."
 
 
 def use() -> None:
-    """Take what is kept, and keep what this run builds. Never a reason to fail."""
+    """Uses cached payloads, and caches those that this run builds. Never fails."""
     with contextlib.suppress(OSError):
         built = Path(constants.DEFAULT_LOCAL_TMP, "ansiballz_cache")
         kept = directories.cache("modules") / fingerprint()
         take(kept, built)
-        # Forked processes end without it, and it runs before Ansible removes its directory.
+        # Forked processes skip it, and it runs before Ansible removes its directory.
         atexit.register(keep, built, kept)
 
 
@@ -61,7 +62,7 @@ def keep(built: Path, kept: Path) -> None:
 
 
 def fingerprint() -> str:
-    """A name for everything that built modules depend on: Ansible, and the text of this collection's modules."""
+    """A hash of everything that payloads depend on: Ansible, and the source of this collection's modules."""
     digest = hashlib.sha256(f"{__version__} {ansible.__file__}".encode())
     for directory in ("modules", "module_utils"):
         for path in sorted((COLLECTION / "plugins" / directory).rglob("*.py")):

@@ -17,21 +17,21 @@ import typing as t
 from . import lab_frames as frames
 
 BASE = "/run/routed-hypervisor-lab"
-# A supervisor that is silent for so long is asked for its status, and must answer in as long again.
+# A supervisor that is silent for this long is asked for its status, and must answer within the same time.
 PATIENCE_S = 30.0
 INPUT_CHUNK = 1 << 19
 
 
 class LabDown(Exception):
-    """A sentence: why the lab cannot be reached, and what to do."""
+    """The lab cannot be reached; the message gives the reason and the remedy."""
 
 
 class NotUp(LabDown):
-    """Nobody owns a lab of this name."""
+    """No supervisor runs for a lab of this name."""
 
 
 class JobFailed(Exception):
-    """A sentence: why a job was not carried out."""
+    """A job was not carried out; the message gives the reason."""
 
 
 def directory(lab: str) -> str:
@@ -43,7 +43,7 @@ def socket_path(lab: str) -> str:
 
 
 def end_note(lab: str) -> str:
-    """Why a lab ended that nobody took down; empty if nobody brought it up."""
+    """Why a lab ended without being taken down; empty if it was never brought up."""
     if not os.path.isdir(directory(lab)):
         return ""
     try:
@@ -54,7 +54,7 @@ def end_note(lab: str) -> str:
 
 
 def other_owner(lab: str, owner: str, wanted: str) -> str:
-    """Why a lab that is up is not the one that is meant."""
+    """The message for a running lab that belongs to another inventory."""
     return (
         f"lab {lab} is up and belongs to {owner}, not to {wanted}: take it down first (make down INVENTORY={owner}), "
         f"give this lab another name, or set the variable lab_owner to {owner} to use it all the same"
@@ -62,7 +62,7 @@ def other_owner(lab: str, owner: str, wanted: str) -> str:
 
 
 def connect(lab: str, owner: str = "") -> socket.socket:
-    """A connection to the supervisor of a lab. What to do if there is none depends on who owns it, if that is known."""
+    """A connection to the supervisor of a lab. OWNER, if known, is used in the advice of the error message."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(PATIENCE_S)
     try:
@@ -71,14 +71,14 @@ def connect(lab: str, owner: str = "") -> socket.socket:
         return connection
     except PermissionError as error:
         connection.close()
-        raise LabDown(f"lab {lab} is root's: run this as root (sudo -E)") from error
+        raise LabDown(f"lab {lab} belongs to root: run this as root (sudo -E)") from error
     except (TimeoutError, BlockingIOError) as error:  # its queue of connections is full
         connection.close()
         raise LabDown(_hangs(lab)) from error
     except OSError as error:
         connection.close()
         if os.path.isdir(BASE) and not os.access(BASE, os.X_OK):
-            raise LabDown(f"lab {lab} is root's: run this as root (sudo -E)") from error
+            raise LabDown(f"lab {lab} belongs to root: run this as root (sudo -E)") from error
         note = end_note(lab)
         command = f"make lab INVENTORY={owner}" if owner else "make lab"
         raise NotUp(f"lab {lab} is not up{': ' + note if note else ''}. Bring it up with {command}") from error
@@ -86,13 +86,12 @@ def connect(lab: str, owner: str = "") -> socket.socket:
 
 def _hangs(lab: str) -> str:
     return (
-        f"the supervisor of lab {lab} is there but does not answer: take the lab down with make down "
-        "and bring it up again"
+        f"the supervisor of lab {lab} runs but does not answer: take the lab down with make down and bring it up again"
     )
 
 
 def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict[str, t.Any]:
-    """The supervisor's answer to a request of its own. One that is stopped accepts connections, and never answers."""
+    """The supervisor's reply to a request about itself. A stopped supervisor accepts connections, but never replies."""
     with connect(lab) as connection:
         connection.settimeout(seconds)
         try:
@@ -113,17 +112,17 @@ def run(
     sink: t.BinaryIO | None = None,
     warn: t.Callable[[str], None] | None = None,
 ) -> tuple[int, bytes, bytes]:
-    """Run a job: its exit code, output and errors. bin/lib/guest.py describes `head` and `data`.
+    """Runs a job and returns its exit code, output and errors. bin/lib/guest.py describes `head` and `data`.
 
-    Input may come from a file `source`, output may go to a file `sink`: then files of any size need little memory.
-    `head` may have the owner of the lab: one that belongs to another is refused. `warn` gets a sentence about the lab
-    that explains the failure of a job; it ends the errors, too.
+    With `source` as input and `sink` as output, files of any size need little memory. If `head` contains an owner, a
+    lab that belongs to another one is rejected. `warn` receives a sentence about the lab that explains the failure of a
+    job; it is also appended to the errors.
     """
     output, errors = bytearray(), bytearray()
     with connect(lab, head.get("owner", "")) as connection:
 
         def send(kind: bytes, content: bytes) -> None:
-            with contextlib.suppress(ConnectionError):  # what the supervisor sent before it broke off gives the reason
+            with contextlib.suppress(ConnectionError):  # the supervisor sent the reason before it closed
                 connection.sendall(frames.pack(0, kind, content))
 
         send(frames.OPEN, json.dumps({**head, "stream": source is not None}).encode() + b"\n" + data)
@@ -159,7 +158,7 @@ def run(
 
 
 def _frames(lab: str, connection: socket.socket) -> t.Iterator[frames.Frame]:
-    """The frames of a job. A job may be silent for hours; a supervisor that is asked must answer."""
+    """The frames of a job. A job may be silent for hours, but its supervisor must answer status requests."""
     parser = frames.Parser()
     connection.settimeout(PATIENCE_S)
     while True:

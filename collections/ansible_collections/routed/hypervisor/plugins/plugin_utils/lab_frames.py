@@ -3,18 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Frames between a lab's supervisor, the guest program in its kernel, and the clients of its socket.
 
-A frame is a header (number of the job, kind, size; big-endian) and so many bytes. On a client's socket the number is 0.
+A frame is a header (job number, kind, size; big-endian) followed by `size` bytes. On a client's socket the number is 0.
 
-To the guest: OPEN starts a job; INPUT is a part of its input, empty at the end, and INPUT_FILE the name of a file in
-shared/requests that has it, since a serial line stalls with 10 KB that wait in it; SIGNAL is a number; SIZE is that of
-its terminal, rows and columns; TAKEN is how many bytes of output the client has read; CLOSED is a kind of output that
-nobody reads any more; CANCEL ends the job.
-From the guest: READY; OUTPUT and ERRORS; ACCEPTED says that the job has read the last INPUT; EXIT is a JSON object with
-`code`, or with `error`, a sentence.
-Between client and supervisor only: WANTED asks for a module's payload, PAYLOAD is one.
+To the guest: OPEN starts a job; INPUT is a chunk of its input, empty at the end, and INPUT_FILE the name of a file in
+shared/requests with the input, because a serial line stalls with 10 KB pending; SIGNAL is a signal number; SIZE is the
+size of its terminal, rows and columns; TAKEN is the number of output bytes that the client has read; CLOSED is a kind
+of output that nobody reads any more; CANCEL ends the job.
+From the guest: READY; OUTPUT and ERRORS; ACCEPTED means that the job has read the last INPUT; EXIT is a JSON object
+with `code`, or with `error`, a sentence.
+Between client and supervisor only: WANTED requests a module's payload, PAYLOAD is one.
 
 Flow control: one INPUT at a time, and at most WINDOW bytes of output that the client has not TAKEN. So neither a
-reader that stops nor a writer that does not can fill the one line that all jobs of a kernel share.
+stopped reader nor a fast writer can block the single line that all jobs of a kernel share.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def pack(job: int, kind: bytes, data: bytes = b"") -> bytes:
 
 
 class Parser:
-    """Makes frames of a stream of bytes."""
+    """Splits a byte stream into frames."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()

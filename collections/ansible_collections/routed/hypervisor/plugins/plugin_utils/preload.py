@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every task needs, loaded once: the plugins by which nodes are reached, and the modules that run there.
+"""Loads once what every task needs: connection and shell plugins, and the modules that run on nodes.
 
-Ansible forks a process for each task on each node. What this process has not loaded before, each of those loads for
-itself, and reads and checks its documentation, too.
+Ansible forks a process for each task on each node. Plugins that are not loaded before the fork are loaded by each of
+these processes, which also parse and validate their documentation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import kept_modules
 
 
 def preload(variables) -> None:
-    """Loads what the given variables of groups and hosts name, or Ansible's defaults where they name nothing."""
+    """Loads the plugins named by the variables of groups and hosts, or else Ansible's defaults."""
     for loader, name, default in (
         (connection_loader, "ansible_connection", constants.DEFAULT_TRANSPORT),
         (become_loader, "ansible_become_method", constants.DEFAULT_BECOME_METHOD),

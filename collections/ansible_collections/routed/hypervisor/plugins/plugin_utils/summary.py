@@ -1,13 +1,13 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words that end a run, for a person. Private to this collection."""
+"""The readable summary at the end of a run. Private to this collection."""
 
 from __future__ import annotations
 
 import shlex
 
-# How the kinds of results are called in the summary, in this order.
+# The names of kinds of results in the summary, in order.
 KINDS = {
     "bgp": "BGP sessions established",
     "bfd": "BFD sessions up",
@@ -26,16 +26,16 @@ KINDS = {
     "spoof": "packets with forged sources stopped",
 }
 
-# A lab's kernel, where it is not the machine's own.
+# A lab's kernel, if it is not the machine's own.
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU, Linux"}
 
 
 def summary(playbook, stages, *, report, changed, changes, failed, kernel, inventory):
     """Returns the lines of the summary.
 
-    stages: [(name of the play, seconds)]; report: what routed.hypervisor.report returned, or None;
-    changed: how many tasks changed something; changes: how many objects of each kind;
-    kernel: what routed.hypervisor.lab_kernel returned, or None; inventory: its directory, empty for the default one.
+    stages: [(name of the play, seconds)]; report: the result of routed.hypervisor.report, or None;
+    changed: number of tasks that changed something; changes: number of changed objects by kind;
+    kernel: the result of routed.hypervisor.lab_kernel, or None; inventory: its directory, empty for the default one.
     """
     lines = [""]
     if report:

@@ -1,11 +1,11 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Texts of many nodes from the same templates, as Ansible's template lookup makes them of one.
+"""Renders the same templates for many nodes, with the same result as Ansible's template lookup.
 
-The lookup copies all variables of a node, and compiles the template, for each text. Here a template is compiled once,
-by Jinja itself, and is given the variables that it names. What that cannot do is left to the lookup. Where a process
-makes one text only, compiling is most of its work: what came of it is kept for the next.
+The lookup copies all variables of a node and compiles the template for each text. Here Jinja compiles a template once,
+and it receives only the variables that it names. Templates that need more are left to the lookup. In a process that
+renders a single text, compiling would be most of the work, so compiled templates are cached.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ALL = {"hostvars", "vars"}  # never templated as a whole
 
 
 class Variables:
-    """A node's variables. What is a template in them is templated by Ansible, when it is first asked for."""
+    """A node's variables. Templates in them are templated by Ansible on first use."""
 
     def __init__(self, raw: dict, templar: Templar):
         self.raw = raw
@@ -37,7 +37,7 @@ class Variables:
 
     def named(self, names: Iterable[str]) -> dict[str, object]:
         if not ALL.isdisjoint(names):
-            raise jinja2.TemplateError("it asks for the variables of all nodes")
+            raise jinja2.TemplateError("it needs the variables of all nodes")
         for name in names:
             if name not in self._known and name in self.raw:
                 self._known[name] = self._plain(self.raw[name])
@@ -64,7 +64,7 @@ class Variables:
 
 
 class Compiled:
-    """What came of compiling templates, in a directory. It is named by all that this depends on but their text."""
+    """A directory of compiled templates. Its name is a hash of everything they depend on except their text."""
 
     def __init__(self) -> None:
         with open(__file__, "rb") as file:
@@ -77,7 +77,7 @@ class Compiled:
         self.byte_code = jinja2.FileSystemBytecodeCache(str(self._directory), "%s.code") if usable else None
 
     def names(self, environment: jinja2.Environment, source: str) -> tuple[list[str], list[str | None]]:
-        """The variables and the templates that a template names."""
+        """The variables and templates that a template refers to."""
         path = self._directory / f"{hashlib.sha256(source.encode()).hexdigest()}.names"
         if self.byte_code:
             try:
@@ -94,7 +94,7 @@ class Compiled:
 
 
 class Templates:
-    """FIND says where the file of a template is; what it includes is beside it, or in a directory of SEARCH."""
+    """FIND returns the path of a template; its includes are in the same directory, or in one of SEARCH."""
 
     def __init__(self, find: Callable[[str], str], search: list[str]):
         self._find = find
@@ -106,25 +106,25 @@ class Templates:
         self._line = functools.cache(self._compiled_line)
 
     def text(self, name: str, variables: Variables, more: dict) -> str:
-        """What a template says of a node; MORE are variables that only this text has."""
+        """The rendered template for a node; MORE are extra variables of this text."""
         try:
             template, names, newlines = self._template(name)
             text = template.render(variables.named(names) | more)
             if not text:
-                raise jinja2.TemplateError("only Ansible knows whether nothing ends in a newline")
+                raise jinja2.TemplateError("only Ansible decides whether empty output ends in a newline")
         except Exception as error:
-            # An unknown filter, a variable that is not there: the lookup knows more, or says what is wrong.
+            # An unknown filter, an undefined variable: the lookup has more of them, or reports the error.
             Display().vvv(f"{name} is left to the template lookup: {error}")
             return variables.looked_up(name, more)
         return text + "\n" * (newlines - _newlines(text))
 
     def value(self, expression: str, variables: Variables, more: dict):
-        """Of an expression of Jinja's own."""
+        """The value of a Jinja expression."""
         compiled, names = self._expression(expression)
         return compiled(variables.named(names) | more)
 
     def line(self, text: str, variables: Variables, more: dict) -> str:
-        """Of a short text that is a template itself, such as a path."""
+        """The rendered form of a short string that is itself a template, such as a path."""
         compiled, names = self._line(text)
         return compiled(variables.named(names) | more)
 
@@ -139,18 +139,18 @@ class Templates:
         )
 
     def _compiled(self, name: str) -> tuple[jinja2.Template, set[str], int]:
-        """With the names of the variables that it takes, and the newlines at its end, which Jinja drops."""
+        """The template, its variables, and the number of trailing newlines, which Jinja drops."""
         directory, file = os.path.split(self._find(name))
         environment = self._environment(directory)
         names, waiting, seen = set(), [file], set()
         while waiting:
             source = environment.loader.get_source(environment, waiting[0])[0]
             if source.startswith("#jinja2:"):
-                raise jinja2.TemplateError("it has settings that only Ansible knows")
+                raise jinja2.TemplateError("it has settings that only Ansible supports")
             named, others = self._kept.names(environment, source)
             names |= set(named)
             seen.add(waiting.pop(0))
-            # A name that is computed is none: it is not found, and left to Ansible.
+            # A computed name is unknown here: the template is not found, and left to Ansible.
             waiting += [other or "" for other in others if other not in seen]
         source = environment.loader.get_source(environment, file)[0]
         return environment.get_template(file), names, _newlines(source)
@@ -166,7 +166,7 @@ class Templates:
 
 
 def _printed(value):
-    """As Ansible prints what an expression has come to."""
+    """The value of an expression as Ansible prints it."""
     return "" if value is None else value
 
 

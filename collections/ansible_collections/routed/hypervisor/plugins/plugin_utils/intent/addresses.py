@@ -38,23 +38,23 @@ def mac_from_ipv4(address: IPAddress) -> str:
 def port_mac(guest_mac: str) -> str:
     """The MAC of the hypervisor's end of a guest's cable: 02:01 and the last four bytes of the guest's MAC.
 
-    It does not depend on the hypervisor or on other guests, so that what a guest has learned about its gateway stays
-    true when guests are added, removed or moved.
+    It does not depend on the hypervisor or on other guests, so a guest's neighbor entry for its gateway stays valid
+    when guests are added, removed or moved.
     """
     start = "02:03" if guest_mac.startswith("02:01") else "02:01"
     return f"{start}:{guest_mac[6:]}"
 
 
 def slaac(prefix: IPNetwork, mac: str) -> IPAddress:
-    """The address that a host with this MAC gives itself in PREFIX (RFC 4291, appendix A)."""
+    """The address that a host with this MAC configures in PREFIX (RFC 4291, appendix A)."""
     return netaddr.EUI(mac).ipv6(prefix.first)
 
 
 def is_host(address: IPAddress, network: IPNetwork) -> bool:
     """Whether a host in NETWORK can have ADDRESS: inside, and neither its network nor its broadcast address.
 
-    IPv6 has no broadcast, but the first address is every router's (RFC 4291, 2.6.1). Both ends of a /31 and of a /127,
-    and a whole /32 or /128, are hosts (RFC 3021, RFC 6164).
+    IPv6 has no broadcast, but the first address is the routers' anycast address (RFC 4291, 2.6.1). Both ends of a /31
+    and of a /127, and a whole /32 or /128, are hosts (RFC 3021, RFC 6164).
     """
     if address not in network:
         return False
@@ -64,7 +64,7 @@ def is_host(address: IPAddress, network: IPNetwork) -> bool:
 
 
 def hosts_of(network: IPNetwork) -> str:
-    """The addresses that hosts can have, in words."""
+    """The range of addresses that hosts can have, for messages."""
     if network.size <= 2:
         return (
             f"{netaddr.IPAddress(network.first, network.version)} to {netaddr.IPAddress(network.last, network.version)}"

@@ -1,25 +1,25 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of what all BGP sessions have in common: timers, graceful restart, and what a daemon lacks."""
+"""Checks settings common to all BGP sessions: timers, graceful restart, and features a daemon lacks."""
 
 from __future__ import annotations
 
 from .draft import Intent, Router
 from .mistakes import Mistakes, Path
 
-GOBGP_CONNECT_RETRY_S = 5  # GoBGP 3 raises smaller values to this without a message
+GOBGP_CONNECT_RETRY_S = 5  # GoBGP 3 silently raises smaller values to this
 
 
 def check(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:
-    """WRITTEN are the paths that the file has; other values are defaults."""
+    """WRITTEN holds the paths present in the file; other values are defaults."""
     _timers(intent, written, mistakes)
     users = [node for node in intent.routers if node.daemon == "gobgp"]
     for node in users:
         _gobgp(intent, node, mistakes)
     path = ("bgp", "graceful_restart_s")
     if path in written and intent.graceful_restart_s and not users:
-        right = "remove it, or use gobgp; bird, frr and nxos help a neighbor that restarts, and have none of their own"
+        right = "remove it, or use gobgp; bird, frr and nxos only help a restarting neighbor"
         mistakes.add(path, "no router of this file runs gobgp", right)
     if users and intent.timers["connect_retry_s"] < GOBGP_CONNECT_RETRY_S:
         wrong = f"{intent.timers['connect_retry_s']} is out of range on {users[0].name}, which runs gobgp"
@@ -48,4 +48,4 @@ def _gobgp(intent: Intent, node: Router, mistakes: Mistakes) -> None:
     vrfs = {vrf for uplink in node.uplinks.values() for vrf in uplink.given}
     lacks += [f"passwords (vrfs.{vrf}.password)" for vrf in vrfs if vrf in intent.vrfs and intent.vrfs[vrf].password]
     if lacks:
-        mistakes.add(path, f"gobgp has no {' and no '.join(sorted(lacks))}", "use bird, which has, or remove these")
+        mistakes.add(path, f"gobgp has no {' and no '.join(sorted(lacks))}", "use bird, or remove them")

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the model of an intent from the data of its file. Derives addresses; judges nothing."""
+"""Builds the model of an intent from the data of its file. Derives addresses; checks nothing."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from .draft import (
 )
 from .schema import defaults
 
-BORDER_DAEMON = "bird"  # the one that a border can have
+BORDER_DAEMON = "bird"  # the only one supported on borders
 
 
 def build(data: dict) -> Intent:
-    """The model of DATA, which check_shape has been over."""
+    """The model of DATA, which has passed through check_shape."""
     bgp = data.get("bgp") or defaults("bgp")
     intent = Intent(
         name=data.get("name", ""),
@@ -158,7 +158,7 @@ def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
         if platform != "nxos":
-            uplink.interface = uplink.interface.replace("/", "-")  # Linux has no slashes in names
+            uplink.interface = uplink.interface.replace("/", "-")  # Linux does not allow slashes in interface names
         node.ports[fabric] = [port for port in place["ports"] if port]
         uplink.given = {
             vrf: _given(addresses, (*path, "fabrics", fabric, "addresses", vrf))
@@ -169,7 +169,7 @@ def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
 
 
 def _derived(base: dict, number: int | None, path: tuple) -> dict:
-    """One address per family: BASE + NUMBER, which comes from PATH."""
+    """One address per family: BASE + NUMBER, where NUMBER is given at PATH."""
     derived = {family: plus(address, number) for family, address in base.items()} if number else {}
     return {family: Given(address, path, derived=True) for family, address in derived.items() if address is not None}
 

@@ -1,14 +1,14 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of container networks: that the kernel can do it, and that every container has an address of its own."""
+"""Checks container networks: that the kernel supports them, and that every container has an address of its own."""
 
 from __future__ import annotations
 
 import typing as t
 
 from .addresses import hosts_of, is_host
-from .containers import has_several_ways, is_gateway
+from .containers import has_several_paths, is_gateway
 from .draft import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .mistakes import Mistakes, Path, render
 from .placement import IPV6_MTU
@@ -58,32 +58,32 @@ def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwor
     if part.fabric is not None and part.fabric in intent.fabrics:
         if part.fabric not in node.uplinks:
             wrong = f"{node.name} is not on fabric {part.fabric}"
-            mistakes.add((*path, "fabric"), wrong, f"give the host another: {', '.join(node.uplinks)}")
+            mistakes.add((*path, "fabric"), wrong, f"a fabric of this host: {', '.join(node.uplinks)}")
         elif network.vrf not in intent.fabrics[part.fabric].networks:
             wrong = f"{network.vrf} has no network on fabric {part.fabric}"
             mistakes.add((*path, "fabric"), wrong, f"add fabrics.{part.fabric}.networks.{network.vrf}")
     if part.fabric is not None and part.interface is not None and common not in mistakes.touched:
         mistakes.add((*path, "interface"), "fabric and interface exclude each other", "a link has one master")
-    if part.whose == "host" and network.prefix:
+    if part.prefix_owner == "host" and network.prefix:
         wrong = f"{render(common)} has one prefix for all hosts"
         mistakes.add((*path, next(iter(part.prefix))), wrong, "remove one of them")
     if not part.prefix and path not in mistakes.touched:
-        right = "give the host a prefix, or the network one for all hosts, or put it on a fabric in l2"
+        right = "a prefix for this host, or one in the network for all hosts, or a fabric in mode l2"
         mistakes.add(path, "has no prefix", right)
     if part.is_on_dummy and network.mode != "l2":
-        wrong = f"mode {network.mode} needs a fabric or an interface: the host's routes are looked up for it alone"
-        mistakes.add((*common, "mode"), wrong, "l2, or say which")
+        wrong = f"mode {network.mode} needs a fabric or an interface: the host's routes are looked up for it only"
+        mistakes.add((*common, "mode"), wrong, "l2, or a fabric or an interface")
     elif part.is_on_dummy and network.flag != "bridge":
-        wrong = f"{network.flag} would separate the containers from the host, which routes for them"
-        mistakes.add((*common, "flag"), wrong, "bridge, or put it on a fabric or an interface")
-    if network.mode != "l2" and part.whose == "fabric" and part.prefix:
+        wrong = f"{network.flag} would separate the containers from the host, which is their router"
+        mistakes.add((*common, "flag"), wrong, "bridge, or a fabric or an interface")
+    if network.mode != "l2" and part.prefix_owner == "fabric" and part.prefix:
         wrong = f"in mode {network.mode} nobody answers ARP for containers on the fabric's own network"
         mistakes.add(path, wrong, "give the host a prefix of its own, or choose mode l2")
-    if not part.has_host_link and is_gateway(network.mode, part.whose):
-        wrong = "the host is its containers' gateway, and has no link to them"
+    if not part.has_host_link and is_gateway(network.mode, part.prefix_owner):
+        wrong = "the host is its containers' gateway, but has no link to them"
         mistakes.add((*common, "host_link"), wrong, "true, or leave it out")
-    elif not part.has_host_link and network.mode != "l2" and has_several_ways(node, network.vrf):
-        wrong = f"packets that reach {node.name} by another fabric could not be passed on to the containers"
+    elif not part.has_host_link and network.mode != "l2" and has_several_paths(node, network.vrf):
+        wrong = f"packets that reach {node.name} by another fabric could not be forwarded to the containers"
         mistakes.add((*common, "host_link"), wrong, "true, or leave it out")
 
 
@@ -105,7 +105,7 @@ def _addresses(node: Hypervisor, part: Part, mistakes: Mistakes, addresses: Once
     is_consequence = any((*part.path, family) in mistakes for family in part.prefix)
     if is_consequence or not _pool_fits(part, mistakes):
         return
-    for address in part.host.values() if part.whose == "fabric" else ():
+    for address in part.host.values() if part.prefix_owner == "fabric" else ():
         addresses.give(address, (*part.path, "host_link"))
     for container in part.containers:
         for family, address in container.given.items():
@@ -114,7 +114,7 @@ def _addresses(node: Hypervisor, part: Part, mistakes: Mistakes, addresses: Once
             continue
         if any(family not in container.address for family in part.prefix):
             wrong = f"no address is left in {part.pool or ', '.join(map(str, part.prefix.values()))}"
-            mistakes.add(container.path, wrong, f"a larger pool for {part.network} on {node.name}")
+            mistakes.add(container.path, wrong, f"choose a larger pool for {part.network} on {node.name}")
         for family, address in container.address.items():
             if family not in container.given:
                 addresses.give(address, container.path)
@@ -124,12 +124,12 @@ def _pool_fits(part: Part, mistakes: Mistakes) -> bool:
     ipv4 = part.prefix.get("ipv4")
     gateway = part.gateway.get("ipv4")
     if part.pool is not None and gateway is not None and gateway in part.pool:
-        where = (*part.path, "pool") if part.whose == "host" else ("container_networks", part.network, "pool")
+        where = (*part.path, "pool") if part.prefix_owner == "host" else ("container_networks", part.network, "pool")
         mistakes.add(where, f"the containers' gateway {gateway} is in {part.pool}", "a pool without it")
         return False
     if part.pool is None or (ipv4 is not None and ipv4.first <= part.pool.first and part.pool.last <= ipv4.last):
         return True
-    is_own = ipv4 is None or part.whose == "host"
+    is_own = ipv4 is None or part.prefix_owner == "host"
     where = (*part.path, "pool") if is_own else ("container_networks", part.network, "pool")
     if ipv4 is None:
         mistakes.add(where, "there is no IPv4 prefix", "remove it")

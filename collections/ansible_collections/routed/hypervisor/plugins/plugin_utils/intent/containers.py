@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Container networks of an intent, and the addresses of containers that the intent does not say."""
+"""Container networks of an intent, and addresses for containers that the intent gives none."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ def _pool(data: dict):
 
 
 def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
-    """A hypervisor's part of a network. A network that is not defined is a mistake that is found later."""
+    """A hypervisor's part of a network. An undefined network is reported by a later check."""
     common = intent.container_networks.get(name) or network(name, defaults("container_networks"))
     has_own_place = "fabric" in data or "interface" in data
     fabric = data.get("fabric") if has_own_place else common.fabric
     interface = data.get("interface") if has_own_place else common.interface
-    prefix, whose, gateway = common.prefix, "network", common.gateway
+    prefix, prefix_owner, gateway = common.prefix, "network", common.gateway
     own = {family: netaddr.IPNetwork(data[family]) for family in FAMILIES if family in data}
     if own:
-        prefix, whose = own, "host"
+        prefix, prefix_owner = own, "host"
         gateway = {family: value[min(1, value.size - 1)] for family, value in own.items()}
     elif (
         not prefix and fabric is not None and fabric in intent.fabrics and common.vrf in intent.fabrics[fabric].networks
     ):
         there = intent.fabrics[fabric].networks[common.vrf]
-        prefix, whose, gateway = there.prefix, "fabric", there.gateway
-    needs_link = is_gateway(common.mode, whose) or (common.mode != "l2" and has_several_ways(node, common.vrf))
-    announce = common.announce or {"host": "subnet", "network": "address", "fabric": "none"}[whose]
+        prefix, prefix_owner, gateway = there.prefix, "fabric", there.gateway
+    needs_link = is_gateway(common.mode, prefix_owner) or (common.mode != "l2" and has_several_paths(node, common.vrf))
+    announce = common.announce or {"host": "subnet", "network": "address", "fabric": "none"}[prefix_owner]
     path = (*node.path, "container_networks", name)
     made = Part(
         name,
@@ -72,7 +72,7 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
         fabric,
         interface,
         prefix,
-        whose,
+        prefix_owner,
         gateway,
         _pool(data) or common.pool,
         needs_link if common.host_link is None else common.host_link,
@@ -84,22 +84,22 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
     return made
 
 
-def is_gateway(mode: str, whose: str) -> bool:
-    """Whether the host is its containers' gateway. Then it needs a link among theirs."""
-    return mode == "l2" and whose != "fabric"
+def is_gateway(mode: str, prefix_owner: str) -> bool:
+    """Whether the host is its containers' gateway, which requires a link among theirs."""
+    return mode == "l2" and prefix_owner != "fabric"
 
 
-def has_several_ways(node: Hypervisor, vrf: str | None) -> bool:
-    """Whether packets to containers in l3 can come by other uplinks than their master: only by a link of its own among
-    theirs can the host then pass them on."""
+def has_several_paths(node: Hypervisor, vrf: str | None) -> bool:
+    """Whether packets to containers in l3 can arrive on uplinks other than their master. The host can forward those
+    only through a link of its own among theirs."""
     return sum(vrf in uplink.given for uplink in node.uplinks.values()) > 1
 
 
 def allocate(intent: Intent) -> None:
-    """Gives an address to each container that has none, and to each host link on a fabric's own network.
+    """Allocates an address to each container that has none, and to each host link on a fabric's own network.
 
-    An address follows from the name, so that it stays when others are added or removed; only where two names come to
-    the same address the later one moves on to the next free. Where a pool is exhausted, containers are left without.
+    The address is a hash of the name, so it does not change when other containers are added or removed. If two names
+    collide, the later one gets the next free address. When the pool is exhausted, containers are left without.
     """
     used: dict = {}
     places = [(node, part) for node in intent.hypervisors.values() for part in node.parts.values()]
@@ -112,7 +112,7 @@ def allocate(intent: Intent) -> None:
             used.update({address: True for address in container.given.values()})
             container.address = dict(container.given)
     for node, part in places:
-        if part.has_host_link and part.whose == "fabric":
+        if part.has_host_link and part.prefix_owner == "fabric":
             part.host = _next(part, node.name, {}, used)
         elif part.has_host_link:
             part.host = dict(part.gateway)
@@ -121,7 +121,7 @@ def allocate(intent: Intent) -> None:
 
 
 def _next(part: Part, name: str, given: dict, used: dict) -> dict:
-    """The addresses of NAME in all families of the prefix; those that are not GIVEN have the same number in each."""
+    """The addresses of NAME in all families of the prefix; those not GIVEN have the same host number in each."""
     numbers: Iterable[int]
     missing = [family for family in part.prefix if family not in given]
     if not missing:
@@ -145,9 +145,9 @@ def _address(prefix, number: int):
 
 
 def _numbers(part: Part) -> tuple[int, int]:
-    """(first, how many): the places in the prefix that containers' addresses come from."""
+    """(first, count): the host numbers in the prefix that containers' addresses are taken from."""
     prefix = part.prefix.get("ipv4") or part.prefix["ipv6"]
     if part.pool is not None and prefix.version == 4:
         return part.pool.first - prefix.first, part.pool.size
-    # Neither the network's nor the broadcast address; and of the countless IPv6 addresses, the first 65,535.
+    # Excluding network and broadcast addresses; of IPv6 addresses only the first 65,535.
     return 1, min(max(prefix.size - 2, 0), 65535)

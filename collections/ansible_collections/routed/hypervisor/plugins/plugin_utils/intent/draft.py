@@ -1,9 +1,9 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The model of an intent while it is checked. What was wrong with its shape is None or absent.
+"""The model of an intent while it is checked. Parts of a wrong shape are None or absent.
 
-Once it has been checked without a mistake, model.py has it, where everything is there.
+An intent that passed all checks becomes the model in model.py, where every part is present.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if t.TYPE_CHECKING:
 
 FAMILIES = ("ipv4", "ipv6")
 LENGTH = {"ipv4": 32, "ipv6": 128}  # of a prefix that is one address
-MAIN = "main"  # the name that stands for the kernel's main table, where others are VRFs
+MAIN = "main"  # the name of the kernel's main table among VRFs
 MAIN_TABLE = 254
 LOOPBACK = "loopback0"  # of a leaf
 
@@ -81,7 +81,7 @@ class Segment:
 
 @dataclass
 class Given:
-    """An address of a node, and where in the intent it comes from (for a derived one, what it is derived from)."""
+    """An address of a node, and its path in the intent (for a derived address, the path of its source)."""
 
     address: IPAddress
     path: Path
@@ -90,7 +90,7 @@ class Given:
 
 @dataclass
 class Uplink:
-    """A router's place on a fabric."""
+    """A router's attachment to a fabric."""
 
     fabric: str
     interface: str
@@ -115,7 +115,7 @@ class Guest:
 
 @dataclass
 class ContainerNetwork:
-    """What all hosts' parts of a container network have in common."""
+    """The settings of a container network that all hosts share."""
 
     name: str
     vrf: str | None
@@ -123,11 +123,11 @@ class ContainerNetwork:
     flag: str
     fabric: str | None
     interface: str | None
-    prefix: Prefixes  # empty where each host has its own, or it is a fabric's
+    prefix: Prefixes  # empty if each host has its own, or if it is a fabric's
     gateway: Addresses
     pool: IPRange | None  # None: all of the prefix
-    host_link: bool | None  # None: as the way of routing wants it
-    announce: str | None  # None: as follows from whose the prefix is
+    host_link: bool | None  # None: if routing needs it
+    announce: str | None  # None: depends on the prefix's owner
     mtu: int | None
 
 
@@ -135,7 +135,7 @@ class ContainerNetwork:
 class Container:
     name: str
     path: Path
-    given: Addresses  # those that the intent says
+    given: Addresses  # those in the intent
     address: Addresses = field(default_factory=dict)  # all, once they have been allocated
 
 
@@ -145,11 +145,11 @@ class Part:
 
     network: str
     path: Path
-    fabric: str | None  # their links are on the uplink to it, or
-    interface: str | None  # on this interface, or with neither on a dummy of their own
+    fabric: str | None  # containers' links are on the uplink to it, or
+    interface: str | None  # on this interface, or, with neither, on a dummy of their own
     prefix: Prefixes  # its own, else the network's, else the fabric's
-    whose: str  # the prefix: host, network or fabric
-    gateway: Addresses  # of the containers; also what the host link has, unless the prefix is the fabric's
+    prefix_owner: str  # host, network or fabric
+    gateway: Addresses  # of the containers; also the host link's address, unless the prefix is the fabric's
     pool: IPRange | None  # None: all of the prefix
     has_host_link: bool
     announce: str
@@ -187,18 +187,18 @@ class Router:
 
     @property
     def own_loopbacks(self) -> list[dict[str, Given]]:
-        """Its addresses that are on no network, by family."""
+        """Its loopback addresses, by family; they are on no network."""
         return []
 
     @property
     def addresses(self) -> list[IPAddress]:
-        """All of its own: those on loopbacks first."""
+        """All its addresses, loopbacks first."""
         networks = [given for uplink in self.uplinks.values() for given in uplink.given.values()]
         return [one.address for given in (*self.own_loopbacks, *networks) for one in given.values()]
 
     @property
     def bgp_id(self) -> str | None:
-        """The router id: the one given, else a loopback, else the first IPv4 address."""
+        """The router id: as given, else a loopback, else the first IPv4 address."""
         return self.router_id or next((str(address) for address in self.addresses if address.version == 4), None)
 
 
@@ -287,12 +287,12 @@ class Intent:
 
     @property
     def clients(self) -> Sequence[Router]:
-        """Those that reflectors are for, or that all peer with each other."""
+        """The routers that peer with reflectors or, in a mesh, with each other."""
         return [*self.hypervisors.values(), *self.borders.values()]
 
     @property
     def uses_reflectors(self) -> bool:
-        """Whether hypervisors and borders speak to reflectors, rather than to each other or to configured neighbors."""
+        """Whether hypervisors and borders peer with reflectors, not with each other or with configured neighbors."""
         automatic = self.peering == "automatic" and len(self.hypervisors) + len(self.borders) > self.mesh
         return self.peering == "reflectors" or automatic
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The forms that a text in an intent can be asked to have; each with what to say when it has another."""
+"""Formats of strings in an intent, each with the wording for its error message."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from ..libraries import netaddr
 
-# Interface names that mean something else to the kernel (/proc/sys/net/*/conf/all, default), or that are
+# Interface names with another meaning in the kernel (/proc/sys/net/*/conf/all, default), or that are
 # keywords where `ip` and dhcpcd expect a name.
 RESERVED_INTERFACES = frozenset(("lo", "all", "default", "up", "down", "dev", "type", "none", "bonding_masters"))
-# Names that Ansible or the inventory plugin itself gives to hosts and groups.
+# Names of hosts and groups that Ansible or the inventory plugin creates.
 RESERVED_NODES = frozenset(
     (
         "all",
@@ -95,7 +95,7 @@ def _mac(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Format:
-    """`is_valid` tests a text; `wanted` ends the sentence "X is not …"."""
+    """`is_valid` tests a string; `wanted` completes the sentence "X is not …"."""
 
     is_valid: Callable[[str], bool]
     wanted: str
@@ -107,7 +107,7 @@ FORMATS = {
     "name": Format(_name, f"a name; {_IN_A_NAME}"),
     "network-name": Format(
         lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,9}", text) is not None and _interface(text),
-        "a name for a container network, with which names of interfaces begin or end; up to 10 "
+        "a name for a container network, which is part of interface names; up to 10 "
         f"{_IN_A_NAME}, not reserved (all, default, lo, …)",
     ),
     "lab-name": Format(
@@ -116,11 +116,11 @@ FORMATS = {
     ),
     "node-name": Format(
         lambda text: _name(text) and len(text) <= INTERFACE_LENGTH and text not in RESERVED_NODES | RESERVED_INTERFACES,
-        f"a name for a node, whose cable's other end is called so; up to {INTERFACE_LENGTH} {_IN_A_NAME}, "
+        f"a name for a node, after which the other end of its cable is named; up to {INTERFACE_LENGTH} {_IN_A_NAME}, "
         "not reserved (all, default, lo, hypervisors, …)",
     ),
     "vrf-name": Format(
-        # No hyphens: VRFs' names are parts of names in BIRD, where nothing else can be mistaken for them.
+        # No hyphens: VRF names become parts of identifiers in BIRD, which must stay unambiguous.
         lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text) is not None and _interface(text),
         f"a name for a VRF, which is an interface; up to {INTERFACE_LENGTH} letters, digits and _, "
         "beginning with a letter, not reserved (all, default, lo, …)",
@@ -131,7 +131,7 @@ FORMATS = {
     ),
     "port": Format(
         lambda text: is_nxos(text) or _interface(text),
-        "an interface name; Vlan10, Ethernet1/44 as NX-OS has them, or one of Linux",
+        "an interface name; for instance Vlan10, Ethernet1/44 on NX-OS, or a Linux interface name",
     ),
     "package": Format(
         lambda text: re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text) is not None, "the name of a Debian package"

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of leaves: that their platform can do what is asked of it, and has interfaces of these names."""
+"""Checks leaves: that the platform supports what the intent asks for, and has interfaces of these names."""
 
 from __future__ import annotations
 
@@ -30,45 +30,45 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
 
 
 def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
-    """No interface twice, whatever it is called on Linux."""
+    """Each interface is used once; names are compared as they are on Linux."""
     used = {uplink.interface: (*leaf.path, "fabrics", fabric) for fabric, uplink in leaf.uplinks.items()}
     if leaf.platform != "nxos" and leaf.loopback and LOOPBACK in used:
-        mistakes.add((*used[LOOPBACK], "interface"), f"{LOOPBACK} has the addresses of the loopback", "another name")
+        mistakes.add((*used[LOOPBACK], "interface"), f"{LOOPBACK} is the leaf's loopback", "another name")
     for fabric, ports in leaf.ports.items():
         for position, port in enumerate(ports):
             path = (*leaf.path, "fabrics", fabric, "ports", position)
             first = used.setdefault(port if leaf.platform == "nxos" else port.replace("/", "-"), path)
             if first != path:
-                mistakes.add(path, f"{port} is also given to {render(first)}", "a port is in one VLAN, or a router's")
+                mistakes.add(path, f"{port} is also given to {render(first)}", "a port is in one VLAN, or is routed")
 
 
 def _bird(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     path = (*leaf.path, "platform")
-    # Otherwise hosts of one AS learn of each other from each other, or from reflectors.
+    # Otherwise hosts of one AS learn each other's routes directly or from reflectors.
     told = [other.name for other in intent.leaves.values() if other.asn == leaf.asn]
     hosts = Counter(node.asn for node in intent.hypervisors.values() if any(name in node.neighbors for name in told))
     twins = next((asn for asn, count in hosts.items() if count > 1 and asn != leaf.asn), None)
     if intent.ospf:
-        mistakes.add(path, "bird is not given OSPF here", "frr or nxos, or no ospf")
+        mistakes.add(path, "OSPF is not supported with bird here", "frr or nxos, or no ospf")
     elif twins is not None:
-        wrong = f"hosts share AS {twins}, and bird does not replace it in what it tells the others"
+        wrong = f"hosts share AS {twins}, and bird does not replace it in the AS path towards other hosts (as-override)"
         mistakes.add(path, wrong, "frr or nxos, or an AS for each host")
 
 
 def _loopback(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
-    """Where there are several ways to other leaves, a session by one network would end with that network."""
+    """With several paths to other leaves, a session on one network would end with that network."""
     others = [other for other in intent.leaves.values() if other is not leaf and other.asn == leaf.asn]
     common = {way for other in others for way in shared(leaf, other)}
     for family in FAMILIES:
         ways = sorted({fabric for fabric, vrf, one in common if (vrf, one) == (MAIN, family)})
         if len(ways) > 1 and family not in leaf.loopback and leaf.path not in mistakes.touched:
             path = (*leaf.path, "loopback", family) if leaf.loopback else (*leaf.path, "loopback")
-            wrong = f"missing, and there are several ways to other leaves ({', '.join(ways)})"
-            mistakes.add(path, wrong, "an address of its own, by which sessions outlive one way")
+            wrong = f"missing, and there are several paths to other leaves ({', '.join(ways)})"
+            mistakes.add(path, wrong, "an address of its own, so that sessions survive the loss of a path")
 
 
 def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
-    """A next hop is on a network of the leaf: every daemon takes others, and the route never works."""
+    """A next hop must be on a network of the leaf: every daemon accepts others, but the route never works."""
     for route in leaf.static:
         if leaf.path in mistakes.touched or ("fabrics",) in mistakes.touched or route.vrf not in intent.vrfs:
             continue

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads an intent file: YAML, with the place in the file for every error and every key."""
+"""Reads an intent file: YAML, with the line of every error and every key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ else:
 
 
 class _Loader(_Base):
-    """YAML 1.1 without its sexagesimal numbers (52:54:00:12:34:56 is a MAC, not a number), and with unique keys."""
+    """YAML 1.1 without sexagesimal numbers (52:54:00:12:34:56 is a MAC, not a number), and with unique keys."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -41,7 +41,7 @@ def _unique_mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False)
             continue
         if key.value in seen:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key.value!r} is already in line {seen[key.value]}", key.start_mark
+                None, None, f"the key {key.value!r} is already defined in line {seen[key.value]}", key.start_mark
             )
         seen[key.value] = key.start_mark.line + 1
     loader.flatten_mapping(node)
@@ -54,7 +54,7 @@ _Loader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 
 
 def is_intent(path: str, plugin: str) -> bool:
-    """Whether the file says that PLUGIN reads it; also for a file that is no longer valid YAML further down."""
+    """Whether the file names PLUGIN as its plugin; works even if the file is invalid YAML further down."""
     try:
         with open(path, "rb") as file:
             return (
@@ -66,7 +66,7 @@ def is_intent(path: str, plugin: str) -> bool:
 
 
 class Source:
-    """An intent file's text. `data()` is its content, `line_of(path)` the line where a path begins."""
+    """An intent file's text. `data()` is the parsed content, `line_of(path)` the line where a path begins."""
 
     def __init__(self, path: str):
         self.path = path
@@ -102,7 +102,7 @@ class Source:
             raise IntentError(self.path, [f"invalid YAML: {error}"]) from error
 
     def line_of(self, path: Path) -> int | None:
-        """The line of PATH, or of the deepest part of it that the file has."""
+        """The line of PATH, or of its deepest part that is in the file."""
         if self._root is None:
             self._root = yaml.compose(self.text, Loader=_Loader)
         node, line = self._root, None

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with an intent: collected, never raised one by one, so that a person sees all of it at once."""
+"""Mistakes in an intent: collected instead of raised one by one, so that all are reported together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Path = tuple["str | int", ...]  # keys, and positions in lists
 
 
 def render(path: Path) -> str:
-    """The path as a person would write it: hypervisors.hv1.guests.vm1, vrfs.private.host[0]."""
+    """The path in readable form: hypervisors.hv1.guests.vm1, vrfs.private.host[0]."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -24,13 +24,13 @@ def render(path: Path) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The known word that WORD was probably meant to be."""
+    """The known word closest to WORD, if any is close."""
     close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1, cutoff=0.6)
     return close[0] if close else None
 
 
 def listed(things: Iterable[object], limit: int = 8) -> str:
-    """The things in a row; a long row is cut, and says so."""
+    """A comma-separated list; a long one is truncated with an ellipsis."""
     words = [str(thing) for thing in things]
     shown = ", ".join(words[:limit])
     return f"{shown}, … ({len(words)} in all)" if len(words) > limit else shown or "none"
@@ -38,7 +38,7 @@ def listed(things: Iterable[object], limit: int = 8) -> str:
 
 @dataclass
 class Mistakes:
-    """Mistakes by path; the first one at a path is kept, since later ones are mostly its consequences."""
+    """Mistakes by path. Only the first at a path is kept; later ones are mostly its consequences."""
 
     found: dict[Path, str] = field(default_factory=dict)
     touched: set[Path] = field(default_factory=set)  # every part of the intent with a mistake in it
@@ -54,7 +54,7 @@ class Mistakes:
         return tuple(path) in self.found
 
     def lines(self, line_of: Callable[[Path], int | None] = lambda path: None) -> list[str]:
-        """One line per mistake, in the order of the file as far as LINE_OF knows it."""
+        """One line per mistake, sorted by line as far as LINE_OF returns one."""
         numbered = [(line_of(path), render(path), message) for path, message in self.found.items()]
         numbered.sort(key=lambda item: item[0] or 0)
         return [(f"line {line}, " if line else "") + f"{path}: {message}" for line, path, message in numbered]

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The model of an intent without a mistake: a draft of which everything is there. Only this is resolved."""
+"""The model of an intent that passed all checks: a complete draft. Only this is resolved."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ class Intent(draft.Intent):
 
 
 def present(value: Any) -> Any:
-    """VALUE, which a check has found to be there."""
+    """VALUE, which a check has found to be present."""
     assert value is not None
     return value
 
 
 def complete(intent: draft.Intent) -> Intent:
-    """The model of a draft that has been checked without a mistake."""
+    """The model of a draft that passed all checks."""
 
     def each(kind, section):
         return {name: kind(**vars(one)) for name, one in section.items()}

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where two routers can speak BGP to each other, and who is to speak to whom."""
+"""Where two routers can have a BGP session, and which routers peer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .draft import FAMILIES, Hypervisor, Intent, Leaf, Reflector, Router
 
 
 def shared(one: Router, other: Router) -> list[tuple[str, str, str]]:
-    """(fabric, VRF, family) of every network that both have an address on."""
+    """(fabric, VRF, family) of every network on which both have an address."""
     return [
         (fabric, vrf, family)
         for fabric, uplink in one.uplinks.items()
@@ -21,7 +21,7 @@ def shared(one: Router, other: Router) -> list[tuple[str, str, str]]:
 
 
 def remote(one: Router, other: Router) -> list[tuple[str, str]]:
-    """(VRF, family) that both have, but on no network in common: packets between them are routed."""
+    """(VRF, family) that both have, but without a common network: packets between them are routed."""
     direct = {(vrf, family) for _fabric, vrf, family in shared(one, other)}
     theirs = set(_all_of(other))
     return [pair for pair in dict.fromkeys(_all_of(one)) if pair in theirs and pair not in direct]
@@ -43,17 +43,17 @@ def place(node: Router, vrf: str, family: str) -> str | None:
 
 
 def is_meshed(intent: Intent) -> bool:
-    """Whether hypervisors and borders all speak to each other, and not to reflectors or configured neighbors."""
+    """Whether hypervisors and borders peer in a full mesh, not with reflectors or configured neighbors."""
     return intent.peering == "automatic" and not intent.uses_reflectors
 
 
 def mesh(intent: Intent) -> list[Router]:
-    """Who all speak to each other; empty where they do not."""
+    """The routers of the full mesh; empty without one."""
     return list(intent.clients) if is_meshed(intent) else []
 
 
 def named(intent: Intent, node: Hypervisor) -> list[Router]:
-    """The routers of the intent that a hypervisor has as neighbors, by name."""
+    """The routers of the intent that are a hypervisor's neighbors by name."""
     found = (intent.router(neighbor.name) for neighbor in node.neighbors.values() if neighbor.address is None)
     return [router for router in found if router is not None]
 
@@ -65,10 +65,10 @@ def names(one: Router, other: Router) -> bool:
 
 
 def with_leaves(intent: Intent) -> bool:
-    """Whether hypervisors speak to the leaves of their fabrics without being told."""
+    """Whether hypervisors peer with the leaves of their fabrics by default."""
     return intent.peering != "configured"
 
 
 def passes_on(node: Router) -> bool:
-    """Whether a router announces what it has heard from others; all others announce only their own."""
+    """Whether a router re-announces routes learned from others; all others announce only their own."""
     return isinstance(node, (Leaf, Reflector))

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of who speaks BGP to whom, and that what speaks it on a router can do what is asked of it."""
+"""Checks which routers peer in BGP, and that their daemons support it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
     for node in intent.hypervisors.values():
         _neighbors(intent, node, owners, mistakes)
         if intent.uses_reflectors and node.asn != intent.asn:
-            wrong = f"{node.asn} is not bgp.as, and reflectors are for one autonomous system"
+            wrong = f"{node.asn} is not bgp.as, and reflectors serve one autonomous system"
             mistakes.add((*node.path, "as"), wrong, "remove it, or choose another bgp.peering")
-        _told_by_nobody(intent, node, mistakes)
+        _hidden_by_ibgp(intent, node, mistakes)
     members = mesh(intent)
     for position, member in enumerate(members):
         for other in members[position + 1 :]:
@@ -33,22 +33,22 @@ def _neighbors(intent: Intent, node: Hypervisor, owners: dict, mistakes: Mistake
         if neighbor.address is not None:
             family = f"ipv{neighbor.address.version}"
             if not any(given.get(family) for uplink in node.uplinks.values() for given in uplink.given.values()):
-                wrong = f"{node.name} has no {family.replace('ip', 'IP')} address to speak to {neighbor.address} from"
+                wrong = f"{node.name} has no {family.replace('ip', 'IP')} address for a session with {neighbor.address}"
                 mistakes.add((*neighbor.path, "address"), wrong)
-            _not_one_of_ours(neighbor, owners.get(neighbor.address), mistakes)
+            _not_a_router_of_the_file(neighbor, owners.get(neighbor.address), mistakes)
         elif intent.router(neighbor.name) in (None, node):
             routers = [router.name for router in intent.routers]
             close = did_you_mean(neighbor.name, routers)
             known = listed(name for name in routers if name != node.name)
             right = f"did you mean {close}?" if close and close != node.name else f"there are {known}"
-            mistakes.add(neighbor.path, "no other router of this file is called so, and it has no address", right)
+            mistakes.add(neighbor.path, "no other router of this file has this name, and it has no address", right)
     for other in named(intent, node):
         if other is not node:
             _routed(intent, node, other, mistakes)
 
 
-def _not_one_of_ours(neighbor, owner: Router | None, mistakes: Mistakes) -> None:
-    """A router of this file is a neighbor by its name; its AS is known, and it is told of the session, too."""
+def _not_a_router_of_the_file(neighbor, owner: Router | None, mistakes: Mistakes) -> None:
+    """A router of this file must be a neighbor by name: its AS is known, and its own end of the session configured."""
     if owner is not None:
         wrong = f"{neighbor.address} is {owner.name}'s"
         if neighbor.asn != owner.asn:
@@ -56,9 +56,9 @@ def _not_one_of_ours(neighbor, owner: Router | None, mistakes: Mistakes) -> None
         mistakes.add((*neighbor.path, "address"), wrong, f"write {owner.name}: {{}}")
 
 
-def _told_by_nobody(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
-    """What a leaf hears from a host of its own AS it tells no other router of that AS (RFC 4271, section 9.2): all of
-    them must hear it from the host."""
+def _hidden_by_ibgp(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:
+    """A leaf does not pass routes from a host of its own AS to other routers of that AS (RFC 4271, section 9.2): the
+    host must peer with all of them."""
     is_configured = intent.peering == "configured"
     near = [leaf for leaf in intent.leaves.values() if (names(node, leaf) if is_configured else shared(node, leaf))]
     same = next((leaf for leaf in near if leaf.asn == node.asn), None)
@@ -67,14 +67,14 @@ def _told_by_nobody(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> Non
     others: list[Router] = [leaf for leaf in intent.leaves.values() if leaf not in near]
     if is_configured:
         others += [host for host in intent.hypervisors.values() if not names(node, host) and not names(host, node)]
-    untold = next((other for other in others if other.asn == node.asn and other is not node), None)
-    if untold is not None:
-        wrong = f"{node.asn} is {same.name}'s, which then tells {untold.name} nothing of {node.name} (iBGP)"
-        mistakes.add((*node.path, "as"), wrong, f"another AS than {same.asn}")
+    unreached = next((other for other in others if other.asn == node.asn and other is not node), None)
+    if unreached is not None:
+        wrong = f"{node.asn} is {same.name}'s, which does not pass {node.name}'s routes to {unreached.name} (iBGP)"
+        mistakes.add((*node.path, "as"), wrong, f"an AS other than {same.asn}")
 
 
 def _routed(intent: Intent, node: Router, other: Router, mistakes: Mistakes) -> None:
-    """Two that are to speak to each other have a network in common, or a way by which packets are routed."""
+    """Two routers that peer must have a network in common, or a routed path between them."""
     path = node.path
     if node.path in mistakes.touched or other.path in mistakes.touched or ("fabrics",) in mistakes.touched:
         return
@@ -85,17 +85,17 @@ def _routed(intent: Intent, node: Router, other: Router, mistakes: Mistakes) -> 
     elif isinstance(other, Leaf) and not shared(node, other):
         near = listed(leaf.name for leaf in intent.leaves.values() if shared(node, leaf))
         wrong = f"{node.name} is on no network of {other.name}"
-        mistakes.add((*path, "neighbors", other.name), wrong, f"hosts speak to the leaves of their networks: {near}")
+        mistakes.add((*path, "neighbors", other.name), wrong, f"hosts peer with the leaves of their networks: {near}")
         return
     for vrf, family in between:
         for one, far in ((node, other), (other, node)):
             fabric = place(one, vrf, family)
-            assert fabric is not None, "both have a place, or they had nothing in common"
+            assert fabric is not None, "both have an address there, or nothing would be shared"
             network = intent.fabrics[fabric].networks[vrf]
             if one.daemon == "bird":
-                wrong = f"speaks to {far.name} through other routers, and bird does that here on no host"
-                mistakes.add(one.path, wrong, "use gobgp on it, or put both on one fabric")
+                wrong = f"peers with {far.name} through other routers, which is not supported with bird on a host"
+                mistakes.add(one.path, wrong, "gobgp on this host, or one fabric for both")
             elif family not in network.gateway:
                 key = f"gateway{family[-1]}"
-                wrong = f"missing, and {one.name} speaks to {far.name} through it"
+                wrong = f"missing, and {one.name} peers with {far.name} through it"
                 mistakes.add(("fabrics", fabric, "networks", vrf, key), wrong, "a router that both can reach")

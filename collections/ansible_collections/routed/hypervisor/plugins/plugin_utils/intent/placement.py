@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks that addresses are where they belong, that none is given twice, and that values fit each other."""
+"""Checks that addresses are in their networks, that none is given twice, and that related values agree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Placement:
             self._fabric(fabric)
         for segment in self.intent.segments.values():
             self._segment(segment)
-        # Explicit addresses before derived ones, so that a clash is reported where a derived one comes from.
+        # Explicit addresses before derived ones, so that a clash is reported at the derived one's source.
         routers = self.intent.routers
         for border in self.intent.borders.values():
             self._world(border)
@@ -114,7 +114,7 @@ class Placement:
         return None
 
     def _router(self, router: Router, is_derived: bool) -> None:
-        """Its addresses, given or derived; for derived ones one mistake is enough, since the cause is one number."""
+        """Its addresses, given or derived. One mistake is enough for derived ones: one number causes them all."""
         for fabric, uplink in router.uplinks.items():
             networks = self.intent.fabrics[fabric].networks if fabric in self.intent.fabrics else {}
             for vrf, families in uplink.given.items():
@@ -134,13 +134,13 @@ class Placement:
                 elif given.address not in prefix:
                     self.mistakes.add(
                         given.path,
-                        self._said(given, f"is not in loopbacks.{vrf}.{family} ({prefix})"),
+                        self._about(given, f"is not in loopbacks.{vrf}.{family} ({prefix})"),
                         "choose a larger prefix or another number",
                     )
                 else:
                     self._give(given)
 
-    def _said(self, given: Given, wrong: str) -> str:
+    def _about(self, given: Given, wrong: str) -> str:
         return f"gives {given.address}, which {wrong}" if given.derived else f"{given.address} {wrong}"
 
     def _on_fabric(self, router: Router, given: Given, fabric: str, network: Network, family: str) -> None:
@@ -160,12 +160,14 @@ class Placement:
             other = f"it is in {elsewhere}" if elsewhere else f"{hosts_of(prefix)}"
             self.mistakes.add(
                 given.path,
-                self._said(given, f"is not in {prefix}, so {router.name} is not on fabric {fabric} in {network.vrf}"),
+                self._about(given, f"is not in {prefix}, so {router.name} is not on fabric {fabric} in {network.vrf}"),
                 other,
             )
         elif not is_host(given.address, prefix):
             self.mistakes.add(
-                given.path, self._said(given, f"is the network or broadcast address of {prefix}"), f"{hosts_of(prefix)}"
+                given.path,
+                self._about(given, f"is the network or broadcast address of {prefix}"),
+                f"{hosts_of(prefix)}",
             )
         else:
             is_new = self._give(given)
@@ -174,10 +176,10 @@ class Placement:
                 self.mistakes.add(place, f"{given.address} is {router.name}'s own", "the address of a router there")
 
     def _give(self, given: Given) -> bool:
-        """Whether nobody else has it."""
+        """Whether the address is unique."""
         first = self.addresses.first.setdefault(given.address, given.path)
         if first != given.path:
-            self.mistakes.add(given.path, self._said(given, f"is also given to {render(first)}"), self.addresses.right)
+            self.mistakes.add(given.path, self._about(given, f"is also given to {render(first)}"), self.addresses.right)
         return first == given.path
 
     def _guest(self, guest: Guest) -> None:
@@ -216,7 +218,7 @@ class Placement:
                     hosts_of(segment.prefix[family]),
                 )
             elif is_ok:
-                # The IPv6 address follows from the MAC, and that from the IPv4 address: the first mistake is the one.
+                # The IPv6 address follows from the MAC, the MAC from the IPv4 address: only the first mistake counts.
                 is_ok = self.addresses.give(address, path)
                 continue
             is_ok = False

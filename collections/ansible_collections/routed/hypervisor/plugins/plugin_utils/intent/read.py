@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an intent file to its model, or to all its mistakes."""
+"""Reads an intent file into its model, or reports all its mistakes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .mistakes import IntentError, Mistakes, Path
 from .model import Intent, complete
 from .schema import check_shape
 
-# Sections that other parts of an intent refer to, and that need not be there.
+# Optional sections that other parts of an intent refer to.
 OPTIONAL = ("segments", "loopbacks", "reflectors", "container_networks")
 
 
@@ -44,7 +44,7 @@ def read(path: str) -> Intent:
 
 
 def check(data: dict[str, Any], mistakes: Mistakes) -> Intent | None:
-    """The model of DATA (which is changed: what is wrong is taken out); None if there is anything in MISTAKES."""
+    """The model of DATA, or None if there are MISTAKES. Removes invalid parts from DATA."""
     intent = _checked(data, mistakes)
     return None if mistakes else complete(intent)
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks that everything an intent names is defined in it, and that every fabric has what BGP needs there."""
+"""Checks that everything an intent refers to is defined in it, and that every fabric has the reflectors BGP needs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SINGULAR = {
 
 
 class References:
-    """`declared` has the names as written, by section: a definition with a mistake of its own is still a definition.
+    """`declared` has the names as written, by section: a definition that contains a mistake still counts.
 
-    A section that is missing is one mistake; what refers to it is none.
+    A missing section is one mistake; references to it are not reported.
     """
 
     def __init__(self, intent: Intent, declared: dict[str, list[str] | None], mistakes: Mistakes):
@@ -55,7 +55,7 @@ class References:
             self._reflectors_everywhere()
 
     def _routers(self) -> None:
-        """Of those that are not hypervisors."""
+        """References of routers other than hypervisors."""
         for reflector in self.intent.reflectors.values():
             self._known("fabrics", reflector.fabric, (*reflector.path, "fabric"))
             for uplink in reflector.uplinks.values():
@@ -75,7 +75,7 @@ class References:
                     self._network(fabric, border.vrf, (*border.path, "fabrics", fabric))
 
     def _network(self, fabric: str | None, vrf: str | None, path: Path) -> None:
-        """VRF is defined, and has a network on FABRIC."""
+        """Checks that VRF is defined and has a network on FABRIC."""
         known = self.intent.fabrics.get(fabric) if fabric is not None else None
         if known and known.networks and vrf not in known.networks and self._known("vrfs", vrf, path):
             self.mistakes.add(
@@ -102,28 +102,28 @@ class References:
                 self._known("fabrics", part.fabric, (*part.path, "fabric"))
         for guest in hypervisor.guests:
             if guest.segment is None and len(self.declared["segments"] or []) > 1:
-                right = f"say which: {listed(self.declared['segments'] or ())}"
+                right = f"one of: {listed(self.declared['segments'] or ())}"
                 self.mistakes.add((*guest.path, "segment"), "missing, and there are several segments", right)
             elif guest.segment is None and self.declared["segments"] == []:
                 self.mistakes.add(("segments",), "there are guests, but no segment", "define one")
             self._known("segments", guest.segment, (*guest.path, "segment"))
 
     def _reflectors_everywhere(self) -> None:
-        """Every network of a fabric that hypervisors are on has a reflector to speak to."""
+        """Checks that every network with hypervisors on it has a reflector."""
         if self.declared["reflectors"] is None or len(self.intent.reflectors) < len(self.declared["reflectors"]):
             return
         if not self.declared["reflectors"]:
             about = (
-                "hypervisors speak to them"
+                "hypervisors peer with them"
                 if self.intent.peering == "reflectors"
-                else (f"more than bgp.mesh ({self.intent.mesh}) hypervisors and borders speak to them")
+                else (f"more than bgp.mesh ({self.intent.mesh}) hypervisors and borders peer with them")
             )
             self.mistakes.add(("reflectors",), "missing", f"{about}: every fabric needs one or more")
             return
         served: dict[str, set] = {}
         for reflector in self.intent.reflectors.values():
             if reflector.fabric is None or reflector.fabric not in (self.declared["fabrics"] or ()):
-                return  # a mistake already, of which an unserved fabric is the consequence
+                return  # already reported; an unserved fabric is its consequence
             here = served.setdefault(reflector.fabric, set())
             for uplink in reflector.uplinks.values():
                 here |= {(vrf, family) for vrf, given in uplink.given.items() for family in given}

@@ -1,9 +1,9 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks an intent's shape against the schema, reports in a person's words what is wrong, and fills in defaults.
+"""Checks an intent's shape against the schema, reports mistakes in plain language, and fills in defaults.
 
-The schema is in keys/: a file for each key, beginning with intent.json. A default is there and nowhere else.
+The schema is in keys/: one file per key, beginning with intent.json. Defaults are defined there and nowhere else.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _KINDS = {
 
 @functools.cache
 def schema(name: str = "intent") -> dict:
-    """What keys/NAME.json says, with its references put in place: looking them up at every node costs more than all
-    other checks."""
+    """The schema in keys/NAME.json with its references inlined: resolving them at every node costs more than all other
+    checks."""
     with open(os.path.join(KEYS, f"{name}.json"), encoding="utf-8") as file:
         return _inline(json.load(file))
 
@@ -52,7 +52,7 @@ def _validator():
 
 
 def check_shape(data: dict, mistakes: Mistakes) -> None:
-    """Adds what does not fit the schema to MISTAKES. In DATA, defaults replace it, and what is missing."""
+    """Adds violations of the schema to MISTAKES. In DATA, defaults replace invalid and missing values."""
     _fill_empty(data, schema(), (), mistakes)
     errors = sorted(_validator().iter_errors(data), key=lambda error: error.validator == "required")
     bad: list[Path] = []
@@ -64,7 +64,7 @@ def check_shape(data: dict, mistakes: Mistakes) -> None:
 
 
 def fill(value, part: dict) -> None:
-    """Puts the defaults of PART, and of all that is below it, into VALUE."""
+    """Fills the defaults of PART and of everything below it into VALUE."""
     if not isinstance(value, dict):
         return
     known, others = part.get("properties", {}), part.get("additionalProperties")
@@ -78,7 +78,7 @@ def fill(value, part: dict) -> None:
 
 
 def defaults(name: str) -> dict:
-    """What the section NAME, or an entry of it if it has entries by name, is where an intent says nothing."""
+    """The default of section NAME or, if it has named entries, of one entry."""
     part = schema(name)
     made: dict = {}
     fill(made, part if "properties" in part else part["additionalProperties"])
@@ -86,7 +86,7 @@ def defaults(name: str) -> dict:
 
 
 def _fill_empty(value, part: dict, path: Path, mistakes: Mistakes) -> None:
-    """Makes maps of keys with nothing behind them (`guests:`), and refuses keys that are not text."""
+    """Turns keys without a value (`guests:`) into empty maps, and rejects keys that are not strings."""
     if not isinstance(value, dict):
         return
     for key in [key for key in value if not isinstance(key, str)]:
@@ -102,7 +102,7 @@ def _fill_empty(value, part: dict, path: Path, mistakes: Mistakes) -> None:
 
 
 def _explain(error, mistakes: Mistakes) -> list[Path]:
-    """Adds the mistake(s) that a jsonschema error stands for; returns the paths that later checks must not see."""
+    """Adds the mistakes behind a jsonschema error; returns the paths to hide from later checks."""
     path, value, rule = tuple(error.absolute_path), error.instance, error.validator
     if rule == "propertyNames" or (error.parent is None and "propertyNames" in error.absolute_schema_path):
         mistakes.add((*path, value), _not_the_format(value, error.schema.get("format", "name")))
@@ -149,14 +149,14 @@ _OF_KEYS = {
 
 
 def _of_value(error) -> tuple[str, str]:
-    """What is wrong with a value, and what would be right."""
+    """(wrong, right) for an invalid value."""
     value, wanted, about = error.instance, error.validator_value, _about(error)
     wrong, right = error.message, about
     match error.validator:
         case "type" if error.schema.get("writeOnly") and isinstance(value, str):
             wrong = "a secret in clear text"
         case "type":
-            wrong = f"{_kind(value)} where {_KINDS[wanted]} is wanted"
+            wrong = f"{_kind(value)} where {_KINDS[wanted]} is expected"
         case "minimum" | "maximum":
             wrong = f"{value} is out of range"
             right = f"{error.schema['minimum']} to {error.schema['maximum']}: {about}"

@@ -1,9 +1,9 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks that what must be given once is given once: tables, VLANs, ids, node and interface names, prefixes, addresses.
+"""Checks uniqueness: of tables, VLANs, ids, names of nodes and interfaces, prefixes and addresses.
 
-Everything goes through dictionaries or one sorted pass, so that the cost grows with the intent, not with its square.
+All checks use dictionaries or one sorted pass, so the cost is not quadratic in the size of the intent.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if t.TYPE_CHECKING:
 
 
 class Once:
-    """Values that may be given once; a second one is a mistake that names the first."""
+    """Values that may be given once; a duplicate is a mistake that names the first."""
 
     def __init__(self, mistakes: Mistakes, what: str, right: str = ""):
         self.mistakes, self.what, self.right = mistakes, what, right
         self.first: dict[t.Hashable, Path] = {}
 
     def give(self, value: t.Hashable, path: Path) -> bool:
-        """Whether VALUE is new (None always is)."""
+        """Whether VALUE is new; None always is."""
         if value is None or self.first.setdefault(value, path) == path:
             return True
         self.mistakes.add(path, f"{self.what}{value} is also given to {render(self.first[value])}", self.right)
@@ -44,7 +44,7 @@ def check_numbers(intent: Intent, mistakes: Mistakes) -> None:
         if vrf.name == MAIN:
             check_main(vrf, mistakes)
         elif vrf.table is None and path not in mistakes.touched:
-            mistakes.add((*path, "table"), "missing", "its kernel routing table, of which no other VRF has the number")
+            mistakes.add((*path, "table"), "missing", "the number of its kernel routing table; each VRF needs its own")
         tables.give(vrf.table, (*path, "table"))
         vlans.give(vrf.vlan, ("vrfs", vrf.name, "vlan"))
     for fabric in intent.fabrics.values():
@@ -55,7 +55,7 @@ def check_numbers(intent: Intent, mistakes: Mistakes) -> None:
         ]
         for name in untagged[1:]:
             wrong = f"neither {untagged[0]} nor {name} has a VLAN"
-            mistakes.add(("fabrics", fabric.name, "networks", name), wrong, "one VRF of a fabric can do without")
+            mistakes.add(("fabrics", fabric.name, "networks", name), wrong, "only one VRF of a fabric can be untagged")
     ids = Once(mistakes, "id ", "addresses follow from it: each hypervisor needs its own")
     for hypervisor in intent.hypervisors.values():
         if not ids.give(hypervisor.id, (*hypervisor.path, "id")):
@@ -70,7 +70,7 @@ def check_main(vrf: Vrf, mistakes: Mistakes) -> None:
 
 
 def _forget_derived(hypervisor: Hypervisor) -> None:
-    """Its addresses would all be duplicates too: consequences, not mistakes."""
+    """Its addresses would all be duplicates, too, as a consequence."""
     for places in (hypervisor.loopbacks, *(uplink.given for uplink in hypervisor.uplinks.values())):
         for given in places.values():
             for family in [family for family, item in given.items() if item.derived]:
@@ -78,7 +78,7 @@ def _forget_derived(hypervisor: Hypervisor) -> None:
 
 
 def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
-    """Node names across kinds: all are hosts of one inventory, and ports are called after them."""
+    """Node names across kinds: all are hosts of one inventory, and ports are named after them."""
     nodes = Once(mistakes, "the name ", "each node needs a name of its own")
     routers = intent.routers
     if intent.lab:
@@ -103,7 +103,7 @@ def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
 
 
 def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
-    """Names of interfaces on each router: none twice, none too long for the kernel."""
+    """Interface names on each router: unique, and not too long for the kernel."""
     for fabric in intent.fabrics.values():
         uplink_path = ("fabrics", fabric.name, "interface")
         if uplink_path in mistakes:
@@ -132,7 +132,7 @@ def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
 
 
 def interfaces_of(part: Part) -> list[str]:
-    """What a part of a container network adds to the host's interfaces."""
+    """The interfaces that a part of a container network adds to the host."""
     own_dummy = [part.network] if part.is_on_dummy else []
     return own_dummy + ([part.host_link] if part.has_host_link else [])
 
@@ -153,21 +153,21 @@ def _uplinks(intent: Intent, mistakes: Mistakes, node: Router, names: Once, vrfs
                 names.first.setdefault(f"{uplink.interface}.{intent.vrfs[vrf].vlan}", path)
 
 
-def _fits(intent: Intent, mistakes: Mistakes, interface: str, vrf: str, path: Path, whose: str) -> bool:
+def _fits(intent: Intent, mistakes: Mistakes, interface: str, vrf: str, path: Path, where: str) -> bool:
     derived = f"{interface}.{intent.vrfs[vrf].vlan}" if intent.vrfs[vrf].vlan else interface
     if len(derived) <= INTERFACE_LENGTH:
         return True
     shorter = INTERFACE_LENGTH - len(derived) + len(interface)
     mistakes.add(
         path,
-        f"{derived}, the VLAN interface of {vrf} on {whose}, has {len(derived)} characters",
+        f"{derived}, the VLAN interface of {vrf} on {where}, has {len(derived)} characters",
         f"interfaces have up to {INTERFACE_LENGTH}: choose an interface name of up to {shorter}",
     )
     return False
 
 
 def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
-    """No two prefixes overlap: guests' routes are in the main table too, where there is one space of addresses."""
+    """No two prefixes overlap: guests' routes are in the main table too, which is a single address space."""
     prefixes: list[Used] = []
     for fabric in intent.fabrics.values():
         for network in fabric.networks.values():
@@ -190,7 +190,7 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
         ]
     for hypervisor in intent.hypervisors.values():
         for part in hypervisor.parts.values():
-            if part.whose == "host" and part.network in intent.container_networks:
+            if part.prefix_owner == "host" and part.network in intent.container_networks:
                 vrf = intent.container_networks[part.network].vrf
                 prefixes += [(prefix, (*part.path, family), vrf) for family, prefix in part.prefix.items()]
     order = {path: position for position, (_prefix, path, _vrf) in enumerate(prefixes)}
@@ -224,7 +224,7 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
 
 
 def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[Used]) -> None:
-    """Leaves' loopbacks are on no network; they may be among those that hypervisors' are taken from."""
+    """Leaves' loopbacks are outside all networks, but may be in the prefixes of hypervisors' loopbacks."""
     networks = [item for item in prefixes if item[1][0] != "loopbacks"]
     given = {
         one.address: (netaddr.IPNetwork(one.address), (*leaf.path, "loopback", family), MAIN)
@@ -242,7 +242,7 @@ def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[Used]) ->
 
 
 def _each_overlap(prefixes: list[Used], report: t.Callable[[Used, Used], None]) -> None:
-    """Calls REPORT with each prefix and those around it: once sorted, only these need be looked at."""
+    """Calls REPORT with each prefix and those that contain it; sorting leaves only these to compare."""
     enclosing: list[Used] = []
     for item in sorted(prefixes, key=lambda item: (item[0].version, item[0].first, -item[0].last)):
         while enclosing and (enclosing[-1][0].version != item[0].version or enclosing[-1][0].last < item[0].first):

@@ -15,11 +15,11 @@ from .peering import Peering, identifier, peerings
 from .policies import ANNOUNCED, CONTAINERS, has_static, policies, redistribute
 
 MAXIMUM_PATHS = 8
-MULTIHOP = 64  # hops that packets of a session may take where routers are not on one network
+MULTIHOP = 64  # maximum hops of a session between routers without a common network
 
 
 def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: list[dict]) -> dict:
-    """What NODE speaks BGP with. VRFS are those that it has; TABLES are kept in step with the kernel's, by BIRD."""
+    """The BGP configuration of NODE. VRFS are its VRFs; BIRD keeps TABLES in sync with the kernel's."""
     leaf = _filtered(node)
     shared = Counter(host.asn for host in intent.hypervisors.values()) if leaf else Counter()
     sessions = [_session(intent, node, peering, shared) for peering in peerings(intent, found, node)]
@@ -40,26 +40,26 @@ def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: lis
 
 
 def _filtered(node: Router) -> Leaf | None:
-    """NODE if it is a leaf that has policies."""
+    """NODE if it is a leaf with policies."""
     return node if isinstance(node, Leaf) and node.platform != "bird" else None
 
 
 def device(intent: Intent, node: Router, vrf: str) -> str | None:
-    """The interface of a VRF on NODE; None for the main table, which a border has in the place of its VRF."""
+    """The interface of a VRF on NODE; None for the main table, which a border uses instead of its VRF."""
     return None if isinstance(node, Border) else intent.vrfs[vrf].device
 
 
 def table_name(vrf: str | None) -> str:
-    """The routing tables of a VRF in BIRD: this and the family. The start keeps VRFs called like a word of BIRD's
-    language apart from it."""
+    """The start of the names of a VRF's routing tables in BIRD; the family follows. The prefix avoids clashes between
+    VRF names and BIRD keywords."""
     return f"vrf_{identifier(vrf)}" if vrf not in (None, MAIN) else MAIN
 
 
 def _instances(intent: Intent, node: Router, vrfs: list[str], sessions: list[dict]) -> list[dict]:
     """One per VRF. FRR and NX-OS always have one outside of VRFs, and no others without a session.
 
-    GoBGP has a single table of routes, in which VRFs would mix, so each is a daemon of its own. Where a router has no
-    sessions (any more) they stay: what was announced and learned has to go.
+    GoBGP has a single routing table, in which VRFs would mix, so each VRF has a daemon of its own. Instances remain on
+    a router without sessions, so that formerly announced and learned routes are withdrawn.
     """
     is_switch = node.daemon in ("frr", "nxos")
     made = []
@@ -73,7 +73,7 @@ def _instances(intent: Intent, node: Router, vrfs: list[str], sessions: list[dic
 
 
 def _session(intent: Intent, node: Router, peering: Peering, shared: Counter) -> dict:
-    """SHARED counts the hosts of each AS."""
+    """One session. SHARED counts the hosts of each AS."""
     peer, vrf = peering.peer, device(intent, node, peering.vrf)
     interface = vlan_interface(intent, node.uplinks[peering.fabric], peering.vrf) if peering.is_direct else None
     is_external = peering.neighbor_as != node.asn
@@ -108,19 +108,19 @@ def _session(intent: Intent, node: Router, peering: Peering, shared: Counter) ->
 
 
 def _ttl_security(intent: Intent, node: Router, peer: Router | None) -> bool:
-    """FRR 8.4 makes a multihop BFD session of a session with both, and the other end never answers it."""
+    """With TTL security, FRR 8.4 turns the session's BFD into multihop BFD, which the other end never answers."""
     with_frr = any(isinstance(end, Leaf) and end.platform == "frr" for end in (node, peer))
     return intent.ttl_security and not (intent.bfd and with_frr)
 
 
 def _next_hop(intent: Intent, node: Router, peer: Router | None) -> str:
-    """With OSPF leaves keep it, as in document 002: the other leaf's hosts, on networks that OSPF carries."""
+    """With OSPF, leaves keep the next hop, as in document 002: hosts of the other leaf, on networks OSPF announces."""
     between_leaves = isinstance(node, Leaf) and isinstance(peer, Leaf)
     return "keep" if isinstance(node, Reflector) or (between_leaves and intent.ospf) else "self"
 
 
 def _policies(intent: Intent, peer: Router | None) -> tuple[str, str]:
-    """For what a leaf accepts, and for what it announces. Only leaves announce static routes."""
+    """A leaf's import and export policies. Only leaves announce static routes."""
     announced = ANNOUNCED if has_static(intent) else CONTAINERS
     return announced if isinstance(peer, Leaf) else CONTAINERS, announced
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A border router's variables. What is a VRF for the fabric is its main table: it knows nothing of other VRFs."""
+"""A border router's variables. The fabric's VRF is its main table; it has no other VRFs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .bgp import bgp, table_name
 from .index import Index
 from .links import DEFAULT, ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces
 
-WORLD = "world"  # the interface with the addresses that stand for the world
+WORLD = "world"  # the interface with the addresses that represent the outside world
 LENGTH = {4: 32, 6: 128}
 
 

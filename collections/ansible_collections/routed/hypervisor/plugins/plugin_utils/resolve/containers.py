@@ -1,13 +1,13 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Containers on a hypervisor: their namespaces, their ipvlan links, and the routes by which they are reached.
+"""Containers on a hypervisor: their namespaces, their ipvlan links, and the routes to them.
 
-A container has the same link name and a default route wherever its network is; who its gateway is differs:
+A container has the same link name and a default route in every kind of network; its gateway differs:
 
-- on a dummy, or on an uplink in l2 with a prefix of the host's own: the host, by a link of its own among theirs;
+- on a dummy, or on an uplink in l2 with the host's own prefix: the host, through a link of its own among theirs;
 - in l2 on a fabric's own network: a router on that network;
-- in l3 and l3s: none. What a container sends is looked up in the host's tables as if it left by the master.
+- in l3 and l3s: none. Its packets are looked up in the host's tables as if they left through the master.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ def master(intent: Intent, node: Hypervisor, part: Part) -> str:
 
 
 def routed_vrfs(intent: Intent, node: Hypervisor) -> set[str]:
-    """The VRFs in which the host forwards packets of containers: by its link among theirs, unless that is in l2 on a
-    fabric's own network."""
+    """The VRFs in which the host forwards packets of containers, through its link among theirs, unless that link is in
+    l2 on a fabric's own network."""
     return {
         intent.container_networks[part.network].vrf
         for part in node.parts.values()
-        if part.has_host_link and part.whose != "fabric"
+        if part.has_host_link and part.prefix_owner != "fabric"
     }
 
 
 def manages(node: Hypervisor, part: Part) -> bool:
-    """Whether the routing manager keeps the routes to these containers, as they come and go."""
+    """Whether the routing manager maintains the routes to these containers as they are created and removed."""
     return node.daemon == "gobgp" and part.announce == "address"
 
 
 def dummies(intent: Intent, node: Hypervisor) -> list[dict]:
-    """The masters that are made for the purpose. What containers send enters the host here."""
+    """The dummies that serve as masters. Packets from containers enter the host here."""
     return [
         without_nones(
             {
@@ -86,7 +86,7 @@ def links(intent: Intent, node: Hypervisor) -> list[dict]:
 
 
 def _addresses(addresses: dict, prefix: dict | None) -> list[dict]:
-    """Each on its PREFIX, or alone. Without detection of duplicates: the intent has been checked for them."""
+    """Each with its PREFIX's length, or as a host address. No duplicate address detection: the intent was checked."""
     found = []
     for family in FAMILIES:
         if family in addresses:
@@ -97,7 +97,7 @@ def _addresses(addresses: dict, prefix: dict | None) -> list[dict]:
 
 
 def _host_addresses(part: Part) -> list[dict]:
-    """Alone, so that nothing but the routes to the containers leads there; link-local gateways are on their link."""
+    """Host addresses, so that only the routes to containers lead there; link-local gateways are on-link."""
     if part.host.get("ipv6") is not None and part.host["ipv6"].is_link_local():
         rest = {family: address for family, address in part.host.items() if family != "ipv6"}
         return [*_addresses(rest, None), {"address": f"{part.host['ipv6']}/64", "nodad": True}]
@@ -115,22 +115,22 @@ def _container_routes(part: Part, network: ContainerNetwork, container) -> list[
 
 
 def proxies(node: Hypervisor) -> list[str]:
-    """Where the host answers ARP for containers elsewhere: in prefixes that span all hosts."""
+    """Interfaces where the host answers ARP for containers elsewhere: those with prefixes that span all hosts."""
     return [
         part.host_link
         for part in node.parts.values()
-        if part.whose == "network" and part.has_host_link and "ipv4" in part.prefix
+        if part.prefix_owner == "network" and part.has_host_link and "ipv4" in part.prefix
     ]
 
 
 def routes(intent: Intent, node: Hypervisor) -> list[dict]:
-    """To each container by the host's link, and what BGP announces the host's prefix for."""
+    """Routes to each container through the host's link, and the host's prefixes that BGP announces."""
     made = []
     for part in node.parts.values():
         table = intent.vrfs[intent.container_networks[part.network].vrf].table
-        if part.announce == "subnet" or (part.whose == "host" and manages(node, part)):
-            # What BGP announces the prefix for; and the end of packets to no container, which otherwise would go to
-            # the next router and come back. Containers have routes or links of their own.
+        if part.announce == "subnet" or (part.prefix_owner == "host" and manages(node, part)):
+            # BGP announces this route. It also drops packets to nonexistent containers, which would otherwise loop
+            # between the next router and this host. Containers have more specific routes or links of their own.
             made += [{"prefix": str(prefix), "table": table, "type": "unreachable"} for prefix in part.prefix.values()]
         tables = [] if manages(node, part) else [table]
         if part.has_host_link and table != MAIN_TABLE:
@@ -143,7 +143,7 @@ def routes(intent: Intent, node: Hypervisor) -> list[dict]:
 
 
 def accepted(intent: Intent, node: Hypervisor, vrf: str, family: str) -> list[dict]:
-    """Which of the kernel's routes of ours are announced: the prefixes, or the addresses in them."""
+    """Which of our kernel routes are announced: the prefixes, or the addresses in them."""
     return [
         {"prefix": str(part.prefix[family]), "longest": _longest(part, family)}
         for part in node.parts.values()

@@ -30,7 +30,7 @@ class Inventory:
 
 
 def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
-    """Everything that every node needs. OWNER is the inventory's directory: two inventories cannot own one lab."""
+    """The variables of all nodes. OWNER is the inventory's directory: two inventories cannot own one lab."""
     made = Inventory()
     made.groups = {
         "hypervisors": list(intent.hypervisors),
@@ -39,12 +39,12 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
         "leaves": [leaf.name for leaf in intent.leaves.values() if leaf.platform != "nxos"],
     }
     made.children["routers"] = list(made.groups)
-    # Switches are configured by playbooks of their own: nothing of what a Linux router is given is for them.
+    # NX-OS switches have playbooks of their own; the settings of Linux routers do not apply to them.
     made.groups["nxos_leaves"] = [leaf.name for leaf in intent.leaves.values() if leaf.platform == "nxos"]
     for daemon in ("bird", "gobgp", "frr"):
         made.groups[f"{daemon}_routers"] = [node.name for node in intent.routers if node.daemon == daemon]
-    # Empty without a lab, but there, so that plays may name them. lab_absent is filled by check mode with the nodes
-    # that do not exist yet.
+    # Empty without a lab, but defined, so that plays can refer to them. In check mode, nodes that do not exist yet are
+    # added to lab_absent.
     made.groups.update({group: [] for group in ("guests", "switches", "lab", "lab_absent")})
     made.group_vars["all"] = {
         "fabric_name": intent.name,
@@ -77,7 +77,7 @@ def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:
     made.host_vars[LAB_HOST] = {
         **entry,
         "ansible_node_name": "",
-        # The libraries that its modules need are beside Ansible's own.
+        # Ansible's own interpreter, because it has the libraries that the modules need.
         "ansible_python_interpreter": "{{ ansible_playbook_python }}",
         "lab": lab(intent, found, owner),
     }

@@ -1,9 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the table of nftables on a hypervisor is made of: who its guests are, from where they send, and what is whose.
+"""Data for the nftables table of a hypervisor: which source addresses guests may use, and who owns which prefix.
 
-Guests of other hypervisors come in by an uplink, where only their addresses tell them from the fabric's routers.
+Packets from guests of other hypervisors arrive on an uplink; only their addresses distinguish them from the fabric's
+routers.
 """
 
 from __future__ import annotations
@@ -13,24 +14,24 @@ from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent
 from .index import Index
 from .links import vlan_interface
 
-# What routers speak with each other. BFD: one hop, echo, several hops (RFC 5881, RFC 5883).
+# Protocols between routers. BFD: single-hop, echo, multihop (RFC 5881, RFC 5883).
 ROUTING_PORTS = {"tcp": [179], "udp": [3784, 3785, 4784]}
-# What is dropped, by the names of its counters.
+# Kinds of dropped packets, by counter name.
 DROPS = ["forged_source", "to_hypervisor", "to_routing", "icmp_redirect"]
 DROPS_WITH_VRFS = [*DROPS, "between_vrfs"]
-# Of each kind of drop: enough to notice, too little to fill a disk.
+# Log rate per kind of drop: enough to notice, too little to fill a disk.
 LOG = {"rate": "10/minute", "burst": 5}
 
 
 def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict) -> dict | None:
-    """None where the intent wants none. NETWORK is the node's resolved network, whose interfaces are protected."""
+    """None if the intent disables it. NETWORK is the node's resolved network, whose interfaces are protected."""
     if not intent.firewall:
         return None
     ports = [guest.port for guest in node.guests]
     ports += [interface for part in node.parts.values() for interface in _entries(part)]
     return {
         "table": TABLE,
-        # A lab may run on a kernel without nftables; a real host must not be open because of one.
+        # A lab may run on a kernel without nftables; a real host must not be left open because of that.
         "required": intent.lab is None,
         "ports": ports,
         "sources": _sources(node),
@@ -44,12 +45,12 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict) -> d
 
 
 def _entries(part) -> list[str]:
-    """Where the host hears containers: on its link among theirs, and on the dummy that carries all of them."""
+    """Interfaces on which packets from containers arrive: the host's link among theirs, and the dummy below them."""
     return [part.network] * part.is_on_dummy + [part.host_link] * part.has_host_link
 
 
 def _sources(node: Hypervisor) -> dict[str, list[dict]]:
-    """From where each port may send. Containers come and go, so theirs is all of the prefix."""
+    """Allowed source addresses per port. For containers the whole prefix, because they come and go."""
     made: dict[str, list[dict]] = {family: [] for family in FAMILIES}
     for guest in node.guests:
         for family, address in guest.address.items():
@@ -62,22 +63,22 @@ def _sources(node: Hypervisor) -> dict[str, list[dict]]:
 
 
 def _tenants(intent: Intent, found: Index, node: Hypervisor, network: dict) -> dict[str, list[dict]]:
-    """Prefixes of guests and containers anywhere, by where the host hears them: addresses mean nothing without a VRF.
+    """Prefixes of all guests and containers, by ingress interface, because addresses are only unique within a VRF.
 
-    In a VRF that is the VRF's interface, outside of them each uplink.
+    The ingress interface is the VRF's device, or each uplink outside of VRFs.
     """
     made: dict[str, list[dict]] = {family: [] for family in FAMILIES}
     for (vrf, family), prefixes in found.tenants.items():
         device = intent.vrfs[vrf].device
-        heard = [interface["name"] for interface in network["vrfs"] if interface["name"] == device]
+        ingress = [interface["name"] for interface in network["vrfs"] if interface["name"] == device]
         if device is None:
-            heard = [vlan_interface(intent, uplink, vrf) for uplink in node.uplinks.values() if vrf in uplink.given]
-        made[family] += [{"interface": name, "prefix": str(prefix)} for name in heard for prefix in prefixes]
+            ingress = [vlan_interface(intent, uplink, vrf) for uplink in node.uplinks.values() if vrf in uplink.given]
+        made[family] += [{"interface": name, "prefix": str(prefix)} for name in ingress for prefix in prefixes]
     return made
 
 
 def _gateways(intent: Intent, node: Hypervisor) -> dict[str, list[str]]:
-    """The addresses that the host has as its guests' gateway: the only ones of its own that answer them."""
+    """The host's gateway addresses for guests: its only addresses that answer them."""
     made: dict[str, dict[str, None]] = {family: {} for family in FAMILIES}
     for guest in node.guests:
         for family in guest.address:
@@ -89,7 +90,7 @@ def _gateways(intent: Intent, node: Hypervisor) -> dict[str, list[str]]:
 
 
 def _vrfs(network: dict) -> list[dict]:
-    """The interfaces in each VRF: what comes in by one of them must not leave by any other."""
+    """The interfaces of each VRF: packets that arrive on one must not leave through an interface outside the VRF."""
     links = [*network["interfaces"], *(link for link in network["ipvlan_links"] if "namespace" not in link)]
     return [
         {"name": vrf["name"], "interfaces": [link["name"] for link in links if link.get("vrf") == vrf["name"]]}

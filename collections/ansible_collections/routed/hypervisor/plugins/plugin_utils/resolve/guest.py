@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A guest's variables: an ordinary host on what it believes to be a subnet."""
+"""A guest's variables: from its view, it is an ordinary host on a subnet."""
 
 from __future__ import annotations
 

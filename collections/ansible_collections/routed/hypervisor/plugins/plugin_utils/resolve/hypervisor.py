@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only routes of ours
+from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only our routes
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
 from . import containers, services
@@ -27,10 +27,10 @@ from .routing_manager import routing_manager
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)
 
 SYSCTLS = {
-    # Sockets in no VRF take connections and packets from all: how the host itself uses the VRFs.
+    # Sockets outside of VRFs accept connections and packets from all VRFs: this is how the host uses them.
     "net.ipv4.tcp_l3mdev_accept": "1",
     "net.ipv4.udp_l3mdev_accept": "1",
-    # IPv4 is forwarded per interface. For IPv6 the kernel only looks at this one.
+    # IPv4 forwarding is set per interface. For IPv6 only this sysctl counts.
     "net.ipv6.conf.all.forwarding": "1",
     **ROUTER_SYSCTLS,
 }
@@ -80,7 +80,7 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
         if addresses:
             loopback = {"name": intent.loopbacks[vrf].interface, "type": "dummy", "vrf": intent.vrfs[vrf].device}
             interfaces.append(without_nones({**loopback, "addresses": addresses}))
-    routes = gateway_routes(intent, node)  # the unreachable defaults belong to the VRFs themselves
+    routes = gateway_routes(intent, node)  # the VRFs themselves have the unreachable default routes
     for guest in node.guests:
         segment = intent.segments[guest.segment]
         interfaces.append(_port(guest, segment, intent.vrfs[segment.vrf].device))
@@ -99,7 +99,7 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
 
 
 def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:
-    """Default routes to the routers on its networks: one per VRF and family, by all uplinks that have such a router."""
+    """Default routes to the gateways of its networks: one per VRF and family, through all uplinks with a gateway."""
     ways: dict[tuple[str, str], list[dict]] = {}
     for fabric, uplink in node.uplinks.items():
         for vrf, families in uplink.given.items():
@@ -115,7 +115,7 @@ def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:
 
 
 def _port(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:
-    """The interface towards a guest. It has the gateway's addresses, and nothing that makes the segment on-link."""
+    """The interface to a guest. It has the gateway's addresses, but nothing that makes the segment on-link."""
     addresses: list[dict] = []
     ipv4 = {"forwarding": 0, "rp_filter": 1, "send_redirects": 0, "accept_redirects": 0}
     if "ipv4" in guest.address:
@@ -123,7 +123,7 @@ def _port(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:
         addresses.append({"address": f"{segment.gateway['ipv4']}/32", "scope": "link"})
     if "ipv6" in guest.address:
         addresses.append({"address": f"{segment.gateway['ipv6']}/64", "nodad": True})
-    # addr_gen_mode 1: no link-local address but the gateway's, which is the same on every hypervisor.
+    # addr_gen_mode 1: the only link-local address is the gateway's, which is the same on every hypervisor.
     ipv6 = {"accept_ra": 0, "accept_redirects": 0, "addr_gen_mode": 1}
     port = {
         "name": guest.port,
@@ -136,7 +136,7 @@ def _port(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:
 
 
 def _guest_routes(guest: Guest, segment: Segment) -> list[dict]:
-    """To the guest, in its VRF (announced by BGP) and in the main table (for the host itself)."""
+    """Routes to the guest, in its VRF (announced by BGP) and in the main table (for the host itself)."""
     routes = []
     tables = ({"table": MAIN_TABLE},) if segment.vrf == MAIN else ({"vrf": segment.vrf}, {"table": MAIN_TABLE})
     for where in tables:
@@ -153,7 +153,7 @@ def _guest_routes(guest: Guest, segment: Segment) -> list[dict]:
 
 
 def rules(intent: Intent, vrfs: list[str]) -> list[dict]:
-    """What the host itself reaches through a VRF. The number depends on the intent's `host` prefixes alone."""
+    """Rules for what the host itself reaches through a VRF. Their number depends only on the `host` prefixes."""
     wanted = [(prefix, vrf) for vrf in vrfs if vrf != MAIN for prefix in intent.vrfs[vrf].host if prefix is not None]
     return [
         {"priority": RULE_PRIORITY + position, "family": family_of(prefix), "to": str(prefix), "vrf": vrf}

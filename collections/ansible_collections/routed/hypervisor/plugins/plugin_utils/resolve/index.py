@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is where: made once and looked up by every node, whose cost so does not depend on how many others there are."""
+"""Indexes of the intent, built once, so that the cost per node does not depend on the number of other nodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Index:
     reflectors: dict[str, list[Reflector]] = field(default_factory=dict)  # by fabric
     clients: dict[str, list] = field(default_factory=dict)  # by fabric: hypervisors and borders
     leaves: dict[str, list[Leaf]] = field(default_factory=dict)  # by fabric
-    named_by: dict[str, list[Hypervisor]] = field(default_factory=dict)  # by router: who has it configured
+    named_by: dict[str, list[Hypervisor]] = field(default_factory=dict)  # by router: hypervisors that name it
     borders: dict[str, list[Border]] = field(default_factory=dict)  # by VRF
     places: dict[str, list[Place]] = field(default_factory=dict)  # by VRF
     place: dict[str, Place] = field(default_factory=dict)  # by guest's name
@@ -59,8 +59,8 @@ def index(intent: Intent) -> Index:
 
 
 def _tenants(intent: Intent) -> dict[tuple[str, str], list]:
-    """Prefixes of all guests and containers by (VRF, family), merged. Of a fabric's own network only the containers'
-    addresses: routers are on it, too."""
+    """Prefixes of all guests and containers by (VRF, family), merged. For a fabric's own network only the containers'
+    addresses, because routers are on it, too."""
     made: dict[tuple[str, str], list] = {}
     for segment in intent.segments.values():
         for family, prefix in segment.prefix.items():
@@ -68,7 +68,7 @@ def _tenants(intent: Intent) -> dict[tuple[str, str], list]:
     for hypervisor in intent.hypervisors.values():
         for part in hypervisor.parts.values():
             vrf = intent.container_networks[part.network].vrf
-            if part.whose != "fabric":
+            if part.prefix_owner != "fabric":
                 for family, prefix in part.prefix.items():
                     made.setdefault((vrf, family), []).append(prefix)
                 continue

@@ -63,7 +63,7 @@ def _network(intent: Intent, node: Leaf) -> dict:
 
 
 def _routes(intent: Intent, node: Leaf) -> list[dict]:
-    """BIRD announces static routes. They are the kernel's: what BIRD writes there is of BGP only."""
+    """Static routes, which BIRD announces. They are kernel routes: BIRD exports only BGP routes to the kernel."""
     return [
         {
             "prefix": str(route.prefix),
@@ -75,7 +75,7 @@ def _routes(intent: Intent, node: Leaf) -> list[dict]:
 
 
 def _interface(intent: Intent, node: Leaf, route: Static) -> str:
-    """That of the network which the next hop is on."""
+    """The interface to the next hop's network."""
     family = family_of(route.prefix)
     return next(
         vlan_interface(intent, uplink, route.vrf)

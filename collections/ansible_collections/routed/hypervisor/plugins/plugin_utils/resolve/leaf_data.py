@@ -46,7 +46,7 @@ def _vlan(interface: str) -> int | None:
 
 
 def _vlans(intent: Intent, node: Leaf) -> list[dict]:
-    """VLAN 1 has no name: every switch has it, and refuses to give it another."""
+    """VLAN 1 has no name here: every switch has it, and rejects another name for it."""
     names = {number: fabric for fabric, uplink in node.uplinks.items() if (number := _vlan(uplink.interface))}
     return [{"id": number, "name": None if number == 1 else names[number]} for number in sorted(names)]
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Interfaces and routes that several kinds of nodes have alike."""
+"""Interfaces and routes that are common to several kinds of nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..intent.model import FAMILIES, Fabric, Intent, Uplink
 DEFAULT = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
 # "all" overrides what a distribution's sysctl.d sets per interface; see the kernel's ip-sysctl, conf/all.
 ROUTER_SYSCTLS = {
-    "net.ipv4.conf.all.rp_filter": "0",  # two fabrics: the way back can be the other one
+    "net.ipv4.conf.all.rp_filter": "0",  # with two fabrics, replies may arrive on the other one
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.conf.all.accept_redirects": "0",
     "net.ipv6.conf.all.accept_redirects": "0",
@@ -18,7 +18,7 @@ ROUTER_SYSCTLS = {
 
 
 def without_nones(item: dict) -> dict:
-    """The item without keys that have nothing to say."""
+    """The item without keys whose value is None."""
     return {key: value for key, value in item.items() if value is not None}
 
 
@@ -27,7 +27,7 @@ def sysctls(values: dict) -> list[dict]:
 
 
 def vlan_interface(intent: Intent, uplink: Uplink, vrf: str) -> str:
-    """The interface of a VRF on an uplink: a VLAN of it, or untagged the uplink itself."""
+    """The interface of a VRF on an uplink: one of its VLANs, or the uplink itself if untagged."""
     vlan = intent.vrfs[vrf].vlan
     return f"{uplink.interface}.{vlan}" if vlan is not None else uplink.interface
 
@@ -41,7 +41,7 @@ def uplink_interfaces(intent: Intent, fabric: Fabric, uplink: Uplink, vrf_device
         for family in FAMILIES:
             if family in families:
                 address = {"address": f"{families[family].address}/{network.prefix[family].prefixlen}"}
-                # Checked for duplicates already; detection would delay every session after a link comes up.
+                # The intent was checked for duplicates; detection would delay every session after a link comes up.
                 addresses.append({**address, "nodad": True} if family == "ipv6" else address)
         if not addresses:
             continue
@@ -68,6 +68,6 @@ def vrfs_of(intent: Intent, node) -> list[str]:
 
 
 def families_of(node, vrf: str) -> list[str]:
-    """The families that a router speaks in a VRF."""
+    """The families in which a router has addresses in a VRF."""
     given = [uplink.given.get(vrf, {}) for uplink in node.uplinks.values()]
     return [family for family in FAMILIES if any(family in families for families in given)]

@@ -12,7 +12,7 @@ from .links import vlan_interface
 
 
 def ospf(intent: Intent, found: Index, node: Leaf) -> dict | None:
-    """None where leaves do not speak it."""
+    """None if leaves do not run it."""
     if not intent.ospf:
         return None
     return {
@@ -28,7 +28,7 @@ def ospf(intent: Intent, found: Index, node: Leaf) -> dict | None:
 
 
 def password_keys(intent: Intent) -> list[str]:
-    """Whose passwords must be in ospf_passwords: one, that of the area."""
+    """Required keys of ospf_passwords: only the area."""
     return [intent.ospf["area"]] if intent.ospf and "authentication" in intent.ospf else []
 
 
@@ -44,7 +44,7 @@ def _families(node: Leaf) -> list[str]:
 
 
 def _interfaces(intent: Intent, found: Index, node: Leaf) -> list[dict]:
-    """Passive where no other leaf is: the network is announced, and no neighbour is accepted."""
+    """Interfaces without another leaf are passive: the network is announced, but no neighbor accepted."""
     made = [{"name": LOOPBACK, "vrf": None, "passive": True, "network": None}] if node.loopback else []
     for fabric, uplink in node.uplinks.items():
         others = [leaf for leaf in found.leaves.get(fabric, ()) if leaf is not node]

@@ -1,8 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who peers with whom, and by which addresses. One session per network (or, where packets between two routers are
-routed, per VRF) and family."""
+"""Which routers peer, and with which addresses. One session per family and network, or per family and VRF if packets
+between the two routers are routed."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Peering:
     name: str
     vrf: str
     family: str
-    fabric: str  # the uplink that it leaves by
+    fabric: str  # the uplink it uses
     local: Any  # netaddr.IPAddress
     neighbor: Any  # netaddr.IPAddress
     neighbor_as: int
     is_direct: bool  # both ends are on one network
     peer: Router | None = None  # None: a router that is not in the intent
-    source: str | None = None  # the interface that has the local address, where that is not the one towards the peer
+    source: str | None = None  # the interface with the local address, if it is not the one to the peer
 
 
 def identifier(name: str) -> str:
-    """NAME as BIRD wants names. Names have no underscore, so two names never become one."""
+    """NAME as an identifier in BIRD. Names have no underscores, so two names never become the same identifier."""
     return name.replace("-", "_")
 
 
@@ -70,7 +70,7 @@ def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
 
 
 def _with(intent: Intent, node: Router, peer: Router) -> Iterator[Peering]:
-    """One per network in common; by way of other routers only where there is none."""
+    """One session per common network; routed sessions only if there is none."""
     if isinstance(node, Leaf) and isinstance(peer, Leaf):
         yield from _between_leaves(intent, node, peer)
         return
@@ -79,7 +79,7 @@ def _with(intent: Intent, node: Router, peer: Router) -> Iterator[Peering]:
     for fabric, vrf, family in direct:
         here = f"{identifier(peer.name)}_{identifier(fabric)}" if has_several else identifier(peer.name)
         yield _meeting(node, peer, vrf, family, f"{here}_{vrf}_{family}", (fabric, fabric))
-    # A reflector is for its own fabric; everyone else can be peered with from afar.
+    # A reflector serves only its own fabric; other routers accept routed sessions.
     for vrf, family in remote(node, peer) if not direct else ():
         places = (place(node, vrf, family), place(peer, vrf, family))
         yield _meeting(node, peer, vrf, family, f"{identifier(peer.name)}_{vrf}_{family}", places)
@@ -94,7 +94,7 @@ def _meeting(node: Router, peer: Router, vrf: str, family: str, name: str, place
 
 
 def _between_leaves(intent: Intent, node: Leaf, peer: Leaf) -> Iterator[Peering]:
-    """iBGP, by addresses that stay while any way between the two is left: loopbacks, else their first networks."""
+    """iBGP between addresses that survive as long as any path does: loopbacks, else their first networks."""
     for vrf in intent.vrfs:
         for family in FAMILIES:
             ends = [_leaf_end(intent, one, vrf, family) for one in (node, peer)]
@@ -117,7 +117,7 @@ def _leaf_end(intent: Intent, node: Leaf, vrf: str, family: str) -> tuple | None
 
 
 def _foreign(intent: Intent, node: Router, neighbor) -> Peering:
-    """With a configured router that is not in the intent: on a network in common, else routed."""
+    """A session with a configured router outside the intent: on a common network, else routed."""
     family = f"ipv{neighbor.address.version}"
     places = [
         (fabric, vrf, neighbor.address in intent.fabrics[fabric].networks[vrf].prefix[family])

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A route reflector's variables: it has VRFs as hypervisors have them, but routes nothing itself."""
+"""A route reflector's variables: it has the same VRFs as hypervisors, but forwards no packets."""
 
 from __future__ import annotations
 

@@ -1,18 +1,18 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the routing manager of a hypervisor keeps in step: GoBGP's routes and the kernel's."""
+"""The configuration of a hypervisor's routing manager, which keeps the routes of GoBGP and the kernel in sync."""
 
 from __future__ import annotations
 
 from ..intent.model import FAMILIES, Hypervisor, Intent
 from . import containers
 
-NAMESPACES = ("/run/netns", "/run/docker/netns")  # where networks of containers have names
+NAMESPACES = ("/run/netns", "/run/docker/netns")  # directories of named network namespaces
 
 
 def routing_manager(intent: Intent, node: Hypervisor, tables: list[dict], bgp: dict) -> dict:
-    """TABLES as BIRD would have them: what is announced and where routes go is the same."""
+    """TABLES as for BIRD, with the same announcements and routes."""
     return {
         "instances": [_instance(intent, node, tables, bgp, instance) for instance in bgp["instances"]],
         "namespaces": list(NAMESPACES),

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What guests are offered on their ports: DHCP, router advertisements, answers to neighbour solicitations."""
+"""Services for guests on their ports: DHCP, router advertisements, replies to neighbor solicitations."""
 
 from __future__ import annotations
 
@@ -60,9 +60,11 @@ def _radvd(guest, segment) -> dict:
 
 
 def _spanning(node: Hypervisor) -> list:
-    """The parts of container networks whose IPv6 prefix spans all hosts: containers elsewhere are asked for, too."""
+    """Parts of networks whose IPv6 prefix spans all hosts: their containers also solicit remote containers."""
     return [
-        part for part in node.parts.values() if part.whose == "network" and part.has_host_link and "ipv6" in part.prefix
+        part
+        for part in node.parts.values()
+        if part.prefix_owner == "network" and part.has_host_link and "ipv6" in part.prefix
     ]
 
 

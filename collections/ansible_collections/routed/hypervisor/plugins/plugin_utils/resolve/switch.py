@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fabric in the lab: a node with one bridge, whose ports are called after the nodes at the other ends."""
+"""A fabric in the lab: a node with one bridge, whose ports are named after the nodes at the other ends."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must be true of the containers on a hypervisor, and of the routes to those elsewhere."""
+"""What must be true of the containers on a hypervisor, and of the routes to containers elsewhere."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def homes(intent: Intent, node: Hypervisor) -> list[Home]:
 
 
 def expectations(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
-    """From inside the node's containers, which are namespaces on it, and from the node itself."""
+    """Verified inside the node's containers, which are namespaces on it, and on the node itself."""
     own = homes(intent, node)
     near = others(found.hypervisors, found.position[node.name])
     elsewhere = [home for other in near for home in homes(intent, other)]
@@ -77,15 +77,15 @@ def _configured(home: Home) -> dict:
 
 
 def _ping(family: str, source: str | None, target, to_name: str, title: str, reply: bool) -> dict:
-    """From inside the container SOURCE, or from the host itself."""
+    """A ping from inside the container SOURCE, or from the host itself."""
     return {**ping(family, target, to_name, title, "reply" if reply else "silence"), "namespace": source}
 
 
 def _from_host(home: Home) -> list[dict]:
-    """The host reaches its containers by its own link among theirs, and not without one."""
+    """The host reaches its containers through its own link among theirs, and not without one."""
     name, reaches = home.container.name, home.part.has_host_link
-    if not reaches and home.part.whose != "host" and manages(home.hypervisor, home.part):
-        return []  # nothing keeps the host's packets from its router, which may send them back to the container
+    if not reaches and home.part.prefix_owner != "host" and manages(home.hypervisor, home.part):
+        return []  # the host's packets may go to its router, which may send them back to the container
     verb = "reaches" if reaches else "does not reach"
     return [
         _ping(family, None, address, name, f"{home.hypervisor.name} itself {verb} its container {name}", reaches)
@@ -110,10 +110,10 @@ def _between(home: Home, peer: Home) -> list[dict]:
 
 
 def _has_way(home: Home, peer: Home, family: str) -> bool:
-    """Containers on a fabric's own network reach others by the network's gateway, if it has one."""
-    if home.part.whose == peer.part.whose == "fabric" and home.part.fabric == peer.part.fabric:
+    """Containers on a fabric's own network reach others through the network's gateway, if it has one."""
+    if home.part.prefix_owner == peer.part.prefix_owner == "fabric" and home.part.fabric == peer.part.fabric:
         return True
-    return all(one.part.whose != "fabric" or family in one.part.gateway for one in (home, peer))
+    return all(one.part.prefix_owner != "fabric" or family in one.part.gateway for one in (home, peer))
 
 
 def _routes(intent: Intent, found: Index, node: Router, other: Hypervisor) -> list[dict]:
@@ -132,7 +132,7 @@ def _routes(intent: Intent, found: Index, node: Router, other: Hypervisor) -> li
                 to = {f"{one.address[family]}/{LENGTH[family]}": one.name for one in part.containers[:ROUTES]}
             is_by_ospfv3 = intent.ospf and family == "ipv6" and _is_far(intent, node, other)
             interfaces = _interfaces(intent, node, network.vrf, ways) if is_by_ospfv3 else []
-            wanted += [route(family, table, place, ways, whose, interfaces) for place, whose in to.items()]
+            wanted += [route(family, table, place, ways, destination, interfaces) for place, destination in to.items()]
     return wanted
 
 
@@ -149,7 +149,7 @@ def _ways(intent: Intent, node: Router, other: Hypervisor, vrf: str, family: str
     if isinstance(node, Leaf):
         near = [leaf for leaf in far if leaf is not node and leaf.asn == node.asn]
     else:
-        # A leaf passes on what it has heard from OTHER, or from a leaf of its own AS.
+        # A leaf re-announces routes learned from OTHER, or from a leaf of its own AS.
         told = {leaf.asn for leaf in far} - {node.asn}
         near = [leaf for leaf in leaves if leaf.asn in told and _leaf_speaks(intent, leaf, node)]
     return [way for leaf in near for way in next_hops(node, leaf, vrf, family)]
@@ -161,7 +161,7 @@ def _is_far(intent: Intent, node: Router, other: Hypervisor) -> bool:
 
 
 def _interfaces(intent: Intent, node: Router, vrf: str, ways: list[str]) -> list[str]:
-    """The interfaces of NODE to the networks of these next hops: OSPFv3 knows neighbours by link-local addresses."""
+    """The interfaces of NODE to these next hops, because OSPFv3 identifies neighbors by link-local addresses."""
     return [
         vlan_interface(intent, uplink, vrf)
         for fabric, uplink in node.uplinks.items()
@@ -188,7 +188,7 @@ def leaf_expectations(intent: Intent, found: Index, node: Leaf) -> list[dict]:
 
 
 def _arp(intent: Intent, node: Leaf, home: Home) -> list[dict]:
-    """Broadcasts reach containers in l2; in l3 nobody answers, as the host routes."""
+    """Broadcasts reach containers in l2; in l3 nobody answers, because the host routes."""
     fabric, address = home.part.fabric, home.container.address.get("ipv4")
     if fabric is None or fabric not in node.uplinks or address is None:
         return []

@@ -11,7 +11,7 @@ from . import border, guest, hypervisor, leaf, sessions
 
 
 def expectations(intent: Intent, found: Index, host_vars: dict[str, dict]) -> dict[str, list[dict]]:
-    """By node, for those that the verification runs on. HOST_VARS are the resolved variables of each."""
+    """Expectations by node, for nodes on which verification runs. HOST_VARS are the resolved variables of each."""
     made = {}
     for node in intent.hypervisors.values():
         made[node.name] = hypervisor.expectations(intent, found, node, host_vars[node.name])
@@ -20,7 +20,7 @@ def expectations(intent: Intent, found: Index, host_vars: dict[str, dict]) -> di
     for node in intent.borders.values():
         made[node.name] = border.expectations(intent, found, node, host_vars[node.name])
     for node in intent.leaves.values():
-        if node.platform != "nxos":  # a switch runs no modules: playbooks/leaves.yml compares what it has
+        if node.platform != "nxos":  # modules cannot run on a switch: playbooks/leaves.yml compares its configuration
             made[node.name] = leaf.expectations(intent, found, node, host_vars[node.name])
     if intent.lab:
         for carrier in intent.hypervisors.values():

@@ -36,5 +36,5 @@ def expectations(name: str, nftables: dict | None) -> list[dict]:
 
 
 def _listed(prefix: str, family: str) -> str:
-    """As nft lists it: an address without its length."""
+    """As nft prints it: a host address without prefix length."""
     return prefix.removesuffix(f"/{LENGTH[family]}")

@@ -31,7 +31,7 @@ def expectations(intent: Intent, found: Index, node: Guest) -> list[dict]:
 
 
 def _configuration(intent: Intent, node: Guest) -> list[dict]:
-    """It has the addresses that are meant for it, from DHCP and by autoconfiguration."""
+    """It has its intended addresses, from DHCP and by autoconfiguration."""
     segment = intent.segments[node.segment]
     wanted = []
     if "ipv4" in node.address and segment.lease_s is not None:
@@ -48,7 +48,7 @@ def _configuration(intent: Intent, node: Guest) -> list[dict]:
 
 
 def _neighbours(node: Guest, peers: list[Place]) -> list[dict]:
-    """Its own hypervisor answers for every address of the segment: for guests elsewhere, and for one beside it."""
+    """Its own hypervisor answers for every address of the segment: for remote guests, and for one on the same host."""
     elsewhere = [place.guest for place in peers if place.hypervisor.name != node.hypervisor]
     beside = [place.guest for place in peers if place.hypervisor.name == node.hypervisor][:1]
     wanted = []
@@ -71,7 +71,7 @@ def _neighbours(node: Guest, peers: list[Place]) -> list[dict]:
 
 
 def _hop(intent: Intent, place: Place, vrf: str, family: str, with_gateway: bool) -> list[str]:
-    """The addresses with which a hypervisor may answer in a trace: its uplinks', and the gateway's on the way out."""
+    """The addresses with which a hypervisor may answer a trace: its uplinks', and the gateway's on the first hop."""
     addresses = [
         str(uplink.address(vrf, family)) for uplink in place.hypervisor.uplinks.values() if uplink.address(vrf, family)
     ]
@@ -146,7 +146,7 @@ def _isolation(intent: Intent, found: Index, place: Place, vrf: str) -> list[dic
 
 
 def _routing_ports(intent: Intent, place: Place) -> list[dict]:
-    """It does not reach what speaks BGP on its hypervisor: the firewall drops what it sends there."""
+    """It cannot reach the BGP daemon on its hypervisor: the firewall drops its packets."""
     if not intent.firewall:
         return []
     wanted = []
@@ -177,7 +177,7 @@ def _uplinks(node, vrf: str, silence) -> None:
 
 
 def _spoofing(found: Index, place: Place, peers: list[Place], vrf: str) -> list[dict]:
-    """It cannot send from another guest's IPv4 address; where there is no other guest in IPv4, nothing to verify."""
+    """It cannot send from another guest's IPv4 address. Without another guest in IPv4, there is nothing to verify."""
     victims = [peer for peer in peers if "ipv4" in peer.guest.address]
     victims.sort(key=lambda peer: peer.hypervisor is place.hypervisor)
     targets = [

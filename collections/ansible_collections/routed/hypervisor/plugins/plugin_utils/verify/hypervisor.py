@@ -46,7 +46,7 @@ def _rules(resolved: dict) -> list[dict]:
 
 
 def _own_guests(intent: Intent, node: Hypervisor) -> list[dict]:
-    """Routes in both tables, and that the host itself reaches them."""
+    """Routes to its own guests in both tables, and that the host itself reaches them."""
     found = []
     for guest in node.guests:
         table = intent.vrfs[intent.segments[guest.segment].vrf].table
@@ -97,7 +97,7 @@ def _default_routes(intent: Intent, found: Index, node: Hypervisor) -> list[dict
 
 
 def _loopbacks(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
-    """Of other hypervisors: routes by every shared fabric; and from the host itself, where rules lead there."""
+    """Routes to others' loopbacks through every shared fabric, and pings where the host's rules lead there."""
     wanted = []
     for other in others(found.hypervisors, found.position[node.name]):
         for vrf, families in other.loopbacks.items():
@@ -120,7 +120,7 @@ def _loopbacks(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
 
 
 def _no_way_out(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
-    """The host itself has no way to the world through a VRF of guests."""
+    """The host itself cannot reach the outside world through a VRF of guests."""
     return [
         ping(
             "ipv4" if address.version == 4 else "ipv6",

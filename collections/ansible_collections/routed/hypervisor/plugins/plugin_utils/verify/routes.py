@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes that BGP must have brought: which next hops a prefix has in whose table."""
+"""Routes that BGP must have installed: the next hops of a prefix in a routing table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .sessions import LABEL
 
 
 def next_hops(node, other, vrf: str, family: str) -> list[str]:
-    """OTHER's addresses in a VRF on the fabrics that NODE is on too: one way per fabric."""
+    """OTHER's addresses in a VRF on the fabrics that both are on: one path per fabric."""
     shared = [
         other.uplinks[fabric]
         for fabric, uplink in node.uplinks.items()
@@ -20,19 +20,19 @@ def next_hops(node, other, vrf: str, family: str) -> list[str]:
 
 
 def route(
-    family: str, table: int, prefix: str, nexthops: list[str], whose: str, interfaces: list[str] | None = None
+    family: str, table: int, prefix: str, nexthops: list[str], destination: str, interfaces: list[str] | None = None
 ) -> dict:
-    """With INTERFACES only these are known of the ways, not the next hops."""
+    """If INTERFACES are given, only they are verified, not the next hops."""
     ways = f"{len(nexthops)} next hops" if len(nexthops) > 1 else "its next hop"
     if interfaces:
         ways = f"its ways by {' and '.join(interfaces)}"
-    title = f"the route to {whose} has {ways} in table {table} ({LABEL[family]})"
+    title = f"the route to {destination} has {ways} in table {table} ({LABEL[family]})"
     expected = {"kind": "route", "title": title, "family": family, "table": table, "prefix": prefix}
     return {**expected, "nexthops": [], "interfaces": interfaces} if interfaces else {**expected, "nexthops": nexthops}
 
 
 def to_guest(node, place, vrf: str, table: int) -> list[dict]:
-    """The routes of NODE to a guest elsewhere, in each family in which the two hypervisors meet."""
+    """The routes of NODE to a remote guest, in each family that the two hypervisors have in common."""
     found = []
     for family in FAMILIES:
         address = place.guest.address.get(family)

@@ -63,7 +63,7 @@ def test_a_lab_that_is_down_and_must_not_be_started_is_refused(run, monkeypatch,
 
 def test_a_lab_that_cannot_be_asked_is_not_called_down(run, monkeypatch):
     def ask(_lab, _kind):
-        raise lab_kernel.lab_client.LabDown("lab x is root's: run this as root (sudo -E)")
+        raise lab_kernel.lab_client.LabDown("lab x belongs to root: run this as root (sudo -E)")
 
     monkeypatch.setattr(lab_kernel.lab_client, "ask", ask)
-    assert run("exit 1", start=False)["msg"] == "lab x is root's: run this as root (sudo -E)"
+    assert run("exit 1", start=False)["msg"] == "lab x belongs to root: run this as root (sudo -E)"

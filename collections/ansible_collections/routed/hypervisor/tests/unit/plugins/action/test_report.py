@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.action.report import complaint, summarise
+from ansible_collections.routed.hypervisor.plugins.action.report import failure_message, summarise
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.summary import summary
 
 GOOD = {"title": "vm1 reaches vm3", "kind": "ping", "state": "passed", "seen": "reply"}
@@ -15,7 +15,7 @@ def test_a_node_without_results_counts_as_one_that_did_not_pass():
     results = {"vm1": [GOOD], "hv1": {}}
     answer = summarise(results)
     assert (answer["passed"], answer["total"]) == (1, 2)
-    assert "hv1: no results" in complaint(results, answer)
+    assert "hv1: no results" in failure_message(results, answer)
 
 
 def test_a_node_with_nothing_to_verify_has_not_failed():
@@ -25,7 +25,7 @@ def test_a_node_with_nothing_to_verify_has_not_failed():
 
 def test_what_did_not_pass_is_told_with_its_node_and_what_was_seen():
     results = {"vm1": [GOOD, BAD]}
-    assert complaint(results, summarise(results)).splitlines()[1:] == ["  vm1: vm1 reaches vm4: no reply within 1 s"]
+    assert failure_message(results, summarise(results)).splitlines()[1:] == ["  vm1: vm1 reaches vm4: no reply within 1 s"]
 
 
 UML = {"kind": "uml", "release": "7.2.12"}
