@@ -1,10 +1,10 @@
-"""From an intent to every rendered file, next to netlab's `netlab create`.
+"""From an intent to every rendered file, compared with `netlab create`.
 
 Hypervisors with two guests each on two fabrics, two route reflectors and a border. resolve: the inventory plugin's
-work. files: playbooks/render.yml, which writes every file of every node. netlab turns a topology of as many routers,
-two of them route reflectors of all others, with OSPF and iBGP, into its inventory of resolved nodes; it renders no file
-of a node here. Times are of whole processes. A node is a host of the inventory; "a node more" is what the step from the
-size before cost for each node added, whatever start-up costs.
+work. files: playbooks/render.yml, which writes every file of every node. netlab turns a topology with the same number
+of routers, two of them route reflectors of all others, with OSPF and iBGP, into its inventory of resolved nodes; it
+renders no node files here. Times are of whole processes. A node is a host of the inventory; "a node more" is the time
+per added node compared with the previous size, which excludes start-up.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from support.intent_samples import many
 NETLAB = CACHE / "bench" / "netlab"
 WORK = Path(__file__).with_name("intent_work.py")
 AIM_MS = 10  # a node
-GROWTH = 1.2  # a node more among many, next to one among few
+GROWTH = 1.2  # ratio of an added node among many to one among few
 GUESTS = 2
-NETLAB_LINKS = 1000  # of a node, here a reflector; netlab takes no more
+NETLAB_LINKS = 1000  # netlab's maximum per node, here a reflector
 
 Contender = tuple[list, dict]  # a command, and how it is started
 
 
 def write_intent(directory: Path, hypervisors: int) -> int:
-    """An inventory; the number of its nodes. Real hosts: a lab's nodes would be guests and switches, too."""
+    """Writes an inventory; returns the number of its nodes. Real hosts, because a lab also has guests and switches."""
     intent = many(hypervisors, GUESTS)
     del intent["lab"]
     (directory / "group_vars").mkdir(parents=True)
@@ -45,7 +45,7 @@ def write_intent(directory: Path, hypervisors: int) -> int:
 
 
 def write_topology(directory: Path, nodes: int) -> None:
-    """As many routers for netlab; its limits on names and numbers raised to what that takes."""
+    """The same number of routers for netlab, with its limits on names and numbers raised accordingly."""
     names = [f"hv{n}" for n in range(1, min(nodes - 1, NETLAB_LINKS + 1))]
     topology = {
         "provider": "clab",

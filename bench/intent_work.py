@@ -1,8 +1,8 @@
-"""The inventory plugin's work on an intent, with no Ansible around it; intent.py measures it from outside.
+"""The inventory plugin's work on an intent, without Ansible; intent.py measures it from outside.
 
 intent_work.py [--profile] INVENTORY
 
-Prints seconds by part, as JSON; --profile: functions by their time.
+Prints seconds by part, as JSON; --profile: functions sorted by time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ipvlan links with addresses next to `ip -batch`.
+"""ipvlan links with addresses, compared with `ip -batch`.
 
 Links on one dummy, each with an address, up and marked: all on the host; all in one other namespace; and each in a
 namespace of its own. Times are of whole processes: a module call includes the start of Python, and `ip -batch` needs

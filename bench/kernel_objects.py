@@ -1,10 +1,10 @@
-"""Kernel objects, a thousand of each kind, next to the fastest plain commands that make the same.
+"""Kernel objects, a thousand of each kind, compared with the fastest plain commands that create the same.
 
-Those are one `ip -batch`, and for sysctls, which ip cannot write, one shell whose own `echo` does (sysctl(8) takes
-longer). Both sides mark what they make, and give each VRF its unreachable default routes. A module reads the kernel
+These are one `ip -batch` and, for sysctls, which ip cannot write, one shell with its builtin `echo` (sysctl(8) takes
+longer). Both sides mark their objects, and give each VRF its unreachable default routes. A module reads the kernel
 before and after its changes. It runs in a worker, as in a lab, where Python and Ansible are loaded once; "own process"
-is a run as on any other host, which includes that start. "Each more" is the time for every object beyond the size
-before.
+is a run as on any other host, including that start-up. "Each more" is the time per added object compared with the
+previous size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULTS = ("0.0.0.0/0", "::/0")
 
 @dataclass
 class Case:
-    """ip: lines for `ip -batch`; sysctl: values by path below /proc/sys/net. Of each pair, to create and to delete."""
+    """ip: lines for `ip -batch`; sysctl: values by path below /proc/sys/net. Each is a pair: create, delete."""
 
     title: str
     module: str
@@ -127,7 +127,7 @@ def proxy_entries(count: int) -> Case:
 
 
 def network(count: int) -> Case:
-    """All at once: VRFs, an interface in each, a route through it, proxy ARP on it."""
+    """All together: VRFs, an interface in each, a route through it, proxy ARP on it."""
     pairs, links, proxies = vrfs(count), interfaces(count), proxy_arp(count)
     ways = [{"prefix": prefix(n), "vrf": f"vrf{n}", "interface": f"port{n}", "scope": "link"} for n in range(count)]
     return Case(
@@ -139,7 +139,7 @@ def network(count: int) -> Case:
             *links.create,
             *(f"route add {prefix(n)} dev port{n} scope link table {1000 + n} {OURS}" for n in range(count)),
         ],
-        [*links.delete, *pairs.delete],  # routes go with their interfaces, as settings do
+        [*links.delete, *pairs.delete],  # the kernel removes routes and settings with their interfaces
         proxies.write,
     )
 

@@ -1,10 +1,10 @@
-"""Lab nodes and cables next to `ip -batch` and to Mininet.
+"""Lab nodes and cables, compared with `ip -batch` and Mininet.
 
-A ring: as many cables as nodes, both ends up. `ip -batch` makes bare network namespaces and the same cables, Mininet
-hosts (network and mount namespaces, a shell in each); a lab node has mount, UTS, IPC and PID namespaces, an overlay of
-a Debian image and a first process. Times are of whole processes: a module call includes the start of Python, Mininet's
-first step too, and one `ip -batch` a namespace is what iproute2 needs to set links up. "Each more" is what every node
-beyond the size before took, whatever that start costs.
+A ring: as many cables as nodes, both ends up. `ip -batch` creates bare network namespaces and the same cables, Mininet
+creates hosts (network and mount namespaces, a shell in each); a lab node has mount, UTS, IPC and PID namespaces, an
+overlay of a Debian image and a first process. Times are of whole processes: a module call and Mininet's first step
+include the start of Python, and iproute2 needs one `ip -batch` per namespace to set links up. "Each more" is the time
+per added node compared with the previous size, which excludes start-up.
 """
 
 from __future__ import annotations

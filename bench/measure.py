@@ -1,4 +1,4 @@
-"""What all benchmarks share: how something is timed, run, compared, shown and kept."""
+"""Common code of all benchmarks: timing, running, comparing, printing and saving results."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ Times = dict[str, float]  # seconds by step
 
 
 def arguments(doc: str, sizes: list[int], runs: int) -> argparse.Namespace:
-    """The options that every benchmark has."""
+    """The options common to all benchmarks."""
 
     def numbers(text: str) -> list[int]:
         return [int(word) for word in text.split(",")]
 
     parser = argparse.ArgumentParser(description=doc.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--sizes", type=numbers, default=sizes, help=f"numbers with commas (default: {sizes})")
-    parser.add_argument("--runs", type=int, default=runs, help=f"medians of so many runs (default: {runs})")
+    parser.add_argument("--sizes", type=numbers, default=sizes, help=f"comma-separated sizes (default: {sizes})")
+    parser.add_argument("--runs", type=int, default=runs, help=f"number of runs for the medians (default: {runs})")
     parser.add_argument("--results", type=Path, default=RESULTS, help=f"directory of results (default: {RESULTS})")
-    parser.add_argument("--alone", action="store_true", help="without the peer that has to be downloaded")
+    parser.add_argument("--alone", action="store_true", help="skip the tool that has to be downloaded")
     return parser.parse_args()
 
 
@@ -44,7 +44,7 @@ def timed(action: Callable[[], object]) -> float:
 
 
 def python_path() -> str:
-    import ansible  # noqa: PLC0415 - only here: a benchmark of something else needs none of it
+    import ansible  # noqa: PLC0415 - other benchmarks do not need it
 
     return os.pathsep.join([str(PROJECT / "collections"), str(Path(ansible.__file__).parents[1])])
 
@@ -100,7 +100,7 @@ def ip(*arguments: str, batch: Iterable[str]) -> None:
 
 
 def process(command: list, **options) -> tuple[float, float]:
-    """Runs a command; its seconds, and MB of memory at its highest, or at that of a process that it waited for."""
+    """Runs a command; returns seconds and peak memory in MB, of it or of a process that it waited for."""
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options) as started:
         output = started.stdout.read()
@@ -113,18 +113,17 @@ def process(command: list, **options) -> tuple[float, float]:
 
 
 def image(*programs: str) -> Path:
-    """The newest image of lab nodes that has these programs, given below its root."""
+    """The newest image of lab nodes that contains these programs, as paths below its root."""
     images = [path for path in (CACHE / "images").glob("*") if path.is_dir() and not path.name.startswith(".")]
     having = [path for path in images if all((path / program).exists() for program in programs)]
     if not having:
-        sys.exit(
-            f"there is no image of lab nodes with {', '.join(programs) or 'anything'} in {CACHE}/images: make setup"
-        )
+        what = f" with {', '.join(programs)}" if programs else ""
+        sys.exit(f"there is no image of lab nodes{what} in {CACHE}/images: run make setup")
     return max(having, key=lambda path: path.stat().st_mtime)
 
 
 def interleaved(runs: int, contenders: dict[str, Callable[[], Times]]) -> tuple[dict[str, Times], list[dict]]:
-    """Has everyone do the same in turn, so that a noisy minute hits all: medians by contender and step; all runs."""
+    """Runs the contenders in turn, so that noise hits all of them: medians by contender and step; all runs."""
     seen: list[dict[str, Times]] = []
     for number in range(runs):
         seen.append({})
@@ -140,13 +139,13 @@ def interleaved(runs: int, contenders: dict[str, Callable[[], Times]]) -> tuple[
 
 
 def each_more(times: Times, fewer: Times, difference: int) -> Times:
-    """Milliseconds that each further object took, whatever the start of a process costs."""
+    """Milliseconds per added object, excluding the start of a process."""
     return {step: (seconds - fewer[step]) / difference * 1000 for step, seconds in times.items()}
 
 
 @dataclass
 class Row:
-    """One comparison. aim: the ratio that it shall not exceed."""
+    """One comparison. aim: the maximum ratio."""
 
     case: str
     step: str
@@ -173,7 +172,7 @@ NUMBERS = (2, 4, 5)
 
 
 def table(rows: list[Row]) -> str:
-    """As text that is a table of Markdown as well."""
+    """The table as text, which is also Markdown."""
     lines = [HEADER, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * (width - 1) + "-:"[number in NUMBERS] for number, width in enumerate(widths)])
@@ -194,7 +193,7 @@ def version_of(command: list[str]) -> str:
 
 
 class Results:
-    """What one benchmark found."""
+    """The results of one benchmark."""
 
     def __init__(self, script: str, given: argparse.Namespace):
         self.name = Path(script).stem
@@ -202,14 +201,14 @@ class Results:
         self.seen: dict[str, object] = {}
         self.runs, self.directory = given.runs, given.results
         self.load = os.getloadavg()
-        # Where it is not the kernel that this program runs on.
+        # If it differs from the kernel that this program runs on.
         self.kernel: dict[str, str] = {}
 
     def add(self, *values, **named) -> None:
         self.rows.append(Row(*values, **named))
 
     def finish(self, **versions: str) -> None:
-        """Shows the table, and keeps it with what one must know to judge it."""
+        """Prints the table, and saves it with the context needed to judge it."""
         found = {
             "benchmark": self.name,
             "ended": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

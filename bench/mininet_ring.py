@@ -1,4 +1,4 @@
-"""A ring of Mininet hosts, up and down again; lab_nodes.py runs it. Arguments: their names. Prints seconds by step."""
+"""Starts and stops a ring of Mininet hosts, for lab_nodes.py. Arguments: their names. Prints seconds by step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 from mininet.net import Mininet
 
-# It would raise limits of the whole machine (file-max, neighbour tables): nothing here needs them.
+# Mininet would raise limits of the whole machine (file-max, neighbor tables), which are not needed here.
 Mininet.inited = True
 
 

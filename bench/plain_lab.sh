@@ -1,9 +1,9 @@
 #!/bin/bash
-# The default lab (inventories/l3_hypervisor) with plain commands, as one would write it who needs just this one:
-#   plain_lab.sh up FILES IMAGE     FILES: a directory of rendered files for each node; IMAGE: one of lab nodes
+# The default lab (inventories/l3_hypervisor) with plain commands, as written by someone who needs only this lab:
+#   plain_lab.sh up FILES IMAGE     FILES: a directory of rendered files for each node; IMAGE: an image of lab nodes
 #   plain_lab.sh down
-# A node is a network namespace plain-NODE, and for its daemons a root directory over the image. Ends when every route
-# and address is there and every guest reaches all others and the world.
+# A node is a network namespace plain-NODE and, for its daemons, a root directory over the image. Ends when every route
+# and address is present and every guest reaches all others and the outside world.
 set -Eeuo pipefail
 command=$1 files=${2:-} image=${3:-}
 state=/run/plain-lab
@@ -57,7 +57,7 @@ switch() { # NODE PORT…
   { echo "link add bridge up type bridge"; for port; do echo "link set $port master bridge up"; done; } | batch "$node"
 }
 
-vlan() { # FABRIC VLAN VRF ADDRESS…: lines that make it, the interface down
+vlan() { # FABRIC VLAN VRF ADDRESS…: lines that create it, with the interface down
   echo "link add link fabric-$1 name fabric-$1.$2 type vlan id $2"
   [ -z "$3" ] || echo "link set fabric-$1.$2 master $3"
   local link=fabric-$1.$2 address; shift 3
@@ -73,7 +73,7 @@ vrfs() {
   done
 }
 
-# What redirects, router advertisements and filters do, before an interface is up.
+# Settings for redirects, router advertisements and filters, before an interface is up.
 settings() { # NODE FORWARDED INTERFACE…
   local node=$1 forwarded=$2 link all=net/ipv4/conf/all; shift 2
   local values=("$all/rp_filter=0" "$all/send_redirects=0" "$all/accept_redirects=0"
@@ -163,11 +163,11 @@ network() {
   done
 }
 
-# Those that stay must not keep the caller's output open.
+# Background daemons must not keep the caller's output open.
 daemons() {
   local node
   {
-    # Not every user-mode Linux has such tables.
+    # Not every user-mode Linux supports such tables.
     for node in hv1 hv2 hv3; do in_root "$node" nft -f /nftables.conf || true; done
     for node in rr1 rr2 internet hv1 hv2 hv3; do in_root "$node" bird -c /etc/bird/bird.conf; done
     for node in hv1 hv2 hv3; do
@@ -179,13 +179,13 @@ daemons() {
   } >>"$state/log" 2>&1
 }
 
-two_hops() { # NODE COMMAND…: whether the route has two next hops; if not, says so
+two_hops() { # NODE COMMAND…: whether the route has two next hops; prints a message if not
   local node=$1 hops; shift
   hops=$(ip -n "plain-$node" "$@" | grep -c via)
   [ "$hops" = 2 ] || { echo "$node: $hops next hops: ip $*"; return 1; }
 }
 
-complete() { # whether all is there that daemons bring; if not, says what is missing first
+complete() { # whether all routes and addresses from daemons are present; if not, prints the first missing one
   local node guest other
   for node in hv1 hv2 hv3; do
     for guest in vm1 vm2 vm3 vm4; do

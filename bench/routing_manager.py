@@ -1,9 +1,9 @@
-"""The routing manager with many routes from a real GoBGP peer, next to `ip -batch` writing the same routes.
+"""The routing manager with many routes from a real GoBGP peer, compared with `ip -batch` writing the same routes.
 
-start: the manager is started beside a GoBGP that has all routes, until the kernel has them, and until it is in step.
-live: the peer announces all at once to a running manager; how much later than GoBGP the kernel has the last one.
-change, withdraw: the same for a new next hop of all, and for their end. kill: GoBGP is stopped with all routes present;
-how many the manager loses. Memory is the resident set of the manager, now and at its highest.
+start: the manager is started beside a GoBGP that has all routes, until the kernel has them, and until it is in sync.
+live: the peer announces all routes in one burst to a running manager; the delay from GoBGP to the kernel for the last.
+change, withdraw: the same for a new next hop of all routes, and for their withdrawal. kill: GoBGP is stopped with all
+routes present; how many the manager loses. Memory is the resident set of the manager, current and peak.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Bench:
         return sum(via in line for line in shown.splitlines())
 
     def lag(self, action, gobgp_has, kernel_has) -> float:
-        """Seconds by which the kernel is later than GoBGP after an action."""
+        """Seconds by which the kernel lags behind GoBGP after an action."""
         action()
         seen = {}
         while len(seen) < 2:
@@ -52,7 +52,7 @@ class Bench:
         return max(0.0, seen["kernel"] - seen["gobgp"])
 
     def memory(self, key: str) -> float:
-        """MB of the manager itself: `ip netns exec` replaces itself by it."""
+        """MB of the manager itself, because `ip netns exec` execs it."""
         status = Path(f"/proc/{self.lab.manager.pid}/status").read_text(encoding="ascii")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(key)) / 1024
 
@@ -95,7 +95,7 @@ class Bench:
         since = len(lab.log.read_text())
         lab.kill_gobgpd("host", signal.SIGTERM)
         until(lambda: lab.logged("lost gobgpd", since), LIMIT_S, "a manager that lost gobgpd")
-        time.sleep(0.5)  # for routes that it would take away now
+        time.sleep(0.5)  # time in which it could wrongly remove routes
         result["kill, lost"] = count - self.in_kernel()
         lab.start_gobgpd("host")
         lab.connected()

@@ -1,9 +1,9 @@
-"""site.yml of the default lab, first and second run, next to a shell script that makes the same lab.
+"""site.yml of the default lab, first and second run, compared with a shell script that builds the same lab.
 
 Each boots a lab kernel of its own, of the same kind. The script (plain_lab.sh) is written for this one lab, with
-`ip -batch`, sysctl and the daemons; it takes the same rendered files, and ends when routes and addresses are there and
-every guest reaches all others and the world. site.yml checks the inventory, makes the lab, and verifies it from every
-node. Both must have made the same: all addresses, routes and rules of all nodes.
+`ip -batch`, sysctl and the daemons; it uses the same rendered files, and ends when all routes and addresses are present
+and every guest reaches all others and the outside world. site.yml checks the inventory, builds the lab, and verifies it
+from every node. Both must have the same result: all addresses, routes and rules of all nodes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def run(command: list) -> tuple[float, str]:
 
 
 def addresses(entries: list[dict]) -> list:
-    """By interface, without the link-local ones that the kernel makes of random MAC addresses."""
+    """By interface, without link-local addresses that the kernel derives from random MAC addresses."""
     return sorted(
         (link["ifname"], found["local"], found["prefixlen"])
         for link in entries
@@ -73,7 +73,7 @@ def rules(entries: list[dict]) -> list:
 
 
 def everything(enter: Callable[[str], list[str]]) -> dict[str, dict]:
-    """What makes the lab, by node."""
+    """The state of the lab by node."""
 
     def ask(node: str, *question: str) -> list[dict]:
         done = subprocess.run([*enter(node), "-json", *question], check=True, capture_output=True, text=True)

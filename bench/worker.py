@@ -1,6 +1,6 @@
-"""Runs modules as a worker of a lab does (docs/lab.md): everything is imported, and nothing of a call is left.
+"""Runs modules as a worker of a lab does (docs/lab.md): everything is imported, and a call leaves no state behind.
 
-A request is a line of JSON: module, namespace (of /run/netns, or null), options. The answer is the module's, as a line.
+A request is a line of JSON: module, namespace (of /run/netns, or null), options. The reply is the module's, as a line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def run(module: str, namespace: str | None, options: dict) -> None:
 
 
 def answer(request: dict) -> str:
-    """What the module prints, in a process of its own: a fork costs a few milliseconds."""
+    """The output of the module, run in a process of its own: a fork costs a few milliseconds."""
     ours, theirs = os.pipe()
     if not os.fork():
         os.dup2(theirs, 1)

@@ -10,10 +10,11 @@ import frames
 
 
 class Client:
-    """Sends frames without ever waiting: what reads the kernel's line for all clients must not wait for one of them.
+    """Sends frames without ever blocking: the reader of the kernel's line, which serves all clients, must not wait for
+    one of them.
 
-    Flow control bounds what a client has not read yet, but not the space that it takes: the buffer of a socket is full
-    of small frames long before they have the size of the window.
+    Flow control limits a client's unread bytes, but not the space they take: small frames fill the buffer of a socket
+    long before they reach the size of the window.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -35,7 +36,7 @@ class Client:
                 self.backlog += rest
                 threading.Thread(target=self.send_backlog, daemon=True).start()
             except OSError:
-                pass  # it is gone, which the reader of its frames finds out
+                pass  # the client is gone; the reader of its frames handles that
 
     def send_backlog(self) -> None:
         with contextlib.suppress(OSError):

@@ -61,7 +61,7 @@ class Commands:
         reports.close()
 
     def pipes(self, job: Job, head: dict[str, t.Any], offset: int, size: int) -> tuple[int, int, int]:
-        """What a command without a terminal has as its input, output and errors."""
+        """Input, output and error descriptors of a command without a terminal."""
         if head.get("stream"):
             source, job.input = os.pipe()
             os.set_blocking(job.input, False)

@@ -1,11 +1,11 @@
-"""The environment of a command in a lab: a node's own, or the caller's without what only works on the machine."""
+"""The environment of a command in a lab: a node's own, or the caller's without variables for the machine only."""
 
 from __future__ import annotations
 
 import os
 import re
 
-# They name sockets, descriptors and displays of the machine, or change how a shell there starts.
+# They name sockets, descriptors and displays of the machine, or affect the start of a shell there.
 MEANINGLESS = {
     "SSH_AUTH_SOCK",
     "DBUS_SESSION_BUS_ADDRESS",

@@ -1,12 +1,12 @@
-"""Runs jobs in a kernel, for the supervisor outside it: commands and Ansible modules, on the machine and in lab nodes.
+"""Runs jobs in a kernel for the supervisor outside: commands and Ansible modules, on the machine and in lab nodes.
 
 Process 1 of a lab kernel, or a child of the supervisor on the machine's own kernel. File descriptor 3, or the one given
 as argument, is the session, a JSON object:
-  link       {"path": of the device} or {"fds": [input, output]}: where frames come from and go to
-  shared     the directory that the supervisor writes requests and payloads to
-  mount      a type of file system that shows that directory here, or null where it is the same already
+  link       {"path": of the device} or {"fds": [input, output]}: the line for frames
+  shared     the directory to which the supervisor writes requests and payloads
+  mount      the type of file system that provides this directory here, or null if it is already visible
   power_off  whether the kernel ends with this program
-  kind       of kernel, which commands find in ROUTED_HYPERVISOR_KERNEL_KIND
+  kind       of kernel, which commands receive in ROUTED_HYPERVISOR_KERNEL_KIND
 
 An OPEN frame has the name of a file in shared/requests: a line of JSON, then the job's input. It is removed as soon as
 it is open. The line has
@@ -84,7 +84,7 @@ class Guest:
         except OSError as error:
             self.jobs.finish(job, {"error": f"the job could not be started: {error}"})
         except (KeyError, TypeError, ValueError) as error:
-            self.jobs.finish(job, {"error": f"the request is not one: {error!r}"})
+            self.jobs.finish(job, {"error": f"the request is invalid: {error!r}"})
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(job.request)
@@ -138,7 +138,7 @@ def main() -> None:
     if not session["power_off"]:
         parent_death_signal(signal.SIGKILL)
     raise_descriptor_limit()
-    # A command that is not one yet ends by the signals it gets.
+    # A forked child must end by signals before it execs its command.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     guest = Guest(session)
     try:

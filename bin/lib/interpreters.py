@@ -15,9 +15,9 @@ from environment import KIND, NODE_ENVIRONMENT
 from jobs import Job, Jobs
 from namespaces import close_descriptors, find_node, parent_death_signal
 
-# Each image takes one: those of images that are no longer used end.
+# One per image: interpreters of unused images end.
 INTERPRETERS = 4
-INTERPRETER_BUFFER = 1 << 22  # for some thousand jobs that are started at once
+INTERPRETER_BUFFER = 1 << 22  # for a few thousand jobs started together
 SO_SNDBUFFORCE = 32
 WARM_MODULES = ("namespaces", "payloads", "leftovers", "workers")  # those that warm.py imports, in this order
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -39,7 +39,7 @@ class Interpreter:
 
 
 class Interpreters:
-    """Those that take new jobs, by image and program."""
+    """The interpreters that accept new jobs, by image and program."""
 
     def __init__(self, selector: selectors.BaseSelector, jobs: Jobs, shared: str, kind: str) -> None:
         self.selector, self.jobs, self.shared, self.kind = selector, jobs, shared, kind
@@ -75,7 +75,7 @@ class Interpreters:
     def sources(self, name: str, payload: str) -> dict[str, int]:
         """Checksums of the Python files of a payload."""
         if name not in self.checksums:
-            import zipfile  # noqa: PLC0415 - a tenth of this program's start, and not needed for commands
+            import zipfile  # noqa: PLC0415 - a tenth of this program's start-up time, and not needed for commands
 
             with zipfile.ZipFile(payload) as archive:
                 self.checksums[name] = {
@@ -84,12 +84,12 @@ class Interpreters:
         return self.checksums[name]
 
     def interpreter(self, root: str, program: str, sources: dict[str, int]) -> Interpreter:
-        """The interpreter for modules of an image, or of the machine. A changed source file takes a new one."""
+        """The interpreter for modules of an image or of the machine. A changed source file requires a new one."""
         found = self.running.pop((root, program), None)
         if found and found.differs(sources):
             self.retire(found)
             found = None
-        # The one that was used last comes last.
+        # The most recently used one is last.
         self.running[root, program] = found = found or self.start_interpreter(root, program)
         for each in list(self.running.values())[:-INTERPRETERS]:
             self.retire(each)
@@ -121,7 +121,7 @@ class Interpreters:
                 os.dup2(theirs.fileno(), 3)
                 os.set_inheritable(3, True)
                 close_descriptors(4)
-                # Environment variables would reach what modules start.
+                # Environment variables would be inherited by the modules' child processes.
                 kind = {} if root else {KIND: self.kind}
                 os.execve(program, [program, "-B", "-E", "-"], {**NODE_ENVIRONMENT, **kind})
             except OSError as error:
@@ -136,7 +136,7 @@ class Interpreters:
         return made
 
     def retire(self, interpreter: Interpreter) -> None:
-        """No new jobs for it: it ends when it has finished those that it has."""
+        """Give it no new jobs: it ends when its current jobs are done."""
         interpreter.retired = True
         for key, each in list(self.running.items()):
             if each is interpreter:
@@ -149,7 +149,7 @@ class Interpreters:
         try:
             data = interpreter.connection.recv(65536)
         except ConnectionError:
-            return  # it left messages unread; after this error come those that it sent, then the end
+            return  # it left messages unread; those it sent, and the end, follow this error
         if not data:
             self.selector.unregister(interpreter.connection)
             interpreter.connection.close()
@@ -176,7 +176,7 @@ class Interpreters:
                 interpreter.connection.shutdown(socket.SHUT_WR)
 
     def retire_gone(self, interpreter: Interpreter) -> None:
-        """An interpreter ended. Nobody can report what its modules do from now on, so they end too."""
+        """Handle the end of an interpreter. Its modules can no longer be reported on, so they are ended, too."""
         for key, each in list(self.running.items()):
             if each is interpreter:
                 del self.running[key]

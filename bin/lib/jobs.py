@@ -14,11 +14,11 @@ import frames
 from link import Link
 from terminals import resize, size_waiting
 
-# What a command left behind may finish what it has to say, as `tee >(sha256sum)` does, but not hold anyone up.
+# Background processes of a command may finish their output, as with `tee >(sha256sum)`, but not delay the caller.
 LAST_WORDS_S = 1.0
-# A command that outlives its client gets SIGTERM, and SIGKILL after this time.
+# A command that outlives its client receives SIGTERM, and SIGKILL after this time.
 CANCEL_S = 5.0
-UNREAD_TERMINAL_S = 0.05  # until what was typed is offered again to a program that does not read it
+UNREAD_TERMINAL_S = 0.05  # retry interval for typed input that a program does not read
 
 
 class Job:
@@ -41,7 +41,7 @@ class Job:
 
 
 class Jobs:
-    """Those that run, by their number."""
+    """The running jobs by number."""
 
     def __init__(self, selector: selectors.BaseSelector, link: Link) -> None:
         self.selector, self.link = selector, link
@@ -70,14 +70,14 @@ class Jobs:
             self.cancel(job)
 
     def wait(self) -> None:
-        """Handle the next events, whoever waits for them; then see to the jobs whose time has come."""
+        """Handle the next events, then the jobs whose timeouts have expired."""
         ending = [job for job in self.running.values() if job.end is not None and not job.paused]
         deadlines = [*(job.deadline for job in ending), *self.cancelled.values()]
         waits = [max(0.0, deadline - time.monotonic()) for deadline in deadlines]
         if self.unread:
             waits.append(UNREAD_TERMINAL_S)
         for key, events in self.selector.select(min(waits, default=None)):
-            # One event may close what the next one is about.
+            # One event may close the descriptor of the next.
             if self.selector.get_map().get(key.fd) == key:
                 key.data(events)
         for job in ending:
@@ -101,7 +101,7 @@ class Jobs:
             data = os.read(source, frames.CHUNK)
         except BlockingIOError:
             return
-        except OSError:  # a terminal that nobody has open any more
+        except OSError:  # a terminal that no process has open any more
             data = b""
         if not data:
             self.close_output(job, source)
@@ -141,7 +141,7 @@ class Jobs:
             self.close_input(job)
 
     def feed(self, job: Job) -> None:
-        """Write what is waiting to the job's input; ask for more when it has been taken."""
+        """Write pending data to the job's input; ask for more when it has been written."""
         self.unread.discard(job)
         if job.input < 0:
             job.waiting_input = b""
@@ -150,11 +150,11 @@ class Jobs:
                 job.waiting_input = job.waiting_input[os.write(job.input, job.waiting_input) :]
             except BlockingIOError:
                 if job.input == job.terminal:
-                    self.unread.add(job)  # it is registered for reading, which never ends
+                    self.unread.add(job)  # already registered for reading, so retried by time
                 elif job.input not in self.selector.get_map():
                     self.selector.register(job.input, selectors.EVENT_WRITE, lambda _: self.feed(job))
                 return
-            except OSError:  # nobody reads it
+            except OSError:  # no reader
                 job.waiting_input = b""
         self.stop_feeding(job)
         self.link.send(job.number, frames.ACCEPTED)
@@ -176,11 +176,11 @@ class Jobs:
         if job.process:
             try:
                 os.kill(-job.process if keyboard else job.process, number)
-            except ProcessLookupError:  # it has not made its group yet
+            except ProcessLookupError:  # it has not created its group yet
                 os.kill(job.process, number)
 
     def cancel(self, job: Job) -> None:
-        """Its client is gone."""
+        """End a job whose client is gone."""
         number = signal.SIGHUP if job.terminal >= 0 else signal.SIGTERM
         for stream in list(job.streams):
             self.close_output(job, stream)
@@ -189,7 +189,7 @@ class Jobs:
             self.cancelled[job] = time.monotonic() + CANCEL_S
 
     def kill(self, job: Job, number: int) -> bool:
-        """Send a signal to what runs for a job; whether there was anything."""
+        """Send a signal to the processes of a job; whether there were any."""
         if job.group:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-job.group, number)
@@ -219,7 +219,7 @@ class Jobs:
             return
         if not job.paused and time.monotonic() >= job.deadline:
             for stream, kind in list(job.streams.items()):
-                # What is in the pipe now was written before: that much is always carried.
+                # Data in the pipe now was written before the end: it is always delivered.
                 if size := size_waiting(stream):
                     with contextlib.suppress(OSError):
                         self.link.send(job.number, kind, os.read(stream, size))
@@ -233,5 +233,5 @@ class Jobs:
             self.close_output(job, stream)
         self.running.pop(job.number, None)
         if job.syncs:
-            os.sync()  # whoever waits for the command may read its files on the machine
+            os.sync()  # the caller may read its files on the machine
         self.link.send(job.number, frames.EXIT, json.dumps(end).encode())

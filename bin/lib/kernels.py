@@ -43,7 +43,7 @@ Deliver = t.Callable[[bytes, bytes], None]
 
 
 class KernelFailed(Exception):
-    """A sentence: why there is no kernel, or no more."""
+    """There is no kernel, or no longer; the message is a sentence with the reason."""
 
 
 def boot_seconds(kind: str) -> float:
@@ -55,7 +55,7 @@ def boot_seconds(kind: str) -> float:
 
 
 def keep_niceness(process: int) -> None:
-    """Where Linux schedules each session as a group (sched_autogroup), a new one has a niceness of its own: none."""
+    """With sched_autogroup, Linux schedules each session as a group, and a new group starts without niceness."""
     with contextlib.suppress(OSError), open(f"/proc/{process}/autogroup", "w", encoding="ascii") as file:
         file.write(str(os.nice(0)))
 
@@ -83,7 +83,7 @@ class Kernel:
         self.watcher: threading.Thread | None = None
 
     def boot(self) -> None:
-        """Start it; `wait` says when it is there."""
+        """Start it; `wait` returns when it is up."""
         self.patience = boot_seconds(self.kind)
         start = {"host": self._start_on_host, "uml": self._start_uml, "qemu": self._start_qemu}[self.kind]
         try:
@@ -97,7 +97,7 @@ class Kernel:
         self.watcher.start()
 
     def wait(self) -> None:
-        """Wait until jobs can be submitted; a kernel that does not come up is ended."""
+        """Wait until jobs can be submitted; a kernel that does not come up is killed."""
         if self.ready.wait(self.patience) and not self.over.is_set():
             return
         if self.over.is_set():
@@ -118,7 +118,7 @@ class Kernel:
                 "shared": self.directory,
                 "mount": None,
                 "power_off": False,
-                # Within a lab kernel, that one is the machine.
+                # Inside a lab kernel, that kernel is the machine.
                 "kind": os.environ.get("ROUTED_HYPERVISOR_KERNEL_KIND") or self.kind,
             }
         )
@@ -155,7 +155,7 @@ class Kernel:
         ]
         ends = [kernel_messages, kernel_in, kernel_out]
         self.process = uml_boot.boot(self.tools, self.memory, lines, kernel_messages, ends)
-        # What serves the kernel from outside need not wait for its processor.
+        # Processes that serve the kernel from outside need not wait for its processor.
         os.sched_setaffinity(0, processors)
         for end in ends:
             os.close(end)
@@ -163,7 +163,7 @@ class Kernel:
         session = {
             "link": {"path": "/dev/ttyS1"},
             "shared": SHARED,
-            # /dev/shm of the process that is the kernel: private to it, and gone with it.
+            # /dev/shm of the kernel's process: private to it, and removed with it.
             "mount": ["none", SHARED, "hostfs", "/dev/shm/requests"],
             "power_off": True,
             "kind": self.kind,
@@ -227,7 +227,7 @@ class Kernel:
     def _watch(self) -> None:
         assert self.process
         self.process.wait()
-        # What it wrote last is in the pipes.
+        # Its last output is in the pipes.
         for reader in self.readers:
             reader.join(LAST_WORDS_S)
         self.over.set()
@@ -248,7 +248,7 @@ class Kernel:
             raise
 
     def submit(self, head: dict[str, t.Any], data: bytes, deliver: Deliver) -> int:
-        """Start a job; `deliver` gets the kind and the data of each frame for it, EXIT last."""
+        """Start a job; `deliver` receives the kind and data of each of its frames, EXIT last."""
         number = next(self.numbers)
         self._write_request(str(number), json.dumps(head).encode() + b"\n" + data)
         with self.lock:
@@ -261,7 +261,7 @@ class Kernel:
 
     def send(self, number: int, kind: bytes, data: bytes = b"") -> None:
         if kind == frames.INPUT and len(data) > SHORT:
-            # A name of its own each time: a file that changed may be served from the kernel's cache.
+            # A new name each time, because a changed file may be served from the kernel's cache.
             name = f"{number}.{next(self.numbers)}"
             self._write_request(name, data)
             kind, data = frames.INPUT_FILE, name.encode()
@@ -269,7 +269,7 @@ class Kernel:
             frames.write_all(self.sender, frames.pack(number, kind, data))
 
     def ignore(self, number: int) -> None:
-        """Nobody waits for this job any more: end it."""
+        """End a job that has no client any more."""
         with self.lock:
             if number not in self.waiting:
                 return
@@ -281,19 +281,19 @@ class Kernel:
 
     def keep_payload(self, name: str, data: bytes) -> None:
         path = f"{self.directory}/payloads/{name}.zip"
-        with self.payload_lock:  # the first task on many nodes brings the same one from each
+        with self.payload_lock:  # the first task on many nodes sends the same one for each
             if self.has_payload(name):
                 return
             with open(f"{path}.draft", "wb") as file:
                 file.write(data)
             os.rename(f"{path}.draft", path)
-            # Each changed module makes another one, 200 KB each. One that is missed is asked for again.
+            # Each changed module adds a payload of 200 KB. A removed payload is requested again.
             kept = sorted(os.scandir(f"{self.directory}/payloads"), key=lambda entry: entry.stat().st_mtime)
             for entry in kept[:-PAYLOADS]:
                 os.unlink(entry.path)
 
     def shut_down(self) -> None:
-        """End everything in it, and it."""
+        """End the kernel and everything in it."""
         if self.watcher and self.ready.is_set():
             self.send(0, frames.CANCEL)
             self.watcher.join(POWER_OFF_S)
@@ -306,7 +306,7 @@ class Kernel:
             self.watcher.join(POWER_OFF_S)
 
     def out_of_memory(self) -> str:
-        """A sentence about what it killed to free memory; empty if nothing."""
+        """A sentence about the processes it killed to free memory; empty if none."""
         return memory.ran_out(self.memory, list(dict.fromkeys(self.victims))) if self.victims else ""
 
     def verdict(self, event: str = "it was asked to") -> str:

@@ -36,7 +36,7 @@ PROGRESS_S = 2
 
 
 class Refused(Exception):
-    """A sentence for the user."""
+    """The command is refused; the message is for the user."""
 
 
 def refuse_other_owner(status: dict[str, t.Any], owner: str | None) -> None:
@@ -62,7 +62,7 @@ def up(arguments: argparse.Namespace) -> int:
         if not places.supervisors(lab) and start(lab, options):
             status = status_of(lab)
             if not status:
-                raise Refused(f"lab {lab} ended at once: {places.end_note(lab)}")
+                raise Refused(f"lab {lab} ended immediately: {places.end_note(lab)}")
             return report(arguments, "started", status)
         deadline = deadline or time.monotonic() + boot_seconds(options["kind"]) + GRACE_S
         wait_for_others(lab, deadline)
@@ -81,7 +81,7 @@ def start(lab: str, options: dict[str, t.Any]) -> bool:
 
 
 def wait_for_others(lab: str, deadline: float) -> None:
-    """Until the lab is up, or nobody brings it up or down any more."""
+    """Wait until the lab is up, or until no other command is bringing it up or down."""
     print(f"another command is bringing lab {lab} up or down: waiting for it", flush=True)
     while places.supervisors(lab) and not status_of(lab):
         if time.monotonic() > deadline:
@@ -103,15 +103,15 @@ def kernel_options() -> dict[str, t.Any]:
     if probe.returncode:
         raise Refused(probe.stderr.strip().removeprefix("lab-kernel: "))
     kind, _colon, reason = probe.stdout.strip().partition(": ")
-    # Within a lab kernel, that one is the machine.
+    # Inside a lab kernel, that kernel is the machine.
     if "running directly" in reason:
         kind = "host"
-    boot_seconds(kind)  # refused here, before there is anything to clean up
+    boot_seconds(kind)  # rejected here, before there is anything to clean up
     return {"kind": kind, "reason": reason, "tools": f"{CACHE}/tools", "memory": kernel_memory()}
 
 
 def start_supervisor(lab: str, options: dict[str, t.Any]) -> bool:
-    """Start it and wait until it is ready; it lives on. False if there is another one."""
+    """Start it in the background and wait until it is ready. False if another one is running."""
     process = subprocess.Popen(
         [sys.executable, "-EsB", f"{HERE}/supervisor.py", f"{places.MARK}{lab}", json.dumps(options)],
         stdin=subprocess.DEVNULL,
@@ -129,7 +129,7 @@ def start_supervisor(lab: str, options: dict[str, t.Any]) -> bool:
 
 
 def follow(lab: str, process: subprocess.Popen[str]) -> bool:
-    """Wait for what comes of a supervisor, and report how long it takes."""
+    """Wait for the result of a supervisor's start, and report progress."""
     assert process.stdout
     last: list[str] = []
     began = time.monotonic()
@@ -148,7 +148,7 @@ def follow(lab: str, process: subprocess.Popen[str]) -> bool:
 
 
 def down(arguments: argparse.Namespace) -> int:
-    """Take a lab down, whatever state it is in. Nothing of it is left."""
+    """Take a lab down completely, in whatever state it is."""
     lab = arguments.lab
     if arguments.owner and (status := status_of(lab)):
         refuse_other_owner(status, os.path.realpath(arguments.owner))
@@ -176,7 +176,7 @@ def end_supervisors(lab: str) -> None:
             os.kill(process, signal.SIGTERM)
     while processes := places.supervisors(lab):
         if time.monotonic() > deadline - STOP_S + 8:
-            # Its kernel and all in it end with it.
+            # Its kernel and everything in it end, too.
             for process in processes:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
@@ -186,7 +186,7 @@ def end_supervisors(lab: str) -> None:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Which labs are up, since when, where their kernel is, how much memory they use."""
+    """Print which labs are up, since when, where their kernel is, and their memory usage."""
     found = all_labs()
     if arguments.json:
         print(json.dumps(found))
@@ -216,7 +216,7 @@ def execute(arguments: argparse.Namespace) -> int:
         with lock, contextlib.suppress(OSError):
             connection.sendall(frames.pack(0, kind, data))
 
-    # The kernel outlives a command: this process goes, and the supervisor ends the command.
+    # The kernel outlives a command: this process exits, and the supervisor ends the command.
     relay.take_signals(lambda _number: None)
     threading.Thread(target=receive, args=(connection, relay), daemon=True).start()
     try:
@@ -232,7 +232,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def receive(connection: socket.socket, relay: Relay) -> None:
-    # A supervisor that is killed with something unread resets the connection.
+    # A supervisor that is killed with unread data resets the connection.
     with contextlib.suppress(OSError):
         for frame in frames.frames_of(connection):
             relay.deliver(frame.kind, frame.data)
@@ -245,13 +245,13 @@ def main() -> int:
     action = actions.add_parser("up", help="boot the kernel of a lab, if it is not up; site.yml does the rest")
     action.add_argument("lab")
     action.add_argument("--owner", required=True, help="the inventory's directory")
-    action.add_argument("--check", action="store_true", help="only say whether it is up")
+    action.add_argument("--check", action="store_true", help="only report whether it is up")
     action.add_argument("--json", action="store_true", help="the last line is a JSON object")
     action.set_defaults(run=up)
-    action = actions.add_parser("down", help="take a lab down, whatever state it is in")
+    action = actions.add_parser("down", help="take a lab down, in whatever state it is")
     action.add_argument("lab")
     action.add_argument("--owner", help="refuse a lab of another inventory")
-    action.add_argument("--check", action="store_true", help="only say whether there is anything to take down")
+    action.add_argument("--check", action="store_true", help="only report whether there is anything to take down")
     action.set_defaults(run=down)
     action = actions.add_parser("status", help="which labs are up")
     action.add_argument("--json", action="store_true")
@@ -264,7 +264,7 @@ def main() -> int:
     action.set_defaults(run=execute)
     arguments = parser.parse_args()
     if os.geteuid() != 0:
-        raise Refused("must be root, since a lab is made of network namespaces: try again with sudo")
+        raise Refused("must be root, because a lab consists of network namespaces: try again with sudo")
     if "lab" in arguments and (mistakes := lab_node.name_mistakes(arguments.lab, [])):
         raise Refused(mistakes[0].removeprefix("lab: "))
     return int(arguments.run(arguments))

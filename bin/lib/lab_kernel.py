@@ -1,4 +1,4 @@
-"""Boots a kernel for one command, and ends with it: what bin/lab-kernel runs once it has chosen a kind of kernel.
+"""Boots a kernel for one command, which ends with it. bin/lab-kernel runs this after choosing a kind of kernel.
 
     lab_kernel.py KIND TOOLS COMMAND [ARGUMENT…]
 

@@ -1,8 +1,8 @@
-"""Restores what a module changed in its process, so that the next one in the same process finds what a new one would.
+"""Restores the state that a module changed in its process, so that the next module finds it as in a new process.
 
 Restored: environment, signals and timers, resource limits, locale, Python's search path, hooks and warnings, logging,
 and all variables of Ansible's and this collection's module_utils and of their classes (rebound, or changed in place).
-Not restorable: identity, namespaces, threads. A worker with another one of these ends, and the next task starts anew.
+Not restorable: identity, namespaces, threads. A worker in which one of these changed ends; the next task starts anew.
 Working directory, umask, arguments and standard streams are set before each module (workers.py).
 
 It takes 2 ms with the 117 files that `network` needs; a fork takes 14 ms, and in user-mode Linux 130 to 200.
@@ -33,16 +33,16 @@ from payloads import COLLECTION
 NAMESPACES = ("net", "mnt", "uts", "ipc", "pid_for_children")
 LIMITS = [number for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
 TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-Namespace = t.Union[dict[str, t.Any], type]  # noqa: UP007 - it is evaluated, by Python 3.9 too
+Namespace = t.Union[dict[str, t.Any], type]  # noqa: UP007 - evaluated at runtime, also by Python 3.9
 
 
 def is_watched(module: str) -> bool:
-    # The variables of six are there to be replaced when they are used first.
+    # The variables of six are meant to be replaced on first use.
     return module.startswith(("ansible.", COLLECTION)) and not module.startswith("ansible.module_utils.six")
 
 
 def identity() -> tuple[t.Any, ...]:
-    """What cannot be put back, or not safely."""
+    """State that cannot be restored, or not safely."""
     namespaces = []
     for name in NAMESPACES:
         with contextlib.suppress(OSError):
@@ -53,7 +53,7 @@ def identity() -> tuple[t.Any, ...]:
 
 
 def run_exit_functions() -> None:
-    """Those of a module, as the end of its process would."""
+    """Run a module's exit functions, as at the end of its process."""
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()
     weakref.finalize._registered_with_atexit = weakref.finalize._shutdown = False  # type: ignore[attr-defined]
@@ -67,10 +67,10 @@ class Variables:
         self.namespaces: list[tuple[Namespace, dict[str, t.Any]]] = []
         self.containers: list[tuple[t.Any, t.Any]] = []
         self.caches: list[t.Any] = []
-        self.known = {id(sys.modules), id(sys.path)}  # containers that are not the module's own, or noted
+        self.known = {id(sys.modules), id(sys.path)}  # containers that belong to no module, or are already recorded
 
     def remember(self) -> None:
-        """Note what modules have that were imported since the last call."""
+        """Record the variables of modules imported since the last call."""
         for name, module in list(sys.modules.items()):
             if is_watched(name) and name not in self.modules:
                 self.modules[name] = module
@@ -127,7 +127,7 @@ def _restore(namespace: Namespace, now: dict[str, t.Any], before: dict[str, t.An
 
 
 class CleanState:
-    """What a process was like before its first module."""
+    """The state of a process before its first module."""
 
     def __init__(self) -> None:
         atexit._clear()
@@ -147,11 +147,11 @@ class CleanState:
         self.variables.remember()
 
     def restore(self) -> bool:
-        """Whether everything is as it was."""
+        """Restore the state; whether that was complete."""
         self.variables.restore()
         self._restore_python()
         self._restore_process()
-        # Objects in cycles: the collector is off, so all that the module made are in the youngest generation.
+        # Objects in cycles: the collector is off, so all the module's objects are in the youngest generation.
         gc.disable()
         gc.collect(0)
         return threading.active_count() == 1 and identity() == self.identity
@@ -192,7 +192,7 @@ class CleanState:
         for number, limit in self.limits.items():
             if resource.getrlimit(number) != limit:
                 resource.setrlimit(number, limit)
-        # Processes that the module did not wait for, as far as they have ended.
+        # Ended processes that the module did not wait for.
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass

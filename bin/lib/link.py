@@ -13,7 +13,7 @@ from terminals import open_line
 
 
 class Link:
-    """Hands over each frame that arrives, and sends frames as fast as the supervisor reads them."""
+    """Delivers each frame that arrives, and sends frames as fast as the supervisor reads them."""
 
     def __init__(
         self, ends: dict[str, t.Any], selector: selectors.BaseSelector, on_frame: t.Callable[[frames.Frame], None]
@@ -36,7 +36,7 @@ class Link:
         with contextlib.suppress(BlockingIOError):
             while self.to_send:
                 del self.to_send[: os.write(self.target, self.to_send[: frames.CHUNK])]
-        # On a serial line, one descriptor is read and written: it is registered for reading already.
+        # A serial line has one descriptor for both directions: it is already registered for reading.
         events = selectors.EVENT_WRITE if self.to_send else 0
         if self.source == self.target:
             self.selector.modify(self.source, selectors.EVENT_READ | events, self.on_event)

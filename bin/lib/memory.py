@@ -1,4 +1,4 @@
-"""How much memory a lab kernel gets, and what to do when that was too little."""
+"""The memory size of a lab kernel, and advice when it was too small."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DEFAULT_MB, LEAST_MB = 3072, 512
 
 
 class NotEnough(Exception):
-    """A sentence: what is wrong with the memory."""
+    """There is not enough memory; the message is a sentence with the reason."""
 
 
 def available() -> int:
@@ -20,7 +20,7 @@ def available() -> int:
 
 
 def kernel_memory() -> int:
-    """Megabytes: 3 GB, but never more than three quarters of what is free, as the kernel's file cache fills it all."""
+    """In megabytes: 3 GB, but at most three quarters of free memory, because the kernel's file cache will fill it."""
     wanted = os.environ.get(VARIABLE, "")
     if wanted:
         match = re.fullmatch(r"(\d+)[Mm]?", wanted)
@@ -30,13 +30,13 @@ def kernel_memory() -> int:
     free = available() * 3 // 4
     if free < LEAST_MB:
         raise NotEnough(
-            f"a lab kernel needs {LEAST_MB} MB of memory and three quarters of what is free are {free} MB: "
+            f"a lab kernel needs {LEAST_MB} MB of memory, but three quarters of free memory are {free} MB: "
             f"end other programs, or set {VARIABLE} to the megabytes it may have"
         )
     return min(DEFAULT_MB, free)
 
 
 def ran_out(megabytes: int, victims: list[str]) -> str:
-    """A sentence about a kernel with so much memory, and the programs that it killed to free some."""
+    """A sentence about a kernel of this size that ran out of memory, and the programs it killed."""
     killed = f" and killed {', '.join(victims)}" if victims else ""
     return f"the lab kernel ran out of memory ({megabytes} MB){killed}: set {VARIABLE} to more megabytes"

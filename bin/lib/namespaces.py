@@ -24,11 +24,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NoSuchNode(Exception):
-    """A sentence: which node is not up."""
+    """A node is not up; the message is a sentence with its name."""
 
 
 class Node(t.NamedTuple):
-    """The first process of a node, a descriptor that holds on to it, and the image that it runs on."""
+    """The first process of a node, a descriptor that pins it, and its image."""
 
     process: int
     descriptor: int
@@ -46,12 +46,12 @@ def setns(descriptor: int, kinds: int) -> None:
 
 
 def enter_all_but_processes(node: int) -> None:
-    """Enter the namespaces of a node, given by a process descriptor. Its processes' only a child enters, by fork."""
+    """Enter the namespaces of a node, given by a process descriptor. Its process namespace applies only to children."""
     setns(node, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
 
 
 def fork_into(node: int, own: int) -> int:
-    """Fork, the child in the process namespace of a node if one is given. `own` leads back to the parent's."""
+    """Fork, with the child in a node's process namespace, if given. `own` is the parent's, to return to."""
     if node < 0:
         return os.fork()
     setns(node, CLONE_NEWPID)
@@ -73,18 +73,18 @@ def mount(source: str, target: str, kind: str, options: str = "") -> None:
     _call(f"mount {target}", _libc.mount(*encoded, ctypes.c_ulong(0), options.encode()))
 
 
-# What a program started with has: a server of many jobs raises it for itself, its children get it back.
+# The initial limit: a server of many jobs raises it for itself, and restores it in its children.
 _descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def raise_descriptor_limit() -> None:
-    """A lab of 1,000 nodes needs some thousand descriptors in each of its programs, and 1,024 is a usual limit."""
+    """A lab of 1,000 nodes needs thousands of descriptors in each of its programs, and the usual limit is 1,024."""
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (_descriptors[1], _descriptors[1]))
 
 
 def close_descriptors(first: int) -> None:
-    """In a child: close all descriptors from this one on, and get the usual limit of them back."""
+    """In a child: close all descriptors from FIRST on, and restore the usual limit."""
     os.closerange(first, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 1 << 20))
     resource.setrlimit(resource.RLIMIT_NOFILE, _descriptors)
 
@@ -104,7 +104,7 @@ def _is_node(process: int, lab: str, node: str) -> bool:
 
 
 def find_node(lab: str, node: str) -> Node:
-    """The node of a lab, by the mark that its first process carries; the noted number of the process is a hint."""
+    """The node of a lab, found by the mark of its first process; the recorded process id is only a hint."""
     candidates: list[int] = []
     try:
         with open(f"{RUN}/{lab}/nodes/{node}.pid", encoding="ascii") as file:
@@ -117,7 +117,7 @@ def find_node(lab: str, node: str) -> Node:
         if _is_node(process, lab, node) and os.stat(f"/proc/{process}").st_uid == 0:
             descriptor = os.pidfd_open(process)
             try:
-                # The descriptor holds on to one process: if that carries the mark now, no other can be entered.
+                # The descriptor pins one process: if it carries the mark now, no other process can be entered.
                 if _is_node(process, lab, node):
                     return Node(process, descriptor, _environment(process).get("ROUTED_HYPERVISOR_IMAGE", ""))
             except OSError:

@@ -13,7 +13,7 @@ import places
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab import exchange as lab_exchange
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
-ANSWER_S = 10  # a supervisor that runs answers at once, also on a busy machine
+ANSWER_S = 10  # a running supervisor answers immediately, even on a busy machine
 
 
 def status_of(lab: str) -> dict[str, t.Any] | None:
@@ -24,7 +24,7 @@ def status_of(lab: str) -> dict[str, t.Any] | None:
 
 
 def all_labs() -> list[dict[str, t.Any]]:
-    """The status of each, with what it uses; of one that is not up its name, and a note why not."""
+    """The status and usage of each lab; for one that is not up, its name and the reason."""
     found = []
     for lab in sorted({*places.labs(), *running_without_supervisor()}):
         status = status_of(lab) or {"lab": lab, "note": why_not_up(lab)}

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Packages that are unpacked in the cache or installed in a virtual environment, never on the machine. To be sourced, with
-# cache, tools and venv set, and the functions say and refuse.
+# Unpacks packages in the cache or installs them in a virtual environment, never on the machine. To be sourced, with
+# cache, tools and venv set, and the functions say and refuse defined.
 
-# follow WHAT PLACES MEGABYTES COMMAND…: runs the command with its output kept back, says every few seconds how far it is
-# by the size of what it writes (of so many megabytes, 0: not known), and how long it took. Shows the output if it fails.
+# follow WHAT PLACES MEGABYTES COMMAND…: runs the command without showing its output, prints its progress every few
+# seconds by the size of its files (of MEGABYTES, 0: unknown), and its duration. Shows the output if it fails.
 follow() {
   local what=$1 places=$2 total=$3 began=$SECONDS said=0 log job size
   shift 3
@@ -28,9 +28,8 @@ follow() {
   say "  done in $((SECONDS - began)) s"
 }
 
-# unpack PACKAGE [DIRECTORY]: unpacks a Debian package in the cache, in $tools if not told otherwise. The machine's
-# package lists are used; if they are missing or old, own ones are fetched to the cache, so that the machine's stay as
-# they are.
+# unpack PACKAGE [DIRECTORY]: unpacks a Debian package in the cache, by default in $tools. Uses the machine's package
+# lists; if they are missing or old, separate ones are fetched to the cache, and the machine's are left unchanged.
 unpack() {
   local package=$1 target=${2:-$tools} work own=(-o "Dir::State::Lists=$cache/apt/lists" -o "Dir::Cache=$cache/apt/cache")
   local apt=(apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=2)
@@ -51,8 +50,8 @@ unpack() {
   rm -rf "$work"
 }
 
-# pip of the environment, of this Python, or of Debian's python3-pip-whl: Debian's Python alone has none. By the place of
-# the environment itself: pip writes the path of its Python into every program that it installs.
+# pip of the environment, of this Python, or of Debian's python3-pip-whl, because Debian's Python has none. Uses the real
+# path of the environment: pip writes the path of its Python into every program that it installs.
 find_pip() {
   local own
   own=$(readlink -f "$venv")/bin/python

@@ -1,6 +1,6 @@
-"""The Python modules of all payloads that an interpreter has received: compiled once, most of them imported in advance.
+"""The Python modules of all payloads that an interpreter has received: compiled once, and mostly imported in advance.
 
-A payload is the zip file of one Ansible module, with the module_utils that it needs. It never has byte code.
+A payload is the zip file of one Ansible module with the module_utils it needs. It never contains byte code.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import zipfile
 
 COLLECTION = "ansible_collections.routed.hypervisor.plugins."
 OURS = f"{COLLECTION}modules."
-# Only files of this collection and of Ansible itself are imported outside the node: others may look at the machine that
-# they are imported on. A module of ansible.module_utils that is not in this list may be a user's.
+# Only files of this collection and of Ansible itself are imported outside the node, because others may inspect the
+# machine on import. A module of ansible.module_utils that is not in this list may be a user's.
 UTILITIES = f"{COLLECTION}module_utils."
 ANSIBLE = "ansible.module_utils."
 ANSIBLES_OWN = frozenset(
@@ -42,10 +42,10 @@ class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         self.compiled: dict[str, bytes] = {}
         self.packages: set[str] = set()
         self.seen: set[str] = set()
-        self.root = "/payload"  # where they seem to come from
+        self.root = "/payload"  # their nominal directory
 
     def add(self, name: str, payload: int) -> None:
-        """Take the sources of a payload that are new, and import what may be imported in advance."""
+        """Add the new sources of a payload, and import those that may be imported in advance."""
         if name in self.seen:
             return
         new = []
@@ -68,12 +68,12 @@ class Payloads(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def import_all(self, modules: list[str]) -> None:
         for module in modules:
             if is_imported_in_advance(module):
-                # What cannot be imported here is imported, or fails, where it is used.
+                # Modules that cannot be imported here are imported, or fail, where they are used.
                 with contextlib.suppress(Exception, SystemExit):
                     importlib.import_module(module)
 
     def lack_libraries(self) -> bool:
-        """Whether a library of this collection's was missing in the image: it may have been installed in the node."""
+        """Whether a library of this collection was missing in the image; the node may have it since."""
         return bool(getattr(sys.modules.get(f"{UTILITIES}_netlink.messages"), "PYROUTE2_ERROR", None))
 
     def forget_ours(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a lab's supervisor is found: its directory, socket and processes."""
+"""Locates a lab's supervisor: its directory, socket and processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Unsafe(OSError):
 
 
 def explain(error: OSError) -> str:
-    """A sentence about what went wrong with the directory of a lab."""
+    """A sentence about an error with the directory of a lab."""
     if isinstance(error, Unsafe):
         return str(error)
     if error.errno == errno.ENOSPC:
@@ -51,7 +51,7 @@ def check_owner(place: str) -> None:
 
 
 def labs() -> list[str]:
-    """The labs that are up, or were when they ended."""
+    """The labs that are up, or ended without being taken down."""
     try:
         return sorted(os.listdir(BASE))
     except FileNotFoundError:
@@ -59,7 +59,7 @@ def labs() -> list[str]:
 
 
 def take(lab: str) -> int | None:
-    """Make a lab's directory and lock it; None if another process holds it. The lock goes with the process."""
+    """Create a lab's directory and lock it; None if another process holds it. The lock ends with the process."""
     for place in (BASE, directory(lab)):
         with contextlib.suppress(FileExistsError):
             os.mkdir(place, 0o700)
@@ -71,7 +71,7 @@ def take(lab: str) -> int | None:
     except BlockingIOError:
         os.close(descriptor)
         return None
-    # What an earlier supervisor left that was killed.
+    # Files left by an earlier supervisor that was killed.
     for name in os.listdir(directory(lab)):
         path = f"{directory(lab)}/{name}"
         if os.path.isdir(path):
@@ -97,7 +97,7 @@ def remove(lab: str) -> None:
 
 
 def supervisors(lab: str) -> list[int]:
-    """Processes that carry the mark of this lab's supervisor: more than one only while one of them gives up.
+    """Processes that carry the mark of this lab's supervisor; more than one only while one of them is giving up.
 
     A container's processes are visible here, too, and its lab of the same name is not ours.
     """

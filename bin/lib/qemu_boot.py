@@ -2,12 +2,12 @@
 
     qemu_boot.py TOOLS    exit code 0 if QEMU is prepared and this machine's KVM works, 1 without KVM, 2 without QEMU
 
-QEMU and virtiofsd, which serves the machine's files to the kernel, run in TOOLS/qemu as their root: they come with
-libraries of their own. What they share is in a tmpfs of a private mount namespace:
+QEMU and virtiofsd, which serves the machine's files to the kernel, run with TOOLS/qemu as their root, because they come
+with libraries of their own. Their shared files are in a tmpfs of a private mount namespace:
   root        the machine's file system
   requests    see guest.py
-  session     what guest.py begins with
-  variables   for the first process, as a shell reads them
+  session     the input of guest.py
+  variables   for the first process, as shell assignments
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 KVM = "/dev/kvm"
-# A guest that boots at all takes 1 s; where KVM does not work, it hangs.
+# A guest boots in 1 s, or hangs if KVM does not work.
 PROBE_S = 10
 SHELTER = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
 SHELTER += ["--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
-# The shell stays, as it waits for what it started.
+# The shell remains, to wait for its child processes.
 BOOT_SCRIPT = """
 set -e
 mount -t tmpfs -o mode=700 lab-kernel "$qemu/mnt"
@@ -44,7 +44,7 @@ APPEND = "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off random.tru
 
 
 class NoQemuError(Exception):
-    """A sentence: why there is no QEMU."""
+    """There is no QEMU; the message is a sentence with the reason."""
 
 
 def is_prepared(tools: str) -> bool:
@@ -52,7 +52,7 @@ def is_prepared(tools: str) -> bool:
 
 
 def machine(accelerator: str) -> list[str]:
-    # Hardware that Debian's kernel has drivers for, and nothing else. Its console is QEMU's standard output.
+    # Only hardware that Debian's kernel has drivers for. Its console is QEMU's standard output.
     return [
         *("-M", "pc", "-accel", accelerator, "-cpu", "host" if accelerator == "kvm" else "max", "-smp", "1"),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
@@ -62,9 +62,9 @@ def machine(accelerator: str) -> list[str]:
 
 
 def kvm_works(tools: str) -> bool:
-    """Whether a kernel boots with KVM: where the device exists, it may hang for good.
+    """Whether a kernel boots with KVM: even if the device exists, the kernel may hang.
 
-    The answer is kept beside QEMU, for this QEMU and until the next boot of the machine.
+    The result is cached beside QEMU, for this QEMU and until the next boot of the machine.
     """
     if not os.access(KVM, os.R_OK | os.W_OK) or not is_prepared(tools):
         return False

@@ -16,7 +16,7 @@ import typing as t
 import frames
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-PATIENCE = 2  # signals that go to the job; the next one ends it all
+PATIENCE = 2  # signals passed to the job; the next one ends everything
 TARGETS = {frames.OUTPUT: 1, frames.ERRORS: 2}
 
 Give = t.Callable[[bytes, bytes], None]
@@ -35,7 +35,7 @@ def window_size() -> tuple[int, int]:
 
 
 class Relay:
-    """One job: frames from it are handed to `deliver`; frames for it go to what `start` was given."""
+    """One job: `deliver` receives frames from it; frames for it go to the function passed to `start`."""
 
     def __init__(self) -> None:
         self.terminal = os.isatty(0) and os.isatty(1)
@@ -49,7 +49,7 @@ class Relay:
         self.signals: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def request(self) -> dict[str, t.Any]:
-        """What a request has to say about this process's descriptors."""
+        """The part of a request that describes this process's descriptors."""
         return {
             "terminal": window_size() if self.terminal else None,
             "join": os.isatty(2) if self.terminal else same_file(1, 2),
@@ -70,7 +70,7 @@ class Relay:
             try:
                 frames.write_all(TARGETS[kind], data)
             except OSError:
-                # The next write of the job fails, as it would if it wrote here itself.
+                # The job's next write fails, as if it wrote here directly.
                 self.broken.add(kind)
                 self.give(frames.CLOSED, kind)
         self.give(frames.TAKEN, frames.NUMBER.pack(len(data)))
@@ -82,7 +82,7 @@ class Relay:
             self.over.set()
 
     def start(self, give: Give) -> None:
-        """There is a job: the terminal, input and signals are its own from now on."""
+        """Give the terminal, input and signals to the job."""
         if self.terminal:
             self.settings = termios.tcgetattr(0)
             tty.setraw(0, termios.TCSANOW)
@@ -107,8 +107,8 @@ class Relay:
                 return
 
     def take_signals(self, give_up: t.Callable[[int], None]) -> None:
-        """Pass signals to the job; `give_up` is called with one that comes before there is a job, or once too often."""
-        # A handler may interrupt the sending of a frame, so it sends none.
+        """Pass signals to the job; `give_up` is called with one that comes before the job, or once too often."""
+        # A handler may interrupt the sending of a frame, so it must not send one.
         for number in FORWARDED + ((signal.SIGWINCH,) if self.terminal else ()):
             signal.signal(number, lambda number, _frame: self.signals.put(number))
         signal.signal(signal.SIGTTIN, signal.SIG_IGN)

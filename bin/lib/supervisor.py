@@ -2,9 +2,10 @@
 
     supervisor.py routed-hypervisor-lab:NAME OPTIONS     OPTIONS: a JSON object, see bin/lab
 
-Its directory, /run/routed-hypervisor-lab/NAME, is root's alone. It is locked for as long as this process lives, so that
-no two own one lab. In it: `socket`, for the clients; `ended`, why a lab is no longer up that nobody has taken down.
-What comes of it goes to standard output: `ready`, `taken` if another process has the lab, or `failed` and a sentence.
+Its directory, /run/routed-hypervisor-lab/NAME, is accessible only to root. It is locked while this process lives, so
+that a lab has a single owner. It contains `socket`, for clients, and `ended`, the reason why a lab that was not taken
+down is no longer up. The result of the start is printed to standard output: `ready`, `taken` if another process has the
+lab, or `failed` and a sentence.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from namespaces import raise_descriptor_limit
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
-CONSOLE_S = 0.2  # until a kernel's message about a process that it killed has come through its console
+CONSOLE_S = 0.2  # time for a kernel's message about a killed process to arrive through its console
 KILLED = 128 + signal.SIGKILL
 
 
@@ -43,9 +44,9 @@ class Supervisor:
     def run(self) -> None:
         self.kernel.boot()
         self.kernel.wait()
-        raise_descriptor_limit()  # one for each client; what it started has the usual limit
+        raise_descriptor_limit()  # one for each client; its child processes have the usual limit
         listener = self.listen()
-        with contextlib.suppress(BrokenPipeError):  # whoever asked for the lab was killed; it is there all the same
+        with contextlib.suppress(BrokenPipeError):  # the starting command was killed; the lab is up all the same
             print("ready", flush=True)
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
@@ -114,7 +115,7 @@ class Supervisor:
             self.carry(client, number)
 
     def carry(self, client: Client, number: int) -> None:
-        """Pass on what a client sends to its job, until it closes the connection."""
+        """Forward a client's frames to its job until it closes the connection."""
         try:
             for frame in client.received:
                 self.kernel.send(number, frame.kind, frame.data)
@@ -122,7 +123,7 @@ class Supervisor:
             self.kernel.ignore(number)
 
     def explaining(self, deliver: Deliver) -> Deliver:
-        """The same, but the end of a job that failed mentions that the kernel ran out of memory."""
+        """DELIVER, except that the end of a failed job mentions if the kernel ran out of memory."""
 
         def explain(kind: bytes, data: bytes) -> None:
             if kind == frames.EXIT and self.kernel.kind != "host":

@@ -9,7 +9,7 @@ import termios
 
 
 def open_line(path: str) -> int:
-    """Open a serial line that hands on every byte as it is."""
+    """Open a serial line that passes every byte unchanged."""
     line = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     if os.isatty(line):
         settings = termios.tcgetattr(line)

@@ -1,6 +1,6 @@
-"""Inside a new user-mode Linux: fails unless the lab can run there, and prints whether it has nftables' inet family.
+"""Inside a new user-mode Linux: fails unless the lab can run there, and prints whether nftables' inet family works.
 
-Its argument is bin/lab-kernel.
+The argument is the path of bin/lab-kernel.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def message(kind: int, flags: int, family: int, resource: int, attributes: bytes
 
 
 def has_nftables_inet() -> bool:
-    """Add a table of that family, without nft, which the machine may lack."""
+    """Add a table of that family, without the program nft, which the machine may lack."""
     name = struct.pack("=HH", 4 + 4, NFTA_TABLE_NAME) + b"try\0"
     batch = (
         message(NFNL_MSG_BATCH_BEGIN, 0, 0, NFNL_SUBSYS_NFTABLES)

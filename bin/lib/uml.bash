@@ -1,15 +1,15 @@
 # shellcheck shell=bash
-# User-mode Linux in the cache: one directory per kernel, tools/uml/KIND, that kernel.json describes (see uml_kernels.py).
+# User-mode Linux in the cache: one directory per kernel, tools/uml/KIND, described by kernel.json (see uml_kernels.py).
 # To be sourced after packages.bash, with here, cache, tools and python set, and the functions say and refuse.
 # shellcheck disable=SC2154 # those
 
-# Debian's suite that has user-mode Linux 7.2: it runs programs more than twice as fast as 6.1, and boots so, too.
+# Debian's suite with user-mode Linux 7.2, which boots and runs programs more than twice as fast as 6.1.
 newer_suite=forky
 newer_kernel=debian-7.2
 newer_kernel_package=${ROUTED_HYPERVISOR_UML_PACKAGE:-user-mode-linux=7.2um1}
 
-# The mirrors of Debian to try, best first: the machine's own, whichever format its sources are written in, and the usual one.
-# With package lists apt knows whose they are; without, as in a new container, there are only the addresses.
+# The mirrors of Debian to try, best first: the machine's own, in any format of its sources, then the default one. With
+# package lists, apt prints their origin; without, as in a new container, there are only the addresses.
 debian_mirrors() {
   if [ -n "${ROUTED_HYPERVISOR_DEBIAN_MIRROR:-}" ]; then
     echo "$ROUTED_HYPERVISOR_DEBIAN_MIRROR"
@@ -21,13 +21,13 @@ debian_mirrors() {
       awk '$2 !~ /security/ && $3 == "main" && $4 == "Debian" { print $1; exit }'
     apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' |
       awk '$1 ~ /\/debian\/?$/ && $3 == "main" { print $1; exit }'
-    # The one that mmdebstrap, which makes the image, takes by default
+    # The default of mmdebstrap, which builds the image
     sed -n "s/^ *my \$mirror *= '\(http[^']*\)';.*/\1/p" "$(command -v mmdebstrap || echo "$tools/usr/bin/mmdebstrap")" | head -n1
   } 2>/dev/null | sed 's,/$,,' | awk '!seen[$0]++'
 }
 
-# Sets the array newer to an apt-get that knows only that suite, and mirror to where it comes from: neither the machine's
-# lists nor its packages take part. The signature is verified with the keyring of the machine's own Debian.
+# Sets the array newer to an apt-get with only that suite, and mirror to its address: the machine's lists and packages
+# are not used. The signature is verified with the keyring of the machine's own Debian.
 use_newer_suite() {
   local place=$cache/apt/$newer_suite keyring=usr/share/keyrings/debian-archive-keyring.gpg
   [ -z "${newer_lists:-}" ] || return 0
@@ -40,7 +40,7 @@ use_newer_suite() {
   say "fetching the package list of Debian $newer_suite (10 MB)"
   while read -r mirror; do
     printf 'deb [arch=amd64 signed-by=%s] %s %s main\n' "$keyring" "$mirror" "$newer_suite" >"$place/sources.list"
-    # A list that is out of reach is a mere warning of apt's.
+    # For apt, an unreachable list is only a warning.
     if "${newer[@]}" update >"$place/log" 2>&1 </dev/null && ! grep -q '^[WE]:' "$place/log"; then
       newer_lists=yes
       return 0
@@ -53,13 +53,13 @@ use_newer_suite() {
 # apt_says LOG: sets reason
 apt_says() { reason=$(grep -m1 '^[EW]:' "$1" || tail -n1 "$1"); }
 
-# newer_versions PACKAGE: the versions that the suite has, in one line
+# newer_versions PACKAGE: the versions in the suite, in one line
 newer_versions() {
   apt-cache "${newer[@]:2}" madison "$1" 2>/dev/null | awk -F ' *\\| *' '{ print $2 }' | sort -u | paste -sd ' '
 }
 
-# download_newer DIRECTORY PACKAGE[=VERSION]...: says every few seconds how far it is, and in the end how long it took;
-# sets reason if that fails.
+# download_newer DIRECTORY PACKAGE[=VERSION]...: prints progress every few seconds, and the duration at the end; sets
+# reason if that fails.
 download_newer() {
   local directory=$1 total done_so_far=0 began=$SECONDS job size
   shift
@@ -79,13 +79,13 @@ download_newer() {
   say "  ${total:-?} MB in $((SECONDS - began)) s"
 }
 
-# Directories of a kernel in the making: $work/uml/KIND, with what uml_boot.py wants beside it.
+# Directories of a kernel being prepared: $work/uml/KIND, and beside it the files that uml_boot.py needs.
 new_work() {
   mkdir -p "$tools/uml" || exit 1
   work=$(mktemp -d "$tools/uml/.work-XXXXXX") && mkdir "$work/uml" && ln -s "$tools/uml/bin" "$tools/uml/lib" "$work/uml/" || exit 1
 }
 
-# keep_kernel KIND: $work/uml/KIND takes its place. Lab kernels that run on its predecessor have that open.
+# keep_kernel KIND: moves $work/uml/KIND into place. Running lab kernels keep the previous one open.
 keep_kernel() {
   [ ! -e "$tools/uml/$1" ] || mv "$tools/uml/$1" "$work/old" || exit 1
   mv "$work/uml/$1" "$tools/uml/$1" || exit 1
@@ -116,13 +116,13 @@ try_kernel() {
   describe_kernel "$kernel" "$@" "nftables_inet=$inet"
 }
 
-# Makes sure that the cache has a user-mode Linux, the newest that can be had.
+# Makes sure that the cache has a user-mode Linux, the newest available.
 prepare_uml() {
   [ ! -s "$tools/uml/built/kernel.json" ] || return 0
   prepare_newer_kernel || prepare_release_kernel
 }
 
-# modprobe and depmod of the machine, or unpacked, with what they need: tools/uml/bin, tools/uml/lib.
+# modprobe and depmod of the machine, or unpacked ones, with their libraries: tools/uml/bin, tools/uml/lib.
 prepare_modprobe() {
   local kmod library
   kmod=$(readlink -f "$(command -v kmod || command -v modprobe)")
@@ -144,14 +144,14 @@ unpacked_kmod() {
   for kmod in "$tools/bin/kmod" "$tools/usr/bin/kmod"; do [ ! -x "$kmod" ] || echo "$kmod"; done | head -n1
 }
 
-# index_modules DIRECTORY: for modprobe -d DIRECTORY; prints the version of the kernel.
+# index_modules DIRECTORY: indexes modules for modprobe -d DIRECTORY; prints the version of the kernel.
 index_modules() {
   local version
   version=$(basename "$1"/lib/modules/*)
   LD_LIBRARY_PATH=$tools/uml/lib "$tools/uml/bin/depmod" -b "$1" "$version" && echo "$version"
 }
 
-# User-mode Linux of the newer suite. Fails, with one sentence, where it cannot be had or does not run.
+# User-mode Linux of the newer suite. Fails, with one sentence, if it is not available or does not run.
 prepare_newer_kernel() {
   local work reason refused=$tools/uml/refused
   [ "$(cat "$tools/uml/$newer_kernel/package" 2>/dev/null)" != "$newer_kernel_package" ] || return 0
@@ -164,7 +164,7 @@ prepare_newer_kernel() {
     keep_kernel "$newer_kernel"
     rm -f "$refused"
   else
-    say "no user-mode Linux 7.2, so this goes on with the release's own, which is slower: $reason"
+    say "no user-mode Linux 7.2, so this continues with the release's own, which is slower: $reason"
     rm -rf "$work"
     return 1
   fi
@@ -211,8 +211,8 @@ unpack_newer_kernel() {
     'parameters=["seccomp=auto"]' "loader=$loader" "libraries=$libraries" 'modules="."'
 }
 
-# The path of the loader, which occurs once in the program, becomes /dev/shm/ld.so, where uml_boot.py links the loader that
-# belongs to the libraries. That loader on the command line would not do: the kernel executes /proc/self/exe again.
+# Replaces the path of the loader, which occurs once in the program, by /dev/shm/ld.so, where uml_boot.py links the loader
+# that matches the libraries. The loader on the command line would not suffice: the kernel executes /proc/self/exe again.
 use_own_loader() {
   # shellcheck disable=SC2016 # these are Perl's variables
   perl -0777 -i -pe '
@@ -221,8 +221,8 @@ use_own_loader() {
     END { $? = $count == 1 ? 0 : 1 }' "$1" || { reason="its program interpreter is not where it is expected."; return 1; }
 }
 
-# User-mode Linux of the machine's own release, which is also what a cache of an earlier version has. It stays where it was
-# unpacked, so that such a cache remains usable for what made it.
+# User-mode Linux of the machine's own release, which caches of earlier versions also contain. It stays where it was
+# unpacked, so that such a cache remains usable for the version that created it.
 prepare_release_kernel() {
   local work reason version kind kernel
   ! grep -qs '"origin": "this Debian release"' "$tools"/uml/*/kernel.json || return 0

@@ -11,10 +11,10 @@ import sys
 from uml_kernels import choose
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-# The shell stays: user-mode Linux ends itself by SIGABRT after a panic, which the first process of a namespace ignores.
+# The shell remains: after a panic, user-mode Linux ends itself by SIGABRT, which a namespace's first process ignores.
 # /dev/shm is where user-mode Linux keeps its memory, and a path without spaces, as a kernel parameter must be. A kernel
 # with libraries of its own has /dev/shm/ld.so as its interpreter. It must be started as a program, not by that loader:
-# it executes /proc/self/exe again. LD_LIBRARY_PATH is for it alone; the machine's programs crash with those libraries.
+# it executes /proc/self/exe again. LD_LIBRARY_PATH is only for it; the machine's programs crash with those libraries.
 BOOT_SCRIPT = """
 set -e
 mount -t tmpfs -o "size=$(($memory + 64))M,mode=700" lab-kernel /dev/shm
@@ -29,10 +29,10 @@ exit
 
 
 def own_processor() -> socket.socket | None:
-    """Keeps to one processor, one that no other lab kernel has; returns what claims it, for as long as it is kept.
+    """Pins this process to a processor that no other lab kernel has; the returned socket claims it while open.
 
-    A system call or page fault in user-mode Linux hands over between processes of this machine. Between processors
-    that takes twice as long as on one: starting a program 85 ms instead of 55 ms, Python 380 ms instead of 200 ms.
+    A system call or page fault in user-mode Linux switches between processes of this machine. Across processors that
+    takes twice as long as on one: starting a program 85 ms instead of 55 ms, Python 380 ms instead of 200 ms.
     """
     for processor in sorted(os.sched_getaffinity(0)):
         claim = socket.socket(socket.AF_UNIX)
@@ -54,11 +54,10 @@ def boot(
     guest: str | None = None,
     kernel: str | None = None,
 ) -> subprocess.Popen[bytes]:
-    """`lines` are parameters that say what the kernel's consoles and serial lines are: `ends`, which it inherits.
+    """`lines` are parameters that connect the kernel's consoles and serial lines to `ends`, which it inherits.
 
-    The process reads the session that its first process is to begin from its standard input. `guest` is the Python
-    program that becomes the first process, guest.py by default; `kernel` is a kind of uml_kernels, by default the
-    best there is.
+    The process reads the session for its first process from its standard input. `guest` is the Python program that
+    becomes the first process, guest.py by default; `kernel` is a kind of uml_kernels, by default the best available.
     """
     chosen = choose(tools, kernel)
     names = {

@@ -16,7 +16,7 @@ CHOICE = "ROUTED_HYPERVISOR_UML"
 
 
 class NoKernelError(Exception):
-    """No kernel that could be booted."""
+    """There is no kernel to boot."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Kernel:
     origin: str
     linux: str
     parameters: list[str]
-    # The dynamic loader and the libraries it comes with, for a kernel that needs newer ones than the machine's.
+    # The dynamic loader and its libraries, for a kernel that needs newer ones than the machine's.
     loader: str | None
     libraries: str | None
-    # What modprobe -d takes; None if everything is built in.
+    # The directory for modprobe -d; None if everything is built in.
     modules: str | None
     nftables_inet: bool
 
@@ -60,7 +60,7 @@ def rank(kernel: Kernel) -> tuple[bool, list[int]]:
 
 
 def choose(tools: str, kind: str | None = None) -> Kernel:
-    """The kernel of that kind, else of the kind that the environment names, else the best."""
+    """The kernel of KIND, else of the kind in the environment, else the best."""
     kind = kind or os.environ.get(CHOICE)
     kernels = available(tools)
     for kernel in kernels:

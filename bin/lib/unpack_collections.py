@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Unpacks the collections of a requirements file out of a wheel of the package ansible, which has them all.
+"""Unpacks the collections of a requirements file from a wheel of the package ansible, which contains them all.
 
-unpack_collections.py WHEEL REQUIREMENTS DIRECTORY. Refuses another version than the one that is required.
+unpack_collections.py WHEEL REQUIREMENTS DIRECTORY. Fails if the wheel has another version than the required one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import yaml
 
 
 def main(wheel: str, requirements: str, directory: str) -> str | None:
-    """What is wrong, if anything is."""
+    """Returns the error, if any."""
     wanted = yaml.safe_load(Path(requirements).read_text())["collections"]
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -27,12 +27,12 @@ def main(wheel: str, requirements: str, directory: str) -> str | None:
                 return f"{collection['name']} is not in {wheel}"
             found = json.loads(archive.read(f"{place}MANIFEST.json"))["collection_info"]["version"]
             if found != collection["version"]:
-                return f"{wheel} has {collection['name']} {found}, and {requirements} wants {collection['version']}"
+                return f"{wheel} has {collection['name']} {found}, but {requirements} requires {collection['version']}"
         for collection in wanted:
             place = f"ansible_collections/{collection['name'].replace('.', '/')}/"
             target = Path(directory) / place
             target.parent.mkdir(parents=True, exist_ok=True)
-            # Beside its place first: what was cut off is not taken for whole.
+            # Unpacked beside its place first, so that an interrupted copy is not mistaken for a complete one.
             with tempfile.TemporaryDirectory(dir=target.parent) as draft:
                 archive.extractall(draft, [name for name in names if name.startswith(place)])
                 shutil.rmtree(target, ignore_errors=True)

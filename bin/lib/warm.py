@@ -1,10 +1,10 @@
-"""Runs Ansible modules without starting an interpreter for each: started by guest.py, once for each image of nodes.
+"""Runs Ansible modules without starting an interpreter for each. Started by guest.py, once for each image of nodes.
 
 This process imports what modules need, and forks. A node has a worker, which stays in the node's namespaces and runs
-one module after another, if a module may leave something behind there; every other module gets a fork of its own.
+this collection's modules one after another; every other module runs in a fork of its own.
 
 File descriptor 3 is a socket to guest.py. A message is a JSON object: job, node, init (the node's first process),
-payload. It comes with descriptors: the request, output, errors, payload, and the node's first process. Answers are
+payload. It carries descriptors: the request, output, errors, payload, and the node's first process. Replies are
 {job, group}, the process group that runs the module, then {job, code} or {job, error}.
 """
 
@@ -24,7 +24,7 @@ import sys
 import types
 import typing as t
 
-if "MODULES" in globals():  # the text of what is beside this file, which an interpreter in an image cannot read
+if "MODULES" in globals():  # sources of the files beside this one, which an interpreter in an image cannot read
     for _name, _text in globals().pop("MODULES").items():
         sys.modules[_name] = types.ModuleType(_name)
         exec(compile(_text, f"{_name}.py", "exec"), vars(sys.modules[_name]))
@@ -33,10 +33,10 @@ from namespaces import fork_into, parent_death_signal, raise_descriptor_limit
 from payloads import OURS, Payloads, is_imported_in_advance
 from workers import ANSWER, BROKEN, LEAVING, SIZE, read_head, run_once, serve
 
-# Above this many, the worker that has been idle longest ends. After `network` it holds 8.5 MB of its own (Private_Dirty
-# in smaps_rollup), so all of them hold 540 MB.
+# Above this number, the worker that has been idle longest ends. After `network` a worker uses 8.5 MB of its own
+# (Private_Dirty in smaps_rollup), so all of them use 540 MB.
 IDLE_WORKERS = 64
-# What modules import, and each fork would import for itself otherwise.
+# Imports of modules, which each fork would otherwise repeat.
 PRELOADED = """
 argparse array ast base64 bisect calendar collections configparser contextlib copy csv ctypes ctypes.util datetime
 dataclasses difflib encodings.idna enum errno fcntl fnmatch fractions functools getpass glob grp hashlib heapq hmac
@@ -59,9 +59,9 @@ class Interpreter:
         sys.meta_path.insert(0, self.payloads)
         self.guest = socket.socket(fileno=3)
         self.selector = selectors.DefaultSelector()
-        self.workers: dict[tuple[str, int], Worker] = {}  # the one that was used last comes last
-        self.forks: dict[int, int] = {}  # jobs of processes that run one module each
-        # The process namespace that this process is in. There may be no /proc: it may be in a chroot.
+        self.workers: dict[tuple[str, int], Worker] = {}  # most recently used last
+        self.forks: dict[int, int] = {}  # jobs of processes that each run one module
+        # The process namespace of this process. There may be no /proc, because it may be in a chroot.
         self.own = os.pidfd_open(os.getpid())
         self.child_ended, self.wakeup = os.pipe()
         for end in (self.child_ended, self.wakeup):
@@ -77,7 +77,7 @@ class Interpreter:
         self.selector.register(self.child_ended, selectors.EVENT_READ, self.reap)
         while True:
             for key, _events in self.selector.select():
-                # One event may close what the next one is about.
+                # One event may close the descriptor of the next.
                 if self.selector.get_map().get(key.fd) == key:
                     key.data()
 
@@ -88,7 +88,7 @@ class Interpreter:
         message = json.loads(data)
         try:
             self.start(message, *descriptors)
-        except Exception as error:  # whatever it is, the task fails with it, and the next is tried
+        except Exception as error:  # any error fails only this task
             reason = f"the module could not be started: {error!r}"
             if len(descriptors) > 4 and has_ended(descriptors[4]):
                 reason = f"node {message['node']} is not up any more: make lab"
@@ -108,7 +108,7 @@ class Interpreter:
     ) -> None:
         self.payloads.add(message["payload"], payload)
         head = read_head(request)
-        with contextlib.suppress(Exception):  # a mistake in the module is the module's to report
+        with contextlib.suppress(Exception):  # the module itself reports its errors
             self.payloads.get_code(head["module"])
         is_ours = node >= 0 and head["persistent"] and head["module"].startswith(OURS)
         if is_ours and not self.payloads.lack_libraries():
@@ -138,7 +138,7 @@ class Interpreter:
         return found
 
     def dismiss(self, key: tuple[str, int], worker: Worker) -> None:
-        """A worker without a connection ends."""
+        """End a worker by closing its connection."""
         self.selector.unregister(worker.connection)
         worker.connection.close()
         if self.workers.get(key) is worker:
@@ -155,7 +155,7 @@ class Interpreter:
     def hand_over(
         self, worker: Worker, message: dict[str, t.Any], head: dict[str, t.Any], request: int, output: int, errors: int
     ) -> None:
-        # What this process has received since the worker's fork, compiled.
+        # Modules that this process has received since the worker's fork, compiled.
         new = {}
         for name in self.payloads.sources:
             if name not in worker.known and (
@@ -167,7 +167,7 @@ class Interpreter:
         worker.known |= set(new)
         worker.job = message["job"]
         body = marshal.dumps(new)
-        with contextlib.suppress(OSError):  # it has died, which on_worker finds out
+        with contextlib.suppress(OSError):  # it has died; on_worker handles that
             socket.send_fds(worker.connection, [SIZE.pack(len(body))], [request, output, errors])
             worker.connection.sendall(body)
         self.answer(job=worker.job, group=worker.process)
@@ -206,7 +206,7 @@ class Interpreter:
             if process:
                 code = os.waitstatus_to_exitcode(status)
                 self.answer(job=self.forks.pop(child), code=code if code >= 0 else 128 - code)
-        # A worker's end is reported by on_worker; that of a fork which has just ended, by the next call.
+        # on_worker reports a worker's end; the next call reports a fork that has just ended.
         reported = {worker.process for worker in self.workers.values()} | self.forks.keys()
         while True:
             try:
@@ -219,12 +219,12 @@ class Interpreter:
 
 
 def has_ended(process: int) -> bool:
-    """Whether a process has, given by its descriptor."""
+    """Whether a process, given by its descriptor, has ended."""
     return bool(select.select([process], [], [], 0)[0])
 
 
 def how_it_ended(process: int) -> str:
-    """A worker's end, after it has closed its connection: if its module did that, it is ended."""
+    """How a worker ended that has closed its connection; it is killed if its module did that and it still runs."""
     try:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
@@ -240,7 +240,7 @@ def how_it_ended(process: int) -> str:
 def main() -> None:
     parent_death_signal(signal.SIGKILL)
     raise_descriptor_limit()
-    # Modules of an interpreter in a virtual environment find their libraries; what is beside this program they do not.
+    # Modules of an interpreter in a virtual environment find their libraries, but not the files beside this program.
     sys.path = [directory for directory in sys.path if directory not in ("", ".")]
     for name in PRELOADED:
         with contextlib.suppress(ImportError):

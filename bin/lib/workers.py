@@ -25,9 +25,9 @@ from namespaces import close_descriptors, enter_all_but_processes
 from payloads import Payloads
 
 SIZE = struct.Struct(">I")  # of what follows a request
-ANSWER = struct.Struct(">BB")  # exit code of the module, and how the worker goes on:
+ANSWER = struct.Struct(">BB")  # exit code of the module, and the state of the worker:
 READY, LEAVING, BROKEN = range(3)  # BROKEN is followed by a traceback
-NULL = 4  # /dev/null in a worker, whatever its module made of /dev
+NULL = 4  # /dev/null in a worker, even if its module changed /dev
 SECONDS_OF_A_THREAD = 2.0
 
 
@@ -38,23 +38,23 @@ def read_head(request: int) -> dict[str, t.Any]:
 
 
 def enter(node: int) -> None:
-    """In a forked process: nothing of its parent's, a session of its own, the node's namespaces."""
+    """In a forked process: drop the parent's state, start a session, enter the node's namespaces."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
     if node >= 0:
         enter_all_but_processes(node)
-    # The name of the machine may be in it: some modules call platform.uname() when they are imported.
+    # It may contain the machine's name, because some modules call platform.uname() on import.
     platform._uname_cache = None  # type: ignore[attr-defined]
 
 
 def set_up(head: dict[str, t.Any]) -> None:
-    """What a module finds when it begins, whatever the one before it did."""
+    """Set up the state that a module starts with, whatever the previous one did."""
     os.chdir(head.get("directory") or "/root")
     os.umask(0o022)
     sys.argv = [""]
-    # As Python opens them in the locale C.UTF-8.
+    # As Python does in the locale C.UTF-8.
     streams = {
         "stdin": open(0, closefd=False),  # noqa: SIM115
         "stdout": open(1, "w", errors="surrogateescape", closefd=False),  # noqa: SIM115
@@ -94,7 +94,7 @@ def flush() -> None:
 
 
 def add_new_libraries() -> None:
-    """Python libraries that the node has and the image had not when the interpreter started."""
+    """Add Python libraries that were installed in the node after the interpreter started."""
     for directory in [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]:
         if directory not in sys.path and os.path.isdir(directory):
             site.addsitedir(directory)
@@ -104,7 +104,7 @@ def add_new_libraries() -> None:
 def run_once(
     payloads: Payloads, head: dict[str, t.Any], payload: int, output: int, errors: int, node: int
 ) -> t.NoReturn:
-    """In a fork: run one module, whatever it does, with its payload as a file as it expects."""
+    """In a fork: run one module, whatever it does, with its payload as a file, as it expects."""
     code = 1
     directory = ""
     try:
@@ -132,7 +132,7 @@ def run_once(
         sys.path.insert(0, path)
         payloads.root = path
         respawn = sys.modules.get("ansible.module_utils.common.respawn")
-        if respawn:  # it looks for itself in the file system
+        if respawn:  # it searches for itself in the file system
             respawn._ANSIBLE_PARENT_PATH = path  # type: ignore[attr-defined]
         code = run_module(head, path)
         with contextlib.suppress(Exception):
@@ -177,7 +177,7 @@ def serve_one(payloads: Payloads, connection: socket.socket, clean: CleanState) 
     body = bytearray()
     while len(body) < SIZE.unpack(size)[0]:
         body += connection.recv(SIZE.unpack(size)[0] - len(body))
-    learn(payloads, marshal.loads(bytes(body)), clean)
+    add_modules(payloads, marshal.loads(bytes(body)), clean)
     request, output, errors = descriptors
     head = read_head(request)
     os.dup2(output, 1)
@@ -188,7 +188,7 @@ def serve_one(payloads: Payloads, connection: socket.socket, clean: CleanState) 
     code = run_module(head, "/payload.zip")
     run_exit_functions()
     flush()
-    if os.getpid() != me:  # the module forked, and its child came back from it
+    if os.getpid() != me:  # the module forked, and its child returned here
         os._exit(code)
     standard_streams_to_null()
     close_descriptors(NULL + 1)
@@ -198,8 +198,8 @@ def serve_one(payloads: Payloads, connection: socket.socket, clean: CleanState) 
     return usable
 
 
-def learn(payloads: Payloads, new: dict[str, tuple[bytes, bool]], clean: CleanState) -> None:
-    """What the interpreter has received since this worker's fork: a worker compiles nothing."""
+def add_modules(payloads: Payloads, new: dict[str, tuple[bytes, bool]], clean: CleanState) -> None:
+    """Add modules that the interpreter has received since this worker's fork, so that a worker compiles nothing."""
     for name, (compiled, is_package) in new.items():
         payloads.compiled[name] = compiled
         if is_package:
@@ -215,7 +215,7 @@ def standard_streams_to_null() -> None:
 
 
 def threads_end() -> None:
-    """A new process would wait for the threads of its module."""
+    """Wait for the module's threads, as at the end of a new process."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(SECONDS_OF_A_THREAD)

@@ -159,7 +159,10 @@ def test_every_template_is_a_file_of_a_role_and_every_role_with_files_is_rendere
         ([{"path": "x", "when": "nothing > 3"}], "h: x cannot be rendered: 'nothing' is undefined"),
         ([{"path": "x", "loop": "1 +"}], "h: x cannot be rendered: "),
         ([{"path": "x", "loop": "3"}], "h: x cannot be rendered: 'int' object is not iterable"),
-        ([{"path": "x"}, {"path": "y", "template": "bird/bird.conf.j2"}], "h: y cannot be rendered: 'bgp' is undefined"),
+        (
+            [{"path": "x"}, {"path": "y", "template": "bird/bird.conf.j2"}],
+            "h: y cannot be rendered: 'bgp' is undefined",
+        ),
         ([{"path": "x", "template": "nowhere.j2"}], "h: x cannot be rendered: "),
         (
             [{"path": "x", "proxies": "[{'interface': 'a', 'rules': []}]"}],

@@ -115,13 +115,13 @@ def test_a_signal_reaches_a_command_that_has_just_begun(name, number):
             assert json.loads(end.data) == {"code": 128 + number}
 
 
-def test_a_request_that_is_none_does_no_harm(name):
+def test_an_invalid_request_is_refused(name):
     for head in (
         {"kind": "exec"},
         {"kind": "exec", "command": 5},
         {"kind": "exec", "command": ["true"], "node": 7},
     ):
-        with pytest.raises(client.JobFailed, match="the request is not one"):
+        with pytest.raises(client.JobFailed, match="the request is invalid"):
             client.run(name, head)
     assert run(name, "echo works") == "works\n"
 

@@ -87,7 +87,7 @@ def test_less_memory_than_a_kernel_needs(monkeypatch):
     monkeypatch.delenv("ROUTED_HYPERVISOR_KERNEL_MEMORY", raising=False)
     monkeypatch.setattr(memory, "available", lambda: 400)
     with pytest.raises(
-        memory.NotEnough, match="needs 512 MB of memory and three quarters of what is free are 300 MB: end"
+        memory.NotEnough, match="needs 512 MB of memory, but three quarters of free memory are 300 MB: end"
     ):
         memory.kernel_memory()
 

@@ -59,7 +59,7 @@ def test_a_version_that_is_gone_costs_one_sentence_and_the_releases_own_is_taken
     result = bash(BOOTS + LISTED + "prepare_uml")
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == (
-        "setup: no user-mode Linux 7.2, so this goes on with the release's own, which is slower: "
+        "setup: no user-mode Linux 7.2, so this continues with the release's own, which is slower: "
         "Debian forky has 9.9um1 of user-mode-linux, and 7.2um1 no longer."
     )
     description = json.loads((old_cache / "uml/debian-6.1/kernel.json").read_text())

@@ -25,7 +25,9 @@ def test_a_node_with_nothing_to_verify_has_not_failed():
 
 def test_what_did_not_pass_is_told_with_its_node_and_what_was_seen():
     results = {"vm1": [GOOD, BAD]}
-    assert failure_message(results, summarise(results)).splitlines()[1:] == ["  vm1: vm1 reaches vm4: no reply within 1 s"]
+    assert failure_message(results, summarise(results)).splitlines()[1:] == [
+        "  vm1: vm1 reaches vm4: no reply within 1 s"
+    ]
 
 
 UML = {"kind": "uml", "release": "7.2.12"}
