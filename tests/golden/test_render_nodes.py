@@ -160,6 +160,8 @@ def test_a_node_s_own_roles_and_this_one_make_the_same_texts_of_our_templates(tm
     done = ansible("-i", str(tmp_path / "inventory"), str(tmp_path / "play.yml"), "-vvv")
     assert done.returncode == 0, done.stdout + done.stderr
     at_once, each = ({path: made[0] for path, made in files_of(tmp_path / name).items()} for name in ("out", "each"))
+    # ndppd.conf has no template: the module ndppd writes it.
+    at_once = {path: text for path, text in at_once.items() if not path.endswith("/etc/ndppd.conf")}
     assert at_once and at_once == each
     assert "is left to the template lookup" not in done.stdout
 
@@ -194,7 +196,7 @@ def test_passwords_are_each_node_s_own_vaulted_or_by_another_variable_and_not_sh
     for node, word in (("hv1", "of-everyone"), ("hv2", "of-hv2")):
         text, mode, _time = files[f"{node}/etc/bird/secrets.conf"]
         assert f'"{word}"' in text and '"from-vault"' in text and mode == 0o600
-    assert "hv1/etc/bird/secrets.conf: differs, and is not shown" in done.stdout
+    assert "hv1/etc/bird/secrets.conf: differs; not shown, because it contains passwords" in done.stdout
     assert "from-vault" not in done.stdout and "of-hv2" not in done.stdout
 
 
@@ -205,7 +207,7 @@ def test_passwords_are_each_node_s_own_vaulted_or_by_another_variable_and_not_sh
         (
             "bgp_passwords: {public: a-word, private: a-word}",
             "bgp_passwords: {public: a-word}",
-            "hv3: etc/bird/secrets.conf cannot be made",
+            "hv3: /etc/bird/secrets.conf cannot be rendered",
         ),
     ],
 )

@@ -17,6 +17,7 @@ them is no longer called, the result is the same, and takes as long as with Ansi
 from __future__ import annotations
 
 import json
+import sys
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -66,6 +67,6 @@ class FastModule(AnsibleModule):
     def _record_module_result(self, o: dict[str, t.Any]) -> None:
         result = {**o, **self._plain}
         if ADDED.isdisjoint(result):
-            print(f"\n{json.dumps(result)}")
+            sys.stdout.write(f"\n{json.dumps(result)}\n")
         else:
             super()._record_module_result(result)

@@ -109,7 +109,8 @@ class Intent(draft.Intent):
 
 def present(value: Any) -> Any:
     """VALUE, which a check has found to be present."""
-    assert value is not None
+    if value is None:
+        raise AssertionError("a check let a missing value pass")
     return value
 
 

@@ -93,13 +93,17 @@ def _meeting(node: Router, peer: Router, vrf: str, family: str, name: str, place
     return Peering(name, vrf, family, places[0], *addresses, peer.asn, is_direct, peer)
 
 
+def _first_fabric(node: Router) -> str:
+    return next(iter(node.uplinks))
+
+
 def _between_leaves(intent: Intent, node: Leaf, peer: Leaf) -> Iterator[Peering]:
     """iBGP between addresses that survive as long as any path does: loopbacks, else their first networks."""
     for vrf in intent.vrfs:
         for family in FAMILIES:
             ends = [_leaf_end(intent, one, vrf, family) for one in (node, peer)]
             if vrf == MAIN and family in node.loopback and family in peer.loopback:
-                ends = [(next(iter(one.uplinks)), LOOPBACK, one.loopback[family].address) for one in (node, peer)]
+                ends = [(_first_fabric(one), LOOPBACK, one.loopback[family].address) for one in (node, peer)]
             if ends[0] is None or ends[1] is None:
                 continue
             (fabric, source, own), (_fabric, _source, far) = ends[0], ends[1]
