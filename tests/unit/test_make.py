@@ -11,7 +11,11 @@ from support.modules import PROJECT
 def commands(target: str, *variables: str) -> str:
     """What make would run."""
     done = subprocess.run(
-        ["make", "--no-print-directory", "--dry-run", target, *variables], cwd=PROJECT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", target, *variables],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout
 
