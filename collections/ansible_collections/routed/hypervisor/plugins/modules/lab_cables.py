@@ -76,9 +76,8 @@ options:
         suboptions: *end
       mtu:
         description:
-          - The MTU of both ends.
+          - The MTU of both ends, 1500 if not given.
         type: int
-        default: 1500
   state:
     description:
       - V(merged) plugs the cables in O(config) that are missing.
@@ -145,7 +144,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._lab import exchange
-from ..module_utils._lab.cable import DEFAULT_MTU, Cable, after, as_seen, cable_from, cable_mistakes, plan_cables
+from ..module_utils._lab.cable import Cable, after, as_seen, cable_from, cable_mistakes, plan_cables
 from ..module_utils._lab.node import gather_nodes, name_mistakes
 from ..module_utils._lab.plug import Networks
 
@@ -216,7 +215,7 @@ def main():
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"a": end, "b": end, "mtu": {"type": "int", "default": DEFAULT_MTU}},
+                "options": {"a": end, "b": end, "mtu": {"type": "int"}},
             },
             "state": {"type": "str", "choices": ["merged", "overridden", "deleted", "gathered"], "default": "merged"},
         },

@@ -22,8 +22,8 @@ def is_same(seen: str, wanted: str) -> bool:
     if seen == wanted:
         return True
     if "," in seen + wanted or "-" in (seen + wanted)[1:]:
-        ranges = _ranges(seen)
-        return (ranges is not None and ranges == _ranges(wanted)) or _mask(seen) == _mask(wanted) is not None
+        ranges, mask = _ranges(seen), _mask(seen)
+        return (ranges is not None and ranges == _ranges(wanted)) or (mask is not None and mask == _mask(wanted))
     ours, theirs = seen.split(), wanted.split()
     return len(ours) == len(theirs) and all(
         one == other or (DECIMAL.fullmatch(one) and NUMBER.fullmatch(other) and int(one) == _number(other))

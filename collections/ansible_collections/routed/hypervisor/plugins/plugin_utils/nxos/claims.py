@@ -84,7 +84,8 @@ def _addresses(wanted: list[Line], found: list[Line], has: list[Line], mistakes:
             ]
         elif moving:
             line = find(found, interface)
-            assert line
+            if line is None:
+                raise AssertionError(f"{interface} moves, and is not in the running configuration")
             texts = _with_secondaries([one.text for one in moving], line)
             steps.append(Step(interface, " ", [Step(f"no {text}", "-", shown=text) for text in texts]))
             for text in texts:

@@ -87,7 +87,8 @@ def _route_map(name: str, wanted: list[Line], found: list[Line]) -> list[Step]:
 
 def _clause(line: Line) -> tuple[str, tuple[str, ...]]:
     match = CLAUSE.match(line.text)
-    assert match
+    if match is None:
+        raise AssertionError(f"not a clause: {line.text}")
     return match["action"], tuple(sorted(child.text for child in line.children if child.text.startswith("match ")))
 
 

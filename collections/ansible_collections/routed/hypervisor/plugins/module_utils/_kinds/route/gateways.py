@@ -15,7 +15,7 @@ from ..interface.kind import planned_interfaces
 from ..link_members import host
 from .steps import RouteKey
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]  # noqa: UP007 - evaluated, also by Python 3.9
 UNICAST = 1
 MAIN = 254
 
