@@ -275,22 +275,21 @@ def test_a_leaf_with_another_password_of_the_area_is_no_neighbor(pair):
     assert "message-digest-key 7 md5 ********" in output and "hash-algo hmac-sha-256 key ********" in output
     assert "area-secret" not in output
     assert set(pair.changes()) == {"change /etc/frr/frr.conf", "reload frr"}
-    pair.until(lambda: len(learned()) == 2)
+    until(lambda: len(learned()) == 2)
     assert pair.changes() == []
 
     pair.ospf_passwords["switch2"] = {"0.0.0.0": "another"}
     pair.changes()
-    pair.until(lambda: not learned())
-    time.sleep(6)  # several packets, and longer than the dead interval
-    assert not learned()
+    until(lambda: not learned())
+    stays(lambda: not learned(), 6, "nothing learned during several packets")
 
     pair.ospf_passwords["switch2"] = {"0.0.0.0": "area-secret"}
     pair.changes()
-    pair.until(lambda: len(learned()) == 2)
+    until(lambda: len(learned()) == 2)
     for node in LEAVES:
         pair.leaves[node]["ospf"]["authentication"] = None
     pair.changes()
-    pair.until(lambda: len(learned()) == 2)
+    until(lambda: len(learned()) == 2)
     assert all("Lines To" not in pair.reload_would(node) for node in LEAVES)
 
 
@@ -355,11 +354,8 @@ def test_bfd_ends_a_session_whose_path_is_dead_though_the_link_is_up(pair):
 def test_a_daemon_that_does_not_answer_is_told(pair):
     result = pair.run("contiv3", "sh", "-c", "kill -STOP $(pidof bird); sleep 0.1; kill -CONT $(pidof bird)")
     assert result == ""
-    text = '{"ANSIBLE_MODULE_ARGS": {"daemons": ["frr"]}}'
-    command = [f"PYTHONPATH={pair.library}", "/usr/bin/python3", "-m"]
-    command.append("ansible_collections.routed.hypervisor.plugins.modules.bgp_info")
-    answer = pair.run("contiv3", "env", *command, text=text, fails=True)
-    assert '"failed": true' in answer and "frr does not answer" in answer
+    answer = pair.lab.module("contiv3", "bgp_info", daemons=["frr"])
+    assert answer["failed"] and "frr does not answer" in answer["msg"]
 
 
 def test_a_leaf_changes_from_frr_to_bird_and_back(pair):
