@@ -149,4 +149,4 @@ def test_a_directory_that_a_killed_supervisor_left(name):
 def test_a_name_that_is_none(bad):
     result = lab("exec", "--", bad, "", "true")
     assert result.returncode == 125
-    assert "is not a lab name: 1 to 63 of" in result.stderr
+    assert "is not a lab name: use 1 to 63 of" in result.stderr
