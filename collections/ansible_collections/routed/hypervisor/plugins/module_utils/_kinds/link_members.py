@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import typing as t
 
 from .._engine import options
 from .._engine.change import Item
+from .sysctl_values import as_wanted
 
 MEMBERS: dict[str, dict[str, t.Any]] = {  # options common to all kinds of links
     "addresses": {
@@ -66,6 +69,11 @@ def host(address: str) -> str:
     return address.split("/", 1)[0]
 
 
+def is_reached(address: ipaddress.IPv4Address | ipaddress.IPv6Address, addresses: t.Iterable[str]) -> bool:
+    """Whether an address is in the network of one of a link's addresses."""
+    return any(address in ipaddress.ip_interface(own).network for own in addresses)
+
+
 def parse_sysctls(item: Item[t.Any], families: dict[str, dict[str, t.Any]] | None, mistakes: options.Mistakes) -> None:
     """Parses the sysctls of a link, if given, into its attributes."""
     if families is None:
@@ -81,6 +89,25 @@ def parse_sysctls(item: Item[t.Any], families: dict[str, dict[str, t.Any]] | Non
             else:
                 members[f"{family}.{key}"] = options.sysctl_value(value)
     item.attributes["sysctls"] = members
+
+
+def sysctl_path(interface: str, key: str) -> str:
+    """The path below /proc/sys/net of a sysctl such as ipv4.forwarding."""
+    family, name = key.split(".", 1)
+    return f"{family}/conf/{interface}/{name}"
+
+
+def check_sysctls(item: Item[t.Any], mistakes: options.Mistakes) -> None:
+    """Rejects interface sysctls that this kernel does not have."""
+    for key in item.attributes.get("sysctls", {}):
+        if not os.path.exists(f"/proc/sys/net/{sysctl_path('default', key)}"):
+            mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such interface sysctl")
+
+
+def observe_sysctls(name: str, item: Item[t.Any], read: t.Callable[[str], str | None]) -> dict[str, str | None]:
+    """The current values of a link's wanted sysctls; `read` reads a path below /proc/sys/net."""
+    wanted = item.attributes.get("sysctls", {})
+    return {key: as_wanted(read(sysctl_path(name, key)), value) for key, value in wanted.items()}
 
 
 def show_members(shown: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -18,8 +18,9 @@ from .._engine.change import Change
 from .._engine.planned import Planned
 from .._engine.snapshot import NTF_PROXY, Snapshot
 from .._kinds.interface.kind import planned_interfaces
+from .._kinds.link_members import host, is_reached
 from .._kinds.route.kind import observe as observe_route
-from .._kinds.route.steps import ONLINK, TYPES
+from .._kinds.route.steps import ONLINK, UNICAST
 from .._netlink.codec import NEIGHBOR, ROUTE, Neighbor, Route, address_text
 from .._netlink.kernel import FAMILIES, Kernel
 from .._netlink.marks import PROTOCOL
@@ -53,16 +54,17 @@ def find(snapshot: Snapshot, planned: Planned) -> Bystanders:
 def _routes_through(names: list[str], snapshot: Snapshot) -> t.Iterator[Route]:
     """Routes of others whose only next hop uses one of these links. A route with several survives without one."""
     links = {snapshot.links[name].index for name in names}
-    if len(links) <= FEW:
-        filters = [[("RTA_OIF", link)] for link in sorted(links)]
-        families = FAMILIES.values()
-        routes = [r for f in families for one in filters for r in snapshot.kernel.dump(ROUTE, {"family": f}, one)]
-    else:
-        routes = snapshot.all_routes
+    routes = snapshot.all_routes if len(links) > FEW else _routes_of_each(sorted(links), snapshot)
     for route in routes:
         ours = route.protocol in (PROTOCOL, KERNEL)
-        if not ours and route.type == TYPES["unicast"] and len(route.hops) == 1 and route.hops[0].link in links:
+        if not ours and route.type == UNICAST and len(route.hops) == 1 and route.hops[0].link in links:
             yield route
+
+
+def _routes_of_each(links: list[int], snapshot: Snapshot) -> t.Iterator[Route]:
+    for family in FAMILIES.values():
+        for link in links:
+            yield from snapshot.kernel.dump(ROUTE, {"family": family}, [("RTA_OIF", link)])
 
 
 def _is_dropped(route: Route, name: str, is_down: bool, planned: Planned) -> bool:
@@ -80,8 +82,11 @@ def _keep_route(found: Bystanders, route: Route, name: str, snapshot: Snapshot, 
         )
         return
     item = observe_route(route, snapshot)
-    why = f"is not ours; the kernel drops it because of changes on {name}"
-    found.lost.append(Change("routes", "delete", item.label, why, item.attributes, {}, item))
+    found.lost.append(Change("routes", "delete", item.label, _why_lost(name), item.attributes, {}, item))
+
+
+def _why_lost(name: str) -> str:
+    return f"is not ours; the kernel drops it because of changes on {name}"
 
 
 def _can_be_restored(route: Route, name: str, snapshot: Snapshot, planned: Planned) -> bool:
@@ -89,13 +94,13 @@ def _can_be_restored(route: Route, name: str, snapshot: Snapshot, planned: Plann
     master = snapshot.links[name].master
     if after is None or route.unparsed or planned.down(name) or after.get("vrf", master) != master:
         return False
-    own = [ipaddress.ip_interface(address) for address in after.get("addresses", {})]
-    if route.source is not None and ipaddress.ip_address(route.source) not in [address.ip for address in own]:
+    own = after.get("addresses", {})
+    if route.source is not None and address_text(route.source) not in map(host, own):
         return False
     gateway = route.hops[0].gateway
     if gateway is None or route.flags & ONLINK or ipaddress.ip_address(gateway).is_link_local:
         return True
-    return any(ipaddress.ip_address(gateway) in address.network for address in own)
+    return is_reached(ipaddress.ip_address(gateway), own)
 
 
 def _add_route(kernel: Kernel, route: Route, name: str) -> None:
@@ -126,8 +131,8 @@ def _add_route(kernel: Kernel, route: Route, name: str) -> None:
 def _keep_proxy(found: Bystanders, entry: Neighbor, name: str, planned: Planned) -> None:
     address = address_text(entry.address)
     if name not in planned_interfaces(planned) or planned.down(name):
-        why = f"is not ours; the kernel drops it because of changes on {name}"
-        found.lost.append(Change("proxy_arp", "delete", f"{address} on {name}", why, {"entries": {address: True}}))
+        before = {"entries": {address: True}}
+        found.lost.append(Change("proxy_arp", "delete", f"{address} on {name}", _why_lost(name), before))
         return
 
     def add(kernel: Kernel) -> None:

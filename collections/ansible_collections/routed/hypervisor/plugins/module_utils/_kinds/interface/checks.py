@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
-
 from ..._engine.change import Item
 from ..._engine.options import Mistakes
 from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
+from ..link_members import check_sysctls
 
 
 def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
@@ -31,14 +30,7 @@ def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes:
             mistakes.at(f"{item.place}.name", f"{item.key} does not exist; give its type to create it")
         _parent(item, planned, mistakes)
         _master(item, snapshot, planned, mistakes)
-        for key in item.attributes.get("sysctls", {}):
-            if not os.path.exists(f"/proc/sys/net/{sysctl_path('default', key)}"):
-                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such interface sysctl")
-
-
-def sysctl_path(interface: str, key: str) -> str:
-    family, name = key.split(".", 1)
-    return f"{family}/conf/{interface}/{name}"
+        check_sysctls(item, mistakes)
 
 
 def _vlans(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:

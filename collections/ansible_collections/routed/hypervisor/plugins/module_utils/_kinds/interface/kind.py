@@ -17,17 +17,14 @@ from ..._engine.snapshot import Link, Snapshot
 from ..._netlink.codec import Address, address_text
 from ..._netlink.kernel import has_address_protocol, read_sysctl
 from ..._netlink.marks import PROTOCOL
-from ..link_members import MEMBERS, displaced, host, parse_addresses, parse_sysctls, show_members
-from ..sysctl_values import as_wanted
+from ..link_members import MEMBERS, displaced, host, observe_sysctls, parse_addresses, parse_sysctls, show_members
 from . import checks as interface_checks
 from . import steps as interface_steps
-from .checks import sysctl_path
 from .effects import disturb, replace_children
 from .usable import is_duplicate
 
 TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
-NOPREFIXROUTE = 0x200  # IFA_F_NOPREFIXROUTE: the kernel added no route to its network
 PERMANENT = 0x80  # IFA_F_PERMANENT; without it the address was learned (DHCP, router advertisement) and will expire
 
 
@@ -143,11 +140,7 @@ class Interfaces(Kind[str]):
                 observe_address(found[name], address, wanted.get(name, ()))
         for item in want:
             if item.key in found:
-                values = {
-                    key: as_wanted(read_sysctl(sysctl_path(item.key, key)), value)
-                    for key, value in item.attributes.get("sysctls", {}).items()
-                }
-                found[item.key].attributes["sysctls"] = values
+                found[item.key].attributes["sysctls"] = observe_sysctls(item.key, item, read_sysctl)
         return found
 
     def check(

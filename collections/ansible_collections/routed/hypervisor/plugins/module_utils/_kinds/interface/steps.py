@@ -15,8 +15,7 @@ from ..._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
 from ..._netlink.sockets import CREATE, REPLACE
 from ..link import deletion, mark_link, set_link
-from ..link_members import host
-from .checks import sysctl_path
+from ..link_members import host, sysctl_path
 from .usable import await_usable
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ..._engine import options
 from ..._engine.change import Change, Item
 from ..._engine.kind import Have
@@ -15,9 +13,10 @@ from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
 from ..._netlink.kernel import FAMILIES
 from ..._netlink.marks import PROTOCOL
-from ..interface.checks import sysctl_path
-from ..route.kind import IPV6_METRIC, PROTOCOL_NAMES
-from .view import MAIN, UNICAST, LinkKey, route_prefix
+from ..link_members import check_sysctls, host
+from ..route.kind import IPV6_METRIC, PROTOCOL_NAMES, prefix_of
+from ..route.steps import MAIN, UNICAST
+from .view import LinkKey
 
 
 def check(
@@ -33,11 +32,9 @@ def check(
             _limits(item, master, planned, mistakes)
         if item.attributes.get("vrf") and item.attributes["vrf"] not in planned.tables:
             mistakes.at(f"{item.place}.vrf", f"there is no VRF {item.attributes['vrf']}, and none is configured")
-        for key in item.attributes.get("sysctls", {}):
-            if not os.path.exists(f"/proc/sys/net/{sysctl_path('default', key)}"):
-                mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such interface sysctl")
+        check_sysctls(item, mistakes)
     _modes(want, have, remaining, planned, mistakes)
-    _addresses(want, have, remaining, planned, mistakes)
+    _addresses(want, remaining, mistakes)
     _routes(want, mistakes)
 
 
@@ -63,7 +60,7 @@ def _existence(
         mistakes.at(item.place, f"mode is missing ({item.label} does not exist yet)")
     if not where and name in snapshot.altnames:
         mistakes.at(f"{item.place}.name", planned.no_link(name))
-    exists = where in planned.snapshot.spaces.found.values()
+    exists = where in snapshot.spaces.found.values()
     if not where and name in snapshot.links:
         kind = snapshot.links[name].kind or "network device"
         mistakes.at(f"{item.place}.name", f"{name} exists and is a {kind}, not an ipvlan link on a master of this host")
@@ -99,10 +96,10 @@ def _limits(item: Item[LinkKey], master: str, planned: Planned, mistakes: Mistak
     mtu, limit = item.attributes.get("mtu"), planned.mtu(master)
     if mtu and limit and mtu > limit:
         mistakes.at(f"{item.place}.mtu", f"{mtu} is above the MTU of {master}, {limit}: larger packets would be lost")
-    taken = {ip(address) for address in planned.interface(master).get("addresses", {})}
+    taken = {host(address) for address in planned.interface(master).get("addresses", {})}
     for number, address in enumerate(item.attributes.get("addresses", {})):
-        if ip(address) in taken:
-            mistakes.at(f"{item.place}.addresses[{number}]", f"{ip(address)} is an address of its master {master}")
+        if host(address) in taken:
+            mistakes.at(f"{item.place}.addresses[{number}]", f"{host(address)} is an address of its master {master}")
 
 
 def _modes(
@@ -140,25 +137,19 @@ def _against_others(item: Item[LinkKey], key: str, value: str, others: list[Item
         mistakes.at(f"{item.place}.{key}", f"{text}; set force: true to allow this")
 
 
-def _addresses(
-    want: list[Item[LinkKey]],
-    have: Have[LinkKey],
-    remaining: dict[str, list[Item[LinkKey]]],
-    planned: Planned,
-    mistakes: Mistakes,
-) -> None:
+def _addresses(want: list[Item[LinkKey]], remaining: dict[str, list[Item[LinkKey]]], mistakes: Mistakes) -> None:
     """Two slaves of a master cannot have the same address; the kernel would refuse it, but only half way."""
     taken: dict[tuple[str, str], Item[LinkKey]] = {}
     for master, others in remaining.items():
-        taken.update(((master, ip(address)), other) for other in others for address in other.attributes["addresses"])
+        taken.update(((master, host(address)), other) for other in others for address in other.attributes["addresses"])
     for item in want:
         master = item.attributes.get("master", "")
         addresses = list(item.attributes.get("addresses", {}))
         for number, address in enumerate(addresses):
-            other = taken.setdefault((master, ip(address)), item)
+            other = taken.setdefault((master, host(address)), item)
             if other is not item:
                 where = f" ({other.place})" if other.place else ""
-                text = f"{ip(address)} is also an address of {other.label}{where}, on the same master"
+                text = f"{host(address)} is also an address of {other.label}{where}, on the same master"
                 mistakes.at(f"{item.place}.addresses[{number}]", text)
 
 
@@ -187,14 +178,10 @@ def conflicts(changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
         for version in FAMILIES:
             of_version = [prefix for prefix in routes if (":" in prefix) == (version == 6)]
             for route in snapshot.routes_to(of_version, version, MAIN, where) if of_version else ():
-                prefix = route_prefix(route)
+                prefix = prefix_of(route)
                 same = route.metric in (0, IPV6_METRIC) and route.type == UNICAST and route.table == MAIN
                 if same and route.protocol != PROTOCOL and prefix in routes:
                     name = PROTOCOL_NAMES.get(route.protocol, route.protocol)
                     text = f"route {prefix} exists in {where} but is not ours (protocol {name})"
                     mistakes.append(f"{routes[prefix].place}.routes: {text}")
     return mistakes
-
-
-def ip(address: str) -> str:
-    return address.split("/", 1)[0]

@@ -15,11 +15,9 @@ from ..._engine.kind import Have, Kind
 from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
 from ..._netlink.kernel import DIRECTORY
-from ..interface.checks import sysctl_path
 from ..interface.effects import without_ipv4
 from ..interface.kind import planned_interfaces
-from ..link_members import MEMBERS, displaced, parse_addresses, parse_sysctls, show_members
-from ..sysctl_values import as_wanted
+from ..link_members import MEMBERS, displaced, observe_sysctls, parse_addresses, parse_sysctls, show_members
 from . import checks, view
 from . import steps as ipvlan_steps
 from .view import FLAGS, MODES, LinkKey, label
@@ -121,11 +119,7 @@ class IpvlanLinks(Kind[LinkKey]):
         for item in want:
             if item.key in found and item.attributes.get("sysctls"):
                 kernel = snapshot.kernel.at(item.key[0])
-                values = {
-                    key: as_wanted(kernel.read_sysctl(sysctl_path(item.key[1], key)), value)
-                    for key, value in item.attributes["sysctls"].items()
-                }
-                found[item.key].attributes["sysctls"] = values
+                found[item.key].attributes["sysctls"] = observe_sysctls(item.key[1], item, kernel.read_sysctl)
         return found
 
     def check(

@@ -12,15 +12,15 @@ import zlib
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
 from ..._netlink.codec import IFF_UP, LINK, ROUTE
-from ..._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
+from ..._netlink.kernel import BEING_CREATED, Kernel
 from ..._netlink.marks import MARK, PROTOCOL
 from ..._netlink.sockets import CREATE, EXCLUSIVE, REPLACE
 from ..interface.steps import KERNEL_PROTOCOLS, addition, address_steps, sysctl_steps
 from ..link import deletion, set_link
-from .view import FLAGS, MAIN, MODES, UNICAST, LinkKey
+from ..link_members import is_reached
+from ..route.steps import ANY_SCOPE, MAIN, ONLINK, SCOPES, UNICAST, RouteKey, route_fields
+from .view import FLAGS, MODES, LinkKey
 
-SCOPE_LINK, SCOPE_ANY = 253, 255
-ONLINK = 4  # RTNH_F_ONLINK
 LEAST_INDEX = 1 << 30  # of links whose index we choose; the kernel counts from 1
 
 
@@ -123,11 +123,8 @@ def _set_vrf(kernel: Kernel, name: str, vrf: str | None) -> None:
     set_link(kernel, name, [("IFLA_MASTER", kernel.index(vrf) if vrf else 0)])
 
 
-def _route_fields(prefix: str) -> tuple[dict[str, int], list[tuple[str, t.Any]]]:
-    parsed = ipaddress.ip_network(prefix)
-    fields = {"family": FAMILIES[parsed.version], "dst_len": parsed.prefixlen, "proto": PROTOCOL}
-    destination = str(parsed.network_address) if parsed.prefixlen else None
-    return fields, [("RTA_TABLE", MAIN), ("RTA_DST", destination)]
+def _route_key(prefix: str) -> RouteKey:
+    return (6 if ":" in prefix else 4, MAIN, prefix, 0)
 
 
 def _route(item: Item[LinkKey], prefix: str, flags: int) -> Step:
@@ -135,27 +132,23 @@ def _route(item: Item[LinkKey], prefix: str, flags: int) -> Step:
     gateway = item.attributes["routes"][prefix]["gateway"]
 
     def run(kernel: Kernel) -> None:
-        fields, attributes = _route_fields(prefix)
+        fields, attributes = route_fields(_route_key(prefix))
         fields["type"] = UNICAST
         if gateway is None and ":" not in prefix:
-            fields["scope"] = SCOPE_LINK
-        fields["flags"] = ONLINK if gateway and not _reached(gateway, item.attributes.get("addresses", {})) else 0
+            fields["scope"] = SCOPES["link"]
+        addresses = item.attributes.get("addresses", {})
+        beyond = gateway is not None and not is_reached(ipaddress.ip_address(gateway), addresses)
+        fields["flags"] = ONLINK if beyond else 0
         attributes += [("RTA_OIF", kernel.index(name)), ("RTA_GATEWAY", gateway)]
         kernel.new(ROUTE, fields, attributes, flags=flags)
 
     return Step(Phase.ROUTES, f"add route {prefix} through {item.label}", run, where)
 
 
-def _reached(gateway: str, addresses: t.Iterable[str]) -> bool:
-    """Whether the gateway is in the network of one of the link's addresses."""
-    parsed = ipaddress.ip_address(gateway)
-    return any(parsed in ipaddress.ip_interface(address).network for address in addresses)
-
-
 def _route_removal(where: str, name: str, prefix: str) -> Step:
     def run(kernel: Kernel) -> None:
-        fields, attributes = _route_fields(prefix)
-        fields["scope"] = SCOPE_ANY
+        fields, attributes = route_fields(_route_key(prefix))
+        fields["scope"] = ANY_SCOPE
         kernel.delete(ROUTE, fields, [*attributes, ("RTA_OIF", kernel.index(name))], missing_ok=True)
 
     return Step(Phase.REMOVE_ROUTES, f"delete route {prefix} through {name}", run, where)

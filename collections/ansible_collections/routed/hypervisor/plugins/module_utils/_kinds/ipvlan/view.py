@@ -12,18 +12,18 @@ import typing as t
 from ..._engine.change import Item
 from ..._engine.kind import Have
 from ..._engine.snapshot import Link, Snapshot, describe
-from ..._netlink.codec import ADDRESS, Route, address_text
+from ..._netlink.codec import ADDRESS, address_text
 from ..._netlink.kernel import FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
 from ..._netlink.named_namespaces import OWN
 from ..interface.kind import observe_address, wanted_hosts
+from ..route.kind import prefix_of
+from ..route.steps import MAIN, UNICAST
 
 MODES = {"l2": 0, "l3": 1, "l3s": 2}
 FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
 MODE_NAMES = {number: name for name, number in MODES.items()}
 FLAG_NAMES = {number: name for name, number in FLAGS.items()}
-MAIN = 254
-UNICAST = 1
 LinkKey = tuple[str, str]  # namespace ("" is the host's own) and name
 
 
@@ -66,7 +66,7 @@ def _gather_in(
         for route in snapshot.routes_of_table(version, MAIN, where, proto=PROTOCOL):
             item = items.get(route.hops[0].link) if len(route.hops) == 1 else None
             if item and route.protocol == PROTOCOL and route.type == UNICAST and route.table == MAIN:
-                prefix, gateway = route_prefix(route), route.hops[0].gateway
+                prefix, gateway = prefix_of(route), route.hops[0].gateway
                 item.attributes["routes"][prefix] = {"gateway": address_text(gateway) if gateway else None}
                 item.marked["routes"].add(prefix)
     found.update((item.key, item) for item in items.values())
@@ -110,7 +110,3 @@ def _item(where: str, link: Link, snapshot: Snapshot) -> Item[LinkKey]:
         marked={"addresses": set(), "routes": set()},
         hints={"master": link.parent, "protocols": {}},
     )
-
-
-def route_prefix(route: Route) -> str:
-    return f"{address_text(route.destination)}/{route.length}"

@@ -13,11 +13,9 @@ from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
 from ..interface.kind import planned_interfaces
 from ..link_members import host
-from .steps import RouteKey
+from .steps import MAIN, UNICAST, RouteKey
 
 Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]  # noqa: UP007 - evaluated, also by Python 3.9
-UNICAST = 1
-MAIN = 254
 
 
 class Gateways:

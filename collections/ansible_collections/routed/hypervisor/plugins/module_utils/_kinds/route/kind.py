@@ -18,17 +18,14 @@ from ..._netlink.marks import PROTOCOL
 from ..vrf import is_last_default
 from . import steps as route_steps
 from .gateways import Gateways
-from .steps import ONLINK, SCOPES, TYPES, RouteKey
+from .steps import MAIN, ONLINK, SCOPES, TYPES, RouteKey
 
-MAIN = 254
 IPV6_METRIC = 1024  # what the kernel uses for no metric, and for 0
 DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
 TYPE_NAMES = {number: name for name, number in TYPES.items()}
 SCOPE_NAMES = {number: name for name, number in SCOPES.items()}
 NO_HOP = Hop(None, 0)
 PROTOCOL_NAMES = {2: "kernel", 3: "boot", 4: "static", 9: "ra", 12: "bird", 16: "dhcp", 186: "bgp", 189: "ospf"}
-
-
 UNSHOWN = {2: "RTA_SRC", 11: "RTA_FLOW", 16: "RTA_MARK", 22: "RTA_ENCAP", 30: "RTA_NH_ID"}  # no option covers these
 
 
@@ -261,8 +258,12 @@ def _hop_order(hop: dict[str, t.Any]) -> tuple[str, str]:
     return (hop.get("gateway") or "", hop.get("interface") or "")
 
 
+def prefix_of(route: Route) -> str:
+    return f"{address_text(route.destination)}/{route.length}"
+
+
 def _key(route: Route) -> RouteKey:
-    return (VERSIONS[route.family], route.table, f"{address_text(route.destination)}/{route.length}", route.metric)
+    return (VERSIONS[route.family], route.table, prefix_of(route), route.metric)
 
 
 def observe(route: Route, snapshot: Snapshot) -> Item[RouteKey]:

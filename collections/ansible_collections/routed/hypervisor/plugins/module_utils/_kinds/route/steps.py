@@ -17,7 +17,10 @@ from ..interface.usable import await_source
 
 TYPES = {"unicast": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
 SCOPES = {"global": 0, "link": 253, "host": 254}
+UNICAST = TYPES["unicast"]
 ONLINK = 4  # RTNH_F_ONLINK
+ANY_SCOPE = 255  # in a deletion
+MAIN = 254
 RouteKey = tuple[int, "int | str", str, int]  # family, table (the name of a VRF until `settle`), prefix, metric
 
 
@@ -49,7 +52,7 @@ def _await_source(kernel: Kernel, source: str, sources: set[str]) -> None:
         sources.add(source)
 
 
-def _fields(key: RouteKey) -> tuple[dict[str, int], list[tuple[str, t.Any]]]:
+def route_fields(key: RouteKey) -> tuple[dict[str, int], list[tuple[str, t.Any]]]:
     version, table, prefix, metric = key
     destination, length = prefix.split("/")
     fields = {"family": FAMILIES[version], "dst_len": int(length), "proto": PROTOCOL}
@@ -58,13 +61,13 @@ def _fields(key: RouteKey) -> tuple[dict[str, int], list[tuple[str, t.Any]]]:
 
 
 def _delete(kernel: Kernel, key: RouteKey) -> None:
-    fields, attributes = _fields(key)
-    fields["scope"] = 255  # any
+    fields, attributes = route_fields(key)
+    fields["scope"] = ANY_SCOPE
     kernel.delete(ROUTE, fields, attributes, missing_ok=True)
 
 
 def _write(kernel: Kernel, item: Item[RouteKey], flags: int) -> None:
-    fields, attributes = _fields(item.key)
+    fields, attributes = route_fields(item.key)
     wanted = item.attributes
     fields["type"] = TYPES[wanted["type"]]
     fields["scope"] = SCOPES[wanted.get("scope", "global")]
