@@ -11,7 +11,7 @@ import termios
 import typing as t
 
 import frames
-from environment import KIND, NODE_ENVIRONMENT
+from command_environment import KIND, NODE_ENVIRONMENT
 from jobs import Job, Jobs
 from namespaces import (
     close_descriptors,

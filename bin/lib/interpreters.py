@@ -11,7 +11,7 @@ import socket
 import typing as t
 
 import frames
-from environment import KIND, NODE_ENVIRONMENT
+from command_environment import KIND, NODE_ENVIRONMENT
 from jobs import Job, Jobs
 from namespaces import close_descriptors, find_node, parent_death_signal
 
@@ -138,10 +138,16 @@ class Interpreters:
     def retire(self, interpreter: Interpreter) -> None:
         """Give it no new jobs: it ends when its current jobs are done."""
         interpreter.retired = True
+        self.forget(interpreter)
+        self.end_if_idle(interpreter)
+
+    def forget(self, interpreter: Interpreter) -> None:
         for key, each in list(self.running.items()):
             if each is interpreter:
                 del self.running[key]
-        if not interpreter.jobs:
+
+    def end_if_idle(self, interpreter: Interpreter) -> None:
+        if interpreter.retired and not interpreter.jobs:
             with contextlib.suppress(OSError):
                 interpreter.connection.shutdown(socket.SHUT_WR)
 
@@ -171,15 +177,11 @@ class Interpreters:
         del interpreter.jobs[job.number]
         end = {key: message[key] for key in ("code", "error") if key in message}
         self.jobs.ended(job, end, 0)
-        if interpreter.retired and not interpreter.jobs:
-            with contextlib.suppress(OSError):
-                interpreter.connection.shutdown(socket.SHUT_WR)
+        self.end_if_idle(interpreter)
 
     def retire_gone(self, interpreter: Interpreter) -> None:
         """Handle the end of an interpreter. Its modules can no longer be reported on, so they are ended, too."""
-        for key, each in list(self.running.items()):
-            if each is interpreter:
-                del self.running[key]
+        self.forget(interpreter)
         for job in interpreter.jobs.values():
             self.jobs.kill(job, signal.SIGKILL)
         reason = "the interpreter that runs modules was killed; the next task starts a new one"

@@ -17,7 +17,7 @@ import typing as t
 
 import frames
 import places
-from environment import callers_environment
+from command_environment import callers_environment
 from kernels import KernelFailed, boot_seconds
 from memory import NotEnough, kernel_memory
 from overview import all_labs, describe, status_of

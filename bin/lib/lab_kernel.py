@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from environment import callers_environment
+from command_environment import callers_environment
 from kernels import Kernel, KernelFailed
 from memory import NotEnough, kernel_memory
 from relay import Relay

@@ -9,9 +9,9 @@ from collections import Counter
 
 from . import nxos_checks
 from .addresses import family_of
+from .adjacency import shared
 from .draft import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
 from .mistakes import Mistakes, listed, render
-from .peering import shared
 from .uniqueness import Once
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import draft
 from .draft import FAMILIES, LENGTH, LOOPBACK, MAIN, MAIN_TABLE, Container, Fabric, Lab, Loopback, Part, Static, Uplink
@@ -94,17 +94,18 @@ class Intent(draft.Intent):
     container_networks: Mapping[str, ContainerNetwork]
     hypervisors: Mapping[str, Hypervisor]
 
+    # The same routers as in the draft, which have more complete types here.
+
     @property
     def clients(self) -> list[Router]:
-        return [*self.hypervisors.values(), *self.borders.values()]
+        return cast("list[Router]", super().clients)
 
     @property
     def routers(self) -> list[Router]:
-        return [*self.reflectors.values(), *self.borders.values(), *self.leaves.values(), *self.hypervisors.values()]
+        return cast("list[Router]", super().routers)
 
     def router(self, name: str) -> Router | None:
-        sections: tuple[Mapping[str, Router], ...] = (self.reflectors, self.borders, self.leaves, self.hypervisors)
-        return next((section[name] for section in sections if name in section), None)
+        return cast("Router | None", super().router(name))
 
 
 def present(value: Any) -> Any:

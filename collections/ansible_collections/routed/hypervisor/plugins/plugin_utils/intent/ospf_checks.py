@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from .adjacency import place, shared
 from .draft import FAMILIES, MAIN, Intent, Leaf
 from .mistakes import Mistakes, Path
-from .peering import place, shared
 
 
 def check(intent: Intent, written: set[Path], mistakes: Mistakes) -> None:

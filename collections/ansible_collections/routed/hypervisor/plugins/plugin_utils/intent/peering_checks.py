@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from .adjacency import mesh, named, names, place, remote, shared
 from .draft import Hypervisor, Intent, Leaf, Router
 from .mistakes import Mistakes, did_you_mean, listed
-from .peering import mesh, named, names, place, remote, shared
 
 
 def check(intent: Intent, mistakes: Mistakes) -> None:

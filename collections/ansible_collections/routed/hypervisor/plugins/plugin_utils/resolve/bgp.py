@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from ..intent.adjacency import passes_on
 from ..intent.model import MAIN, Border, Intent, Leaf, Reflector, Router
-from ..intent.peering import passes_on
 from .index import Index
 from .links import vlan_interface
 from .peering import Peering, identifier, peerings

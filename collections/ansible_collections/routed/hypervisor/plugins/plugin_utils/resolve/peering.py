@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+from ..intent.adjacency import mesh, named, place, remote, shared, with_leaves
 from ..intent.model import FAMILIES, LOOPBACK, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
-from ..intent.peering import is_meshed, place, remote, shared, with_leaves
 from .index import Index
 from .links import vlan_interface
 
@@ -61,10 +61,9 @@ def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
     if isinstance(node, Leaf):
         peers += [leaf for leaf in intent.leaves.values() if leaf.asn == node.asn]
     if is_client:
-        peers += intent.clients if is_meshed(intent) else []
+        peers += cast("list[Router]", mesh(intent))
     if intent.peering == "configured":
-        names = node.neighbors if isinstance(node, Hypervisor) else {}
-        peers += [peer for name, one in names.items() if one.address is None and (peer := intent.router(name))]
+        peers += cast("list[Router]", named(intent, node)) if isinstance(node, Hypervisor) else []
         peers += found.named_by.get(node.name, ())
     return [peer for peer in {peer.name: peer for peer in peers}.values() if peer is not node]
 

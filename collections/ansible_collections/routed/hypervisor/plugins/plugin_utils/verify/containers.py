@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..intent.adjacency import is_meshed, names, place, remote, with_leaves
 from ..intent.containers import NAME
 from ..intent.model import LENGTH, Container, ContainerNetwork, Hypervisor, Intent, Leaf, Part, Router
-from ..intent.peering import is_meshed, names, place, remote, with_leaves
 from ..resolve.containers import manages
 from ..resolve.index import Index
 from ..resolve.links import vlan_interface
