@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 from nxos_cases import CASES
 from support.leaf_values import RESOLVED, values_of
@@ -14,18 +12,6 @@ from support.templates import render
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.plan import changes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.shown import block_changes, difference
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.tree import commands, parse
-
-
-@pytest.fixture(scope="module")
-def configured() -> Device:
-    device = Device(OTHERS)
-    push(device, data())
-    return device
-
-
-@pytest.fixture
-def device(configured) -> Device:
-    return copy.deepcopy(configured)
 
 
 def test_an_empty_switch_takes_the_text_from_top_to_bottom():

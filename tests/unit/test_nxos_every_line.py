@@ -15,18 +15,6 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.shown impor
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.nxos.tree import Conflict, commands
 
 
-@pytest.fixture(scope="module")
-def configured() -> Device:
-    device = Device(OTHERS)
-    push(device, data())
-    return device
-
-
-@pytest.fixture
-def device(configured) -> Device:
-    return copy.deepcopy(configured)
-
-
 def interface(values: dict, name: str) -> dict:
     return next(one for one in values["leaf"]["interfaces"] if one["name"] == name)
 
@@ -413,6 +401,14 @@ def test_a_port_has_the_jumbo_mtu_while_its_vlan_has_more_than_1500(device):
 def test_the_emulated_switch_refuses_what_a_real_one_does(lines):
     with pytest.raises(Refused):
         Device().send(lines)
+
+
+def test_a_prefix_that_is_permitted_twice_is_one_entry(device):
+    values = data()
+    values["bgp"]["policies"][0]["permit"] += prefixes("10.77.0.0/16", "10.77.0.0/16")
+    entries = [line for line in push(device, values) if "10.77.0.0/16" in line]
+    assert len(entries) == 1
+    assert steps(device, values) == ([], [])
 
 
 # Anything, many times.

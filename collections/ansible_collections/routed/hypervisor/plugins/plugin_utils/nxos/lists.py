@@ -54,6 +54,7 @@ def _prefix_list(name: str, wanted: list[Line], found: list[Line]) -> list[Step]
         if rule not in kept:
             free = number if number not in used else _after(max(used))
             used.add(free)
+            kept.add(rule)
             steps.append(Step(f"{name} seq {free} {rule}"))
     return steps + spare
 
