@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from . import interfaces, neighbors, passwords
-from .tree import Line, Step, find
+from .tree import Line, Step, below, find, removal
 
 # What there can be only one of in its block: a new line takes the place of the old one.
 SINGLE = re.compile(
@@ -72,9 +72,9 @@ def compared(
     is_neighbor = neighbors.is_neighbor(wanted)
     if is_neighbor and neighbors.changed_as(wanted, old):
         # The session goes down with its AS in any case; what else was configured for the other AS goes with it.
-        return [Step(f"no {wanted.text}", "-", shown=wanted.text), _new(wanted, above, secrets)]
+        return [removal(wanted), _new(wanted, above, secrets)]
     removed = removed_lines(wanted, old, path)
-    hidden = passwords.below(secrets, here)
+    hidden = below(secrets, *here)
     removed += passwords.removed(old, hidden)
     removed += neighbors.unwanted(wanted, old)
     added = [compared(line, find(has.children, line.text), find(old, line.text), here, secrets)
@@ -94,17 +94,17 @@ def _new(line: Line, above: tuple[str, ...], secrets: list[Line]) -> Step:
     here = (*above, line.text)
     steps = [_new(child, here, secrets) for child in line.children]
     if neighbors.is_neighbor(line):
-        steps = neighbors.added(steps, bool(passwords.below(secrets, here)))
+        steps = neighbors.added(steps, bool(below(secrets, *here)))
     return Step(line.text, "+", steps)
 
 
 def removed_lines(wanted: Line, old: list[Line], path: str) -> list[Step]:
     texts = {line.text for line in wanted.children}
     keys = {key(text) for text in texts}
-    gone = [
+    unwanted = [
         line.text for line in old if line.text not in texts and _ours(path, line.text) and key(line.text) not in keys
     ]
-    return [Step(opposite(text), "-", shown=text) for text in sorted(gone, key=interfaces.order_of_removal)]
+    return [Step(opposite(text), "-", shown=text) for text in sorted(unwanted, key=interfaces.order_of_removal)]
 
 
 def _is_late(text: str, wanted: Line) -> bool:

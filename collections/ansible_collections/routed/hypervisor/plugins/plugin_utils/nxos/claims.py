@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from .neighbors import is_neighbor, marked
-from .tree import Conflict, Line, Step, drop, find
+from .tree import Conflict, Line, Step, below, drop, find
 
 ADDRESS = re.compile(r"(?:ip|ipv6) address (?P<address>[0-9a-fA-F.:]+/\d+)(?P<second> secondary)?$")
 
@@ -59,7 +59,7 @@ def _instance(wanted: list[Line], found: list[Line], has: list[Line], replace: b
         )
     for lines in (found, has):
         drop(lines, old.text)
-    return [Step(f"no {old.text}", "-", shown=old.text, gone=old.children)]
+    return [Step(f"no {old.text}", "-", shown=old.text, removed=old.children)]
 
 
 def _neighbors(line: Line) -> list[Line]:
@@ -68,18 +68,18 @@ def _neighbors(line: Line) -> list[Line]:
 
 def _addresses(wanted: list[Line], found: list[Line], has: list[Line], mistakes: list[str]) -> list[Step]:
     new, old = _all_addresses(wanted), _all_addresses(found)
-    come = [address for address in new if address not in old]
-    go = [address for address in old if address not in new]
+    added = [address for address in new if address not in old]
+    removed = [address for address in old if address not in new]
     ours = {line.text for line in wanted}
     steps = []
-    for interface in dict.fromkeys(address.interface for address in go):
-        moving = [one for one in go if one.interface == interface and any(one.overlaps(other) for other in come)]
+    for interface in dict.fromkeys(address.interface for address in removed):
+        moving = [one for one in removed if one.interface == interface and any(one.overlaps(other) for other in added)]
         if interface not in ours:
             mistakes += [
                 f"{interface.split()[1]} of the switch, which is not ours, has {_plain(one)}: it overlaps "
                 f"{_plain(other)} of {other.interface.split()[1]}"
                 for one in moving
-                for other in come
+                for other in added
                 if one.overlaps(other)
             ]
         elif moving:
@@ -90,8 +90,7 @@ def _addresses(wanted: list[Line], found: list[Line], has: list[Line], mistakes:
             steps.append(Step(interface, " ", [Step(f"no {text}", "-", shown=text) for text in texts]))
             for text in texts:
                 for lines in (found, has):
-                    if block := find(lines, interface):
-                        drop(block.children, text)
+                    drop(below(lines, interface), text)
     return steps
 
 
@@ -131,8 +130,7 @@ def _names(wanted: list[Line], found: list[Line], has: list[Line], mistakes: lis
             continue
         steps.append(Step(line.text, " ", [Step("no name", "-", shown=f"name {name}")]))
         for lines in (found, has):
-            if block := find(lines, line.text):
-                drop(block.children, f"name {name}")
+            drop(below(lines, line.text), f"name {name}")
     return steps
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from .neighbors import marked
-from .tree import Line, Step, drop, find
+from .tree import Line, Step, below, drop, find, removal
 
 # The word that joins OSPF, and what the interface's lines of it begin with.
 OSPF = (("ip router ospf", "ip ospf", "router ospf"), ("ipv6 router ospfv3", "ospfv3", "router ospfv3"))
@@ -29,9 +29,8 @@ def cleared(removed: list[Step], old: list[Line]) -> list[Step]:
     """Where an interface forgets its addresses in any case, they go ahead of guards that are removed."""
     if not any(GUARD.match(step.shown) for step in removed):
         return removed
-    gone = {step.shown for step in removed}
-    more = [Step(f"no {line.text}", "-", shown=line.text)
-            for line in old if WORKS.match(line.text) and line.text not in gone]  # fmt: skip
+    known = {step.shown for step in removed}
+    more = [removal(line) for line in old if WORKS.match(line.text) and line.text not in known]
     return sorted([*removed, *more], key=lambda step: order_of_removal(step.shown))
 
 
@@ -68,15 +67,10 @@ def spell_passive(wanted: list[Line], *running: list[Line]) -> None:
                 line.children.insert(line.children.index(joined), Line(negated))
             elif not find(line.children, plain):
                 for lines in running:
-                    drop(_below(lines, line.text), negated)
-
-
-def _below(lines: list[Line], text: str) -> list[Line]:
-    line = find(lines, text)
-    return line.children if line else []
+                    drop(below(lines, line.text), negated)
 
 
 def _passive_by_default(running: list[Line], router: str, joined: Line, interface: Line) -> bool:
-    lines = _below(running, f"{router} {joined.text.split()[3]}")
     vrf = next((child.text.split()[2] for child in interface.children if child.text.startswith("vrf member ")), None)
-    return find(_below(lines, f"vrf {vrf}") if vrf else lines, "passive-interface default") is not None
+    path = [f"{router} {joined.text.split()[3]}", *([f"vrf {vrf}"] if vrf else [])]
+    return find(below(running, *path), "passive-interface default") is not None

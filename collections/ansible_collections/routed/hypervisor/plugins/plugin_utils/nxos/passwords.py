@@ -15,13 +15,6 @@ from .tree import Line, Step, find
 SECRET = re.compile(r"(password|ip ospf message-digest-key \d+)( md5)? ")
 
 
-def below(lines: list[Line], path: tuple[str, ...]) -> list[Line]:
-    for text in path:
-        line = find(lines, text)
-        lines = line.children if line else []
-    return lines
-
-
 def has_password(lines: list[Line]) -> bool:
     return any(SECRET.match(line.text) for line in lines)
 

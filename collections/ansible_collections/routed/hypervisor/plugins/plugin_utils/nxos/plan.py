@@ -53,6 +53,6 @@ def _static(wanted: list[Line], found: list[Line]) -> list[Step]:
     steps = [removal(line) for line in found if blocks.STATIC.match(line.text) and not find(wanted, line.text)]
     for line in found:
         if line.text.startswith("vrf context ") and not find(wanted, line.text):
-            gone = [removal(child) for child in line.children if blocks.STATIC.match(child.text)]
-            steps += [Step(line.text, " ", gone)] if gone else []
+            routes = [removal(child) for child in line.children if blocks.STATIC.match(child.text)]
+            steps += [Step(line.text, " ", routes)] if routes else []
     return steps

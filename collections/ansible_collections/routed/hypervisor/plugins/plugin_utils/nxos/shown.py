@@ -17,18 +17,18 @@ def difference(steps: list[Step], indent: str = "") -> list[str]:
     for step in steps:
         if step.sign:
             lines.append(f"{step.sign} {indent}{step.shown or step.text}")
-            lines += _gone(step.gone, indent + "  ")
+            lines += _removed(step.removed, indent + "  ")
             lines += difference(step.children, indent + "  ")
     return lines
 
 
-def _gone(lines: list[Line], indent: str) -> list[str]:
+def _removed(lines: list[Line], indent: str) -> list[str]:
     shown = []
     for line in lines:
         # A password is shown by the switch in a form that can be decrypted.
         text = re.sub(r"(password|message-digest-key \d+ md5) .*", r"\1", line.text)
         shown.append(f"- {indent}{text}")
-        shown += _gone(line.children, indent + "  ")
+        shown += _removed(line.children, indent + "  ")
     return shown
 
 
@@ -44,7 +44,7 @@ def block_changes(steps: list[Step]) -> list[Change]:
 def _block_change(sign: str, name: str, steps: list[Step]) -> Change:
     op = {"+": "create", "-": "delete", " ": "change"}[sign]
     sides: dict[str, list[str]] = {"-": [], "+": [], " ": []}
-    for line in (line for step in steps for line in [*_gone(step.gone, ""), *difference(step.children)]):
+    for line in (line for step in steps for line in [*_removed(step.removed, ""), *difference(step.children)]):
         sides[line[0]].append(line[2:])
     before, after = ({"lines": sides[sign]} if sides[sign] else {} for sign in "-+")
     why = {"create": "it does not exist", "delete": "is ours and not wanted", "change": "differs"}[op]

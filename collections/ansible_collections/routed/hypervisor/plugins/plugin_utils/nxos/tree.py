@@ -27,7 +27,7 @@ class Line:
 class Step:
     """A line to send.
 
-    sign: "+" new, "-" removed (shown: the removed line; gone: the lines below it), " " leads to its children,
+    sign: "+" new, "-" removed (shown: the removed line; removed: the lines below it), " " leads to its children,
     "" needed on the way and undone by a later step, so not part of the difference.
     """
 
@@ -35,7 +35,7 @@ class Step:
     sign: str = "+"
     children: list[Step] = field(default_factory=list)
     shown: str = ""
-    gone: list[Line] = field(default_factory=list)
+    removed: list[Line] = field(default_factory=list)
 
 
 def parse(text: str) -> list[Line]:
@@ -59,6 +59,14 @@ def parse(text: str) -> list[Line]:
 
 def find(lines: list[Line], text: str) -> Line | None:
     return next((line for line in lines if line.text == text), None)
+
+
+def below(lines: list[Line], *path: str) -> list[Line]:
+    """The lines below the block that PATH leads to; empty if there is none."""
+    for text in path:
+        line = find(lines, text)
+        lines = line.children if line else []
+    return lines
 
 
 def drop(lines: list[Line], text: str) -> None:
