@@ -43,7 +43,6 @@ _raw:
   elements: dict
 """
 
-from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils.templates import Templates, Variables
@@ -54,14 +53,7 @@ GIVEN_ON = ("owner", "group", "mode", "secret_part")
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-
-        def find(name):
-            found = self.find_file_in_search_path(variables, "templates", name)
-            if not found:
-                raise AnsibleLookupError(f"the template file {name} could not be found for the lookup")
-            return found
-
-        templates = Templates(find, variables.get("ansible_search_path", []))
+        templates = Templates.of_lookup(self, variables)
         known, wanted = Variables(variables, self._templar), self.get_option("secret")
         return [
             {

@@ -18,6 +18,8 @@ import sys
 from collections.abc import Callable, Iterable
 
 import jinja2
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
 from ansible.template import Templar, trust_as_template
 from ansible.utils.display import Display
 from jinja2 import meta
@@ -104,6 +106,18 @@ class Templates:
         self._template = functools.cache(self._compiled)
         self._expression = functools.cache(self._compiled_expression)
         self._line = functools.cache(self._compiled_line)
+
+    @classmethod
+    def of_lookup(cls, lookup: LookupBase, variables: dict) -> Templates:
+        """The templates that a lookup finds where Ansible's template lookup would."""
+
+        def find(name: str) -> str:
+            found = lookup.find_file_in_search_path(variables, "templates", name)
+            if not found:
+                raise AnsibleLookupError(f"the template file {name} could not be found for the lookup")
+            return found
+
+        return cls(find, variables.get("ansible_search_path", []))
 
     def text(self, name: str, variables: Variables, more: dict) -> str:
         """The rendered template for a node; MORE are extra variables of this text."""
