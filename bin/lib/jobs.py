@@ -180,7 +180,7 @@ class Jobs:
                 os.kill(job.process, number)
 
     def cancel(self, job: Job) -> None:
-        """End a job whose client is gone."""
+        """End a job after its client disconnected."""
         number = signal.SIGHUP if job.terminal >= 0 else signal.SIGTERM
         for stream in list(job.streams):
             self.close_output(job, stream)

@@ -20,7 +20,7 @@ def cable(a, b, mtu=1500, mac=None):
     return {"a": ends[0], "b": ends[1], "mtu": mtu}
 
 
-def told(result):
+def shown(result):
     return [f"{change['op']} {change['name']}" for change in result["changes"]]
 
 
@@ -41,7 +41,7 @@ def pair(lab):
 
 def test_a_cable_connects_two_nodes(pair):
     result = pair.cables(cable("n1:to-n2", "n2:to-n1"))
-    assert told(result) == ["create n1:to-n2 - n2:to-n1"]
+    assert shown(result) == ["create n1:to-n2 - n2:to-n1"]
     one, two = pair.links("n1")["to-n2"], pair.links("n2")["to-n1"]
     assert "UP" in one["flags"] and "UP" in two["flags"]
     assert one["linkinfo"]["info_kind"] == "veth" and one["link_index"] == two["ifindex"]
@@ -100,7 +100,7 @@ def test_check_mode_tells_what_a_run_does_and_does_nothing(pair):
 
 def test_check_mode_before_the_nodes_are_up_tells_the_same(lab):
     predicted = lab.cables(cable("n1:x", "n2:y"), _check=True)
-    assert (told(predicted), predicted["new"]) == (["create n1:x - n2:y"], {"n1": ["x"], "n2": ["y"]})
+    assert (shown(predicted), predicted["new"]) == (["create n1:x - n2:y"], {"n1": ["x"], "n2": ["y"]})
 
 
 def test_nodes_that_are_not_up_are_named(pair):
@@ -113,15 +113,15 @@ def test_overridden_removes_cables_that_are_not_listed(pair):
     pair.cables(cable("n1:x", "n2:y"), cable("n1:v", "n3:w"), cable("n2:p", "n3:q"))
     pair.ip("n1", "link", "add", "own", "type", "bridge")
     result = pair.cables(cable("n1:x", "n2:y"), state="overridden")
-    assert told(result) == ["delete n1:v - n3:w", "delete n2:p - n3:q"]
+    assert shown(result) == ["delete n1:v - n3:w", "delete n2:p - n3:q"]
     assert sorted(pair.links("n1")) == ["own", "x"]
     assert (list(pair.links("n2")), list(pair.links("n3"))) == (["y"], [])
 
 
 def test_deleted_twice(pair):
     pair.cables(cable("n1:x", "n2:y"), cable("n1:v", "n3:w"))
-    assert told(pair.cables(cable("n3:w", "n1:v"), state="deleted")) == ["delete n1:v - n3:w"]
-    assert told(pair.cables(state="deleted")) == ["delete n1:x - n2:y"]
+    assert shown(pair.cables(cable("n3:w", "n1:v"), state="deleted")) == ["delete n1:v - n3:w"]
+    assert shown(pair.cables(state="deleted")) == ["delete n1:x - n2:y"]
     assert not pair.cables(state="deleted")["changed"]
     assert pair.links("n1") == pair.links("n2") == {}
 
@@ -154,7 +154,7 @@ def test_a_renamed_end_is_a_cable_made_anew(pair):
     pair.cables(cable("n1:x", "n2:y"))
     for arguments in (("x", "down"), ("x", "name", "z")):
         pair.ip("n1", "link", "set", *arguments)
-    assert told(pair.cables(cable("n1:x", "n2:y"))) == ["delete n2:y", "create n1:x - n2:y"]
+    assert shown(pair.cables(cable("n1:x", "n2:y"))) == ["delete n2:y", "create n1:x - n2:y"]
     assert list(pair.links("n1")) == ["x"]
     assert reaches(pair, "n1", "x", "n2", "y")
 
@@ -167,7 +167,7 @@ def test_a_deleted_cable_and_one_whose_node_was_replaced_come_back(pair):
     pair.nodes("n3")
     # The old end in n2 may be on its way out or not: both must do.
     result = pair.cables(*wanted)
-    assert not result.get("failed") and told(result)[-2:] == ["create n1:x - n2:y", "create n2:v - n3:w"]
+    assert not result.get("failed") and shown(result)[-2:] == ["create n1:x - n2:y", "create n2:v - n3:w"]
     assert reaches(pair, "n1", "x", "n2", "y") and reaches(pair, "n2", "v", "n3", "w")
 
 

@@ -14,13 +14,13 @@ from support.waiting import until
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab.node import Node, stop_nodes
 
 
-def told(result):
+def shown(result):
     return [f"{change['op']} {change['name']}: {change['why']}" for change in result["changes"]]
 
 
 def test_nodes_are_machines_of_their_own(lab):
     result = lab.nodes("n1", "n2")
-    assert told(result) == ["create n1: it is not running", "create n2: it is not running"]
+    assert shown(result) == ["create n1: it is not running", "create n2: it is not running"]
     assert sorted(lab.processes()) == ["n1", "n2"]
     assert lab.enter("n1", "hostname").stdout == "n1\n"
     assert [link["operstate"] for link in lab.ip("n1", "link")] == ["UNKNOWN"]
@@ -70,7 +70,7 @@ def test_check_mode_tells_what_a_run_does_and_does_nothing(lab):
     assert {key: predicted[key] for key in ("before", "after", "changes", "diff", "changed")} == {
         key: done[key] for key in ("before", "after", "changes", "diff", "changed")
     }
-    assert told(lab.nodes("n1", state="overridden", _check=True)) == ["delete n2: not listed"]
+    assert shown(lab.nodes("n1", state="overridden", _check=True)) == ["delete n2: not listed"]
     assert sorted(lab.processes()) == ["n1", "n2"]
 
 
@@ -88,7 +88,7 @@ def test_overridden_removes_what_is_not_listed(lab):
 def test_deleted_twice(lab):
     lab.nodes("n1", "n2")
     daemon = subprocess.Popen([lab.directory / "enter", "n1", "sleep", "600"])
-    assert told(lab.nodes("n2", state="deleted")) == ["delete n2: to be deleted"]
+    assert shown(lab.nodes("n2", state="deleted")) == ["delete n2: to be deleted"]
     assert lab.nodes(state="deleted")["changed"]
     assert daemon.wait(timeout=5) != 0
     assert lab.processes() == {} and not lab.directory.exists()
@@ -156,7 +156,7 @@ def test_a_node_on_an_outdated_image_is_replaced(lab, tmp_path):
         (newer / directory).mkdir(exist_ok=True)
     shutil.copy(f"{lab.image}/usr/bin/catatonit", newer / "usr/bin")
     result = lab.nodes("n1", image=str(newer))
-    assert told(result) == [f"replace n1: its image is {lab.image}, not {newer}"]
+    assert shown(result) == [f"replace n1: its image is {lab.image}, not {newer}"]
     assert lab.processes()["n1"] != old and len(lab.processes()["n1"]) == 1
     assert lab.nodes("n1", image=str(newer))["changed"] is False
 
@@ -195,7 +195,7 @@ def test_a_node_that_was_killed_comes_back(lab):
     said = lab.enter("n1", "true")
     assert said.returncode == 125
     assert said.stderr == f"node n1 of lab {lab.name} is not up: bring the lab up first\n"
-    assert told(lab.nodes("n1", "n2")) == ["create n1: it is not running"]
+    assert shown(lab.nodes("n1", "n2")) == ["create n1: it is not running"]
 
 
 def test_enter_passes_on_arguments_input_and_exit_code(lab):

@@ -82,14 +82,14 @@ def configuring(device: Device) -> bool:
 def test_a_leaf_is_told_about_configured_saved_and_left_alone(leaves):
     device = leaves.add("leaf1", Device(OTHERS), **values("leaf_full"))
     before = device.show()
-    code, told = leaves.play("--check", "--diff")
-    assert code == 0, told
-    assert "+   neighbor 50.1.1.1" in told and "+ password of neighbor 50.1.1.1" in told and PASSWORD not in told
+    code, output = leaves.play("--check", "--diff")
+    assert code == 0, output
+    assert "+   neighbor 50.1.1.1" in output and "+ password of neighbor 50.1.1.1" in output and PASSWORD not in output
     assert device.show() == before and not configuring(device) and not (leaves.place / "leaf1").exists()
 
-    code, told = leaves.play("-v")
-    assert code == 0, told
-    assert PASSWORD not in told
+    code, output = leaves.play("-v")
+    assert code == 0, output
+    assert PASSWORD not in output
     assert "password 3 " in "\n".join(device.show()) and device.startup == device.tree
     assert all(line in device.show() for line in OTHERS.splitlines())
     (backup,) = leaves.backups("leaf1")
@@ -99,8 +99,8 @@ def test_a_leaf_is_told_about_configured_saved_and_left_alone(leaves):
 
     # Neither sent nor saved again.
     device.log.clear()
-    code, told = leaves.play("--diff")
-    assert code == 0 and "changed=0" in told, told
+    code, output = leaves.play("--diff")
+    assert code == 0 and "changed=0" in output, output
     assert not configuring(device) and len(leaves.backups("leaf1")) == 1
 
     # A run that was cut off ahead of saving is completed by the next, here with something to send as well.
@@ -108,8 +108,8 @@ def test_a_leaf_is_told_about_configured_saved_and_left_alone(leaves):
 
     device.send(["interface Vlan10", "mtu 1500"])
     device.log.clear()
-    code, told = leaves.play("--diff")
-    assert code == 0 and "+   mtu 9000" in told, told
+    code, output = leaves.play("--diff")
+    assert code == 0 and "+   mtu 9000" in output, output
     start = device.log.index("configure terminal")
     assert device.log[start : start + 4] == ["configure terminal", "interface Vlan10", "mtu 9000", "end"]
     assert device.startup == device.tree
@@ -118,8 +118,8 @@ def test_a_leaf_is_told_about_configured_saved_and_left_alone(leaves):
 def test_a_leaf_in_use_is_changed_in_the_order_that_was_planned(leaves):
     """Blocks come more than once: an address leaves one interface ahead of the other, an access list goes by a copy."""
     device = leaves.add("leaf1", Device(OTHERS), **values("leaf_full"))
-    code, told = leaves.play()
-    assert code == 0, told
+    code, output = leaves.play()
+    assert code == 0, output
     changed = leaves.hosts["leaf1"]["leaf"]
     interfaces = {one["name"]: one for one in changed["interfaces"]}
     one, other = interfaces["Ethernet1/49"], interfaces["Ethernet1/50"]
@@ -129,8 +129,8 @@ def test_a_leaf_in_use_is_changed_in_the_order_that_was_planned(leaves):
         0, {"prefix": "10.1.0.0/16", "family": "ipv4", "longest": 32}
     )
     device.log.clear()
-    code, told = leaves.play("--diff")
-    assert code == 0, told
+    code, output = leaves.play("--diff")
+    assert code == 0, output
     start, end = device.log.index("configure terminal"), device.log.index("end")
     sent = device.log[start + 1 : end]
     assert sent[:6] == [
@@ -139,17 +139,17 @@ def test_a_leaf_in_use_is_changed_in_the_order_that_was_planned(leaves):
     ]
     assert sent[6] == "ip prefix-list CONTAINERS-IPV4 seq 30 permit 10.1.0.0/16 le 32"
     assert sent.count("interface Vlan10") == 2 and "no ip access-list FROM-HOSTS-NEXT" in sent
-    assert "NEXT" not in told and device.startup == device.tree
+    assert "NEXT" not in output and device.startup == device.tree
 
 
 def test_another_as_is_refused_before_anything_is_sent_unless_it_is_asked_for(leaves):
     device = leaves.add("leaf1", Device(OTHERS + "feature bgp\nrouter bgp 65500\n  neighbor 192.0.2.9\n"))
     before = device.show()
-    code, told = leaves.play()
-    assert code != 0 and "Nothing was sent: the switch runs router bgp 65500" in " ".join(told.split()), told
+    code, output = leaves.play()
+    assert code != 0 and "Nothing was sent: the switch runs router bgp 65500" in " ".join(output.split()), output
     assert device.show() == before and not configuring(device)
-    code, told = leaves.play("--diff", "-e", "nxos_replace_bgp=true")
-    assert code == 0 and "- router bgp 65500" in told and "-   neighbor 192.0.2.9" in told, told
+    code, output = leaves.play("--diff", "-e", "nxos_replace_bgp=true")
+    assert code == 0 and "- router bgp 65500" in output and "-   neighbor 192.0.2.9" in output, output
     assert [line for line in device.tree if line.startswith("router bgp")] == ["router bgp 500"]
 
 
@@ -157,10 +157,10 @@ def test_a_line_that_is_refused_half_way_brings_everything_back(leaves):
     device, other = leaves.add("leaf1", Device(OTHERS)), leaves.add("leaf2", Device(OTHERS))
     before = copy.deepcopy(device.tree)
     device.refuse = "route-map TO-HOSTS-IPV4 out"
-    code, told = leaves.play()
+    code, output = leaves.play()
     assert code != 0
-    assert "leaf1: send the lines failed:" in told and "route-map TO-HOSTS-IPV4 out" in told
-    assert "The configuration of before is back" in told, told
+    assert "leaf1: send the lines failed:" in output and "route-map TO-HOSTS-IPV4 out" in output
+    assert "The configuration of before is back" in output, output
     assert device.tree == device.startup == before
     assert not configuring(other), "a mistake must stop at the first leaf"
 
@@ -169,9 +169,9 @@ def test_a_password_that_is_refused_is_not_shown(leaves):
     device = leaves.add("leaf1", Device(OTHERS))
     before = copy.deepcopy(device.tree)
     device.refuse = "password"
-    code, told = leaves.play("-v")
-    assert code != 0 and "its reason is not shown" in told, told
-    assert PASSWORD not in told and device.tree == before
+    code, output = leaves.play("-v")
+    assert code != 0 and "its reason is not shown" in output, output
+    assert PASSWORD not in output and device.tree == before
     assert not (leaves.place / "leaf1" / "changes-secrets.cfg").exists()
 
 
@@ -179,27 +179,27 @@ def test_a_password_that_a_command_line_would_misread_is_refused(leaves):
     wrong = values()
     wrong["bgp_passwords"]["hosts"] = "what-is?this"
     device = leaves.add("leaf1", Device(OTHERS), **wrong)
-    code, told = leaves.play()
-    assert code != 0 and "bgp_passwords has ?, | or { in hosts" in " ".join(told.split()), told
-    assert device.log == [] and "what-is?this" not in told
+    code, output = leaves.play()
+    assert code != 0 and "bgp_passwords has ?, | or { in hosts" in " ".join(output.split()), output
+    assert device.log == [] and "what-is?this" not in output
 
 
 def test_a_connection_that_is_lost_half_way_brings_everything_back(leaves):
     device = leaves.add("leaf1", Device(OTHERS))
     before = copy.deepcopy(device.tree)
     device.vanish = "router bgp"
-    code, told = leaves.play()
-    assert code != 0 and "The configuration of before is back" in told, told
+    code, output = leaves.play()
+    assert code != 0 and "The configuration of before is back" in output, output
     assert device.tree == device.startup == before
 
 
 def test_what_could_not_be_put_back_is_told_with_the_way_to_do_it(leaves):
     device = leaves.add("leaf1", Device(OTHERS))
     device.refuse, device.broken_rollback = "router bgp", True
-    code, told = leaves.play()
-    assert code != 0 and "THE CONFIGURATION OF BEFORE IS NOT BACK" in told
-    assert str(leaves.backups("leaf1")[0]) in told.replace("\n", "").replace(" ", "") or "backup-" in told
-    assert "rollback running-config file bootflash:routed-hypervisor.checkpoint" in " ".join(told.split())
+    code, output = leaves.play()
+    assert code != 0 and "THE CONFIGURATION OF BEFORE IS NOT BACK" in output
+    assert str(leaves.backups("leaf1")[0]) in output.replace("\n", "").replace(" ", "") or "backup-" in output
+    assert "rollback running-config file bootflash:routed-hypervisor.checkpoint" in " ".join(output.split())
     assert device.startup != device.tree
 
 
@@ -210,7 +210,7 @@ def test_a_switch_that_shows_other_lines_than_it_took_is_told(leaves):
                 super().put(above, line, one)
 
     leaves.add("leaf1", Deaf(OTHERS))
-    code, told = leaves.play()
+    code, output = leaves.play()
     assert (
-        code != 0 and "its configuration is not as intended" in told and "bestpath as-path multipath-relax" in told
-    ), told
+        code != 0 and "its configuration is not as intended" in output and "bestpath as-path multipath-relax" in output
+    ), output

@@ -93,7 +93,7 @@ ONE_MISTAKE = {
     "a port that has addresses": (changed((f"{LEAF}.fabrics.rack1.ports", ["Ethernet1/44"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: Ethernet1/44 is also given to {LEAF}.fabrics.backbone"),
     "the same on Linux": (changed((f"{LEAF}.fabrics.rack1.ports", ["Ethernet1/44"]), start=one), f"{LEAF}.fabrics.rack1.ports[0]: Ethernet1/44 is also given to {LEAF}.fabrics.backbone"),
     "a VLAN of two VRFs": (changed(("vrfs.main.vlan", 7), ("vrfs.blue", {"table": 7, "vlan": 7}), ("fabrics.backbone.interface", "bb"), start=one), "vrfs.blue.vlan: VLAN 7 is also given to vrfs.main.vlan; each VRF needs a VLAN of its own"),
-    "a VLAN on interfaces of NX-OS": (changed(("vrfs.main.vlan", 7), ("fabrics.backbone.interface", "bb"), start=switches), "vrfs.main.vlan: switch1 has it on Vlan1, and runs NX-OS, which gets no VLANs on interfaces; no VLAN, and on switches an interface of its own"),
+    "a VLAN on interfaces of NX-OS": (changed(("vrfs.main.vlan", 7), ("fabrics.backbone.interface", "bb"), start=switches), "vrfs.main.vlan: switch1 runs NX-OS, and VLANs on interfaces (Vlan1) are not supported there; no VLAN here, and a separate interface on switches"),
     # names on NX-OS
     "a Linux name": (changed((f"{LEAF}.fabrics.backbone.interface", "eth0"), start=switches), f"{LEAF}.fabrics.backbone.interface: NX-OS has no interface called eth0; Vlan10, Ethernet1/44"),
     "a name of the lab": (changed((f"{LEAF}.fabrics.backbone.interface", "Ethernet1-44"), start=switches), f"{LEAF}.fabrics.backbone.interface: NX-OS has no interface called Ethernet1-44"),
@@ -103,8 +103,8 @@ ONE_MISTAKE = {
     "a port with a Linux name": (changed((f"{LEAF}.fabrics.rack1.ports", ["eth0"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: NX-OS has no port called eth0; Ethernet1/1"),
     "a VLAN as port": (changed((f"{LEAF}.fabrics.rack1.ports", ["Vlan7"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: NX-OS has no port called Vlan7; Ethernet1/1"),
     "ports of a port": (changed((f"{LEAF}.fabrics.rack1.interface", "Ethernet1/2"), start=switches), f"{LEAF}.fabrics.rack1.ports: Ethernet1/2 is a port itself; a Vlan interface, or no ports"),
-    "a VLAN that NX-OS reserves": (changed((f"{LEAF}.fabrics.rack1.interface", "Vlan3968"), start=switches), f"{LEAF}.fabrics.rack1.interface: NX-OS keeps VLANs 3968 to 4094 for itself; Vlan1 to Vlan3967"),
-    "the last VLAN that NX-OS reserves": (changed((f"{LEAF}.fabrics.rack1.interface", "Vlan4094"), start=switches), f"{LEAF}.fabrics.rack1.interface: NX-OS keeps VLANs 3968 to 4094 for itself; Vlan1 to Vlan3967"),
+    "a VLAN that NX-OS reserves": (changed((f"{LEAF}.fabrics.rack1.interface", "Vlan3968"), start=switches), f"{LEAF}.fabrics.rack1.interface: NX-OS reserves VLANs 3968 to 4094; Vlan1 to Vlan3967"),
+    "the last VLAN that NX-OS reserves": (changed((f"{LEAF}.fabrics.rack1.interface", "Vlan4094"), start=switches), f"{LEAF}.fabrics.rack1.interface: NX-OS reserves VLANs 3968 to 4094; Vlan1 to Vlan3967"),
     "a VRF that NX-OS has": (changed(("vrfs.management", {"table": 7}), ("fabrics.oob", {"networks": {"management": {"ipv4": "10.9.9.0/24"}}}), (f"{LEAF}.fabrics.oob", {"interface": "Ethernet1/45", "addresses": {"management": {"ipv4": "10.9.9.1"}}}), start=switches), "vrfs.management: switch1, which runs NX-OS, has its management interface in a VRF of this name; another name"),
     "the name of VLAN 1": (renamed("rack1", "default"), "fabrics.default: Vlan7 of switch1, which runs NX-OS, would be called default, as another VLAN is by default; another name"),
     "the name of a VLAN without one": (renamed("rack1", "VLAN0020"), "fabrics.VLAN0020: Vlan7 of switch1, which runs NX-OS, would be called VLAN0020"),
@@ -131,7 +131,7 @@ ONE_MISTAKE = {
     "OSPF without leaves": (changed(("leaves", REMOVE), (f"{HOST}.neighbors", {"contiv2": {}}), ("hypervisors.contiv2.neighbors", REMOVE), start=one), "ospf: there are no leaves to run it; remove it, or define leaves"),
     "an area with a name": (changed(("ospf.area", "backbone"), start=one), "ospf.area: 'backbone' is not an IPv4 address"),
     # what a platform or daemon cannot do
-    "NX-OS in a lab": (changed((f"{LEAF}.platform", "nxos"), start=one), f"{LEAF}.platform: no lab node runs NX-OS; frr is configured from the same data; or remove lab"),
+    "NX-OS in a lab": (changed((f"{LEAF}.platform", "nxos"), start=one), f"{LEAF}.platform: no lab node runs NX-OS; frr, which is configured from the same data; or remove lab"),
     "an unknown platform": (changed((f"{LEAF}.platform", "ios"), start=one), f"{LEAF}.platform: 'ios' is not known; bird, frr, nxos"),
     "OSPF by BIRD": (changed((f"{LEAF}.platform", "bird"), start=one), f"{LEAF}.platform: OSPF is not supported with bird here; frr or nxos, or no ospf"),
     "hosts of one AS behind BIRD": (changed(("leaves.switch2.platform", "bird"), ("hypervisors.contiv2.as", 65002), start=without_ospf), "leaves.switch2.platform: hosts share AS 65002, and bird does not replace it in the AS path towards other hosts (as-override); frr or nxos, or an AS for each host"),
@@ -163,7 +163,7 @@ ONE_MISTAKE = {
     "BGP's password in the intent": (changed(("vrfs.main", {"password": "s3cret"}), ("bgp.daemon", "bird"), start=one), "vrfs.main.password: a secret in clear text; BGP sessions in it use the password bgp_passwords.NAME."),
     "a number of a password beyond OSPF": (changed(("ospf.authentication", {"key_id": 256}), start=one), "ospf.authentication.key_id: 256 is out of range; 1 to 255: "),
     "OSPF for IPv6 with a password on NX-OS": (changed(("lab", REMOVE), ("leaves.leaf1.platform", "nxos"), ("ospf.authentication", {}), start=pairs), "ospf.authentication: leaf1 runs NX-OS, which cannot authenticate OSPF for IPv6 as FRR does; remove it, or IPv6 from the leaves' networks"),
-    "frames larger than NX-OS's": (changed(("fabrics.backbone.mtu", 9500), start=switches), "fabrics.backbone.mtu: 9500 is more than switch1 can have, which runs NX-OS; up to 9216"),
+    "frames larger than NX-OS's": (changed(("fabrics.backbone.mtu", 9500), start=switches), "fabrics.backbone.mtu: 9500 is out of range on switch1, which runs NX-OS; up to 9216"),
 }  # fmt: skip
 
 

@@ -204,7 +204,7 @@ def test_static_routes_are_redistributed_by_a_policy_that_lists_them_and_admitte
     assert listed["ANNOUNCED"] == [*listed["CONTAINERS"], *listed["STATIC"]]
     found = neighbors(other)
     assert (found["switch1", "ipv4"]["import_policy"], found["switch1", "ipv4"]["export_policy"]) == ("ANNOUNCED",) * 2
-    # Hosts are told of them, and cannot announce them.
+    # Hosts receive them, and cannot announce them.
     assert (found["contiv2", "ipv4"]["import_policy"], found["contiv2", "ipv4"]["export_policy"]) == (
         "CONTAINERS",
         "ANNOUNCED",

@@ -70,7 +70,7 @@ options:
           - Without it, nothing of a file in O(secret_files) is shown.
         type: str
   secret_files:
-    description: Files whose content is neither shown nor returned, and is masked in messages of the daemon.
+    description: Files with secrets. Their content is neither shown nor returned, and is masked in messages.
     type: list
     elements: dict
     default: []

@@ -18,8 +18,8 @@ description:
     links has, a master that is C(lo), a bridge port, a macvlan or an ipvlan link, and mode l3s on a master in a VRF.
   - Changes by others are reverted, such as an MTU that the master overwrote or a mode that another link imposed.
   - Links created by this module carry the link alias C(routed.hypervisor), addresses and routes the protocol number 82.
-    Nothing else is ever deleted or removed. Links are found in all namespaces that have a name below C(/run/netns) or
-    a process; only those whose master is in the module's own namespace are touched.
+    Nothing else is ever deleted or removed. The module looks for links in all namespaces that have a name below
+    C(/run/netns) or a process, and changes only links on masters in its own namespace.
 extends_documentation_fragment:
   - routed.hypervisor.links.ipvlan_links
   - routed.hypervisor.state

@@ -191,7 +191,7 @@ _PACKERS: dict[str, Packer] = {name: kind(number) for name, (kind, number) in TA
 
 
 def pack_attributes(attributes: Attributes) -> bytes:
-    """Attributes whose value is None are left out. An unknown name is a KeyError, not silently ignored."""
+    """Packs attributes, except those with the value None. Raises KeyError for an unknown name."""
     return b"".join([_PACKERS[name](value) for name, value in attributes if value is not None])
 
 

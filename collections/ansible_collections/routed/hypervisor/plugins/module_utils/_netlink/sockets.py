@@ -173,9 +173,9 @@ class Network:
             raise OSError(error.errno, f"no interface {name}") from error
 
     def number_of(self, fd: int, assign: bool = False) -> int | None:
-        """The number by which this namespace refers to the namespace fd: in links whose peer is there, in requests and
-        in notifications. None if it has none, unless it is to be assigned. Raises OSError, also for an fd that is not
-        a network namespace."""
+        """The number that this namespace uses for the namespace fd, in links with a peer there, in requests and in
+        notifications; None if there is none, unless `assign` is set. Raises OSError, also for an fd that is not a
+        network namespace."""
         found = self.get(NSID, {}, [("NETNSA_FD", fd)])
         if found is None and assign:
             request = codec.pack(NSID, {}, [("NETNSA_FD", fd), ("NETNSA_NSID", -1)])

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of leaves that run NX-OS: names and numbers that it has not, or keeps for itself."""
+"""Checks leaves that run NX-OS: names and numbers that it lacks or reserves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESERVED_VLAN_NAME = re.compile(r"default|VLAN\d{4}")
 def check(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     if intent.lab:
         wrong = "no lab node runs NX-OS"
-        mistakes.add((*leaf.path, "platform"), wrong, "frr is configured from the same data; or remove lab")
+        mistakes.add((*leaf.path, "platform"), wrong, "frr, which is configured from the same data; or remove lab")
     bfd = intent.bfd or {}
     for key, (least, most) in BFD.items():
         if key in bfd and not least <= bfd[key] <= most:
@@ -42,10 +42,10 @@ def check(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
                 wrong = f"{leaf.name}, which runs NX-OS, has its management interface in a VRF of this name"
                 mistakes.add(("vrfs", vrf), wrong, "another name")
             if vrf in intent.vrfs and intent.vrfs[vrf].vlan is not None:
-                wrong = f"{leaf.name} has it on {uplink.interface}, and runs NX-OS, which gets no VLANs on interfaces"
-                mistakes.add(("vrfs", vrf, "vlan"), wrong, "no VLAN, and on switches an interface of its own")
+                wrong = f"{leaf.name} runs NX-OS, and VLANs on interfaces ({uplink.interface}) are not supported there"
+                mistakes.add(("vrfs", vrf, "vlan"), wrong, "no VLAN here, and a separate interface on switches")
         if fabric in intent.fabrics and (intent.fabrics[fabric].mtu or 0) > LONGEST_MTU:
-            wrong = f"{intent.fabrics[fabric].mtu} is more than {leaf.name} can have, which runs NX-OS"
+            wrong = f"{intent.fabrics[fabric].mtu} is out of range on {leaf.name}, which runs NX-OS"
             mistakes.add(("fabrics", fabric, "mtu"), wrong, f"up to {LONGEST_MTU}")
 
 
@@ -55,7 +55,7 @@ def _interface(path: Path, name: str, mistakes: Mistakes) -> None:
     elif not is_nxos(name):
         mistakes.add(path, f"NX-OS has no interface called {name}", NAMES)
     elif name.startswith("Vlan") and int(name.removeprefix("Vlan")) in RESERVED_VLANS:
-        wrong = f"NX-OS keeps VLANs {RESERVED_VLANS[0]} to {RESERVED_VLANS[-1]} for itself"
+        wrong = f"NX-OS reserves VLANs {RESERVED_VLANS[0]} to {RESERVED_VLANS[-1]}"
         mistakes.add(path, wrong, f"Vlan1 to Vlan{RESERVED_VLANS[0] - 1}")
 
 
@@ -75,7 +75,7 @@ def _channel(name: str) -> tuple[str, str]:
 
 
 def _vlan_name(leaf: Leaf, fabric: str, interface: str, mistakes: Mistakes) -> None:
-    """A VLAN is called like its fabric."""
+    """A VLAN is named after its fabric."""
     if interface.startswith("Vlan") and interface != "Vlan1" and RESERVED_VLAN_NAME.fullmatch(fabric):
         wrong = f"{interface} of {leaf.name}, which runs NX-OS, would be called {fabric}, as another VLAN is by default"
         mistakes.add(("fabrics", fabric), wrong, "another name")

@@ -18,7 +18,7 @@ ROUTER_SYSCTLS = {
 
 
 def without_nones(item: dict) -> dict:
-    """The item without keys whose value is None."""
+    """The item without the keys that have the value None."""
     return {key: value for key, value in item.items() if value is not None}
 
 

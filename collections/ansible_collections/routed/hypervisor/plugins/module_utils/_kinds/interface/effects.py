@@ -14,7 +14,7 @@ from ..._engine.planned import Planned
 
 
 def replace_children(changes: list[Change[str]], have: Have[str], want: list[Item[str]]) -> None:
-    """Replaces VLANs whose parent is deleted or replaced: the kernel deletes them together with the parent."""
+    """Replaces VLANs on deleted and replaced parents, because the kernel deletes a VLAN with its parent."""
     deleted = {change.item.key for change in changes if change.op in ("delete", "replace")}
     planned = {change.item.key: change for change in changes}
     for item in want:  # parents come first

@@ -32,7 +32,7 @@ def label(where: str, name: str) -> str:
 
 
 def gather(snapshot: Snapshot, want: list[Item[LinkKey]]) -> Have[LinkKey]:
-    """All ipvlan links whose master is in this namespace, whatever namespace they are in, by (namespace, name)."""
+    """All ipvlan links on masters in this namespace, in whatever namespace they are, by (namespace, name)."""
     found: Have[LinkKey] = {}
     wanted = wanted_hosts(want)
     own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
