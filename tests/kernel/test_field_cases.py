@@ -286,6 +286,18 @@ def test_routes_of_others_that_cannot_be_restored_are_predicted_as_deletions(bar
     assert bare_namespace.changed("interfaces", config=wanted, state="overridden") == []
 
 
+def test_routes_of_others_survive_on_the_port_of_a_bridge(namespace):
+    namespace.cable("eth7")
+    namespace.ip("link add br0 type bridge")
+    namespace.ip("link set eth7 master br0")
+    namespace.changed("interfaces", config=interface("10.0.0.1/24"))
+    namespace.ip("route add 192.0.2.0/24 dev eth7 proto static scope link")
+    before = foreign(namespace)
+    changes = namespace.changed("interfaces", config=interface("10.0.0.2/24"), state="replaced")
+    assert [kind for kind, _op, _name in changes] == ["interfaces"]
+    assert foreign(namespace) == before != []
+
+
 def test_routes_and_proxy_entries_of_others_survive_when_a_port_rejoins_its_vrf(namespace):
     namespace.cable("eth7")
     config = {"vrfs": [{"name": "blue", "table": 77}], "interfaces": [{"name": "eth7", "vrf": "blue"}]}

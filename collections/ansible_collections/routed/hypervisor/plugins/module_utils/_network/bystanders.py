@@ -92,7 +92,9 @@ def _why_lost(name: str) -> str:
 def _can_be_restored(route: Route, name: str, snapshot: Snapshot, planned: Planned) -> bool:
     after = planned_interfaces(planned).get(name)
     master = snapshot.links[name].master
-    if after is None or route.unparsed or planned.down(name) or after.get("vrf", master) != master:
+    if after is None or route.unparsed or planned.down(name):
+        return False
+    if master != (after.get("vrf") or after.get("bridge")):
         return False
     own = after.get("addresses", {})
     if route.source is not None and address_text(route.source) not in map(host, own):
