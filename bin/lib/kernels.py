@@ -230,8 +230,12 @@ class Kernel:
         # Its last output is in the pipes.
         for reader in self.readers:
             reader.join(LAST_WORDS_S)
+        self._end_jobs()  # first, because whoever waits for `over` may exit
         self.over.set()
         self.ready.set()
+        self._end_jobs()  # those that were submitted meanwhile
+
+    def _end_jobs(self) -> None:
         with self.lock:
             orphans, self.waiting = list(self.waiting.values()), {}
         for deliver in orphans:

@@ -128,7 +128,8 @@ class Supervisor:
         def explain(kind: bytes, data: bytes) -> None:
             if kind == frames.EXIT and self.kernel.kind != "host":
                 end = json.loads(data)
-                if end.get("code") != 0 and (note := self.memory_note(end)):
+                # The end of the kernel itself has its reason already.
+                if end.get("code") != 0 and not end.get("gone") and (note := self.memory_note(end)):
                     end |= {"error": f"{note} ({end['error']})"} if "error" in end else {"note": note}
                     data = json.dumps(end).encode()
             deliver(kind, data)
