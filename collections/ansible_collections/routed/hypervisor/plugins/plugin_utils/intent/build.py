@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..libraries import netaddr
-from . import containers
+from . import containers, names
 from .addresses import gateways, mac_from_ipv4, plus, slaac
 from .draft import (
     FAMILIES,
@@ -96,7 +96,7 @@ def _fabric(name: str, data: dict) -> Fabric:
         first = {family: netaddr.IPAddress(value.first, value.version) for family, value in prefix.items()}
         base = {**first, **_addresses(network.get("hypervisors", {}))}
         networks[vrf] = Network(name, vrf, prefix, base, gateways(network))
-    return Fabric(name, data.get("interface", f"fabric-{name}"), data.get("mtu"), networks)
+    return Fabric(name, data.get("interface", names.uplink(name)), data.get("mtu"), networks)
 
 
 def _segment(name: str, data: dict) -> Segment:
@@ -116,7 +116,7 @@ def _given(data: dict, path: tuple) -> dict:
 
 
 def _uplink(intent: Intent, fabric: str, data: dict) -> Uplink:
-    default = intent.fabrics[fabric].interface if fabric in intent.fabrics else f"fabric-{fabric}"
+    default = intent.fabrics[fabric].interface if fabric in intent.fabrics else names.uplink(fabric)
     return Uplink(fabric, data.get("interface", default))
 
 
@@ -158,7 +158,7 @@ def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
         if platform != "nxos":
-            uplink.interface = uplink.interface.replace("/", "-")  # Linux does not allow slashes in interface names
+            uplink.interface = names.on_linux(uplink.interface)
         node.ports[fabric] = [port for port in place["ports"] if port]
         uplink.given = {
             vrf: _given(addresses, (*path, "fabrics", fabric, "addresses", vrf))

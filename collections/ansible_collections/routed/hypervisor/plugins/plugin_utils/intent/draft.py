@@ -12,6 +12,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from . import names
 from .mistakes import Path
 
 if t.TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Part:
     @property
     def host_link(self) -> str:
         """The name of the host's own link among those of its containers."""
-        return f"host-{self.network}"
+        return names.host_link(self.network)
 
 
 @dataclass

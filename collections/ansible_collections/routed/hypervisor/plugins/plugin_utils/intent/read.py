@@ -17,6 +17,7 @@ from . import (
     peering_checks,
     placement,
     references,
+    roles,
     uniqueness,
 )
 from .build import build
@@ -60,6 +61,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     }
     written = {path for section in ("bgp", "ospf") for path in _paths(data.get(section), (section,))}
     check_shape(data, mistakes)
+    roles.check(data, mistakes)
     for section in OPTIONAL:
         misspelled = [
             path for path, message in mistakes.found.items() if len(path) == 1 and f"did you mean {section}?" in message

@@ -126,7 +126,9 @@ def _unknown_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
 def _missing_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
     known, wanted = error.schema["properties"], error.validator_value
     meant = {did_you_mean(key, known) for key in error.instance if key not in known}
-    for key in wanted if error.validator == "required" else [key for keys in wanted.values() for key in keys]:
+    if error.validator == "dependentRequired":
+        wanted = [key for given, keys in wanted.items() if given in error.instance for key in keys]
+    for key in wanted:
         if key not in error.instance and key not in meant:
             mistakes.add((*path, key), "missing", known[key]["description"])
     return []

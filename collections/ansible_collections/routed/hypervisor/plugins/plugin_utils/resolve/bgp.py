@@ -11,7 +11,7 @@ from ..intent.adjacency import passes_on
 from ..intent.model import MAIN, Border, Intent, Leaf, Reflector, Router
 from .index import Index
 from .links import vlan_interface
-from .peering import Peering, identifier, peerings
+from .peering import Peering, peerings, table_name
 from .policies import ANNOUNCED, CONTAINERS, has_static, policies, redistribute
 
 MAXIMUM_PATHS = 8
@@ -47,12 +47,6 @@ def _filtered(node: Router) -> Leaf | None:
 def device(intent: Intent, node: Router, vrf: str) -> str | None:
     """The interface of a VRF on NODE; None for the main table, which a border uses instead of its VRF."""
     return None if isinstance(node, Border) else intent.vrfs[vrf].device
-
-
-def table_name(vrf: str | None) -> str:
-    """The start of the names of a VRF's routing tables in BIRD; the family follows. The prefix avoids clashes between
-    VRF names and BIRD keywords."""
-    return f"vrf_{identifier(vrf)}" if vrf not in (None, MAIN) else MAIN
 
 
 def _instances(intent: Intent, node: Router, vrfs: list[str], sessions: list[dict]) -> list[dict]:

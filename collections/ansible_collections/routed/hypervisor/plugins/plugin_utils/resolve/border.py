@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from ..intent.model import MAIN_TABLE, Border, Intent
-from .bgp import bgp, table_name
+from .bgp import bgp
 from .index import Index
 from .links import DEFAULT, ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces
+from .peering import table_name
 
 WORLD = "world"  # the interface with the addresses that represent the outside world
 LENGTH = {4: 32, 6: 128}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..intent import names
 from ..intent.model import Intent
 from .border import border
 from .guest import guest
@@ -16,7 +17,7 @@ from .lab import LAB_HOST, lab
 from .leaf import leaf
 from .ospf import password_keys
 from .reflector import reflector
-from .switch import switch, switch_name
+from .switch import switch
 
 
 @dataclass
@@ -65,7 +66,7 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
 def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:
     """Guests, switches, the lab host, and how Ansible enters the nodes."""
     made.groups["guests"] = [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
-    made.groups["switches"] = [switch_name(fabric) for fabric in intent.fabrics]
+    made.groups["switches"] = [names.switch(fabric) for fabric in intent.fabrics]
     made.groups["lab"] = [LAB_HOST]
     made.children["lab_nodes"] = ["routers", "guests", "switches"]
     entry = {
@@ -85,4 +86,4 @@ def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:
         for node in hypervisor_node.guests:
             made.host_vars[node.name] = guest(intent, node)
     for fabric in intent.fabrics.values():
-        made.host_vars[switch_name(fabric.name)] = switch(intent, found, fabric)
+        made.host_vars[names.switch(fabric.name)] = switch(intent, found, fabric)

@@ -9,7 +9,7 @@ from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only our rout
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
 from . import containers, services
-from .bgp import bgp, table_name
+from .bgp import bgp
 from .firewall import firewall
 from .index import Index
 from .links import (
@@ -22,6 +22,7 @@ from .links import (
     vrf_devices,
     without_nones,
 )
+from .peering import table_name
 from .routing_manager import routing_manager
 
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)

@@ -5,30 +5,31 @@
 
 from __future__ import annotations
 
+from ..intent import names
 from ..intent.addresses import port_mac
 from ..intent.model import Intent
 from . import guest as guests
 from .index import Index
 from .links import without_nones
-from .switch import attached, switch_name
+from .switch import attached
 
 LAB_HOST = "lab_host"  # the machine that the nodes are on
 
 
 def lab(intent: Intent, found: Index, owner: str) -> dict:
-    names = [
-        *(switch_name(fabric) for fabric in intent.fabrics),
+    nodes = [
+        *(names.switch(fabric) for fabric in intent.fabrics),
         *intent.reflectors,
         *intent.borders,
         *intent.leaves,
         *intent.hypervisors,
     ]
-    names += [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
+    nodes += [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
     return {
         "name": intent.name,
         "owner": owner,
         "packages": sorted(intent.lab.packages if intent.lab else ()),
-        "nodes": [{"name": name} for name in names],
+        "nodes": [{"name": name} for name in nodes],
         "cables": _cables(intent, found),
     }
 
@@ -39,7 +40,7 @@ def _cables(intent: Intent, found: Index) -> list[dict]:
         for node in attached(found, fabric.name):
             ends = {
                 "a": {"node": node.name, "interface": node.uplinks[fabric.name].interface},
-                "b": {"node": switch_name(fabric.name), "interface": node.name},
+                "b": {"node": names.switch(fabric.name), "interface": node.name},
             }
             cables.append(without_nones({**ends, "mtu": fabric.mtu}))
     for hypervisor in intent.hypervisors.values():

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from ..intent.addresses import family_of
 from ..intent.model import LENGTH, LOOPBACK, Intent, Leaf, Static
-from .bgp import bgp, table_name
+from .bgp import bgp
 from .index import Index
 from .leaf_data import leaf_data
 from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vlan_interface, vrf_devices, vrfs_of
 from .ospf import ospf
+from .peering import table_name
 
 SYSCTLS = {"net.ipv6.conf.all.forwarding": "1", **ROUTER_SYSCTLS}
 

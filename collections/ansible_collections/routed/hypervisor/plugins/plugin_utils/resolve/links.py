@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..intent import names
 from ..intent.model import FAMILIES, Fabric, Intent, Uplink
 
 DEFAULT = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
@@ -28,8 +29,7 @@ def sysctls(values: dict) -> list[dict]:
 
 def vlan_interface(intent: Intent, uplink: Uplink, vrf: str) -> str:
     """The interface of a VRF on an uplink: one of its VLANs, or the uplink itself if untagged."""
-    vlan = intent.vrfs[vrf].vlan
-    return f"{uplink.interface}.{vlan}" if vlan is not None else uplink.interface
+    return names.vlan(uplink.interface, intent.vrfs[vrf].vlan)
 
 
 def uplink_interfaces(intent: Intent, fabric: Fabric, uplink: Uplink, vrf_device, forwards) -> list[dict]:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from ..intent.adjacency import mesh, named, place, remote, shared, with_leaves
 from ..intent.model import FAMILIES, LOOPBACK, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
+from ..intent.names import symbols
 from .index import Index
 from .links import vlan_interface
 
@@ -20,7 +21,7 @@ from .links import vlan_interface
 class Peering:
     """A session between two routers, seen from one of them."""
 
-    name: str
+    parts: tuple[str, ...]  # of its name
     vrf: str
     family: str
     fabric: str  # the uplink it uses
@@ -30,19 +31,31 @@ class Peering:
     is_direct: bool  # both ends are on one network
     peer: Router | None = None  # None: a router that is not in the intent
     source: str | None = None  # the interface with the local address, if it is not the one to the peer
-
-
-def identifier(name: str) -> str:
-    """NAME as an identifier in BIRD. Names have no underscores, so two names never become the same identifier."""
-    return name.replace("-", "_")
+    name: str = ""  # an identifier in BIRD, unique among those of its router
 
 
 def peerings(intent: Intent, found: Index, node: Router) -> list[Peering]:
     """All sessions of a router."""
-    return [
+    made = [
         *(peering for peer in _peers(intent, found, node) for peering in _with(intent, node, peer)),
         *(_foreign(intent, node, neighbor) for neighbor in getattr(node, "neighbors", {}).values() if neighbor.address),
     ]
+    for peering, name in zip(made, symbols([peering.parts for peering in made], bird_symbols(intent)), strict=True):
+        peering.name = name
+    return made
+
+
+def table_name(vrf: str | None) -> str:
+    """The start of the names of a VRF's routing tables in BIRD; the family follows. The prefix avoids clashes between
+    VRF names and BIRD keywords."""
+    return f"vrf_{vrf}" if vrf not in (None, MAIN) else MAIN
+
+
+def bird_symbols(intent: Intent) -> list[str]:
+    """What templates/bird may define beside sessions."""
+    tables = [f"{table_name(vrf)}_{family}" for vrf in intent.vrfs for family in FAMILIES]
+    protocols = [f"{kind}_{table}" for kind in ("kernel", "direct", "static") for table in tables]
+    return [*tables, *protocols, *(f"bgp_password_{vrf}" for vrf in intent.vrfs)]
 
 
 def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
@@ -76,20 +89,20 @@ def _with(intent: Intent, node: Router, peer: Router) -> Iterator[Peering]:
     direct = shared(node, peer)
     has_several = len({fabric for fabric, _vrf, _family in direct}) > 1
     for fabric, vrf, family in direct:
-        here = f"{identifier(peer.name)}_{identifier(fabric)}" if has_several else identifier(peer.name)
-        yield _meeting(node, peer, vrf, family, f"{here}_{vrf}_{family}", (fabric, fabric))
+        here = (peer.name, fabric) if has_several else (peer.name,)
+        yield _meeting(node, peer, vrf, family, (*here, vrf, family), (fabric, fabric))
     # A reflector serves only its own fabric; other routers accept routed sessions.
     for vrf, family in remote(node, peer) if not direct else ():
         places = (place(node, vrf, family), place(peer, vrf, family))
-        yield _meeting(node, peer, vrf, family, f"{identifier(peer.name)}_{vrf}_{family}", places)
+        yield _meeting(node, peer, vrf, family, (peer.name, vrf, family), places)
 
 
-def _meeting(node: Router, peer: Router, vrf: str, family: str, name: str, places: tuple) -> Peering:
+def _meeting(node: Router, peer: Router, vrf: str, family: str, parts: tuple, places: tuple) -> Peering:
     """PLACES are the fabrics on which NODE and PEER have the session's addresses."""
     own, far = (router.uplinks[fabric] for router, fabric in zip((node, peer), places, strict=True))
     is_direct = places[0] == places[1]
     addresses = (own.address(vrf, family), far.address(vrf, family))
-    return Peering(name, vrf, family, places[0], *addresses, peer.asn, is_direct, peer)
+    return Peering(parts, vrf, family, places[0], *addresses, peer.asn, is_direct, peer)
 
 
 def _first_fabric(node: Router) -> str:
@@ -106,8 +119,7 @@ def _between_leaves(intent: Intent, node: Leaf, peer: Leaf) -> Iterator[Peering]
             if ends[0] is None or ends[1] is None:
                 continue
             (fabric, source, own), (_fabric, _source, far) = ends[0], ends[1]
-            name = f"{identifier(peer.name)}_{vrf}_{family}"
-            yield Peering(name, vrf, family, fabric, own, far, peer.asn, False, peer, source)
+            yield Peering((peer.name, vrf, family), vrf, family, fabric, own, far, peer.asn, False, peer, source)
 
 
 def _leaf_end(intent: Intent, node: Leaf, vrf: str, family: str) -> tuple | None:
@@ -130,5 +142,4 @@ def _foreign(intent: Intent, node: Router, neighbor) -> Peering:
     ]
     fabric, vrf, is_direct = max(places, key=lambda found: found[2])
     local = node.uplinks[fabric].address(vrf, family)
-    name = f"{identifier(neighbor.name)}_{vrf}_{family}"
-    return Peering(name, vrf, family, fabric, local, neighbor.address, neighbor.asn, is_direct)
+    return Peering((neighbor.name, vrf, family), vrf, family, fabric, local, neighbor.address, neighbor.asn, is_direct)

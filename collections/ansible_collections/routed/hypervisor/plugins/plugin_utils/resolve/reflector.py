@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from ..intent.model import Intent, Reflector
-from .bgp import bgp, table_name
+from .bgp import bgp
 from .index import Index
 from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vrf_devices, vrfs_of
+from .peering import table_name
 
 
 def reflector(intent: Intent, found: Index, node: Reflector) -> dict:

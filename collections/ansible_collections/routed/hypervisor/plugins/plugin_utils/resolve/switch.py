@@ -6,14 +6,9 @@
 from __future__ import annotations
 
 from ..intent.model import Fabric, Intent
+from ..intent.names import BRIDGE
 from .index import Index
 from .links import sysctls, without_nones
-
-BRIDGE = "bridge"
-
-
-def switch_name(fabric: str) -> str:
-    return f"switch-{fabric}"
 
 
 def attached(found: Index, fabric: str) -> list:
