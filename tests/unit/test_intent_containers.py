@@ -68,7 +68,7 @@ ONE_MISTAKE = {
     "neighbors without being configured": (edited(("hypervisors.quay.neighbors", {"pier": {}})), "hypervisors.quay.neighbors: bgp.peering is automatic"),
     "an unknown neighbor": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"peer": {}})), "hypervisors.quay.neighbors.peer: no other router of this file has this name, and it has no address; did you mean pier?"),
     "a neighbor's AS without its address": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"pier": {"as": 1}})), "hypervisors.quay.neighbors.pier.address: missing"),
-    "a neighbor nowhere near": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"far": {"as": 1, "address": "2001:db8:99::1"}}), ("fabrics.east.networks.blue.ipv6", REMOVE), ("fabrics.west.networks.blue.ipv6", REMOVE)), "hypervisors.quay.neighbors.far.address: quay has no IPv6 address for a session with 2001:db8:99::1"),
+    "a neighbor nowhere near": (edited(("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"far": {"as": 1, "address": "2001:db8:99::1"}}), ("fabrics.east.networks.blue.ipv6", REMOVE), ("fabrics.west.networks.blue.ipv6", REMOVE), ("container_networks.span.ipv6", REMOVE), ("container_networks.span.gateway6", REMOVE)), "hypervisors.quay.neighbors.far.address: quay has no IPv6 address for a session with 2001:db8:99::1"),
     "reflectors for another AS": (changed(("hypervisors.hv1.as", 65001)), "hypervisors.hv1.as: 65001 is not bgp.as"),
 }  # fmt: skip
 

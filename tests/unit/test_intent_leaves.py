@@ -110,7 +110,7 @@ ONE_MISTAKE = {
     "the name of a VLAN without one": (renamed("rack1", "VLAN0020"), "fabrics.VLAN0020: Vlan7 of switch1, which runs NX-OS, would be called VLAN0020"),
     "a bundle as interface": (changed((f"{LEAF}.fabrics.backbone.interface", "port-channel7"), start=switches), f"{LEAF}.fabrics.backbone.interface: port-channel7 is a bundle, whose members and LACP are not configured here; one of its ports: Ethernet1/44"),
     "a bundle as port": (changed((f"{LEAF}.fabrics.rack1.ports", ["port-channel7"]), start=switches), f"{LEAF}.fabrics.rack1.ports[0]: port-channel7 is a bundle, whose members and LACP are not configured here; one of its ports: Ethernet1/44"),
-    "the loopback's name": (changed(("leaves.leaf1.fabrics.north.interface", "loopback0"), start=pairs), "leaves.leaf1.fabrics.north.interface: loopback0 is the leaf's loopback; another name"),
+    "the loopback's name": (changed(("leaves.leaf1.fabrics.north.interface", "loopback0"), start=pairs), "leaves.leaf1.fabrics.north.interface: the interface name loopback0 is also given to leaves.leaf1.loopback"),
     # container networks and gateways
     "a pool outside its subnet": (changed(("container_networks.public.pool", "192.168.2.1-192.168.2.9"), start=one), "container_networks.public.pool: 192.168.2.1-192.168.2.9 is not in 192.168.1.0/24; 192.168.1.1 to 192.168.1.254"),
     "a pool that ends outside": (changed(("container_networks.public.pool", "192.168.0.200-192.168.1.9"), start=pairs), "container_networks.public.pool: 192.168.0.200-192.168.1.9 is not in 192.168.1.0/24"),

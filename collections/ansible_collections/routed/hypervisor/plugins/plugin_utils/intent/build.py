@@ -107,7 +107,7 @@ def _segment(name: str, data: dict) -> Segment:
     if "ipv6" in prefix:
         gateway["ipv6"] = netaddr.IPAddress(data["gateway6"])
     lease = data["dhcp"]["lease_s"] if "dhcp" in data else None
-    dns = [netaddr.IPAddress(address) for address in data["dns"] if address]
+    dns = [netaddr.IPAddress(address) if address else None for address in data["dns"]]
     return Segment(name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"))
 
 
@@ -135,7 +135,7 @@ def _reflector(intent: Intent, name: str, data: dict) -> Reflector:
 
 def _border(intent: Intent, name: str, data: dict) -> Border:
     path = ("borders", name)
-    world = [netaddr.IPAddress(address) for address in data["world"] if address]
+    world = [netaddr.IPAddress(address) if address else None for address in data["world"]]
     node = Border(name, path, data.get("router_id"), intent.asn, BORDER_DAEMON, vrf=data.get("vrf"), world=world)
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)

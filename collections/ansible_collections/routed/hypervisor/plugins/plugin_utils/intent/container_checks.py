@@ -8,10 +8,10 @@ from __future__ import annotations
 import typing as t
 
 from .addresses import hosts_of, is_host
-from .containers import has_several_paths, is_gateway
+from .containers import has_several_paths, is_gateway, usable
 from .draft import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .mistakes import Mistakes, Path, render
-from .placement import IPV6_MTU
+from .placement import IPV6_MTU, too_large
 from .uniqueness import Once
 
 if t.TYPE_CHECKING:
@@ -49,8 +49,6 @@ def _network(network: ContainerNetwork, mistakes: Mistakes) -> None:
         if prefix is not None and not is_host(gateway, prefix) and not (family == "ipv6" and gateway.is_link_local()):
             wrong = f"{gateway} cannot be a host in {prefix}"
             mistakes.add((*path, f"gateway{family[-1]}"), wrong, hosts_of(prefix))
-    if network.mtu is not None and network.mtu < IPV6_MTU and "ipv6" in network.prefix:
-        mistakes.add((*path, "mtu"), f"{network.mtu} is too small for IPv6", f"{IPV6_MTU} or more")
 
 
 def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None:
@@ -70,6 +68,7 @@ def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwor
     if not part.prefix and path not in mistakes.touched:
         right = "a prefix for this host, or one in the network for all hosts, or a fabric in mode l2"
         mistakes.add(path, "has no prefix", right)
+    _mtu(intent, node, part, network, mistakes)
     if part.is_on_dummy and network.mode != "l2":
         wrong = f"mode {network.mode} needs a fabric or an interface: the host's routes are looked up for it only"
         mistakes.add((*common, "mode"), wrong, "l2, or a fabric or an interface")
@@ -85,6 +84,19 @@ def _part(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwor
     elif not part.has_host_link and network.mode != "l2" and has_several_paths(node, network.vrf):
         wrong = f"packets that reach {node.name} by another fabric could not be forwarded to the containers"
         mistakes.add((*common, "host_link"), wrong, "true, or leave it out")
+
+
+def _mtu(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None:
+    """Large enough for IPv6; and not above that of the uplinks which carry the packets."""
+    path = ("container_networks", network.name, "mtu")
+    if network.mtu is None:
+        return
+    if network.mtu < IPV6_MTU and "ipv6" in part.prefix:
+        mistakes.add(path, f"{network.mtu} is too small for IPv6", f"{IPV6_MTU} or more")
+    fabrics = [part.fabric] if part.fabric is not None else [] if part.interface is not None else list(node.uplinks)
+    for fabric in fabrics:
+        if fabric in node.uplinks and network.vrf in node.uplinks[fabric].given:
+            too_large(intent, fabric, network.mtu, path, mistakes)
 
 
 def _one_mode(part: Part, network: ContainerNetwork, masters: Masters, mistakes: Mistakes) -> None:
@@ -127,14 +139,18 @@ def _pool_fits(part: Part, mistakes: Mistakes) -> bool:
         where = (*part.path, "pool") if part.prefix_owner == "host" else ("container_networks", part.network, "pool")
         mistakes.add(where, f"the containers' gateway {gateway} is in {part.pool}", "a pool without it")
         return False
-    if part.pool is None or (ipv4 is not None and ipv4.first <= part.pool.first and part.pool.last <= ipv4.last):
+    if part.pool is None:
         return True
     is_own = ipv4 is None or part.prefix_owner == "host"
     where = (*part.path, "pool") if is_own else ("container_networks", part.network, "pool")
     if ipv4 is None:
         mistakes.add(where, "there is no IPv4 prefix", "remove it")
-    else:
+    elif not (ipv4.first <= part.pool.first and part.pool.last <= ipv4.last):
         mistakes.add(where, f"{part.pool} is not in {ipv4}", hosts_of(ipv4))
+    elif usable(part)[1] == 0:
+        mistakes.add(where, f"{part.pool} has only the network or broadcast address of {ipv4}", hosts_of(ipv4))
+    else:
+        return True
     return False
 
 

@@ -129,7 +129,7 @@ def _next(part: Part, name: str, given: dict, used: dict) -> dict:
     if "ipv4" in given and "ipv4" in part.prefix:
         numbers = [int(given["ipv4"]) - part.prefix["ipv4"].first]
     else:
-        first, count = _numbers(part)
+        first, count = usable(part)
         start = zlib.crc32(name.encode()) % count if count else 0
         numbers = (first + (start + step) % count for step in range(count))
     for number in numbers:
@@ -144,10 +144,12 @@ def _address(prefix, number: int):
     return netaddr.IPAddress(prefix.first + number, prefix.version) if 0 <= number < prefix.size else None
 
 
-def _numbers(part: Part) -> tuple[int, int]:
+def usable(part: Part) -> tuple[int, int]:
     """(first, count): the host numbers in the prefix that containers' addresses are taken from."""
     prefix = part.prefix.get("ipv4") or part.prefix["ipv6"]
-    if part.pool is not None and prefix.version == 4:
-        return part.pool.first - prefix.first, part.pool.size
     # Excluding network and broadcast addresses; of IPv6 addresses only the first 65,535.
-    return 1, min(max(prefix.size - 2, 0), 65535)
+    first, last = (0, prefix.size - 1) if prefix.size <= 2 else (1, min(prefix.size - 2, 65535))
+    if part.pool is not None and prefix.version == 4:
+        first = max(first, part.pool.first - prefix.first)
+        last = min(prefix.size - 1 if prefix.size <= 2 else prefix.size - 2, part.pool.last - prefix.first)
+    return first, max(last - first + 1, 0)

@@ -75,7 +75,7 @@ class Segment:
     prefix: Prefixes
     gateway: Addresses
     lease_s: int | None  # None without DHCP
-    dns: list[IPAddress]
+    dns: Sequence[IPAddress | None]  # None where it was wrong
     mtu: int | None
     metric: int | None
 
@@ -249,7 +249,7 @@ class Static:
 @dataclass
 class Border(Router):
     vrf: str | None = None
-    world: list[IPAddress] = field(default_factory=list)
+    world: Sequence[IPAddress | None] = ()  # None where it was wrong
 
 
 @dataclass

@@ -37,6 +37,7 @@ RESERVED_NODES = frozenset(
     )
 )
 INTERFACE_LENGTH = 15  # IFNAMSIZ without its final zero
+HOST_LENGTH = 253  # of a name in DNS
 
 
 def _prefix(family: int | None) -> Callable[[str], bool]:
@@ -62,6 +63,13 @@ def _address(family: int | None) -> Callable[[str], bool]:
 
 def _name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,31}", text) is not None
+
+
+def _host(text: str) -> bool:
+    """RFC 1123, section 2.1."""
+    labels = text.split(".")
+    is_name = all(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", label) for label in labels)
+    return is_name and len(text) <= HOST_LENGTH and text not in RESERVED_NODES
 
 
 def _interface(text: str) -> bool:
@@ -114,10 +122,14 @@ FORMATS = {
         lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,31}", text) is not None,
         "a name; up to 32 letters, digits, _ and -, beginning with a letter",
     ),
+    "host-name": Format(
+        _host,
+        "a name for a node; a host name such as hv1 or hv1.example.net, not reserved (all, hypervisors, …)",
+    ),
     "node-name": Format(
         lambda text: _name(text) and len(text) <= INTERFACE_LENGTH and text not in RESERVED_NODES | RESERVED_INTERFACES,
-        f"a name for a node, after which the other end of its cable is named; up to {INTERFACE_LENGTH} {_IN_A_NAME}, "
-        "not reserved (all, default, lo, hypervisors, …)",
+        "a name for a node of a lab, after which the other end of its cable is named; "
+        f"up to {INTERFACE_LENGTH} {_IN_A_NAME}, not reserved (all, default, lo, hypervisors, …)",
     ),
     "vrf-name": Format(
         # No hyphens: VRF names become parts of identifiers in BIRD, which must stay unambiguous.

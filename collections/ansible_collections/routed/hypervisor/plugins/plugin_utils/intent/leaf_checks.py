@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 
 from . import nxos_checks
-from .addresses import family_of
+from .addresses import family_of, is_host
 from .adjacency import shared
-from .draft import FAMILIES, LOOPBACK, MAIN, Intent, Leaf
+from .draft import FAMILIES, MAIN, Intent, Leaf
 from .mistakes import Mistakes, listed, render
 from .uniqueness import Once
 
@@ -32,8 +32,6 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
 def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
     """Each interface is used once; names are compared as they are on Linux."""
     used = {uplink.interface: (*leaf.path, "fabrics", fabric) for fabric, uplink in leaf.uplinks.items()}
-    if leaf.platform != "nxos" and leaf.loopback and LOOPBACK in used:
-        mistakes.add((*used[LOOPBACK], "interface"), f"{LOOPBACK} is the leaf's loopback", "another name")
     for fabric, ports in leaf.ports.items():
         for position, port in enumerate(ports):
             path = (*leaf.path, "fabrics", fabric, "ports", position)
@@ -87,5 +85,8 @@ def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
         elif not any(route.next_hop in network for network in networks):
             wrong = f"{route.next_hop} is on no network of {leaf.name} in {route.vrf}"
             mistakes.add(route.path, wrong, f"an address in {listed(map(str, networks))}")
+        elif not any(is_host(route.next_hop, network) for network in networks):
+            wrong = f"{route.next_hop} is the network or broadcast address of a network of {leaf.name}"
+            mistakes.add(route.path, wrong, f"a host in {listed(map(str, networks))}")
         elif route.prefix in networks:
             mistakes.add(route.path, f"{leaf.name} is on this network itself", "remove it")

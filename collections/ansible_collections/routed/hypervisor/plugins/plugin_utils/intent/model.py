@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +13,7 @@ from . import draft
 from .draft import FAMILIES, LENGTH, LOOPBACK, MAIN, MAIN_TABLE, Container, Fabric, Lab, Loopback, Part, Static, Uplink
 
 if TYPE_CHECKING:
-    from netaddr import IPNetwork
+    from netaddr import IPAddress, IPNetwork
 
 __all__ = [
     "FAMILIES",
@@ -40,6 +40,7 @@ class Vrf(draft.Vrf):
 @dataclass(kw_only=True)
 class Segment(draft.Segment):
     vrf: str
+    dns: Sequence[IPAddress]
 
 
 @dataclass(kw_only=True)
@@ -81,6 +82,7 @@ class Leaf(Router, draft.Leaf):
 @dataclass(kw_only=True)
 class Border(Router, draft.Border):
     vrf: str
+    world: Sequence[IPAddress]
 
 
 @dataclass(kw_only=True)

@@ -13,6 +13,7 @@ from .mistakes import Mistakes, Path
 
 NAMES = "Vlan10, Ethernet1/44"
 LONGEST_MTU = 9216
+LONGEST_HOSTNAME = 63
 BFD = {"interval_ms": (50, 999), "multiplier": (2, 50)}
 # Numbers and names that are in use on every switch.
 RESERVED_VLANS = range(3968, 4095)
@@ -24,6 +25,9 @@ def check(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
     if intent.lab:
         wrong = "no lab node runs NX-OS"
         mistakes.add((*leaf.path, "platform"), wrong, "frr, which is configured from the same data; or remove lab")
+    if len(leaf.name) > LONGEST_HOSTNAME:
+        wrong = f"the host name of a switch with NX-OS has up to {LONGEST_HOSTNAME} characters, not {len(leaf.name)}"
+        mistakes.add(leaf.path, wrong, "a shorter name")
     bfd = intent.bfd or {}
     for key, (least, most) in BFD.items():
         if key in bfd and not least <= bfd[key] <= most:

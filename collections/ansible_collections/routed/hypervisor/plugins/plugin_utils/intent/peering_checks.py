@@ -5,15 +5,23 @@
 
 from __future__ import annotations
 
+import typing as t
+
+from .addresses import family_of, hosts_of, is_host
 from .adjacency import mesh, named, names, place, remote, shared
-from .draft import Hypervisor, Intent, Leaf, Router
-from .mistakes import Mistakes, did_you_mean, listed
+from .draft import Hypervisor, Intent, Leaf, Neighbor, Router
+from .mistakes import Mistakes, did_you_mean, listed, render
+from .placement import Placement
+from .uniqueness import Once
+
+if t.TYPE_CHECKING:
+    from netaddr import IPAddress
 
 
-def check(intent: Intent, mistakes: Mistakes) -> None:
+def check(intent: Intent, mistakes: Mistakes, placed: Placement) -> None:
     owners = {address: router for router in intent.routers for address in router.addresses}
     for node in intent.hypervisors.values():
-        _neighbors(intent, node, owners, mistakes)
+        _neighbors(intent, node, owners, placed, mistakes)
         if intent.uses_reflectors and node.asn != intent.asn:
             wrong = f"{node.asn} is not bgp.as, and reflectors serve one autonomous system"
             mistakes.add((*node.path, "as"), wrong, "remove it, or choose another bgp.peering")
@@ -24,18 +32,16 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
             _routed(intent, member, other, mistakes)
 
 
-def _neighbors(intent: Intent, node: Hypervisor, owners: dict, mistakes: Mistakes) -> None:
+def _neighbors(intent: Intent, node: Hypervisor, owners: dict, placed: Placement, mistakes: Mistakes) -> None:
     if node.neighbors and intent.peering != "configured":
         right = "remove them, or set bgp.peering: configured"
         mistakes.add((*node.path, "neighbors"), f"bgp.peering is {intent.peering}", right)
         return
+    addresses = Once(mistakes, "", "one session with each neighbor")
     for neighbor in node.neighbors.values():
         if neighbor.address is not None:
-            family = f"ipv{neighbor.address.version}"
-            if not any(given.get(family) for uplink in node.uplinks.values() for given in uplink.given.values()):
-                wrong = f"{node.name} has no {family.replace('ip', 'IP')} address for a session with {neighbor.address}"
-                mistakes.add((*neighbor.path, "address"), wrong)
-            _not_a_router_of_the_file(neighbor, owners.get(neighbor.address), mistakes)
+            _foreign(intent, node, neighbor, neighbor.address, owners, placed, mistakes)
+            addresses.give(neighbor.address, (*neighbor.path, "address"))
         elif intent.router(neighbor.name) in (None, node):
             routers = [router.name for router in intent.routers]
             close = did_you_mean(neighbor.name, routers)
@@ -47,13 +53,71 @@ def _neighbors(intent: Intent, node: Hypervisor, owners: dict, mistakes: Mistake
             _routed(intent, node, other, mistakes)
 
 
-def _not_a_router_of_the_file(neighbor, owner: Router | None, mistakes: Mistakes) -> None:
+def _foreign(
+    intent: Intent,
+    node: Hypervisor,
+    neighbor: Neighbor,
+    address: IPAddress,
+    owners: dict,
+    placed: Placement,
+    mistakes: Mistakes,
+) -> None:
+    """A neighbor given by its address is a router outside this file, on a network of the host or beyond its gateway."""
+    path, family = (*neighbor.path, "address"), family_of(address)
+    if path in mistakes or _is_in_the_file(intent, node, neighbor, address, owners.get(address), placed, mistakes):
+        return
+    places = [
+        intent.fabrics[fabric].networks[vrf]
+        for fabric, uplink in node.uplinks.items()
+        for vrf, given in uplink.given.items()
+        if family in given and fabric in intent.fabrics and vrf in intent.fabrics[fabric].networks
+    ]
+    near = next((network for network in places if address in network.prefix.get(family, ())), None)
+    if not places:
+        wrong = f"{node.name} has no {family.replace('ip', 'IP')} address for a session with {address}"
+        mistakes.add(path, wrong)
+    elif near is not None and not is_host(address, near.prefix[family]):
+        wrong = f"{address} is the network or broadcast address of {near.prefix[family]}"
+        mistakes.add(path, wrong, hosts_of(near.prefix[family]))
+    elif near is None and node.daemon == "bird":
+        wrong = f"{address} is on no network of {node.name}, and sessions through other routers need gobgp on a host"
+        mistakes.add(path, wrong, f"an address in {listed(network.prefix[family] for network in places)}, or gobgp")
+    elif near is None and not any(family in network.gateway for network in places):
+        wrong = f"{address} is on no network of {node.name}, and none of them has a gateway{family[-1]} towards it"
+        mistakes.add(path, wrong, f"an address in {listed(network.prefix[family] for network in places)}, or a gateway")
+
+
+def _is_in_the_file(
+    intent: Intent,
+    node: Hypervisor,
+    neighbor: Neighbor,
+    address: IPAddress,
+    owner: Router | None,
+    placed: Placement,
+    mistakes: Mistakes,
+) -> bool:
     """A router of this file must be a neighbor by name: its AS is known, and its own end of the session configured."""
-    if owner is not None:
+    path = (*neighbor.path, "address")
+    namesake = intent.router(neighbor.name)
+    if owner is node:
+        mistakes.add(path, f"{address} is {node.name}'s own", "the address of another router")
+    elif owner is not None:
         wrong = f"{neighbor.address} is {owner.name}'s"
         if neighbor.asn != owner.asn:
             wrong += f", of AS {owner.asn} and not {neighbor.asn}"
-        mistakes.add((*neighbor.path, "address"), wrong, f"write {owner.name}: {{}}")
+        mistakes.add(path, wrong, f"write {owner.name}: {{}}")
+    elif namesake is not None:
+        wrong = f"{neighbor.name} is the name of {render(namesake.path)}, which does not have the address {address}"
+        mistakes.add(neighbor.path, wrong, "another name; or remove address and as")
+    elif address in placed.addresses.first:
+        mistakes.add(
+            path, f"{address} is given to {render(placed.addresses.first[address])}", "the address of a router"
+        )
+    elif (around := placed.tenants_around(address)) is not None:
+        mistakes.add(path, f"{address} is in {around}, where guests and containers are", "the address of a router")
+    else:
+        return False
+    return True
 
 
 def _hidden_by_ibgp(intent: Intent, node: Hypervisor, mistakes: Mistakes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..libraries import netaddr
 from .addresses import family_of, hosts_of, is_host
 from .draft import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
 from .mistakes import Mistakes, Path, render
@@ -16,6 +17,18 @@ if t.TYPE_CHECKING:
     from netaddr import IPAddress
 
 IPV6_MTU = 1280  # RFC 8200, section 5
+LINK_LOCAL = netaddr.IPNetwork("fe80::/64")  # RFC 4291, section 2.5.6
+# Measured: radvd 2.19 refuses more, as dnsmasq 2.90 refuses a line of more than 1,024 characters. A DHCP reply has
+# 312 bytes for all options (RFC 2131), of which 32 addresses and the options of every lease use some 250.
+MOST_DNS = {4: 32, 6: 3}
+MOST_DNS_REASON = {4: "more do not fit into a DHCP reply", 6: "radvd announces no more"}
+
+
+def too_large(intent: Intent, fabric: str, mtu: int, path: Path, mistakes: Mistakes) -> None:
+    """Packets of MTU bytes must fit the uplinks to a fabric, as far as the intent sets theirs."""
+    most = intent.fabrics[fabric].mtu if fabric in intent.fabrics else None
+    if most is not None and mtu > most:
+        mistakes.add(path, f"{mtu} is more than fabrics.{fabric}.mtu ({most})", f"{most} or less")
 
 
 class Placement:
@@ -70,6 +83,10 @@ class Placement:
     def _segment(self, segment: Segment) -> None:
         path = ("segments", segment.name)
         self._mtu(segment.mtu, (*path, "mtu"), "ipv6" in segment.prefix)
+        for fabric in self.intent.fabrics.values():
+            if segment.mtu is not None and segment.vrf in fabric.networks:
+                too_large(self.intent, fabric.name, segment.mtu, (*path, "mtu"), self.mistakes)
+        self._dns(segment)
         if "ipv4" in segment.gateway:
             prefix, gateway = segment.prefix["ipv4"], segment.gateway["ipv4"]
             if not is_host(gateway, prefix):
@@ -77,7 +94,7 @@ class Placement:
         elif segment.lease_s is not None and "ipv4" not in segment.prefix and (*path, "ipv4") not in self.mistakes:
             self.mistakes.add((*path, "dhcp"), "DHCP without an IPv4 prefix", "add ipv4 and gateway4, or remove it")
         if "ipv6" in segment.gateway:
-            if not segment.gateway["ipv6"].is_link_local():
+            if segment.gateway["ipv6"] not in LINK_LOCAL or segment.gateway["ipv6"] == LINK_LOCAL.ip:
                 self.mistakes.add(
                     (*path, "gateway6"),
                     f"{segment.gateway['ipv6']} is not link-local",
@@ -90,21 +107,49 @@ class Placement:
                     "guests derive their addresses in a /64 (RFC 4862)",
                 )
 
+    def _dns(self, segment: Segment) -> None:
+        count = {4: 0, 6: 0}
+        for position, address in enumerate(segment.dns):
+            if address is None:
+                continue
+            path, prefix = ("segments", segment.name, "dns", position), segment.prefix.get(family_of(address))
+            count[address.version] += 1
+            if count[address.version] > MOST_DNS[address.version]:
+                wrong = f"more than {MOST_DNS[address.version]} IPv{address.version} name servers"
+                self.mistakes.add(path, wrong, MOST_DNS_REASON[address.version])
+                return
+            if prefix is not None and address in prefix and not is_host(address, prefix):
+                self.mistakes.add(path, f"{address} cannot be a host in {prefix}", hosts_of(prefix))
+
     def _world(self, border: Border) -> None:
         for position, address in enumerate(border.world):
+            if address is None:
+                continue
             path = (*border.path, "world", position)
-            around = self._prefix_around(address)
+            around = self.prefix_around(address)
             if around:
                 self.mistakes.add(path, f"{address} is in {around}", "an address outside all networks of the fabric")
             else:
                 self.addresses.give(address, path)
 
-    def _prefix_around(self, address: IPAddress) -> str | None:
+    def prefix_around(self, address: IPAddress) -> str | None:
+        """The segment, container network or network that an address is in."""
+        return self.tenants_around(address) or self._network_around(address, family_of(address))
+
+    def tenants_around(self, address: IPAddress) -> str | None:
+        """The segment or container network that an address is in."""
         family = family_of(address)
         for segment in self.intent.segments.values():
             if family in segment.prefix and address in segment.prefix[family]:
                 return f"segments.{segment.name}"
-        return self._network_around(address, family)
+        for network in self.intent.container_networks.values():
+            if family in network.prefix and address in network.prefix[family]:
+                return f"container_networks.{network.name}"
+        for hypervisor in self.intent.hypervisors.values():
+            for part in hypervisor.parts.values():
+                if part.prefix_owner == "host" and family in part.prefix and address in part.prefix[family]:
+                    return render(part.path)
+        return None
 
     def _network_around(self, address: IPAddress, family: str) -> str | None:
         for fabric in self.intent.fabrics.values():

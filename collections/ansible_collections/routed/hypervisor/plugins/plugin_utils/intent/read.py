@@ -10,9 +10,11 @@ from typing import Any
 
 from . import (
     bgp_checks,
+    carrier_checks,
     container_checks,
     draft,
     leaf_checks,
+    name_checks,
     ospf_checks,
     peering_checks,
     placement,
@@ -71,8 +73,8 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     intent = build(data)
     references.References(intent, declared, mistakes).check()
     uniqueness.check_numbers(intent, mistakes)
-    uniqueness.check_nodes(intent, mistakes)
-    uniqueness.check_interfaces(intent, mistakes)
+    uniqueness.check_router_ids(intent, mistakes)
+    name_checks.check(intent, mistakes)
     uniqueness.check_prefixes(intent, mistakes)
     placed = placement.Placement(intent, mistakes)
     placed.check()
@@ -80,7 +82,8 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     leaf_checks.check(intent, mistakes, placed.addresses)
     ospf_checks.check(intent, written, mistakes)
     container_checks.check(intent, mistakes, placed.addresses)
-    peering_checks.check(intent, mistakes)
+    peering_checks.check(intent, mistakes, placed)
+    carrier_checks.check(intent, mistakes)
     return intent
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks uniqueness: of tables, VLANs, ids, names of nodes and interfaces, prefixes and addresses.
+"""Checks uniqueness: of tables, VLANs, ids, prefixes and addresses. Names have name_checks.py.
 
 All checks use dictionaries or one sorted pass, so the cost is not quadratic in the size of the intent.
 """
@@ -11,8 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ..libraries import netaddr
-from .draft import MAIN, MAIN_TABLE, Hypervisor, Intent, Part, Router, Vrf
-from .formats import INTERFACE_LENGTH
+from .draft import MAIN, MAIN_TABLE, Hypervisor, Intent, Vrf
 from .mistakes import Mistakes, Path, render
 
 if t.TYPE_CHECKING:
@@ -77,21 +76,8 @@ def _forget_derived(hypervisor: Hypervisor) -> None:
                 del given[family]
 
 
-def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
-    """Node names across kinds: all are hosts of one inventory, and ports are named after them."""
-    nodes = Once(mistakes, "the name ", "each node needs a name of its own")
+def check_router_ids(intent: Intent, mistakes: Mistakes) -> None:
     routers = intent.routers
-    if intent.lab:
-        for fabric in intent.fabrics:
-            nodes.first[f"switch-{fabric}"] = ("fabrics", fabric)
-    for node in routers:
-        nodes.give(node.name, node.path)
-    for hypervisor in intent.hypervisors.values():
-        for guest in hypervisor.guests:
-            nodes.give(guest.name, guest.path)
-        for part in hypervisor.parts.values():
-            for container in part.containers:
-                nodes.give(container.name, container.path)
     router_ids = Once(mistakes, "router id ", "each router needs its own")
     for node in routers:
         router_ids.give(node.router_id, (*node.path, "router_id"))
@@ -100,70 +86,6 @@ def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
         if node.router_id is None and given is not None:
             wrong = f"{node.bgp_id} is {node.name}'s router id, as an address of its own"
             mistakes.add(given, wrong, router_ids.right)
-
-
-def check_interfaces(intent: Intent, mistakes: Mistakes) -> None:
-    """Interface names on each router: unique, and not too long for the kernel."""
-    for fabric in intent.fabrics.values():
-        uplink_path = ("fabrics", fabric.name, "interface")
-        if uplink_path in mistakes:
-            continue
-        for vrf in fabric.networks:
-            if vrf in intent.vrfs and not _fits(
-                intent, mistakes, fabric.interface, vrf, uplink_path, f"fabric {fabric.name}"
-            ):
-                break
-    for border in intent.borders.values():
-        names = Once(mistakes, "the interface name ")
-        names.first["world"] = (*border.path, "world")
-        _uplinks(intent, mistakes, border, names, [border.vrf] if border.vrf else [])
-    for node in (*intent.reflectors.values(), *intent.leaves.values(), *intent.hypervisors.values()):
-        names = Once(mistakes, "the interface name ", "each interface of a node needs its own")
-        names.first.update({vrf.device: ("vrfs", vrf.name) for vrf in intent.vrfs.values() if vrf.device})
-        for loopback in intent.loopbacks.values() if node.path[0] == "hypervisors" else ():
-            names.give(loopback.interface, ("loopbacks", loopback.vrf, "interface"))
-        _uplinks(intent, mistakes, node, names, list(intent.vrfs))
-        for part in getattr(node, "parts", {}).values():
-            for name in interfaces_of(part):
-                names.give(name, part.path)
-        for guest in getattr(node, "guests", ()):
-            path = (*guest.path, "port") if guest.port != guest.name else guest.path
-            names.give(guest.port, path)
-
-
-def interfaces_of(part: Part) -> list[str]:
-    """The interfaces that a part of a container network adds to the host."""
-    own_dummy = [part.network] if part.is_on_dummy else []
-    return own_dummy + ([part.host_link] if part.has_host_link else [])
-
-
-def _uplinks(intent: Intent, mistakes: Mistakes, node: Router, names: Once, vrfs: list[str]) -> None:
-    for fabric, uplink in node.uplinks.items():
-        default = intent.fabrics.get(fabric)
-        own = default is None or uplink.interface != default.interface
-        path = (
-            (*node.path, "interface") if node.path[0] == "reflectors" else (*node.path, "fabrics", fabric, "interface")
-        )
-        path = path if own else ("fabrics", fabric, "interface")
-        names.give(uplink.interface, path)
-        for vrf in vrfs:
-            if vrf in intent.vrfs and intent.vrfs[vrf].vlan and default and vrf in default.networks:
-                if own and not _fits(intent, mistakes, uplink.interface, vrf, path, node.name):
-                    break
-                names.first.setdefault(f"{uplink.interface}.{intent.vrfs[vrf].vlan}", path)
-
-
-def _fits(intent: Intent, mistakes: Mistakes, interface: str, vrf: str, path: Path, where: str) -> bool:
-    derived = f"{interface}.{intent.vrfs[vrf].vlan}" if intent.vrfs[vrf].vlan else interface
-    if len(derived) <= INTERFACE_LENGTH:
-        return True
-    shorter = INTERFACE_LENGTH - len(derived) + len(interface)
-    mistakes.add(
-        path,
-        f"{derived}, the VLAN interface of {vrf} on {where}, has {len(derived)} characters",
-        f"interfaces have up to {INTERFACE_LENGTH}: choose an interface name of up to {shorter}",
-    )
-    return False
 
 
 def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..intent.model import Border, Guest, Hypervisor, Intent, Leaf, Reflector
+from ..intent.reach import Reach
 from ..libraries import netaddr
 
 
@@ -22,6 +23,7 @@ class Place:
 
 @dataclass
 class Index:
+    reach: Reach
     reflectors: dict[str, list[Reflector]] = field(default_factory=dict)  # by fabric
     clients: dict[str, list] = field(default_factory=dict)  # by fabric: hypervisors and borders
     leaves: dict[str, list[Leaf]] = field(default_factory=dict)  # by fabric
@@ -35,7 +37,7 @@ class Index:
 
 
 def index(intent: Intent) -> Index:
-    made = Index(hypervisors=list(intent.hypervisors.values()), tenants=_tenants(intent))
+    made = Index(reach=Reach(intent), hypervisors=list(intent.hypervisors.values()), tenants=_tenants(intent))
     for reflector in intent.reflectors.values():
         made.reflectors.setdefault(reflector.fabric, []).append(reflector)
     for node in (*intent.hypervisors.values(), *intent.borders.values()):

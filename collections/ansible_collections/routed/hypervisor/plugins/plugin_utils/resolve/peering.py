@@ -135,11 +135,12 @@ def _foreign(intent: Intent, node: Router, neighbor) -> Peering:
     """A session with a configured router outside the intent: on a common network, else routed."""
     family = f"ipv{neighbor.address.version}"
     places = [
-        (fabric, vrf, neighbor.address in intent.fabrics[fabric].networks[vrf].prefix[family])
+        (fabric, vrf, neighbor.address in network.prefix[family], family in network.gateway)
         for fabric, uplink in node.uplinks.items()
         for vrf, given in uplink.given.items()
+        for network in (intent.fabrics[fabric].networks[vrf],)
         if family in given
     ]
-    fabric, vrf, is_direct = max(places, key=lambda found: found[2])
+    fabric, vrf, is_direct, _has_gateway = max(places, key=lambda found: found[2:])
     local = node.uplinks[fabric].address(vrf, family)
     return Peering((neighbor.name, vrf, family), vrf, family, fabric, local, neighbor.address, neighbor.asn, is_direct)

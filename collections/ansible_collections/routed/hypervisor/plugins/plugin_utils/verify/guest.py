@@ -111,7 +111,7 @@ def _world(intent: Intent, found: Index, place: Place, vrf: str) -> list[dict]:
     for border in found.borders.get(vrf, ()):
         for address in border.world:
             family = family_of(address)
-            if family in place.guest.address:
+            if family in place.guest.address and found.reach.meet(place.hypervisor, border, vrf, family):
                 wanted.append(ping(family, address, border.name, f"{name} reaches {border.name}"))
                 hops = [_hop(intent, place, vrf, family, True), []]
                 wanted.append(_trace(family, address, border.name, name, hops))
@@ -184,7 +184,7 @@ def _spoofing(found: Index, place: Place, peers: list[Place], vrf: str) -> list[
         (border.name, address)
         for border in found.borders.get(vrf, ())
         for address in border.world
-        if address.version == 4
+        if address.version == 4 and found.reach.meet(place.hypervisor, border, vrf, "ipv4")
     ]
     if not victims or not targets or "ipv4" not in place.guest.address:
         return []
