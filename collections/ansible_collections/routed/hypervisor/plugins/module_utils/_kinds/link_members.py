@@ -9,6 +9,7 @@ import ipaddress
 import os
 import typing as t
 
+from .._addresses.roles import ROLES, refusal
 from .._engine import options
 from .._engine.change import Item
 from .sysctl_values import as_wanted
@@ -39,8 +40,9 @@ def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, m
         )
         if parsed is None:
             continue
-        if parsed.ip.is_multicast or parsed.ip.is_unspecified:
-            mistakes.at(f"{place}.address", f"{parsed} cannot be the address of an interface")
+        wrong = refusal(str(parsed.ip), "interface")
+        if wrong:
+            mistakes.at(f"{place}.address", f"{parsed.ip} {wrong}; an interface needs {ROLES['interface'].right}")
         if parsed.version == 6 and item.attributes.get("mtu", 1280) < 1280:
             mistakes.at(f"{place}.address", f"IPv6 needs an MTU of 1280 or more, not {item.attributes['mtu']}")
         if parsed.version == 6 and "scope" in entry:

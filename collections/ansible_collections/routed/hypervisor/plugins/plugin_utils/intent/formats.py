@@ -126,11 +126,6 @@ FORMATS = {
         _host,
         "a name for a node; a host name such as hv1 or hv1.example.net, not reserved (all, hypervisors, …)",
     ),
-    "node-name": Format(
-        lambda text: _name(text) and len(text) <= INTERFACE_LENGTH and text not in RESERVED_NODES | RESERVED_INTERFACES,
-        "a name for a node of a lab, after which the other end of its cable is named; "
-        f"up to {INTERFACE_LENGTH} {_IN_A_NAME}, not reserved (all, default, lo, hypervisors, …)",
-    ),
     "vrf-name": Format(
         # No hyphens: VRF names become parts of identifiers in BIRD, which must stay unambiguous.
         lambda text: re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text) is not None and _interface(text),
@@ -158,3 +153,10 @@ FORMATS = {
     "guest-ipv6": Format(lambda text: text in ("slaac", "none") or _address(6)(text), "slaac, none or an IPv6 address"),
     "mac": Format(_mac, "the MAC address of one interface; for instance 02:00:cb:00:71:01"),
 }
+
+# The names of lab nodes, which real hosts do not need.
+LAB_NODE = Format(
+    lambda text: _name(text) and len(text) <= INTERFACE_LENGTH and text not in RESERVED_NODES | RESERVED_INTERFACES,
+    "a name for a node of a lab, after which the other end of its cable is named; "
+    f"up to {INTERFACE_LENGTH} {_IN_A_NAME}, not reserved (all, default, lo, hypervisors, …)",
+)

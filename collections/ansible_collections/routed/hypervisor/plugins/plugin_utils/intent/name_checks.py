@@ -9,7 +9,7 @@ import re
 
 from . import names
 from .draft import LOOPBACK, Border, Guest, Hypervisor, Intent, Leaf, Part, Reflector, Router
-from .formats import FORMATS, INTERFACE_LENGTH
+from .formats import FORMATS, INTERFACE_LENGTH, LAB_NODE
 from .mistakes import Mistakes, Path, render
 from .uniqueness import Once
 
@@ -57,13 +57,9 @@ def _nodes(intent: Intent, mistakes: Mistakes) -> None:
         nodes_of_lab: list[Router | Guest] = [*intent.routers]
         nodes_of_lab += [guest for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
         for node in nodes_of_lab:
-            if not FORMATS["node-name"].is_valid(node.name):
-                mistakes.add(node.path, _not_a("node-name", node.name))
-
-
-def _not_a(form: str, name: str) -> str:
-    length = f" ({len(name)} characters)" if len(name) > INTERFACE_LENGTH else ""
-    return f"{name!r}{length} is not {FORMATS[form].wanted}"
+            if not LAB_NODE.is_valid(node.name):
+                length = f" ({len(node.name)} characters)" if len(node.name) > INTERFACE_LENGTH else ""
+                mistakes.add(node.path, f"{node.name!r}{length} is not {LAB_NODE.wanted}")
 
 
 def _guest(intent: Intent, guest: Guest, mistakes: Mistakes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._addresses.roles import ROLES, refusal
 from ..._engine import options
 from ..._engine.apply import Step
 from ..._engine.change import Change, Item
@@ -123,6 +124,9 @@ class Routes(Kind[RouteKey]):
                     mistakes.at(f"{here}.gateway", f"{gateway} is not an IPv{version} address")
                 if gateway is not None and gateway.is_link_local and version == 6 and "interface" not in given:
                     mistakes.at(f"{here}.gateway", f"{gateway} is a link-local address and needs an interface")
+                wrong = refusal(str(gateway), "next hop") if gateway is not None else None
+                if wrong:
+                    mistakes.at(f"{here}.gateway", f"{gateway} {wrong}; a gateway is {ROLES['next hop'].right}")
                 hop["gateway"] = str(gateway)
             if "interface" in given and options.interface_name(given["interface"], f"{here}.interface", mistakes):
                 hop["interface"] = given["interface"]

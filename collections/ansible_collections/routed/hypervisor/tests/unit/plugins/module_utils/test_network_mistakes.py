@@ -29,7 +29,28 @@ MISTAKES = [
     ("interfaces", {"name": "v", "mac": "01:00:5e:00:00:01"}, "interfaces[0].mac: '01:00:5e:00:00:01' is a group"),
     ("interfaces", {"name": "v", "addresses": [{"address": "10.0.0.1/33"}]}, "interfaces[0].addresses[0].address: "),
     ("interfaces", {"name": "v", "mtu": 1000, "addresses": [{"address": "fe80::1/64"}]}, "needs an MTU of 1280"),
-    ("interfaces", {"name": "v", "addresses": [{"address": "ff02::1/64"}]}, "cannot be the address of an interface"),
+    (
+        "interfaces",
+        {"name": "v", "addresses": [{"address": "ff02::1/64"}]},
+        "ff02::1 is multicast (ff00::/8); an interf",
+    ),
+    (
+        "interfaces",
+        {"name": "v", "addresses": [{"address": "0.0.0.0/8"}]},
+        "0.0.0.0 is unspecified; an interface needs",
+    ),
+    ("interfaces", {"name": "v", "addresses": [{"address": "255.255.255.255/32"}]}, "255.255.255.255 is broadcast; an"),
+    (
+        "routes",
+        {**HOST, "gateway": "224.0.0.1"},
+        "routes[0].gateway: 224.0.0.1 is multicast (224.0.0.0/4); a gateway is",
+    ),
+    (
+        "routes",
+        {**HOST, "gateway": "127.0.0.1"},
+        "routes[0].gateway: 127.0.0.1 is loopback (127.0.0.0/8); a gateway is",
+    ),
+    ("routes", {"prefix": "2001:db8::/32", "gateway": "::"}, "routes[0].gateway: :: is unspecified; a gateway is the"),
     ("interfaces", {"name": "v", "sysctls": {"ipv4": {"../x": 1}}}, "'../x' is not a sysctl name"),
     (
         "routes",
