@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from support.intent_samples import REMOVE, changed, containers, default, mistakes_in
+from support.intent_samples import REMOVE, changed, containers, default, mistakes_in, other
 from support.modules import PROJECT
 from support.templates import parser_says, render
 
@@ -133,6 +133,19 @@ def test_radvd_refuses_its_keywords_and_reads_other_names(lab_image):
 def test_a_guest_is_not_called_like_a_setting_of_dnsmasq(name):
     (line,) = mistakes_in(renamed("vm1", name))
     assert line.startswith(f"hypervisors.hv1.guests.{name}: dnsmasq reads {name} as a setting of a guest")
+
+
+@pytest.mark.parametrize(("port", "is_refused"), [("disks", True), ("web", False), ("tap7", False)])
+def test_a_port_is_not_called_like_another_segment_with_dhcp(port, is_refused):
+    """dnsmasq tags a request with the name of its interface, and the options of a segment with the segment's name."""
+    data = changed(("hypervisors.quay.guests.cache.port", port), ("segments.disks.dhcp", {}), start=other)
+    wrong = "hypervisors.quay.guests.cache.port: dnsmasq would give guests of this interface the options of segments.disks; another name"
+    assert mistakes_in(data) == ([wrong] if is_refused else [])
+
+
+def test_a_segment_is_not_called_like_a_tag_of_dnsmasq():
+    (line,) = mistakes_in(renamed("guests", "known", lambda: {**default(), "hypervisors": {"hv1": {"id": 1}}}))
+    assert line == "segments.known: known is a tag that dnsmasq gives to guests itself; another name"
 
 
 PARTS = st.lists(

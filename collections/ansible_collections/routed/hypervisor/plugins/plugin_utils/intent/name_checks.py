@@ -21,7 +21,9 @@ AdvIntervalOpt AdvLifeTime AdvVersionLow AdvVersionHigh AdvRASrcAddress FlushRDN
 DeprecatePrefix RemoveRoute"""
 RADVD_KEYWORDS = frozenset(_RADVD.split())
 RADVD_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
-# dnsmasq reads these as settings of the host, not as its name; see the option dhcp-host.
+# dnsmasq tags requests with these and with the name of the interface; a segment's name is a tag, too.
+DNSMASQ_TAGS = frozenset(("known", "known-othernet", "bootp", "dhcpv6", "cpewan-id"))
+# It reads these as settings of a host, not as its name; see the option dhcp-host.
 DNSMASQ_WORDS = re.compile(r"ignore|infinite|[0-9]+[smhdwSMHDW]?")
 
 
@@ -31,6 +33,10 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
         _default_uplink(intent, fabric.name, mistakes)
     for node in intent.routers:
         _interfaces(intent, node, mistakes)
+    for segment in intent.segments.values():
+        if segment.lease_s is not None and segment.name in DNSMASQ_TAGS:
+            wrong = f"{segment.name} is a tag that dnsmasq gives to guests itself"
+            mistakes.add(("segments", segment.name), wrong, "another name")
     for hypervisor in intent.hypervisors.values():
         for guest in hypervisor.guests:
             _guest(intent, guest, mistakes)
@@ -79,6 +85,9 @@ def _guest(intent: Intent, guest: Guest, mistakes: Mistakes) -> None:
     if segment.lease_s is not None and "ipv4" in guest.address and DNSMASQ_WORDS.fullmatch(guest.name):
         wrong = f"dnsmasq reads {guest.name} as a setting of a guest, not as its name"
         mistakes.add(guest.path, wrong, "another name")
+    if segment.lease_s is not None and guest.port != segment.name and guest.port in intent.segments:
+        wrong = f"dnsmasq would give guests of this interface the options of segments.{guest.port}"
+        mistakes.add(path, wrong, "another name")
 
 
 def _default_uplink(intent: Intent, fabric: str, mistakes: Mistakes) -> None:

@@ -15,6 +15,7 @@ from .peering import Peering, peerings, table_name
 from .policies import ANNOUNCED, CONTAINERS, has_static, policies, redistribute
 
 MAXIMUM_PATHS = 8
+DESCRIPTION_LENGTH = 60  # NX-OS and FRR have 80 characters, of which our mark takes 18
 MULTIHOP = 64  # maximum hops of a session between routers without a common network
 
 
@@ -74,7 +75,7 @@ def _session(intent: Intent, node: Router, peering: Peering, shared: Counter) ->
     import_policy, export_policy = _policies(intent, peer) if _filtered(node) else (None, None)
     return {
         "name": peering.name,
-        "description": peering.name,
+        "description": peering.name[:DESCRIPTION_LENGTH],
         "instance": vrf or MAIN,
         "vrf": vrf,
         "families": [peering.family],

@@ -10,6 +10,8 @@ from ..intent.model import FAMILIES, LENGTH, LOOPBACK, MAIN, Intent, Leaf
 from .index import Index
 from .links import vlan_interface, vrfs_of
 
+DESCRIPTION_LENGTH = 200  # NX-OS has 254 characters, of which our mark takes some
+
 
 def leaf_data(intent: Intent, found: Index, node: Leaf) -> dict:
     return {
@@ -78,5 +80,6 @@ def _interfaces(intent: Intent, found: Index, node: Leaf) -> list[dict]:
 
 
 def _interface(name: str, kind: str, about: str, addresses: list[str]) -> dict:
+    about = about if len(about) <= DESCRIPTION_LENGTH else f"{about[: DESCRIPTION_LENGTH - 3]}..."
     place = {"name": name, "kind": kind, "vlan": None, "vrf": None, "description": about, "mtu": None}
     return {**place, "addresses": addresses}
