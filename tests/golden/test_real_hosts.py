@@ -48,3 +48,21 @@ def test_every_host_is_rendered(production, tmp_path):
     assert {path.split("/")[0] for path in files} == {"hv1", "hv2", "rr1", "rr2"}
     assert "interface=tap-web1" in files["hv1/etc/dnsmasq.conf"][0]
     assert "a-long-one-of-yours" in files["hv1/etc/bird/secrets.conf"][0]
+
+
+def test_hosts_may_have_host_names_of_any_length(production, tmp_path):
+    names = {"hv1": "hv1.example.net", "hv2": "the-second-hypervisor-of-rack-7", "rr1": "192.0.2.21"}
+    for file in ("fabric.yml", "hosts.yml"):
+        text = (production / file).read_text()
+        for old, new in names.items():
+            text = re.sub(rf"\b{old}\b(?=:)", new, text)
+        (production / file).write_text(text)
+    play(production, tmp_path / "out")
+    files = files_of(tmp_path / "out")
+    assert {path.split("/")[0] for path in files} == {*names.values(), "rr2"}
+    reflector, host = (
+        re.findall(r"protocol bgp (\S+)", files[f"{name}/etc/bird/bird.conf"][0])
+        for name in ("192.0.2.21", "hv1.example.net")
+    )
+    assert {"hv1_example_net_public_ipv4", "the_second_hypervisor_of_rack_7_public_ipv4"} <= set(reflector)
+    assert any(name.startswith("_192_0_2_21_public_ipv4_") for name in host)

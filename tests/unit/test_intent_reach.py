@@ -46,8 +46,9 @@ ONE_MISTAKE = {
     "containers' MTU too small for IPv6 of a host": (edited(("container_networks.own.mtu", 1279)), "container_networks.own.mtu: 1279 is too small for IPv6; 1280 or more"),
     "containers' MTU too small for IPv6 of a fabric": (edited(("container_networks.flat.mtu", 1279)), "container_networks.flat.mtu: 1279 is too small for IPv6; 1280 or more"),
     "containers' MTU above their master's": (edited(("container_networks.deep.mtu", 9000), ("fabrics.east.mtu", 1400)), "container_networks.deep.mtu: 9000 is more than fabrics.east.mtu (1400); 1400 or less"),
-    "containers' MTU above that of the way": (edited(("container_networks.own.mtu", 9000), ("fabrics.west.mtu", 1400)), "container_networks.own.mtu: 9000 is more than fabrics.west.mtu (1400); 1400 or less"),
+    "containers' MTU above that of the way": (edited(("container_networks.own.mtu", 1450), ("fabrics.west.mtu", 1400)), "container_networks.own.mtu: 1450 is more than fabrics.west.mtu (1400); 1400 or less"),
     "guests' MTU above that of the way": (changed(("segments.guests.mtu", 1500), ("fabrics.A.mtu", 1400)), "segments.guests.mtu: 1500 is more than fabrics.A.mtu (1400); 1400 or less"),
+    "containers' MTU above that of a lab's cables": (edited(("container_networks.deep.mtu", 9000)), "container_networks.deep.mtu: 9000 is more than the 1500 that a lab's cables have by default; 1500 or less, or a larger fabrics.east.mtu"),
     # pools
     "a pool of the network's address": (edited(("container_networks.span.pool", "10.20.0.0-10.20.0.0")), "container_networks.span.pool: 10.20.0.0-10.20.0.0 has only the network or broadcast address of 10.20.0.0/24; 10.20.0.1 to 10.20.0.254"),
     "a pool of the broadcast address": (edited(("hypervisors.quay.container_networks.own.pool", "10.21.1.255-10.21.1.255")), "hypervisors.quay.container_networks.own.pool: 10.21.1.255-10.21.1.255 has only the network or broadcast address of 10.21.1.0/24"),
@@ -97,6 +98,7 @@ GOOD = {
     "a neighbor on a network": configured({"far": {"address": "10.3.0.77", "as": 1}}),
     "the gateway of the network": configured({"far": {"address": "10.1.0.253", "as": 1}}),
     "a neighbor beyond a gateway": configured({"far": {"address": "8.8.8.8", "as": 1}}, daemon="gobgp"),
+    "an MTU as large as that of real uplinks may be": edited(("container_networks.deep.mtu", 9000), ("lab", REMOVE)),
     "an MTU as large as the way": changed(("segments.guests.mtu", 9000), ("fabrics.A.mtu", 9000), ("fabrics.B.mtu", 9000)),
     "a pool with a network's address and others": edited(("container_networks.span.pool", "10.20.0.0-10.20.0.9")),
     "leaves join fabrics": changed(("hypervisors.quay.fabrics", {"east": {}}), ("hypervisors.pier.fabrics", {"west": {}}), ("hypervisors.quay.container_networks.flat", REMOVE), ("hypervisors.pier.container_networks.deep", REMOVE), ("leaves.spur.fabrics.east.addresses.blue", {"ipv4": "10.3.0.254", "ipv6": "2001:db8:3::fe"}), ("leaves.spur.fabrics.west", {"addresses": {"blue": {"ipv4": "10.4.0.254", "ipv6": "2001:db8:4::fe"}}}), ("bgp.peering", "configured"), ("hypervisors.quay.neighbors", {"spur": {}}), ("hypervisors.pier.neighbors", {"spur": {}}), ("hypervisors.pier.as", 65011), start=containers),

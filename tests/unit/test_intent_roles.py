@@ -155,6 +155,19 @@ def test_the_gateway_of_guests_is_link_local(gateway):
     ]
 
 
+def test_the_gateway_of_guests_is_not_the_link_local_address_of_one():
+    found = mistakes_in(changed(("segments.guests.gateway6", "fe80::cbff:fe00:7103")))
+    assert found == [
+        "segments.guests.gateway6: fe80::cbff:fe00:7103 is also the link-local address of hypervisors.hv2.guests.vm3, which follows from its MAC; for instance fe80::1"
+    ]
+
+
+@pytest.mark.parametrize("gateway", ["fe80::", "fe81::1", "2001:db8:20::"])
+def test_the_gateway_of_containers_is_link_local_or_a_host(gateway):
+    (line,) = mistakes_in(changed(("container_networks.span.gateway6", gateway), start=containers))
+    assert line.startswith(f"container_networks.span.gateway6: {gateway} cannot be a host in 2001:db8:20::/64")
+
+
 @pytest.mark.parametrize(("servers", "wrong"), [
     ([f"192.0.2.{number}" for number in range(1, 34)], "segments.guests.dns[32]: more than 32 IPv4 name servers; more do not fit into a DHCP reply"),
     ([f"2001:db8:53::{number}" for number in range(1, 101)], "segments.guests.dns[3]: more than 3 IPv6 name servers; radvd announces no more"),

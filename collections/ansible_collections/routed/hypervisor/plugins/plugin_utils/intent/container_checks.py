@@ -11,7 +11,7 @@ from .addresses import hosts_of, is_host
 from .containers import has_several_paths, is_gateway, usable
 from .draft import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .mistakes import Mistakes, Path, render
-from .placement import IPV6_MTU, too_large
+from .placement import IPV6_MTU, is_link_local, too_large
 from .uniqueness import Once
 
 if t.TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _network(network: ContainerNetwork, mistakes: Mistakes) -> None:
         mistakes.add((*path, "announce"), wrong, "address, or a prefix for each host instead of one for all")
     for family, gateway in network.gateway.items():
         prefix = network.prefix.get(family)
-        if prefix is not None and not is_host(gateway, prefix) and not (family == "ipv6" and gateway.is_link_local()):
+        if prefix is not None and not is_host(gateway, prefix) and not is_link_local(gateway):
             wrong = f"{gateway} cannot be a host in {prefix}"
             mistakes.add((*path, f"gateway{family[-1]}"), wrong, hosts_of(prefix))
 

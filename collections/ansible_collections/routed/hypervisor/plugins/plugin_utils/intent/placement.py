@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..libraries import netaddr
-from .addresses import family_of, hosts_of, is_host
+from .addresses import family_of, hosts_of, is_host, slaac
 from .draft import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
 from .mistakes import Mistakes, Path, render
 from .uniqueness import Once
@@ -17,7 +17,8 @@ if t.TYPE_CHECKING:
     from netaddr import IPAddress
 
 IPV6_MTU = 1280  # RFC 8200, section 5
-LINK_LOCAL = netaddr.IPNetwork("fe80::/64")  # RFC 4291, section 2.5.6
+CABLE_MTU = 1500  # the kernel's default
+LINK_LOCAL = netaddr.IPNetwork("fe80::/64")
 # Measured: radvd 2.19 refuses more, as dnsmasq 2.90 refuses a line of more than 1,024 characters. A DHCP reply has
 # 312 bytes for all options (RFC 2131), of which 32 addresses and the options of every lease use some 250.
 MOST_DNS = {4: 32, 6: 3}
@@ -25,10 +26,18 @@ MOST_DNS_REASON = {4: "more do not fit into a DHCP reply", 6: "radvd announces n
 
 
 def too_large(intent: Intent, fabric: str, mtu: int, path: Path, mistakes: Mistakes) -> None:
-    """Packets of MTU bytes must fit the uplinks to a fabric, as far as the intent sets theirs."""
-    most = intent.fabrics[fabric].mtu if fabric in intent.fabrics else None
-    if most is not None and mtu > most:
+    """Packets of MTU bytes must fit the uplinks to a fabric, whose MTU is known if given or if they are cables."""
+    most = intent.fabrics[fabric].mtu if fabric in intent.fabrics else mtu
+    if most is None and intent.lab and mtu > CABLE_MTU:
+        right = f"{CABLE_MTU} or less, or a larger fabrics.{fabric}.mtu"
+        mistakes.add(path, f"{mtu} is more than the {CABLE_MTU} that a lab's cables have by default", right)
+    elif most is not None and mtu > most:
         mistakes.add(path, f"{mtu} is more than fabrics.{fabric}.mtu ({most})", f"{most} or less")
+
+
+def is_link_local(address: IPAddress) -> bool:
+    """Whether ADDRESS is a router's on every link: in fe80::/64 (RFC 4291, section 2.5.6), but not its first one."""
+    return address in LINK_LOCAL and address != LINK_LOCAL.ip
 
 
 class Placement:
@@ -94,7 +103,7 @@ class Placement:
         elif segment.lease_s is not None and "ipv4" not in segment.prefix and (*path, "ipv4") not in self.mistakes:
             self.mistakes.add((*path, "dhcp"), "DHCP without an IPv4 prefix", "add ipv4 and gateway4, or remove it")
         if "ipv6" in segment.gateway:
-            if segment.gateway["ipv6"] not in LINK_LOCAL or segment.gateway["ipv6"] == LINK_LOCAL.ip:
+            if not is_link_local(segment.gateway["ipv6"]):
                 self.mistakes.add(
                     (*path, "gateway6"),
                     f"{segment.gateway['ipv6']} is not link-local",
@@ -277,7 +286,14 @@ class Placement:
                 (*guest.path, "mac"), "missing", "without an IPv4 address there is nothing to derive it from"
             )
         if is_ok:
-            self.macs.give(guest.mac, (*guest.path, "mac"))
+            self._mac(guest, segment)
+
+    def _mac(self, guest: Guest, segment: Segment) -> None:
+        gateway = segment.gateway.get("ipv6")
+        if guest.mac is not None and gateway is not None and gateway == slaac(LINK_LOCAL, guest.mac):
+            wrong = f"{gateway} is also the link-local address of {render(guest.path)}, which follows from its MAC"
+            self.mistakes.add(("segments", segment.name, "gateway6"), wrong, "for instance fe80::1")
+        self.macs.give(guest.mac, (*guest.path, "mac"))
 
     def _router_id(self, router: Router) -> None:
         is_consequence = router.path in self.mistakes.touched or ("fabrics",) in self.mistakes.touched
