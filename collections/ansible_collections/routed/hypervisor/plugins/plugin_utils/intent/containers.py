@@ -148,6 +148,9 @@ def _numbers(part: Part) -> tuple[int, int]:
     """(first, count): the host numbers in the prefix that containers' addresses are taken from."""
     prefix = part.prefix.get("ipv4") or part.prefix["ipv6"]
     if part.pool is not None and prefix.version == 4:
-        return part.pool.first - prefix.first, part.pool.size
+        # Only those that all prefixes have: a mistyped pool may have billions, and is refused by a later check.
+        first = max(part.pool.first - prefix.first, 0)
+        smallest = min(each.size for each in part.prefix.values())
+        return first, max(min(part.pool.last - prefix.first + 1, smallest) - first, 0)
     # Excluding network and broadcast addresses; of IPv6 addresses only the first 65,535.
     return 1, min(max(prefix.size - 2, 0), 65535)

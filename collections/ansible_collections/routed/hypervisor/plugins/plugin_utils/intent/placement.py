@@ -206,6 +206,7 @@ class Placement:
                     path,
                     f"{address} is not in {segment.prefix[family]}, the prefix of segment {segment.name}",
                     hosts_of(segment.prefix[family]),
+                    cause=section,
                 )
             elif address == segment.gateway.get(family):
                 self.mistakes.add(
@@ -218,8 +219,7 @@ class Placement:
                     hosts_of(segment.prefix[family]),
                 )
             elif is_ok:
-                # The IPv6 address follows from the MAC, the MAC from the IPv4 address: only the first mistake counts.
-                is_ok = self.addresses.give(address, path)
+                is_ok = self._give_guest(guest, family)
                 continue
             is_ok = False
         if (
@@ -232,7 +232,15 @@ class Placement:
                 (*guest.path, "mac"), "missing", "without an IPv4 address there is nothing to derive it from"
             )
         if is_ok:
-            self.macs.give(guest.mac, (*guest.path, "mac"))
+            self.macs.give(guest.mac, guest.mac_path)
+
+    def _give_guest(self, guest: Guest, family: str) -> bool:
+        """Whether a guest's address is unique. An IPv6 address by SLAAC follows from the MAC: only that counts then."""
+        if family == "ipv6" and guest.is_slaac:
+            return self.macs.give(guest.mac, guest.mac_path) and self.addresses.give(
+                guest.address[family], guest.mac_path
+            )
+        return self.addresses.give(guest.address[family], (*guest.path, family))
 
     def _router_id(self, router: Router) -> None:
         is_consequence = router.path in self.mistakes.touched or ("fabrics",) in self.mistakes.touched
