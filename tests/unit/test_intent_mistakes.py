@@ -122,8 +122,8 @@ ONE_MISTAKE = {
     "guest has the broadcast address": (changed((f"{GUEST}.ipv4", "203.0.113.255")), f"{GUEST}.ipv4: 203.0.113.255 is the network or broadcast address of 203.0.113.0/24"),
     "guest without address": (changed((GUEST, {})), f"{GUEST}.ipv4: missing; an address in 203.0.113.0/24"),
     "guest's IPv6 outside": (changed((f"{GUEST}.ipv6", "2001:db8::3")), f"{GUEST}.ipv6: 2001:db8::3 is not in 2001:db8:cb00:7100::/64, the prefix of segment guests"),
-    "guest's IPv6 is another's": (changed((f"{GUEST}.ipv6", "2001:db8:cb00:7100:0:cbff:fe00:7101")), f"{GUEST}.ipv6: 2001:db8:cb00:7100:0:cbff:fe00:7101 is also given to hypervisors.hv1.guests.vm1.ipv6"),
-    "MAC given twice": (changed(("segments.guests.ipv6", REMOVE), ("segments.guests.gateway6", REMOVE), (f"{GUEST}.mac", "02:00:CB:00:71:01")), f"{GUEST}.mac: the MAC 02:00:cb:00:71:01 is also given to hypervisors.hv1.guests.vm1.mac"),
+    "guest's IPv6 is another's": (changed((f"{GUEST}.ipv6", "2001:db8:cb00:7100:0:cbff:fe00:7101")), f"{GUEST}.ipv6: 2001:db8:cb00:7100:0:cbff:fe00:7101 is also given to hypervisors.hv1.guests.vm1.ipv4"),
+    "MAC given twice": (changed(("segments.guests.ipv6", REMOVE), ("segments.guests.gateway6", REMOVE), (f"{GUEST}.mac", "02:00:CB:00:71:01")), f"{GUEST}.mac: the MAC 02:00:cb:00:71:01 is also given to hypervisors.hv1.guests.vm1.ipv4"),
     "gateway outside": (changed(("segments.guests.gateway4", "203.0.114.1")), "segments.guests.gateway4: 203.0.114.1 cannot be a host in 203.0.113.0/24; 203.0.113.1 to 203.0.113.254"),
     "gateway is the broadcast address": (changed(("segments.guests.gateway4", "203.0.113.255")), "segments.guests.gateway4: 203.0.113.255 cannot be a host in 203.0.113.0/24"),
     "gateway not link-local": (changed(("segments.guests.gateway6", "2001:db8:cb00:7100::1")), "segments.guests.gateway6: 2001:db8:cb00:7100::1 is not link-local"),
@@ -195,9 +195,12 @@ FILES = {
         "line 4, column 1: invalid YAML: the key 'name' is already defined in line 2",
     ),
     "not UTF-8": (b"plugin: x\nname: caf\xe9\n", "line 2: byte 0xe9 is not UTF-8"),
-    "control character": (b"plugin: x\nname: \x07\n", "line 2: invalid YAML: character U+0007 is not allowed"),
+    "control character": (
+        b"plugin: x\nname: \x07\n",
+        "line 2, column 7: invalid YAML: character U+0007 is not allowed",
+    ),
     "unknown tag": (b"plugin: x\nname: !python/object:os.system x\n", "line 2, column 7: invalid YAML"),
-    "refers to itself": (b"name: &a {b: *a}\n", "line 1, column 7: invalid YAML"),
+    "refers to itself": (b"name: &a {b: *a}\n", "line 1, column 14: invalid YAML"),
     "unknown alias": (b"name: *nobody\n", "line 1, column 7: invalid YAML"),
 }
 

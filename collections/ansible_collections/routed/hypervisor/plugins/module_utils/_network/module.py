@@ -14,6 +14,7 @@ from .._engine.apply import Failed
 from .._engine.change import Change, Item
 from .._engine.kind import Have
 from .._engine.plan import STATES, Refused
+from .._engine.printable import printable, shortened
 from .._engine.snapshot import Snapshot
 from .._engine.text import to_text
 from .._fast.ansible_module import FastModule
@@ -23,6 +24,7 @@ from . import network
 
 KindsOf = t.Callable[[t.Any], dict[str, t.Any]]  # the lists of each kind in the option `config`
 LISTED = 40  # mistakes in one message; more would bury the first
+LONGEST = 1000  # characters of one
 
 
 def argument_spec(config: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -133,7 +135,8 @@ def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, sin
 def _refusal(mistakes: list[str]) -> str:
     count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "1 mistake"
     more = [f"and {len(mistakes) - LISTED} more"] if len(mistakes) > LISTED else []
-    return "\n".join([f"Nothing was changed: {count}.", *mistakes[:LISTED], *more])
+    lines = [printable(shortened(mistake, LONGEST)) for mistake in mistakes[:LISTED]]
+    return "\n".join([f"Nothing was changed: {count}.", *lines, *more])
 
 
 def _show(name: str, items: t.Iterable[Item[t.Any]]) -> list[dict[str, t.Any]]:

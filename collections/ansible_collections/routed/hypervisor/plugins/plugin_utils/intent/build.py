@@ -214,4 +214,6 @@ def _guest(intent: Intent, hypervisor: Hypervisor, name: str, data: dict) -> Gue
     elif ipv6 == "slaac" and mac and "ipv6" in prefix and prefix["ipv6"].prefixlen == 64:
         address["ipv6"] = slaac(prefix["ipv6"], mac)
     path = (*hypervisor.path, "guests", name)
-    return Guest(name, path, hypervisor.name, segment, address, ipv6 == "slaac", mac, data.get("port", name))
+    return Guest(
+        name, path, hypervisor.name, segment, address, ipv6 == "slaac", mac, data.get("port", name), "mac" in data
+    )

@@ -152,4 +152,5 @@ def usable(part: Part) -> tuple[int, int]:
     if part.pool is not None and prefix.version == 4:
         first = max(first, part.pool.first - prefix.first)
         last = min(prefix.size - 1 if prefix.size <= 2 else prefix.size - 2, part.pool.last - prefix.first)
+        last = min(last, *(each.size - 1 for each in part.prefix.values()))  # only those that all prefixes have
     return first, max(last - first + 1, 0)

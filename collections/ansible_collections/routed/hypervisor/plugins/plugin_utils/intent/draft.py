@@ -112,6 +112,12 @@ class Guest:
     is_slaac: bool
     mac: str | None
     port: str
+    has_mac: bool = False  # given, not derived from the IPv4 address
+
+    @property
+    def mac_path(self) -> Path:
+        """The key that its MAC and, with SLAAC, its IPv6 address follow from."""
+        return (*self.path, "mac" if self.has_mac else "ipv4")
 
 
 @dataclass

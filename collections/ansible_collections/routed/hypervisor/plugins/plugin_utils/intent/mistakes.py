@@ -6,10 +6,22 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from ...module_utils._engine.printable import printable, shortened
+
 Path = tuple["str | int", ...]  # keys, and positions in lists
+LineOf = Callable[[Path], "int | None"]
+
+ALIKE = 10  # mistakes of one kind; if there are more, the first few are shown and the others counted
+SHOWN = 3  # of those
+KINDS = 40  # the most lines: one screen
+LONGEST_LINE = 1000
+WORDS = 40  # the longest word, and
+SUGGESTIONS = 200  # the most words, that other spellings are looked for
 
 
 def render(path: Path) -> str:
@@ -19,33 +31,76 @@ def render(path: Path) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else str(part)
+            text += f".{shortened(part)}" if text else shortened(str(part))
     return text or "the file"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """The known word closest to WORD, if any is close."""
-    close = difflib.get_close_matches(str(word), [str(k) for k in known], n=1, cutoff=0.6)
+    choices = [str(k) for k in known]
+    if len(word) > WORDS or len(choices) > SUGGESTIONS:
+        return None
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     return close[0] if close else None
 
 
 def listed(things: Iterable[object], limit: int = 8) -> str:
     """A comma-separated list; a long one is truncated with an ellipsis."""
-    words = [str(thing) for thing in things]
-    shown = ", ".join(words[:limit])
+    words = list(things)
+    shown = ", ".join(shortened(str(word)) for word in words[:limit])
     return f"{shown}, … ({len(words)} in all)" if len(words) > limit else shown or "none"
+
+
+@dataclass(slots=True)
+class Mistake:
+    path: Path
+    message: str
+    cause: Path | None = None  # what is probably wrong instead, if this is one of many
+
+    @property
+    def kind(self) -> object:
+        """The same for mistakes that differ only in names, numbers and addresses."""
+        if self.cause is not None:
+            return self.cause
+        return self.path[:-1][:1], len(self.path), _wording(self.message.partition(";")[0])
+
+
+@functools.lru_cache(4096)
+def _wording(message: str) -> str:
+    """The beginning of a message without names, numbers, addresses and values."""
+    words = _CALLED.sub("", message[:100]).split(" ")
+    return " ".join(word for word in words if word.strip(",;:.?()").isalpha())
+
+
+_CALLED = re.compile(r" called \S+")
 
 
 @dataclass
 class Mistakes:
     """Mistakes by path. Only the first at a path is kept; later ones are mostly its consequences."""
 
-    found: dict[Path, str] = field(default_factory=dict)
+    found: dict[Path, Mistake] = field(default_factory=dict)
     touched: set[Path] = field(default_factory=set)  # every part of the intent with a mistake in it
+    left_out: int = 0  # more like those that were found
 
-    def add(self, path: Path, wrong: str, right: str = "") -> None:
-        self.found.setdefault(tuple(path), f"{wrong}; {right}" if right else wrong)
-        self.touched.update(tuple(path[:length]) for length in range(len(path) + 1))
+    @property
+    def count(self) -> int:
+        return len(self.found) + self.left_out
+
+    def add(self, path: Path, wrong: str, right: str = "", cause: Path | None = None) -> None:
+        path = tuple(path)
+        if path in self.found:
+            return
+        self.found[path] = Mistake(path, f"{wrong}; {right}" if right else wrong, cause)
+        for length in range(len(path), -1, -1):
+            part = path[:length]
+            if part in self.touched:
+                break
+            self.touched.add(part)
+
+    def did_you_mean(self, word: str, known: Iterable[str]) -> str | None:
+        """The known word closest to WORD; not looked for once there are more mistakes than anyone reads."""
+        return did_you_mean(word, known) if len(self.found) < SUGGESTIONS else None
 
     def __bool__(self) -> bool:
         return bool(self.found)
@@ -53,17 +108,51 @@ class Mistakes:
     def __contains__(self, path: Path) -> bool:
         return tuple(path) in self.found
 
-    def lines(self, line_of: Callable[[Path], int | None] = lambda path: None) -> list[str]:
-        """One line per mistake, sorted by line as far as LINE_OF returns one."""
-        numbered = [(line_of(path), render(path), message) for path, message in self.found.items()]
-        numbered.sort(key=lambda item: item[0] or 0)
-        return [(f"line {line}, " if line else "") + f"{path}: {message}" for line, path, message in numbered]
+    def lines(self, line_of: LineOf = lambda path: None) -> list[str]:
+        """One line per mistake, in the order of the file as far as LINE_OF returns lines.
+
+        Of many mistakes of one kind only the first are shown, after all others: more likely they have one cause.
+        """
+        kinds: dict[object, list[Mistake]] = {}
+        for mistake in self.found.values():
+            kinds.setdefault(mistake.kind, []).append(mistake)
+        single = [mistake for alike in kinds.values() if len(alike) <= ALIKE for mistake in alike]
+        made = [_line(line, mistake) for line, mistake in _in_order(single, line_of)]
+        if len(made) > KINDS:
+            made[KINDS:] = [f"and {len(made) - KINDS:,} more"]
+        many = sorted((alike for alike in kinds.values() if len(alike) > ALIKE), key=len, reverse=True)
+        for alike in many[:KINDS]:
+            ordered = _in_order(alike, line_of)
+            made += [_line(line, mistake) for line, mistake in ordered[:SHOWN]]
+            made.append(_others(ordered, line_of))
+        if hidden := sum(map(len, many[KINDS:])) + self.left_out:
+            made.append(f"and {hidden:,} more")
+        return made
+
+
+def _in_order(mistakes: list[Mistake], line_of: LineOf) -> list[tuple[int | None, Mistake]]:
+    return sorted(((line_of(mistake.path), mistake) for mistake in mistakes), key=lambda item: item[0] or 0)
+
+
+def _line(line: int | None, mistake: Mistake) -> str:
+    return (f"line {line}, " if line else "") + f"{render(mistake.path)}: {mistake.message}"
+
+
+def _others(ordered: list[tuple[int | None, Mistake]], line_of: LineOf) -> str:
+    last, mistake = ordered[-1]
+    text = f"and {len(ordered) - SHOWN:,} more like it" + (f", up to line {last}" if last else "")
+    if mistake.cause is not None:
+        line = line_of(mistake.cause)
+        place = f"line {line}, {render(mistake.cause)}" if line else render(mistake.cause)
+        text += f"; check their common cause: {place}"
+    return text
 
 
 class IntentError(Exception):
-    """The intent cannot be used. `lines` has one line per mistake."""
+    """The intent cannot be used. `lines` has one line per mistake, `count` is their number if not all have a line."""
 
-    def __init__(self, source: str, lines: list[str]):
-        self.source, self.lines = source, lines
-        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        super().__init__("\n".join([f"{count} in {source}; nothing was touched.", *(f"  {line}" for line in lines)]))
+    def __init__(self, source: str, lines: list[str], count: int | None = None):
+        count = len(lines) if count is None else count
+        self.source, self.lines = source, [printable(shortened(line, LONGEST_LINE)) for line in lines]
+        head = f"1 mistake in {source}" if count == 1 else f"{count:,} mistakes in {source}"
+        super().__init__("\n".join([f"{printable(head)}; nothing was touched.", *(f"  {line}" for line in self.lines)]))

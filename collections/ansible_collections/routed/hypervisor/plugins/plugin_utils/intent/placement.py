@@ -260,6 +260,7 @@ class Placement:
                     path,
                     f"{address} is not in {segment.prefix[family]}, the prefix of segment {segment.name}",
                     hosts_of(segment.prefix[family]),
+                    cause=section,
                 )
             elif address == segment.gateway.get(family):
                 self.mistakes.add(
@@ -272,8 +273,7 @@ class Placement:
                     hosts_of(segment.prefix[family]),
                 )
             elif is_ok:
-                # The IPv6 address follows from the MAC, the MAC from the IPv4 address: only the first mistake counts.
-                is_ok = self.addresses.give(address, path)
+                is_ok = self._give_guest(guest, family)
                 continue
             is_ok = False
         if (
@@ -293,7 +293,15 @@ class Placement:
         if guest.mac is not None and gateway is not None and gateway == slaac(LINK_LOCAL, guest.mac):
             wrong = f"{gateway} is also the link-local address of {render(guest.path)}, which follows from its MAC"
             self.mistakes.add(("segments", segment.name, "gateway6"), wrong, "for instance fe80::1")
-        self.macs.give(guest.mac, (*guest.path, "mac"))
+        self.macs.give(guest.mac, guest.mac_path)
+
+    def _give_guest(self, guest: Guest, family: str) -> bool:
+        """Whether a guest's address is unique. An IPv6 address by SLAAC follows from the MAC: only that counts then."""
+        if family == "ipv6" and guest.is_slaac:
+            return self.macs.give(guest.mac, guest.mac_path) and self.addresses.give(
+                guest.address[family], guest.mac_path
+            )
+        return self.addresses.give(guest.address[family], (*guest.path, family))
 
     def _router_id(self, router: Router) -> None:
         is_consequence = router.path in self.mistakes.touched or ("fabrics",) in self.mistakes.touched

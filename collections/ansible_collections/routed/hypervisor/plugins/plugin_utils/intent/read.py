@@ -26,7 +26,7 @@ from .build import build
 from .load import Source
 from .mistakes import IntentError, Mistakes, Path
 from .model import Intent, complete
-from .schema import check_shape
+from .schema import check_shape, kind_of
 
 # Optional sections that other parts of an intent refer to.
 OPTIONAL = ("segments", "loopbacks", "reflectors", "container_networks")
@@ -35,14 +35,14 @@ OPTIONAL = ("segments", "loopbacks", "reflectors", "container_networks")
 def read(path: str) -> Intent:
     """The intent in the file PATH. Raises IntentError with one line for every mistake in it."""
     source = Source(path)
-    data = source.data()
-    if not isinstance(data, dict):
-        kind = "is empty" if data is None else f"is a {type(data).__name__}, not a map"
-        raise IntentError(path, [f"the file {kind}; begin with plugin: routed.hypervisor.fabric"])
     mistakes = Mistakes()
+    data = source.data(mistakes)
+    if not isinstance(data, dict):
+        kind = "is empty" if data is None else f"is {kind_of(data)}, not a map"
+        raise IntentError(path, [f"the file {kind}; begin with plugin: routed.hypervisor.fabric"])
     intent = check(data, mistakes)
     if intent is None:
-        raise IntentError(path, mistakes.lines(source.line_of))
+        raise IntentError(path, mistakes.lines(source.line_of), mistakes.count)
     return intent
 
 
@@ -66,7 +66,9 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     roles.check(data, mistakes)
     for section in OPTIONAL:
         misspelled = [
-            path for path, message in mistakes.found.items() if len(path) == 1 and f"did you mean {section}?" in message
+            path
+            for path, mistake in mistakes.found.items()
+            if len(path) == 1 and f"did you mean {section}?" in mistake.message
         ]
         if misspelled or (section,) in mistakes:
             declared[section] = None

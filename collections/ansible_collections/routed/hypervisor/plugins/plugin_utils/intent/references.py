@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from ...module_utils._engine.printable import shortened
 from .draft import Intent
-from .mistakes import Mistakes, Path, did_you_mean, listed
+from .mistakes import Mistakes, Path, listed
 
 SINGULAR = {
     "vrfs": "VRF",
@@ -31,9 +32,9 @@ class References:
             return False
         if name in known:
             return True
-        close = did_you_mean(name, known)
+        close = self.mistakes.did_you_mean(name, known)
         right = f"did you mean {close}?" if close else f"define it under {section}, or use one of: {listed(known)}"
-        self.mistakes.add(path, f"no {SINGULAR[section]} is called {name}", right)
+        self.mistakes.add(path, f"no {SINGULAR[section]} is called {shortened(name)}", right)
         return False
 
     def check(self) -> None:

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import json
 import os
 
+from ...module_utils._engine.printable import LONGEST as LONGEST_SHOWN
+from ...module_utils._engine.printable import shown
 from ..libraries import jsonschema
 from .formats import FORMATS, INTERFACE_LENGTH
 from .mistakes import Mistakes, Path, did_you_mean, listed
 
 KEYS = os.path.join(os.path.dirname(__file__), "keys")
+MOST_UNKNOWN = 1000  # keys of one map that are mistakes each; others are counted
+LONGEST = 300  # characters; no name or address is as long
 _KINDS = {
     "object": "a map",
     "array": "a list",
@@ -47,8 +52,16 @@ def _inline(part):
 def _validator():
     checker = jsonschema.FormatChecker(formats=())
     for name, form in FORMATS.items():
-        checker.checks(name)(lambda value, is_valid=form.is_valid: not isinstance(value, str) or is_valid(value))
-    return jsonschema.Draft202012Validator(schema(), format_checker=checker)
+        checker.checks(name)(
+            lambda value, is_valid=form.is_valid: (
+                not isinstance(value, str) or (len(value) <= LONGEST and is_valid(value))
+            )
+        )
+    # In JSON 65000.0 is an integer; the daemons that it is written for disagree.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _checker, value: type(value) is int)
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(
+        schema(), format_checker=checker
+    )
 
 
 def check_shape(data: dict, mistakes: Mistakes) -> None:
@@ -116,16 +129,17 @@ def _explain(error, mistakes: Mistakes) -> list[Path]:
 def _unknown_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
     known = error.schema.get("properties", {})
     unknown = [key for key in error.instance if key not in known]
-    for key in unknown:
-        close = did_you_mean(key, known)
-        right = f"did you mean {close}?" if close else f"known here: {listed(known, 20)}"
-        mistakes.add((*path, key), "unknown key", right)
+    all_known = f"known here: {listed(known, 20)}"
+    mistakes.left_out += max(len(unknown) - MOST_UNKNOWN, 0)
+    for key in unknown[:MOST_UNKNOWN]:
+        close = mistakes.did_you_mean(key, known)
+        mistakes.add((*path, key), "unknown key", f"did you mean {close}?" if close else all_known)
     return [(*path, key) for key in unknown]
 
 
 def _missing_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
     known, wanted = error.schema["properties"], error.validator_value
-    meant = {did_you_mean(key, known) for key in error.instance if key not in known}
+    meant = {did_you_mean(key, known) for key in _unknown(error.instance, known)}
     if error.validator == "dependentRequired":
         wanted = [key for given, keys in wanted.items() if given in error.instance for key in keys]
     for key in wanted:
@@ -134,10 +148,15 @@ def _missing_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
     return []
 
 
+def _unknown(instance: dict, known: dict) -> list[str]:
+    """Keys that may be misspelled ones; enough of them for a map that a person wrote."""
+    return list(itertools.islice((key for key in instance if key not in known), len(known)))
+
+
 def _none_of_the_keys(error, path: Path, mistakes: Mistakes) -> list[Path]:
     choices = [choice["required"][0] for choice in error.validator_value]
     known = error.schema["properties"]
-    if not any(did_you_mean(key, choices) for key in error.instance if key not in known):
+    if not any(did_you_mean(key, choices) for key in _unknown(error.instance, known)):
         mistakes.add(path, f"has neither {' nor '.join(choices)}", f"give it one of them: {_about(error)}")
     return []
 
@@ -153,25 +172,25 @@ _OF_KEYS = {
 def _of_value(error) -> tuple[str, str]:
     """(wrong, right) for an invalid value."""
     value, wanted, about = error.instance, error.validator_value, _about(error)
-    wrong, right = error.message, about
+    wrong, right = "", about
     match error.validator:
-        case "type" if error.schema.get("writeOnly") and isinstance(value, str):
+        case "type" if error.schema.get("writeOnly") and isinstance(value, (str, int, float)):
             wrong = "a secret in clear text"
         case "type":
-            wrong = f"{_kind(value)} where {_KINDS[wanted]} is expected"
+            wrong = f"{kind_of(value)} where {_KINDS[wanted]} is expected"
         case "minimum" | "maximum":
-            wrong = f"{value} is out of range"
+            wrong = f"{shown(value)} is out of range"
             right = f"{error.schema['minimum']} to {error.schema['maximum']}: {about}"
         case "format":
             wrong, right = _not_the_format(value, wanted), ""
         case "enum":
-            wrong, right = f"{value!r} is not known", f"{', '.join(wanted)}: {about}"
+            wrong, right = f"{shown(value)} is not known", f"{', '.join(wanted)}: {about}"
         case "minProperties":
             wrong, right = "empty", f"name one or more: {about}"
         case "const":
-            wrong, right = f"{value!r} is not {wanted}", f"write {wanted}"
+            wrong, right = f"{shown(value)} is not {wanted}", f"write {wanted}"
         case "not":
-            wrong = f"{value} is reserved" if wanted else "a secret in clear text"
+            wrong = f"{shown(value)} is reserved" if wanted else "a secret in clear text"
     return wrong, right
 
 
@@ -182,21 +201,20 @@ def _about(error) -> str:
 def _not_the_format(value: str, name: str) -> str:
     length = (
         f" ({len(value)} characters)"
-        if len(value) > INTERFACE_LENGTH and str(INTERFACE_LENGTH) in FORMATS[name].wanted
+        if LONGEST_SHOWN >= len(value) > INTERFACE_LENGTH and str(INTERFACE_LENGTH) in FORMATS[name].wanted
         else ""
     )
-    return f"{value!r}{length} is not {FORMATS[name].wanted}"
+    return f"{shown(value)}{length} is not {FORMATS[name].wanted}"
 
 
-def _kind(value) -> str:
+def kind_of(value) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return "true or false"
     names = {dict: "a map", list: "a list", str: "text", int: "a whole number", float: "a number"}
-    return (
-        f"{names.get(type(value), 'something else')}{f' ({value!r})' if isinstance(value, (str, int, float)) else ''}"
-    )
+    quoted = f" ({shown(value)})" if isinstance(value, (str, int, float)) else ""
+    return f"{names.get(type(value), 'something else')}{quoted}"
 
 
 def _remove(data, path: Path) -> None:

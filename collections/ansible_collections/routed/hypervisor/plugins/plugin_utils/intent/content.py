@@ -1,0 +1,249 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The content of a YAML document, made from its events in one pass, with the line of every key.
+
+Stricter than YAML 1.1: no tags that make other types, no sexagesimal numbers (52:54:00:12:34:56 is a MAC), dates, octal
+or hexadecimal numbers, unique keys that are text, and limits to depth and repetition. Every refusal has its line.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+import yaml
+
+from ...module_utils._engine.printable import shown
+from .mistakes import Mistakes, Path
+
+DEEPEST = 20  # an intent has six levels
+MOST = 1_000_000  # values; a file of the largest size that is allowed has half as many
+MOST_REPEATED = 100_000  # values that aliases may add
+MOST_DIGITS = 20
+INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+FRACTION = re.compile(r"[-+]?[0-9]+\.[0-9]+")
+# YAML 1.1, as everywhere in Ansible.
+WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys((*["yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"],), True),
+    **dict.fromkeys((*["no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"],), False),
+}
+TEXT, TAGS = "tag:yaml.org,2002:str", "tag:yaml.org,2002:"
+OF_COLLECTIONS = (None, f"{TAGS}map", f"{TAGS}seq")
+QUOTES = "text that begins with { or [ needs quotes"
+
+
+class Refused(Exception):
+    def __init__(self, mark: t.Any, message: str):
+        super().__init__(message)
+        self.place, self.message = (mark.line + 1, mark.column + 1), message
+
+
+@dataclass
+class Place:
+    """Where the parts of a map or list are: their lines, and the places below them."""
+
+    lines: dict[str | int, int] = field(default_factory=dict)
+    below: dict[str | int, Place] = field(default_factory=dict)
+
+
+class Level:
+    """A map or list that is being read."""
+
+    def __init__(self, value: dict[str, t.Any] | list[t.Any], start: t.Any, anchor: str | None):
+        self.value, self.start, self.anchor = value, start, anchor
+        self.place = Place()
+        self.size = 1
+        self.key: str | None = None  # whose value comes next
+        self.merged: list[tuple[dict[str, t.Any], Place]] = []
+
+    @property
+    def expects_key(self) -> bool:
+        return isinstance(self.value, dict) and self.key is None
+
+    def path_part(self) -> str | int:
+        return len(self.value) if isinstance(self.value, list) else self.key or ""
+
+
+class Content:
+    def __init__(self, mistakes: Mistakes):
+        self.mistakes = mistakes
+        self.place = Place()
+        self.levels: list[Level] = []
+        self.anchors: dict[str, tuple[t.Any, Place | None, int]] = {}
+        self.open: set[str] = set()  # anchors of what is being read
+        self.values = self.documents = self.repeated = 0
+        self.root: t.Any = None
+
+    def read(self, text: str, loader: t.Any) -> t.Any:
+        parser = loader(text)
+        try:
+            for event in iter(parser.get_event, None):
+                if isinstance(event, yaml.StreamEndEvent):
+                    break
+                self.values += 1
+                if self.values > MOST:
+                    raise Refused(event.start_mark, f"more than {MOST:,} values; split the fabric")
+                self._event(event)
+        finally:
+            parser.dispose()
+        return self.root
+
+    def _event(self, event: t.Any) -> None:
+        if isinstance(event, yaml.ScalarEvent):
+            self._scalar(event)
+        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            self._start(event)
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            self._end()
+        elif isinstance(event, yaml.AliasEvent):
+            self._alias(event)
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self.documents += 1
+            if self.documents > 1:
+                raise Refused(event.start_mark, "a second document; an intent is one document")
+
+    def line_of(self, path: Path) -> int | None:
+        place, line = self.place, None
+        for part in path:
+            if part not in place.lines:
+                break
+            line = place.lines[part]
+            if part not in place.below:
+                break
+            place = place.below[part]
+        return line
+
+    def _scalar(self, event: t.Any) -> None:
+        level = self.levels[-1] if self.levels else None
+        if event.tag not in (None, TEXT):
+            self._no_tag(event)
+        is_plain = event.implicit[0] and event.tag is None
+        if level is not None and level.expects_key:
+            self._key(level, event, is_plain)
+            return
+        value = _plain(event) if is_plain else event.value
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (value, None, 1)
+        self._add(value, None, 1, event)
+
+    def _key(self, level: Level, event: t.Any, is_plain: bool) -> None:
+        key, line = event.value, event.start_mark.line + 1
+        if event.anchor is not None:
+            self.anchors[event.anchor] = (key, None, 1)
+        if is_plain and key == "<<":
+            level.key = key
+            return
+        if key in level.place.lines:
+            defined = level.place.lines[key]
+            raise Refused(event.start_mark, f"the key {shown(key)} is already defined in line {defined}")
+        level.place.lines[key] = line
+        level.key = key
+        if is_plain and not isinstance(_plain(event), str):
+            path = (*self._path()[:-1], key)
+            self.mistakes.add(path, f"the key {key or 'without text'} is not text", "put it in quotes")
+
+    def _path(self) -> Path:
+        return tuple(level.path_part() for level in self.levels)
+
+    def _no_tag(self, event: t.Any) -> t.NoReturn:
+        tag = event.tag.replace(TAGS, "!!")
+        raise Refused(event.start_mark, f"the tag {shown(tag)} has no use in an intent; remove it")
+
+    def _start(self, event: t.Any) -> None:
+        if self.levels and self.levels[-1].expects_key:
+            kind = "a map" if isinstance(event, yaml.MappingStartEvent) else "a list"
+            raise Refused(event.start_mark, f"{kind} is used as a key; {QUOTES}, and an intent has no templates")
+        if event.tag not in OF_COLLECTIONS:
+            self._no_tag(event)
+        if len(self.levels) >= DEEPEST:
+            raise Refused(
+                event.start_mark, f"more than {DEEPEST} levels of maps and lists; no key of an intent has so many"
+            )
+        value: dict[str, t.Any] | list[t.Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
+        if event.anchor is not None:
+            self.open.add(event.anchor)
+        self.levels.append(Level(value, event, event.anchor))
+
+    def _end(self) -> None:
+        level = self.levels.pop()
+        content = t.cast("dict[str, t.Any]", level.value)
+        for value, place in level.merged:  # of maps only
+            for key in value:
+                if key not in content:
+                    content[key] = value[key]
+                    level.place.lines[key] = place.lines[key]
+                    if key in place.below:
+                        level.place.below[key] = place.below[key]
+        if level.anchor is not None:
+            self.open.discard(level.anchor)
+            self.anchors[level.anchor] = (level.value, level.place, level.size)
+        self._add(level.value, level.place, level.size, level.start)
+
+    def _alias(self, event: t.Any) -> None:
+        if event.anchor in self.open:
+            raise Refused(event.start_mark, f"the alias *{event.anchor} refers to what it is in")
+        if event.anchor not in self.anchors:
+            raise Refused(event.start_mark, f"nothing is called &{event.anchor}")
+        value, place, size = self.anchors[event.anchor]
+        if self.levels and self.levels[-1].expects_key:
+            raise Refused(event.start_mark, "an alias is used as a key; write the key")
+        self.repeated += size
+        if self.repeated > MOST_REPEATED:
+            raise Refused(event.start_mark, f"aliases repeat more than {MOST_REPEATED:,} values; write them out")
+        # A copy: what is removed in one place must stay in the other.
+        self._add(copy.deepcopy(value), place, size, event)
+
+    def _add(self, value: t.Any, place: Place | None, size: int, event: t.Any) -> None:
+        """Puts a value where it belongs."""
+        if not self.levels:
+            self.root, self.place = value, place or self.place
+            return
+        level = self.levels[-1]
+        level.size += size
+        if isinstance(level.value, list):
+            part: str | int = len(level.value)
+            level.place.lines[part] = event.start_mark.line + 1
+            level.value.append(value)
+        elif level.key == "<<":
+            level.key = None
+            self._merge(level, value, place, event)
+            return
+        else:
+            part = t.cast("str", level.key)
+            level.value[part] = value
+            level.key = None
+        if place is not None:
+            level.place.below[part] = place
+
+    def _merge(self, level: Level, value: t.Any, place: Place | None, event: t.Any) -> None:
+        maps = value if isinstance(value, list) else [value]
+        places = (
+            [place] if isinstance(value, dict) else [place.below.get(at) for at in range(len(maps))] if place else []
+        )
+        for one, where in zip(maps, places, strict=False):
+            if not isinstance(one, dict) or where is None:
+                break
+            level.merged.append((one, where))
+        else:
+            if len(places) == len(maps):
+                return
+        raise Refused(event.start_mark, "<< takes a map or a list of maps; in a name it needs quotes")
+
+
+def _plain(event: t.Any) -> t.Any:
+    """The value of a scalar without quotes."""
+    text = event.value
+    if text in WORDS:
+        return WORDS[text]
+    if text[0] in "-+0123456789":
+        if INTEGER.fullmatch(text):
+            if len(text) > MOST_DIGITS:
+                raise Refused(event.start_mark, f"a number of {len(text)} digits; {MOST_DIGITS} are the most")
+            return int(text)
+        if FRACTION.fullmatch(text):
+            return float(text)
+    return text
