@@ -35,6 +35,7 @@ class Vrfs(Kind[str]):
     name = "vrfs"
     noun = "VRF"
     immutable = ("table",)
+    if_foreign = "give another name, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "table": {"type": "int"},

@@ -104,6 +104,8 @@ def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, sin
             for name, have in outcome.have.items()
         }
         return {"changed": False, "gathered": gathered[single] if single else gathered}
+    for text in outcome.passed_over:
+        module.warn(text)
     changes = outcome.all_changes()
     shown = [*changes, *outcome.bystanders.lost]
     result = {"changed": bool(changes), "changes": [change.shown() for change in shown]}

@@ -78,6 +78,7 @@ class Outcome:
     planned: Planned
     wanted_keys: dict[str, set[t.Hashable]]
     bystanders: Bystanders
+    passed_over: list[str]  # warnings
     remaining: dict[str, Have[t.Any]]  # excluding objects removed implicitly; others in their resulting state
 
     def all_changes(self) -> list[Change[t.Any]]:
@@ -93,14 +94,16 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collect
         if state != "deleted":
             wanted[name] = kind.arrange(wanted[name], mistakes)
         kind.announce(wanted[name], snapshot, planned)
-    outcome = Outcome({}, {}, planned, {}, Bystanders(), {})
+    outcome = Outcome({}, {}, planned, {}, Bystanders(), [], {})
     for kind, name in turns:
         want = wanted[name]
         kind.settle(want, planned, mistakes if state != "deleted" else options.Mistakes())
         have = kind.gather(snapshot, want, planned)
         outcome.have[name] = have
         outcome.wanted_keys[name] = {item.key for item in want}
-        if state not in ("deleted", "gathered"):
+        if state == "deleted":
+            outcome.passed_over += kind.passed_over(want, have, snapshot)
+        elif state != "gathered":
             kind.check(want, have, snapshot, planned, mistakes)
         have = kind.foresee(have, want, planned)
         outcome.remaining[name] = kind.remaining(have, planned)

@@ -33,6 +33,7 @@ class Interfaces(Kind[str]):
     noun = "interface"
     lists = ("addresses", "sysctls")
     immutable = ("type", "parent", "vlan_id", "peer")
+    if_foreign = "leave out its type to configure it as it is, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "type": {"type": "str", "choices": sorted(TYPES)},
@@ -169,6 +170,13 @@ class Interfaces(Kind[str]):
                 planned.interfaces.pop(change.item.key, None)
             else:
                 planned.interfaces[change.item.key] = change.want.attributes
+
+    def passed_over(self, want: list[Item[str]], have: Have[str], snapshot: Snapshot) -> list[str]:
+        return [
+            f"{item.place}: interface {item.label} is not ours and is left in place; only addresses of ours are removed"
+            for item in want
+            if item.key in have and not have[item.key].owned
+        ]
 
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         return interface_steps.steps(change)

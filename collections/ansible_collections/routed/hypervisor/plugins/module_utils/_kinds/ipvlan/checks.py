@@ -183,5 +183,6 @@ def conflicts(changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
                 if same and route.protocol != PROTOCOL and prefix in routes:
                     name = PROTOCOL_NAMES.get(route.protocol, route.protocol)
                     text = f"route {prefix} exists in {where} but is not ours (protocol {name})"
+                    text += "; delete it there first, or leave this one out"
                     mistakes.append(f"{routes[prefix].place}.routes: {text}")
     return mistakes

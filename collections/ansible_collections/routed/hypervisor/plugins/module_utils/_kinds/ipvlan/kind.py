@@ -28,6 +28,7 @@ class IpvlanLinks(Kind[LinkKey]):
     noun = "ipvlan link"
     lists = ("addresses", "routes", "sysctls")
     immutable = ("master",)
+    if_foreign = "give another name, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "master": {"type": "str"},
