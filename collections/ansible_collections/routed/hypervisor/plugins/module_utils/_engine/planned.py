@@ -41,6 +41,7 @@ class Planned:
     vrf_changes: list[Change[str]] = dataclasses.field(default_factory=list)  # deletions and replacements
     freed: set[str] = dataclasses.field(default_factory=set)  # members of VRFs that are deleted or replaced
     disturbed: set[str] = dataclasses.field(default_factory=set)  # lose routes, proxy entries, IPv6 addresses
+    gone: dict[str, str] = dataclasses.field(default_factory=dict)  # links deleted with others, and what they are on
     remade: set[str] = dataclasses.field(default_factory=set)  # links created or replaced: nothing is on them
     without_ipv4: set[str] = dataclasses.field(default_factory=set)  # links briefly without any IPv4 address
     changed_addresses: set[str] = dataclasses.field(default_factory=set)  # links that lose an address

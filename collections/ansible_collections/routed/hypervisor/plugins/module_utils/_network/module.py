@@ -107,7 +107,7 @@ def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, sin
     for text in outcome.passed_over:
         module.warn(text)
     changes = outcome.all_changes()
-    shown = [*changes, *outcome.bystanders.lost]
+    shown = [*changes, *outcome.implied, *outcome.bystanders.lost]
     result = {"changed": bool(changes), "changes": [change.shown() for change in shown]}
     for name, objects in (("before", _before(outcome)), ("after", _after(outcome))):
         result[name] = objects.get(single, []) if single else objects
@@ -163,6 +163,12 @@ def _after(outcome: network.Outcome) -> dict[str, list[dict[str, t.Any]]]:
                 items.pop(change.item.key, None)
             else:
                 items[change.item.key] = change.want
+        for change in outcome.implied:
+            if change.kind == name and change.item.key in items:
+                if change.want is None:
+                    del items[change.item.key]
+                else:
+                    items[change.item.key] = change.want
         result[name] = _show(name, items.values())
     return result
 

@@ -28,7 +28,7 @@ from .._kinds.rule import Rules
 from .._kinds.sysctl import Sysctls
 from .._kinds.vrf import Vrfs
 from .._netlink.kernel import Kernel
-from . import bystanders
+from . import bystanders, deletions
 from .bystanders import Bystanders
 
 # The order of planning: each kind depends on those before it.
@@ -79,6 +79,7 @@ class Outcome:
     wanted_keys: dict[str, set[t.Hashable]]
     bystanders: Bystanders
     passed_over: list[str]  # warnings
+    implied: list[Change[t.Any]]  # of links of ours and others, as side effects of deletions
     remaining: dict[str, Have[t.Any]]  # excluding objects removed implicitly; others in their resulting state
 
     def all_changes(self) -> list[Change[t.Any]]:
@@ -94,7 +95,7 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collect
         if state != "deleted":
             wanted[name] = kind.arrange(wanted[name], mistakes)
         kind.announce(wanted[name], snapshot, planned)
-    outcome = Outcome({}, {}, planned, {}, Bystanders(), [], {})
+    outcome = Outcome({}, {}, planned, {}, Bystanders(), [], [], {})
     for kind, name in turns:
         want = wanted[name]
         kind.settle(want, planned, mistakes if state != "deleted" else options.Mistakes())
@@ -116,10 +117,14 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collect
         outcome.changes[name] = changes
         if not mistakes:
             mistakes += kind.conflicts(changes, snapshot)
+    places = {(name, item.key): item.place for name, items in wanted.items() for item in items}
+    deleted = deletions.find(snapshot, planned, outcome.changes, outcome.have, places)
+    mistakes += deleted.refused
     if mistakes:
         raise Refused(mistakes)
+    outcome.implied = deleted.changes
     if state != "gathered":
-        outcome.bystanders = bystanders.find(snapshot, planned)
+        outcome.bystanders = bystanders.find(snapshot, planned, outcome.changes)
     return outcome
 
 

@@ -20,7 +20,7 @@ from ..._netlink.marks import PROTOCOL
 from ..link_members import MEMBERS, displaced, host, observe_sysctls, parse_addresses, parse_sysctls, show_members
 from . import checks as interface_checks
 from . import steps as interface_steps
-from .effects import disturb, replace_children
+from .effects import disturb, rejoin_bridges, replace_children
 from .usable import is_duplicate
 
 TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
@@ -161,10 +161,11 @@ class Interfaces(Kind[str]):
     def after(
         self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
     ) -> None:
-        replace_children(changes, have, want)
+        planned.gone = replace_children(changes, have, want, snapshot.links.values())
+        rejoin_bridges(changes, have, want)
         disturb(planned, changes, have)
         planned.mtus = {change.item.key: change.after["mtu"] for change in changes if change.after.get("mtu")}
-        planned.interfaces = {key: item.attributes for key, item in have.items()}
+        planned.interfaces = {key: item.attributes for key, item in have.items() if key not in planned.gone}
         for change in changes:
             if change.want is None:
                 planned.interfaces.pop(change.item.key, None)
@@ -189,7 +190,7 @@ def planned_interfaces(planned: Planned) -> dict[str, dict[str, t.Any]]:
     """The attributes that interfaces will have; their current ones if no interfaces are planned."""
     if planned.interfaces is None:
         found = Interfaces().gather(planned.snapshot, [], planned)
-        planned.interfaces = {key: item.attributes for key, item in found.items()}
+        planned.interfaces = {key: _foreseen(item, planned).attributes for key, item in found.items()}
     return planned.interfaces
 
 
