@@ -88,7 +88,7 @@ def _keep_route(found: Bystanders, route: Route, name: str, snapshot: Snapshot, 
     if _can_be_restored(route, name, snapshot, planned):
         label = f"{address_text(route.destination)}/{route.length}"
         found.restored.append(
-            Step(Phase.OTHERS, f"restore route {label}", lambda kernel: _add_route(kernel, route, name))
+            Step(Phase.OTHERS, f"restore route {label}", lambda kernel: _add_route(kernel, route, name), place="")
         )
         return
     item = observe_route(route, snapshot)
@@ -153,4 +153,4 @@ def _keep_proxy(found: Bystanders, entry: Neighbor, name: str, planned: Planned)
         attributes = [("NDA_DST", address), ("NDA_PROTOCOL", entry.protocol or None)]
         kernel.new(NEIGHBOR, fields, attributes, flags=CREATE | EXCLUSIVE, exists_ok=True)
 
-    found.restored.append(Step(Phase.OTHERS, f"restore proxy entry {address} on {name}", add))
+    found.restored.append(Step(Phase.OTHERS, f"restore proxy entry {address} on {name}", add, place=""))

@@ -55,8 +55,9 @@ def find(
 ) -> Deletions:
     """`places`: where the user wrote each object, by kind and key."""
     everything = [change for its_changes in changes.values() for change in its_changes]
+    everything = [change for change in everything if _place(change)[1] not in planned.left_out]
     roots = {_place(change): change for change in everything if change.kind in LINKS and change.op in GONE}
-    namespaces = [change for change in changes.get("namespaces", []) if change.op == "delete"]
+    namespaces = [change for change in everything if change.kind == "namespaces" and change.op == "delete"]
     found = Deletions()
     if not roots and not namespaces:
         return found

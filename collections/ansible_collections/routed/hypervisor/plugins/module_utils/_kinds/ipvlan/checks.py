@@ -45,7 +45,7 @@ def _remaining_others(
     wanted = {item.key for item in want}
     remaining: dict[str, list[Item[LinkKey]]] = {}
     for key, item in have.items():
-        if key not in wanted and not (item.owned and planned.state == "overridden"):
+        if key not in wanted and key[1] not in planned.left_out and not (item.owned and planned.state == "overridden"):
             remaining.setdefault(item.hints["master"], []).append(item)
     return remaining
 

@@ -153,6 +153,8 @@ class IpvlanLinks(Kind[LinkKey]):
             where, name = change.item.key
             if where:
                 continue
+            if change.want is not None:
+                planned.slaves[name] = change.want.attributes
             if change.op != "change":
                 planned.remade.add(name)
             elif "vrf" in change.after or change.after.get("state") == "down":
