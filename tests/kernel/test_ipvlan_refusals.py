@@ -138,7 +138,10 @@ def test_a_route_that_exists_and_is_not_ours_is_refused(host):
     host.container("c1").ip("link set d0 up")
     host.container("c1").ip("route replace default dev d0 proto static")
     [mistake] = host.mistakes(CONFIG[:1])
-    assert mistake == "ipvlan_links[0].routes: route 0.0.0.0/0 exists in c1 but is not ours (protocol static)"
+    assert mistake == (
+        "ipvlan_links[0].routes: route 0.0.0.0/0 exists in c1 but is not ours (protocol static); delete it there "
+        "first, or leave this one out"
+    )
 
 
 def test_after_a_failure_completed_and_outstanding_changes_are_reported(host):
