@@ -123,7 +123,7 @@ class Gateways:
     def _tables_of_rules(self) -> frozenset[int]:
         """Of rules that exist when routes are added: before new rules are, and before replaced ones are removed."""
         found = {message.get_attr("FRA_TABLE") or message["table"] for message in self.snapshot.rules}
-        return frozenset({DEFAULT, *found})
+        return frozenset({DEFAULT, *found}) - {0}  # l3mdev, which applies to no packet without an interface
 
     def _is_known(self, name: str) -> bool:
         """Links in other namespaces, and ipvlan links, are not among the interfaces."""
