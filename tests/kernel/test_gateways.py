@@ -64,6 +64,19 @@ def test_a_gateway_may_be_behind_a_wanted_or_an_existing_route(bare_namespace):
     assert "172.31.3.9 is on no network" in result["mistakes"][0]
 
 
+@pytest.mark.parametrize("hop", [{}, {"interface": "eth7"}])
+def test_a_default_route_without_a_gateway_leads_to_every_gateway(bare_namespace, hop):
+    bare_namespace.cable("eth7")
+    bare_namespace.ip("route add default dev eth7")
+    bare_namespace.ip("-6 route add default dev eth7")
+    config = [
+        {"prefix": "10.1.0.0/16", "gateway": "172.31.1.9", **hop},
+        {"prefix": "2001:db8:71::/48", "gateway": "2001:db8:2::9", **hop},
+    ]
+    assert len(bare_namespace.changed("routes", config=config)) == 2
+    assert bare_namespace.changed("routes", config=config) == []
+
+
 def test_a_gateway_that_a_rule_may_lead_to_is_left_to_the_kernel(bare_namespace):
     bare_namespace.cable("eth7")
     bare_namespace.ip("route add 172.31.1.0/24 dev eth7 table 99")

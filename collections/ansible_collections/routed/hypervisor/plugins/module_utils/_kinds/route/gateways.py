@@ -156,5 +156,5 @@ class Gateways:
         tables = {table, self.planned.tables.get(master or "", MAIN), MAIN}
         for number in sorted(one for one in tables if isinstance(one, int)):
             for route in self.snapshot.routes_of_table(version, number, link=link.index):
-                if route.type == UNICAST and route.length and not any(hop.gateway for hop in route.hops):
+                if route.type == UNICAST and not any(hop.gateway for hop in route.hops):
                     yield ipaddress.ip_network((route.destination, route.length))
