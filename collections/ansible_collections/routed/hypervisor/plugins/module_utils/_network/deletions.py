@@ -54,7 +54,7 @@ def find(
     places: dict[tuple[str, t.Hashable], str],
 ) -> Deletions:
     """`places`: where the user wrote each object, by kind and key."""
-    everything = [change for its_changes in changes.values() for change in its_changes]
+    everything = [change for kind in (*LINKS, "namespaces") for change in changes.get(kind, [])]
     everything = [change for change in everything if _place(change)[1] not in planned.left_out]
     roots = {_place(change): change for change in everything if change.kind in LINKS and change.op in GONE}
     namespaces = [change for change in everything if change.kind == "namespaces" and change.op == "delete"]
