@@ -86,7 +86,7 @@ def test_a_gateway_that_a_rule_may_lead_to_is_left_to_the_kernel(bare_namespace)
     message = bare_namespace.module("routes", **wanted)["msg"]
     assert message.startswith("routes[0]: cannot add route 10.1.0.0/16 in table 254 via 172.31.1.9: ")
     assert message.endswith(
-        "; configure an address or a route through which the gateway is reached without another gateway"
+        "; give a gateway that is reached without another one, or configure an address or a route that leads to it"
     )
     bare_namespace.ip("rule add lookup 99")
     bare_namespace.changed("routes", **wanted)

@@ -153,7 +153,8 @@ def test_after_a_failure_completed_and_outstanding_changes_are_reported(host):
     ]
     result = host.space.module("ipvlan_links", config=host.full(config))
     assert result["failed"]
-    assert f"cannot add route 10.5.0.0/16 through eth0 in {host.container('c2').name}: " in result["msg"]
+    text = f"cannot add route 10.5.0.0/16 through eth0 in {host.container('c2').name} via 10.10.1.255: "
+    assert result["msg"].startswith(f"ipvlan_links[1]: {text}")
     assert [change["name"] for change in result["done"]] == [f"eth0 in {host.container(c).name}" for c in ("c1", "c3")]
     assert [change["name"] for change in result["not_done"]] == [f"eth0 in {host.container('c2').name}"]
     del config[1]["routes"]

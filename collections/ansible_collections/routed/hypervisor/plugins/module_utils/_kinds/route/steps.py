@@ -45,7 +45,7 @@ def steps(change: Change[RouteKey], fresh: bool, sources: set[str]) -> list[Step
 
 def unreachable(gateways: list[str]) -> dict[int, str]:
     """Remedies for a route whose gateway the kernel refuses."""
-    text = "configure an address or a route through which the gateway is reached without another gateway"
+    text = "give a gateway that is reached without another one, or configure an address or a route that leads to it"
     return dict.fromkeys((EINVAL, ENETDOWN, ENETUNREACH, EHOSTUNREACH), text) if gateways else {}
 
 
