@@ -199,7 +199,8 @@ def test_a_route_of_others_is_found_among_many(bare_namespace):
     config = [{"prefix": prefix, "gateway": gateway} for prefix, gateway in routes]
     mistakes = bare_namespace.module("routes", config=[*config, {"prefix": "10.7.0.0/20", "gateway": "10.0.0.2"}])
     assert sorted(mistakes["mistakes"]) == [
-        f"routes[{number}]: route {prefix} in table 254 exists but is not ours (protocol static)"
+        f"routes[{number}]: route {prefix} in table 254 exists but is not ours (protocol static); delete it first, "
+        "give this one another metric, or leave it out"
         for number, (prefix, _gateway) in enumerate(routes)
     ]
 

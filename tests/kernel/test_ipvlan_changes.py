@@ -116,9 +116,10 @@ def test_links_of_others_are_left_alone(host):
     assert host.changed([], state="overridden") == []
     assert host.space.changed("interfaces", config=[], state="overridden") == []
     expected = "ipvlan_links[0]: ipvlan link eth0 in c1 exists but is not ours (it does not carry our mark)"
-    assert host.mistakes([link("c1", "10.10.1.2/24")]) == [expected]
+    assert host.mistakes([link("c1", "10.10.1.2/24")]) == [f"{expected}; give another name, or delete it first"]
     assert host.mistakes([{"name": "foreign"}], state="deleted") == [
-        "ipvlan_links[0]: ipvlan link foreign is not ours (it does not carry our mark)"
+        "ipvlan_links[0]: ipvlan link foreign is not ours (it does not carry our mark); leave it out, or delete it by "
+        "hand"
     ]
     found = host.space.module("ipvlan_links", state="gathered")["gathered"]
     assert [(entry["name"], entry["master"], entry["owned"]) for entry in found] == [

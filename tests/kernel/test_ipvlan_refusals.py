@@ -138,7 +138,10 @@ def test_a_route_that_exists_and_is_not_ours_is_refused(host):
     host.container("c1").ip("link set d0 up")
     host.container("c1").ip("route replace default dev d0 proto static")
     [mistake] = host.mistakes(CONFIG[:1])
-    assert mistake == "ipvlan_links[0].routes: route 0.0.0.0/0 exists in c1 but is not ours (protocol static)"
+    assert mistake == (
+        "ipvlan_links[0].routes: route 0.0.0.0/0 exists in c1 but is not ours (protocol static); delete it there "
+        "first, or leave this one out"
+    )
 
 
 def test_after_a_failure_completed_and_outstanding_changes_are_reported(host):
@@ -150,7 +153,8 @@ def test_after_a_failure_completed_and_outstanding_changes_are_reported(host):
     ]
     result = host.space.module("ipvlan_links", config=host.full(config))
     assert result["failed"]
-    assert f"cannot add route 10.5.0.0/16 through eth0 in {host.container('c2').name}: " in result["msg"]
+    text = f"cannot add route 10.5.0.0/16 through eth0 in {host.container('c2').name} via 10.10.1.255: "
+    assert result["msg"].startswith(f"ipvlan_links[1]: {text}")
     assert [change["name"] for change in result["done"]] == [f"eth0 in {host.container(c).name}" for c in ("c1", "c3")]
     assert [change["name"] for change in result["not_done"]] == [f"eth0 in {host.container('c2').name}"]
     del config[1]["routes"]

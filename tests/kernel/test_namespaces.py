@@ -51,7 +51,8 @@ def test_only_our_namespaces_are_deleted(host):
     assert names(host) == {foreign, f"{host.name}-c2"}
     refused = host.module("namespaces", config=[{"name": foreign}])
     assert refused["mistakes"] == [
-        f"namespaces[0]: namespace {foreign} exists but is not ours (it does not carry our mark)"
+        f"namespaces[0]: namespace {foreign} exists but is not ours (it does not carry our mark); give another name, "
+        "or delete it first"
     ]
     owned = {entry["name"]: entry["owned"] for entry in host.module("namespaces", state="gathered")["gathered"]}
     assert owned[f"{host.name}-c2"] and not owned[foreign]

@@ -235,7 +235,8 @@ def test_creating_an_interface_that_exists_and_is_not_ours_is_refused(hypervisor
     assert result["failed"]
     assert result["mistakes"] == [
         "vrfs[0].table: 20 is already the table of the existing VRF private",
-        "interfaces[0]: interface foreign exists but is not ours (it does not carry our mark)",
+        "interfaces[0]: interface foreign exists but is not ours (it does not carry our mark); leave out its type to "
+        "configure it as it is, or delete it first",
     ]
     assert hypervisor.settled() == before
 
@@ -243,7 +244,10 @@ def test_creating_an_interface_that_exists_and_is_not_ours_is_refused(hypervisor
 def test_creating_a_route_that_exists_and_is_not_ours_is_refused(hypervisor):
     hypervisor.ip("route add 10.5.0.0/16 via 198.51.100.1 table 90 proto 12")
     result = hypervisor.module("routes", config=[{"prefix": "10.5.0.0/16", "vrf": "public", "interface": "vm1"}])
-    assert result["mistakes"] == ["routes[0]: route 10.5.0.0/16 in VRF public exists but is not ours (protocol bird)"]
+    assert result["mistakes"] == [
+        "routes[0]: route 10.5.0.0/16 in VRF public exists but is not ours (protocol bird); delete it first, give this "
+        "one another metric, or leave it out"
+    ]
 
 
 def test_changed_sysctls_are_restored(hypervisor):
@@ -304,10 +308,14 @@ def test_a_new_vlan_id_replaces_the_link_and_restores_everything_on_it(hyperviso
 def test_after_a_failure_completed_and_outstanding_changes_are_reported(hypervisor):
     config = copy.deepcopy(CONFIG)
     config["sysctls"].append({"name": "net.ipv4.tcp_l3mdev_accept", "value": "1"})
-    config["routes"].append({"prefix": "10.1.0.0/16", "gateway": "10.200.0.1"})  # no route to this gateway
+    # no route to this gateway, as the rule that might lead to one is for other packets
+    hypervisor.ip("route add 10.200.0.0/24 dev vm2 table 99")
+    hypervisor.ip("rule add iif vm2 lookup 99")
+    config["routes"].append({"prefix": "10.1.0.0/16", "gateway": "10.200.0.1"})
     result = hypervisor.module("network", config=config)
     assert result["failed"]
-    assert "cannot add route 10.1.0.0/16 in table 254" in result["msg"]
+    place = f"routes[{len(config['routes']) - 1}]"
+    assert result["msg"].startswith(f"{place}: cannot add route 10.1.0.0/16 in table 254 via 10.200.0.1: ")
     assert "invalid gateway" in result["msg"]
     assert [change["name"] for change in result["done"]] == ["net.ipv4.tcp_l3mdev_accept"]
     assert [change["name"] for change in result["not_done"]] == ["10.1.0.0/16 in table 254"]

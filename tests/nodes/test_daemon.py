@@ -154,6 +154,7 @@ def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
     assert actions(predicted) == ["create /etc/ndppd.conf", "start ndppd"]
     sentences = [warning["event"]["msg"] for warning in predicted["warnings"]]
     assert sentences == [f"ndppd: there is no interface {name} yet" for name in ("vm1", "p1")]
+    assert "deprecations" not in predicted
     node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
     assert actions(node.module("ndppd", config=[PROXY])) == ["create /etc/ndppd.conf", "start ndppd"]
     assert actions(node.module("ndppd", config=[PROXY])) == []

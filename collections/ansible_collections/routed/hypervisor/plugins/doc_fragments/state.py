@@ -15,7 +15,8 @@ options:
       - V(replaced) makes the given objects exactly as given; addresses and proxy entries of ours that are not given are
         removed.
       - V(overridden) is V(replaced), and removes objects of ours that are not given, of every given kind.
-      - V(deleted) removes the given objects, or all of ours if none is given.
+      - V(deleted) removes the given objects, or all of ours if none is given. It warns about given routes and
+        interfaces that are not ours, which it leaves in place.
       - V(gathered) changes nothing and returns the current state.
     type: str
     choices: [merged, replaced, overridden, deleted, gathered]
@@ -41,6 +42,8 @@ requirements:
 notes:
   - Only the running kernel is changed; nothing is written to disk.
   - All mistakes in O(config) are reported together, each with its place, before anything is changed.
+  - A link or namespace of ours is not deleted or replaced while links of others would be deleted with it. Links of
+    ours that are deleted with another one are listed in RV(ignore:changes), and so is what loses its VRF or bridge.
   - After a change the kernel is read again; a change that it accepted but did not make is a failure.
   - Needs root, except with O(state=gathered).
 """

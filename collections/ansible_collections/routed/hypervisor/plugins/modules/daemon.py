@@ -272,7 +272,7 @@ from ..module_utils._daemon.run import DaemonError, converge
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        result = converge(daemon(module.params), module.check_mode, module.tmpdir)
+        result = converge(daemon(module.params), module.check_mode, module.tmpdir, module.warn)
     except DaemonError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -139,6 +139,8 @@ changes:
     - {kind: services, op: restart, name: ndppd, before: {}, after: {}, why: ndppd.conf changes}
 """
 
+from collections.abc import Callable
+
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._daemon import ndppd
@@ -229,7 +231,7 @@ def daemon(params: dict, config: ndppd.Config) -> Daemon:
     return Daemon("ndppd", wanted, Service("ndppd", pid_file=PID_FILE, timeout=params["timeout"]))
 
 
-def manage(params: dict, check_mode: bool, scratch: str) -> dict:
+def manage(params: dict, check_mode: bool, scratch: str, warn: Callable[[str], None]) -> dict:
     old = read(params["path"])
     have, mistakes = ndppd.parse(old.content.decode(errors="replace")) if old else (ndppd.Config({}), [])
     state = params["state"]
@@ -240,7 +242,7 @@ def manage(params: dict, check_mode: bool, scratch: str) -> dict:
     if state == "gathered":
         return {"changed": False, "before": before}
     config = desired(params, have)
-    result = converge(daemon(params, config), check_mode, scratch)
+    result = converge(daemon(params, config), check_mode, scratch, warn)
     return {**result, "before": before, "after": list(config.proxies.values())}
 
 
@@ -255,7 +257,7 @@ def main() -> None:
         ],
     )
     try:
-        result = manage(module.params, module.check_mode, module.tmpdir)
+        result = manage(module.params, module.check_mode, module.tmpdir, module.warn)
     except (DaemonError, FileError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -99,7 +99,9 @@ gathered:
     vrfs: [{name: public, table: 90, unreachable_default: true, state: up, owned: true}]
     namespaces: [{name: c1, loopback: up, owned: false}]
 changes:
-  description: The changes made, or predicted in check mode.
+  description:
+    - The changes made, or predicted in check mode.
+    - Side effects come last, such as a link that is deleted with another one, or a route that is lost with its link.
   returned: unless O(state=gathered)
   type: list
   elements: dict

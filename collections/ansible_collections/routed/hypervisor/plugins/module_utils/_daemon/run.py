@@ -247,7 +247,7 @@ def diff(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> list[dict[st
     return result
 
 
-def converge(daemon: Daemon, check_mode: bool, scratch: str) -> dict[str, t.Any]:
+def converge(daemon: Daemon, check_mode: bool, scratch: str, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     """Observe, plan, check, apply; the result of the module. Raises DaemonError."""
     try:
         refuse_impossible(daemon, check_mode)
@@ -259,10 +259,10 @@ def converge(daemon: Daemon, check_mode: bool, scratch: str) -> dict[str, t.Any]
             apply(daemon, seen, changes)
     except (ServiceError, disk.FileError) as error:
         raise DaemonError(f"{daemon.name}: {daemon.mask(str(error))}") from error
-    missing = [f"{daemon.name}: there is no interface {name} yet" for name in missing_interfaces(daemon.wanted)]
+    for name in missing_interfaces(daemon.wanted) if check_mode else ():
+        warn(f"{daemon.name}: there is no interface {name} yet")
     return {
         "changed": bool(changes),
         "changes": [change.shown() for change in changes],
         "diff": diff(daemon, seen, changes),
-        **({"warnings": missing} if missing and check_mode else {}),
     }

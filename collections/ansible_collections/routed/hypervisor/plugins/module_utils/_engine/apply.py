@@ -53,6 +53,8 @@ class Step:
     run: t.Callable[[Kernel], None]
     where: str = ""  # the network namespace; "" is the one of this process
     order: int = 0  # within the phase
+    place: str | None = None  # where the user wrote what it is for; None: as for the change that it belongs to
+    remedies: dict[int, str] = dataclasses.field(default_factory=dict)  # what to do, by error number
 
 
 class Failed(Exception):
@@ -92,4 +94,11 @@ def apply(kernel: Kernel, work: list[tuple[Change[t.Any], list[Step]]]) -> None:
                 position, first = min(batch.failed.items())
                 done = [change for number, (change, _steps) in enumerate(work) if not left[number]]
                 not_done = [change for number, (change, _steps) in enumerate(work) if left[number]]
-                raise Failed(f"cannot {steps[position][0].text}: {first}", done, not_done) from first
+                step, number = steps[position]
+                raise Failed(_failure(step, work[number][0], first), done, not_done) from first
+
+
+def _failure(step: Step, change: Change[t.Any], error: Exception) -> str:
+    place = change.item.place if step.place is None else step.place
+    remedy = step.remedies.get(getattr(error, "errno", None) or 0)
+    return f"{f'{place}: ' if place else ''}cannot {step.text}: {error}{f'; {remedy}' if remedy else ''}"

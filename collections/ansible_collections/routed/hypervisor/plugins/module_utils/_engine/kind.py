@@ -31,6 +31,7 @@ class Kind(t.Protocol[K]):
     lists: tuple[str, ...] = ()  # attributes that consist of members
     immutable: tuple[str, ...] = ()  # attributes that cannot change on an existing object
     deletable: bool = True
+    if_foreign: str = "delete it first, or leave it out"  # what to do about a wanted object that is not ours
 
     # Parsing: from an entry to an item, without a kernel
 
@@ -94,6 +95,10 @@ class Kind(t.Protocol[K]):
     ) -> None:
         """Records the side effects of the changes in `planned`, and appends resulting changes to `changes`."""
         return
+
+    def passed_over(self, want: list[Item[K]], have: Have[K], snapshot: Snapshot) -> list[str]:
+        """Warnings for objects of others that `deleted` was given and leaves alone."""
+        return []
 
     def conflicts(self, changes: list[Change[K]], snapshot: Snapshot) -> list[str]:
         """Errors for objects of others that would conflict with the changes."""

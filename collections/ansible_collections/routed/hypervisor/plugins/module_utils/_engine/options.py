@@ -21,6 +21,15 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 class Mistakes(list[str]):
+    """All mistakes of a run. Entries with a wrong form, and those that refer to them, are left out of what follows, so
+    that no mistake is reported that is only a consequence of another."""
+
+    def __init__(self, texts: t.Iterable[str] = ()) -> None:
+        super().__init__(texts)
+        self.left_out: set[str] = set()  # names of links, VRFs and namespaces
+        self.networks_unknown = False  # whether an entry is left out that may make a gateway reachable
+        self.whole_kind = False  # whether a kind is left out: everything may refer to it
+
     def at(self, place: str, text: str) -> None:
         self.append(f"{place}: {text}")
 
@@ -152,10 +161,13 @@ def network(text: str, place: str, mistakes: Mistakes) -> t.Any:
     return None
 
 
-def duplicates(items: t.Iterable[Item[t.Any]], mistakes: Mistakes) -> None:
-    """Reports wanted objects that have the same key."""
+def duplicates(items: t.Iterable[Item[t.Any]], mistakes: Mistakes) -> list[Item[t.Any]]:
+    """Reports wanted objects that have the same key, and returns them without the first of each."""
     first: dict[t.Hashable, str] = {}
+    repeated = []
     for item in items:
         if item.key in first:
             mistakes.at(item.place, f"{item.label} is also given at {first[item.key]}")
+            repeated.append(item)
         first.setdefault(item.key, item.place)
+    return repeated

@@ -56,7 +56,8 @@ def _reconcile(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, m
         return [Change(kind.name, "create", full.label, "it does not exist", {}, full.attributes, None, full)]
     refused = _foreign_rivals(kind, have, want)
     if want.creates and not have.owned:
-        refused = [f"{want.place}: {kind.noun} {want.label} exists but is not ours (it does not carry our mark)"]
+        text = f"{kind.noun} {want.label} exists but is not ours (it does not carry our mark); {kind.if_foreign}"
+        refused = [f"{want.place}: {text}"]
     if refused:
         mistakes += refused
         return []
@@ -70,7 +71,8 @@ def _reconcile(kind: Kind[K], have: Item[K] | None, want: Item[K], state: str, m
     if fixed and not have.owned:
         mistakes.append(
             f"{want.place}: {fixed[0]} of {kind.noun} {want.label} cannot be changed from "
-            f"{before.get(fixed[0])} to {after[fixed[0]]}, and it is not ours, so it is not replaced"
+            f"{before.get(fixed[0])} to {after[fixed[0]]}, and it is not ours, so it is not replaced; "
+            f"delete it first, or give its present {fixed[0]}"
         )
         return []
     why = f"{', '.join(fixed)} cannot be changed on an existing {kind.noun}" if fixed else "differs"
@@ -90,10 +92,11 @@ def _foreign_rivals(kind: Kind[K], have: Item[K], want: Item[K]) -> list[str]:
 
 def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[str]) -> list[Change[K]]:
     if have.owned:
-        why = "is to be deleted" if given else "is ours and not wanted"
+        why = "is to be deleted" if given else "is not in the configuration"
         return [Change(kind.name, "delete", have.label, why, have.attributes, {}, have)]
     if given is not None and given.creates:
-        mistakes.append(f"{given.place}: {kind.noun} {have.label} is not ours (it does not carry our mark)")
+        text = f"{kind.noun} {have.label} is not ours (it does not carry our mark)"
+        mistakes.append(f"{given.place}: {text}; leave it out, or delete it by hand")
         return []
     target = dict(have.attributes)
     for name, members in have.marked.items():
@@ -103,8 +106,20 @@ def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[
     if not before and not after:
         return []
     full = dataclasses.replace(have, attributes=target, marked={})
-    why = "carries our mark and is not wanted"
-    return [Change(kind.name, "change", full.label, why, before, after, have, full)]
+    return [Change(kind.name, "change", full.label, _why_released(have, given, before), before, after, have, full)]
+
+
+def _why_released(have: Item[t.Any], given: Item[t.Any] | None, before: dict[str, t.Any]) -> str:
+    """Why members that carry our mark are removed from an object of others, and its settings are reset."""
+    members = [name for name in before if name in have.marked]
+    settings = [name for name in before if name not in have.marked]
+    reasons = []
+    if members:
+        verb = "to be deleted" if given else "not in the configuration"
+        reasons.append(f"{' and '.join(members)} of ours are {verb}")
+    if settings:
+        reasons.append(f"{', '.join(settings)} {'is' if len(settings) == 1 else 'are'} to be reset to the default")
+    return "; ".join(reasons)
 
 
 def merge(kind: Kind[K], have: Item[K], want: Item[K], state: str) -> dict[str, t.Any]:
@@ -113,7 +128,10 @@ def merge(kind: Kind[K], have: Item[K], want: Item[K], state: str) -> dict[str, 
     target = dict(have.attributes)
     if exact and have.owned:
         target.update(kind.defaults(want, have))
-    target.update({name: value for name, value in want.attributes.items() if name not in kind.lists})
+    for name, value in want.attributes.items():
+        # an observed value that satisfies the wanted one has more detail, such as the interface of a next hop
+        if name not in kind.lists and (target.get(name) is None or not kind.same(name, target[name], value)):
+            target[name] = value
     for name in kind.lists:
         wanted = want.attributes.get(name) or {}
         members = dict(have.attributes.get(name) or {})

@@ -32,6 +32,9 @@ class Planned:
     links: dict[str, str | None]  # kinds of links by name; None if not known yet (the peer of a veth)
     states: dict[str, str]  # up or down, by link name
     interfaces: dict[str, dict[str, t.Any]] | None = None  # attributes by name; None until interfaces are planned
+    left_out: set[str] = dataclasses.field(default_factory=set)  # see Mistakes
+    networks_unknown: bool = False
+    refused: bool = False  # whether a kind could not be planned: what it would have left is unknown
     expected: frozenset[str] = frozenset()  # links that will have been plugged in, and set up, before this run
     new_namespaces: set[str] = dataclasses.field(default_factory=set)
     old_namespaces: set[str] = dataclasses.field(default_factory=set)  # to be deleted
@@ -41,6 +44,8 @@ class Planned:
     vrf_changes: list[Change[str]] = dataclasses.field(default_factory=list)  # deletions and replacements
     freed: set[str] = dataclasses.field(default_factory=set)  # members of VRFs that are deleted or replaced
     disturbed: set[str] = dataclasses.field(default_factory=set)  # lose routes, proxy entries, IPv6 addresses
+    gone: dict[str, str] = dataclasses.field(default_factory=dict)  # links deleted with others, and what they are on
+    slaves: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=dict)  # changed ipvlan links of the host
     remade: set[str] = dataclasses.field(default_factory=set)  # links created or replaced: nothing is on them
     without_ipv4: set[str] = dataclasses.field(default_factory=set)  # links briefly without any IPv4 address
     changed_addresses: set[str] = dataclasses.field(default_factory=set)  # links that lose an address
@@ -83,7 +88,8 @@ class Planned:
             return
         for link in self.snapshot.links.values():
             announced = self.links.get(link.name) != link.kind  # as a link of another kind
-            if link.owned and of_this_kind(link) and link.name not in names and not announced:
+            kept = link.name in names or link.name in self.left_out
+            if link.owned and of_this_kind(link) and not kept and not announced:
                 self.links.pop(link.name)
                 self.tables.pop(link.name, None)
 

@@ -26,6 +26,7 @@ DATA = {  # attributes of one kind of link, by number; integers of any width
     "ipvlan": {1: "IFLA_IPVLAN_MODE", 2: "IFLA_IPVLAN_FLAGS"},
     "vlan": {1: "IFLA_VLAN_ID"},
     "vrf": {1: "IFLA_VRF_TABLE"},
+    "vxlan": {3: "IFLA_VXLAN_LINK"},
 }
 VERSIONS: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 

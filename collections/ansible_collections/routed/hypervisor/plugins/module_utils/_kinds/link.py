@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+from errno import EEXIST, EOPNOTSUPP
 
 from .._engine.apply import Phase, Step
 from .._netlink.codec import LINK
@@ -23,6 +24,13 @@ def mark_link(text: str, name: str) -> Step:
 def delete_link(kernel: Kernel, name: str) -> None:
     """A missing link is not an error: the kernel deletes a link with its parent, its peer or its namespace."""
     kernel.delete(LINK, {}, [("IFLA_IFNAME", name)], missing_ok=True)
+
+
+def creation_remedies(kind: str) -> dict[int, str]:
+    return {
+        EOPNOTSUPP: f"this kernel has no links of type {kind}: load or install the kernel module for them",
+        EEXIST: "another link has this name, VLAN or table now; run this again",
+    }
 
 
 def deletion(text: str, name: str, where: str = "") -> list[Step]:

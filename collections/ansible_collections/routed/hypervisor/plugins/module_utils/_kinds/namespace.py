@@ -21,6 +21,7 @@ from .._netlink.marks import MARK
 class Namespaces(Kind[str]):
     name = "namespaces"
     noun = "namespace"
+    if_foreign = "give another name, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {"name": {"type": "str", "required": True}}
 
     def parse(self, entry: dict[str, t.Any], place: str, mistakes: options.Mistakes, state: str) -> Item[str] | None:

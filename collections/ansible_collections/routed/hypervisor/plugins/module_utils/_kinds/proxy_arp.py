@@ -18,6 +18,7 @@ from .._netlink.codec import NEIGHBOR, PROXY_ARP, PROXY_NDP, address_text, setti
 from .._netlink.kernel import FAMILIES, Kernel, read_sysctl, write_sysctl
 from .._netlink.marks import PROTOCOL
 from .._netlink.sockets import CREATE, REPLACE
+from .interface.steps import OF_SYSCTLS
 
 SYSCTLS = {
     "proxy_arp": "ipv4/conf/{}/proxy_arp",
@@ -127,7 +128,12 @@ def _defaults() -> dict[str, t.Any]:
 
 def _setting(name: str, key: str, value: int) -> Step:
     path = SYSCTLS[key].format(name)
-    return Step(Phase.PROXIES, f"set {key} of {name} to {value}", lambda _kernel: write_sysctl(path, str(value)))
+    return Step(
+        Phase.PROXIES,
+        f"set {key} of {name} to {value}",
+        lambda _kernel: write_sysctl(path, str(value)),
+        remedies=OF_SYSCTLS,
+    )
 
 
 def _entry(name: str, address: str, present: bool) -> Step:

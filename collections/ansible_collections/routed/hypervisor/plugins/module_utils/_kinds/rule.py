@@ -42,6 +42,7 @@ SHOWN = {  # attributes that `show` includes, or that do not affect what the rul
 class Rules(Kind[RuleKey]):
     name = "rules"
     noun = "rule"
+    if_foreign = "give another priority, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {
         "priority": {"type": "int", "required": True},
         "family": {"type": "str", "choices": ["ipv4", "ipv6"]},

@@ -15,6 +15,7 @@ from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import Snapshot
 from .._netlink.kernel import read_sysctl, write_sysctl
+from .interface.steps import OF_SYSCTLS
 from .sysctl_values import as_wanted
 
 # Host-wide sysctls that the kernel copies to every interface, and the name they have there
@@ -67,7 +68,7 @@ class Sysctls(Kind[str]):
     ) -> None:
         for item in want:
             if not os.path.exists(f"/proc/sys/net/{item.key}"):
-                mistakes.at(f"{item.place}.name", f"this kernel has no sysctl {item.label}")
+                mistakes.at(f"{item.place}.name", _why_missing(item))
 
     def after(
         self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
@@ -79,7 +80,21 @@ class Sysctls(Kind[str]):
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         key, value = change.item.key, change.after["value"]
         text = f"set {change.item.label} to {value}"
-        return [Step(Phase.HOST_SYSCTLS, text, lambda kernel: write_sysctl(key, value))]
+        return [Step(Phase.HOST_SYSCTLS, text, lambda kernel: write_sysctl(key, value), remedies=OF_SYSCTLS)]
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
         return {"name": item.label, **item.attributes}
+
+
+def _why_missing(item: Item[str]) -> str:
+    directory, *parts = item.key.split("/")
+    while parts and os.path.isdir(f"/proc/sys/net/{directory}/{parts[0]}"):
+        directory, parts = f"{directory}/{parts[0]}", parts[1:]
+    if directory.endswith(("/conf", "/neigh")):
+        return (
+            f"there is no interface {parts[0]} ({item.label}); "
+            "sysctls of an interface that this call creates are set with it, in its sysctls"
+        )
+    there = f"/proc/sys/net/{directory}"
+    near = options.suggestion(parts[0], os.listdir(there)) if parts and os.path.isdir(there) else ""
+    return f"this kernel has no sysctl {item.label}{near}"

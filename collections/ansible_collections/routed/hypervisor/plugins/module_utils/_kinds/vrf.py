@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from functools import partial
 
 from .._engine import options
 from .._engine.apply import Phase, Step
@@ -19,7 +20,7 @@ from .._netlink.marks import PROTOCOL
 from .._netlink.sockets import CREATE, REPLACE
 from .interface.effects import disturb
 from .interface.kind import Interfaces
-from .link import delete_link, mark_link, set_link
+from .link import creation_remedies, delete_link, mark_link, set_link
 
 # Worse than any route that an operator or a daemon would install; the kernel's VRF documentation suggests it.
 LAST_METRIC = 4278198272
@@ -35,6 +36,7 @@ class Vrfs(Kind[str]):
     name = "vrfs"
     noun = "VRF"
     immutable = ("table",)
+    if_foreign = "give another name, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "table": {"type": "int"},
@@ -94,7 +96,7 @@ class Vrfs(Kind[str]):
         users: dict[int, str] = {}
         replaced = {item.key for item in want}
         for item in have.values():
-            if item.key not in replaced and item.key in planned.tables:
+            if item.key not in replaced | planned.left_out and item.key in planned.tables:
                 users.setdefault(item.attributes["table"], f"the existing VRF {item.label}")
         for item in want:
             table = item.attributes["table"]
@@ -130,7 +132,8 @@ class Vrfs(Kind[str]):
             return steps
         new = change.want.attributes
         if change.op in ("create", "replace"):
-            steps.append(Step(Phase.VRFS, f"create VRF {name}", lambda kernel: _create(kernel, name, new["table"])))
+            create = partial(_create, name=name, table=new["table"])
+            steps.append(Step(Phase.VRFS, f"create VRF {name}", create, remedies=creation_remedies("vrf")))
             steps.append(mark_link(f"VRF {name}", name))
         elif "state" in change.after:
             steps.append(Step(Phase.VRFS, f"set VRF {name} up", lambda kernel: _up(kernel, name)))

@@ -136,8 +136,9 @@ class Plan:
     repair: list[tuple[Cable, Drift]] = field(default_factory=list)
 
     def changes(self) -> list[Change]:
+        unwanted = "is not in the configuration"
         return [
-            *(Change("cables", "delete", str(cable), "is not wanted", cable.as_dict()) for cable in self.remove),
+            *(Change("cables", "delete", str(cable), unwanted, cable.as_dict()) for cable in self.remove),
             *(Change("cables", "delete", str(end), "its other end is missing", end.as_dict()) for end in self.cut),
             *(Change("cables", "create", str(c), "it does not exist", after=c.as_dict()) for c in self.create),
             *(Change("cables", "change", str(cable), "differs", *differs) for cable, differs in self.repair),

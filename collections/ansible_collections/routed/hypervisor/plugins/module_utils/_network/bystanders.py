@@ -1,10 +1,11 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes and proxy entries of others that the kernel drops as a side effect of our changes. Private to this collection.
+"""Routes and proxy entries that the kernel drops as a side effect of our changes. Private to this collection.
 
-The kernel drops them with a link, with its last IPv4 address, or with the source address of a route. They are added
-again at the end of the run. Those that cannot be restored are reported as deletions, in check mode, too.
+They are those of others, and ours if a run does not plan their kind. The kernel drops them with a link, with its last
+IPv4 address, or with the source address of a route. They are added again at the end of the run. Those that cannot be
+restored are reported as deletions, in check mode, too.
 """
 
 from __future__ import annotations
@@ -36,28 +37,37 @@ class Bystanders:
     lost: list[Change[t.Any]] = dataclasses.field(default_factory=list)
 
 
-def find(snapshot: Snapshot, planned: Planned) -> Bystanders:
+def find(snapshot: Snapshot, planned: Planned, kinds: t.Container[str]) -> Bystanders:
+    """`kinds` are those that are planned."""
     found = Bystanders()
     down = (planned.disturbed | planned.remade) & set(snapshot.links)
     names = (down | planned.without_ipv4 | planned.changed_addresses) & set(snapshot.links)
-    for route in _routes_through(sorted(names), snapshot):
+    left_out = {KERNEL, PROTOCOL} if "routes" in kinds else {KERNEL}
+    for route in _routes_through(sorted(names), snapshot, left_out):
         name = snapshot.names[route.hops[0].link]
         if _is_dropped(route, name, name in down, planned):
             _keep_route(found, route, name, snapshot, planned)
     for entry in snapshot.proxies if down else ():
         name = snapshot.names.get(entry.link, "")
-        if name in down and entry.protocol != PROTOCOL:
+        if name in down and (entry.protocol != PROTOCOL or "proxy_arp" not in kinds):
             _keep_proxy(found, entry, name, planned)
     return found
 
 
-def _routes_through(names: list[str], snapshot: Snapshot) -> t.Iterator[Route]:
-    """Routes of others whose only next hop uses one of these links. A route with several survives without one."""
+def _routes_through(names: list[str], snapshot: Snapshot, left_out: set[int]) -> t.Iterator[Route]:
+    """Routes whose only next hop uses one of these links, except those of the protocols that are left out.
+
+    A route with several next hops survives without one.
+    """
     links = {snapshot.links[name].index for name in names}
     routes = snapshot.all_routes if len(links) > FEW else _routes_of_each(sorted(links), snapshot)
     for route in routes:
-        ours = route.protocol in (PROTOCOL, KERNEL)
-        if not ours and route.type == UNICAST and len(route.hops) == 1 and route.hops[0].link in links:
+        if (
+            route.protocol not in left_out
+            and route.type == UNICAST
+            and len(route.hops) == 1
+            and route.hops[0].link in links
+        ):
             yield route
 
 
@@ -78,15 +88,16 @@ def _keep_route(found: Bystanders, route: Route, name: str, snapshot: Snapshot, 
     if _can_be_restored(route, name, snapshot, planned):
         label = f"{address_text(route.destination)}/{route.length}"
         found.restored.append(
-            Step(Phase.OTHERS, f"restore route {label} of others", lambda kernel: _add_route(kernel, route, name))
+            Step(Phase.OTHERS, f"restore route {label}", lambda kernel: _add_route(kernel, route, name), place="")
         )
         return
     item = observe_route(route, snapshot)
-    found.lost.append(Change("routes", "delete", item.label, _why_lost(name), item.attributes, {}, item))
+    found.lost.append(Change("routes", "delete", item.label, _why_lost(name, route), item.attributes, {}, item))
 
 
-def _why_lost(name: str) -> str:
-    return f"is not ours; the kernel drops it because of changes on {name}"
+def _why_lost(name: str, found: Route | Neighbor) -> str:
+    owner = "" if found.protocol == PROTOCOL else "is not ours; "
+    return f"{owner}the kernel drops it because of changes on {name}"
 
 
 def _can_be_restored(route: Route, name: str, snapshot: Snapshot, planned: Planned) -> bool:
@@ -134,7 +145,7 @@ def _keep_proxy(found: Bystanders, entry: Neighbor, name: str, planned: Planned)
     address = address_text(entry.address)
     if name not in planned_interfaces(planned) or planned.down(name):
         before = {"entries": {address: True}}
-        found.lost.append(Change("proxy_arp", "delete", f"{address} on {name}", _why_lost(name), before))
+        found.lost.append(Change("proxy_arp", "delete", f"{address} on {name}", _why_lost(name, entry), before))
         return
 
     def add(kernel: Kernel) -> None:
@@ -142,4 +153,4 @@ def _keep_proxy(found: Bystanders, entry: Neighbor, name: str, planned: Planned)
         attributes = [("NDA_DST", address), ("NDA_PROTOCOL", entry.protocol or None)]
         kernel.new(NEIGHBOR, fields, attributes, flags=CREATE | EXCLUSIVE, exists_ok=True)
 
-    found.restored.append(Step(Phase.OTHERS, f"restore proxy entry {address} of others on {name}", add))
+    found.restored.append(Step(Phase.OTHERS, f"restore proxy entry {address} on {name}", add, place=""))

@@ -13,6 +13,7 @@ from ansible.module_utils.basic import missing_required_lib
 from .._engine.apply import Failed
 from .._engine.change import Change, Item
 from .._engine.kind import Have
+from .._engine.options import Mistakes
 from .._engine.plan import STATES, Refused
 from .._engine.printable import printable, shortened
 from .._engine.snapshot import Snapshot
@@ -79,35 +80,43 @@ def _main(spec: dict[str, t.Any], kinds_of: KindsOf, single: str | None) -> None
             module.fail_json(msg=f"{single} cannot be deleted; give the values they should have")
         config = {name: entries for name, entries in config.items() if name not in lasting}
     wanted, mistakes = network.parse(config, state)
-    if mistakes:
+    if mistakes.whole_kind or (mistakes and os.geteuid() != 0):
         module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
     if state != "gathered" and os.geteuid() != 0:
         module.fail_json(msg="Changing the network needs root: use become: true.")
     kernel = Kernel()
     try:
-        module.exit_json(**_run(module, kernel, wanted, state, single))
+        module.exit_json(**_run(module, kernel, wanted, mistakes, state, single))
     except Refused as refused:
         module.fail_json(msg=_refusal(refused.mistakes), mistakes=refused.mistakes)
     except NoPyroute2 as error:
+        if mistakes:
+            module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
         missing = missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)")
         module.fail_json(msg=missing, exception=str(error))
     except OSError as error:
+        if mistakes:
+            module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
         module.fail_json(msg=f"The kernel refused: {error}", errno=error.errno)
     finally:
         kernel.close()
 
 
-def _run(module: Module, kernel: Kernel, wanted: network.Wanted, state: str, single: str | None) -> dict[str, t.Any]:
+def _run(
+    module: Module, kernel: Kernel, wanted: network.Wanted, mistakes: Mistakes, state: str, single: str | None
+) -> dict[str, t.Any]:
     expected = module.params.get("expected", []) if module.check_mode else []
-    outcome = network.plan_all(Snapshot(kernel), wanted, state, expected)
+    outcome = network.plan_all(Snapshot(kernel), wanted, state, expected, mistakes)
     if state == "gathered":
         gathered = {
             name: [{**network.KINDS[name].show(item), "owned": item.owned} for item in have.values()]
             for name, have in outcome.have.items()
         }
         return {"changed": False, "gathered": gathered[single] if single else gathered}
+    for text in outcome.passed_over:
+        module.warn(text)
     changes = outcome.all_changes()
-    shown = [*changes, *outcome.bystanders.lost]
+    shown = [*changes, *outcome.implied, *outcome.bystanders.lost]
     result = {"changed": bool(changes), "changes": [change.shown() for change in shown]}
     for name, objects in (("before", _before(outcome)), ("after", _after(outcome))):
         result[name] = objects.get(single, []) if single else objects
@@ -164,6 +173,12 @@ def _after(outcome: network.Outcome) -> dict[str, list[dict[str, t.Any]]]:
                 items.pop(change.item.key, None)
             else:
                 items[change.item.key] = change.want
+        for change in outcome.implied:
+            if change.kind == name and change.item.key in items:
+                if change.want is None:
+                    del items[change.item.key]
+                else:
+                    items[change.item.key] = change.want
         result[name] = _show(name, items.values())
     return result
 

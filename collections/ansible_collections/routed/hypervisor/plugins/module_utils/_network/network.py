@@ -28,7 +28,7 @@ from .._kinds.rule import Rules
 from .._kinds.sysctl import Sysctls
 from .._kinds.vrf import Vrfs
 from .._netlink.kernel import Kernel
-from . import bystanders
+from . import bystanders, deletions
 from .bystanders import Bystanders
 
 # The order of planning: each kind depends on those before it.
@@ -47,28 +47,81 @@ Wanted = dict[str, list[Item[t.Any]]]
 
 
 def parse(config: dict[str, t.Any], state: str, prefix: str = "") -> tuple[Wanted, options.Mistakes]:
-    """The wanted objects of each given kind, parsed without a kernel. `prefix` precedes each place."""
+    """The wanted objects of each given kind that have no mistake, parsed without a kernel.
+
+    `prefix` precedes each place.
+    """
     mistakes = options.Mistakes()
     wanted: Wanted = {}
+    parsed: list[_Parsed] = []
     for name, entries in config.items():
         if entries is None:
             continue
         if name not in KINDS:
             mistakes.at(f"{prefix}{name}", f"no such kind; the kinds are {', '.join(KINDS)}")
+            mistakes.whole_kind = True
             continue
         wanted[name] = []
         if not isinstance(entries, (list, tuple)):
             mistakes.at(f"{prefix}{name}", f"must be a list, not {entries!r}")
+            mistakes.whole_kind = True
             continue
         kind = KINDS[name]
+        items = []
         for number, entry in enumerate(entries):
-            place = f"{prefix}{name}[{number}]"
+            place, count = f"{prefix}{name}[{number}]", len(mistakes)
             clean = options.check_options(kind.spec, entry, place, mistakes)
             item = kind.parse(clean, place, mistakes, state) if clean is not None else None
+            parsed.append(_Parsed(name, entry, item, faulty=len(mistakes) > count))
             if item is not None:
-                wanted[name].append(item)
-        options.duplicates(wanted[name], mistakes)
+                items.append(item)
+        for item in options.duplicates(items, mistakes):
+            next(one for one in parsed if one.item is item).faulty = True
+    _leave_out(parsed, mistakes)
+    for one in parsed:
+        if one.item is not None and not one.faulty:
+            wanted[one.kind].append(one.item)
     return wanted, mistakes
+
+
+@dataclasses.dataclass
+class _Parsed:
+    kind: str
+    entry: t.Any
+    item: Item[t.Any] | None
+    faulty: bool
+
+    def names(self) -> set[str]:
+        """The links, VRFs and namespaces that this entry makes or configures."""
+        elsewhere = self._values("namespace", "pid") or self.kind == "sysctls"
+        return set() if elsewhere else self._values("name", "peer")
+
+    def refers_to(self) -> set[str]:
+        hops = self.entry.get("nexthops") if isinstance(self.entry, dict) else None
+        found = {str(hop.get("interface")) for hop in hops or () if isinstance(hop, dict)}
+        return found | self._values("vrf", "bridge", "parent", "master", "interface", "namespace")
+
+    def may_reach_gateways(self) -> bool:
+        """By an address, or as a route without a gateway."""
+        if self.kind == "routes":
+            return not self._values("gateway", "nexthops")
+        return self.kind in ("interfaces", "ipvlan_links")
+
+    def _values(self, *keys: str) -> set[str]:
+        entry = self.entry if isinstance(self.entry, dict) else {}
+        return {str(entry[key]) for key in keys if entry.get(key)}
+
+
+def _leave_out(parsed: list[_Parsed], mistakes: options.Mistakes) -> None:
+    """Also marks entries that refer to a faulty one: what could be reported about them would follow from that."""
+    left = [one for one in parsed if one.faulty]
+    while left:
+        mistakes.networks_unknown |= any(one.may_reach_gateways() for one in left)
+        names = set().union(*(one.names() for one in left))
+        mistakes.left_out |= names
+        left = [one for one in parsed if not one.faulty and (one.refers_to() | one.names()) & names]
+        for one in left:
+            one.faulty = True
 
 
 @dataclasses.dataclass
@@ -78,29 +131,43 @@ class Outcome:
     planned: Planned
     wanted_keys: dict[str, set[t.Hashable]]
     bystanders: Bystanders
+    passed_over: list[str]  # warnings
+    implied: list[Change[t.Any]]  # of links of ours and others, as side effects of deletions
     remaining: dict[str, Have[t.Any]]  # excluding objects removed implicitly; others in their resulting state
 
     def all_changes(self) -> list[Change[t.Any]]:
         return [change for changes in self.changes.values() for change in changes]
 
 
-def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collection[str] = ()) -> Outcome:
-    """Raises Refused with all mistakes of all kinds. `expected`: links to be plugged in before the run."""
-    mistakes = options.Mistakes()
+def plan_all(
+    snapshot: Snapshot,
+    wanted: Wanted,
+    state: str,
+    expected: t.Collection[str] = (),
+    found: options.Mistakes | None = None,
+) -> Outcome:
+    """Raises Refused with all mistakes of all kinds, including those that were found when parsing.
+
+    `expected`: links to be plugged in before the run.
+    """
+    mistakes = found or options.Mistakes()
     planned = Planned.of(snapshot, state, expected)
+    planned.left_out, planned.networks_unknown = mistakes.left_out, mistakes.networks_unknown
     turns = [(kind, kind.name) for kind in _KINDS if kind.name in wanted]
     for kind, name in turns:
         if state != "deleted":
             wanted[name] = kind.arrange(wanted[name], mistakes)
         kind.announce(wanted[name], snapshot, planned)
-    outcome = Outcome({}, {}, planned, {}, Bystanders(), {})
+    outcome = Outcome({}, {}, planned, {}, Bystanders(), [], [], {})
     for kind, name in turns:
         want = wanted[name]
         kind.settle(want, planned, mistakes if state != "deleted" else options.Mistakes())
         have = kind.gather(snapshot, want, planned)
         outcome.have[name] = have
         outcome.wanted_keys[name] = {item.key for item in want}
-        if state not in ("deleted", "gathered"):
+        if state == "deleted":
+            outcome.passed_over += kind.passed_over(want, have, snapshot)
+        elif state != "gathered":
             kind.check(want, have, snapshot, planned, mistakes)
         have = kind.foresee(have, want, planned)
         outcome.remaining[name] = kind.remaining(have, planned)
@@ -108,15 +175,19 @@ def plan_all(snapshot: Snapshot, wanted: Wanted, state: str, expected: t.Collect
             changes = plan(kind, have, want, state)
         except Refused as refused:
             mistakes += refused.mistakes
+            planned.refused = True
             continue
         kind.after(changes, have, want, snapshot, planned)
         outcome.changes[name] = changes
-        if not mistakes:
-            mistakes += kind.conflicts(changes, snapshot)
+        mistakes += kind.conflicts(changes, snapshot)
+    places = {(name, item.key): item.place for name, items in wanted.items() for item in items}
+    deleted = deletions.find(snapshot, planned, outcome.changes, outcome.have, places)
+    mistakes += deleted.refused
     if mistakes:
         raise Refused(mistakes)
+    outcome.implied = deleted.changes
     if state != "gathered":
-        outcome.bystanders = bystanders.find(snapshot, planned)
+        outcome.bystanders = bystanders.find(snapshot, planned, outcome.changes)
     return outcome
 
 
@@ -135,6 +206,7 @@ def differences(snapshot: Snapshot, wanted: Wanted, state: str) -> list[str]:
     found = []
     for change in plan_all(snapshot, wanted, state).all_changes():
         noun = KINDS[change.kind].noun
+        noun = f"{change.item.place}: {noun}" if change.item.place else noun
         if change.op in ("create", "delete"):
             found.append(f"{noun} {change.item.label} is {'missing' if change.op == 'create' else 'still there'}")
         for attribute, value in (change.after if change.op in ("change", "replace") else {}).items():

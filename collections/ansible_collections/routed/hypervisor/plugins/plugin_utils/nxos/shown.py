@@ -47,5 +47,5 @@ def _block_change(sign: str, name: str, steps: list[Step]) -> Change:
     for line in (line for step in steps for line in [*_removed(step.removed, ""), *difference(step.children)]):
         sides[line[0]].append(line[2:])
     before, after = ({"lines": sides[sign]} if sides[sign] else {} for sign in "-+")
-    why = {"create": "it does not exist", "delete": "is ours and not wanted", "change": "differs"}[op]
+    why = {"create": "it does not exist", "delete": "is not in the configuration", "change": "differs"}[op]
     return Change("blocks", op, name, why, before, after)

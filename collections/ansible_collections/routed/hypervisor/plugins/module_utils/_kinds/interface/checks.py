@@ -35,10 +35,11 @@ def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes:
 
 def _vlans(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes: Mistakes) -> None:
     """A VLAN of a parent can be only one interface."""
+    others = set(planned.links) - {item.key for item in want} - planned.left_out
     taken = {
         (link.parent, link.data.get("IFLA_VLAN_ID")): link.name
         for link in snapshot.links.values()
-        if link.kind == "vlan" and link.name in planned.links and link.name not in {item.key for item in want}
+        if link.kind == "vlan" and link.name in others
     }
     for item in want:
         if item.attributes.get("type") == "vlan":

@@ -11,22 +11,47 @@ import typing as t
 from ..._engine.change import Change, Item
 from ..._engine.kind import Have
 from ..._engine.planned import Planned
+from ..._engine.snapshot import Link
+from ..dependents import deleted_with
 
 
-def replace_children(changes: list[Change[str]], have: Have[str], want: list[Item[str]]) -> None:
-    """Replaces VLANs on deleted and replaced parents, because the kernel deletes a VLAN with its parent."""
-    deleted = {change.item.key for change in changes if change.op in ("delete", "replace")}
+def replace_children(
+    changes: list[Change[str]], have: Have[str], want: list[Item[str]], links: t.Iterable[Link]
+) -> dict[str, str]:
+    """Replaces VLANs of ours that the kernel deletes with their parent, if that is created again.
+
+    Returns the links that are deleted with others and not created again, each with the one that it is on.
+    """
     planned = {change.item.key: change for change in changes}
-    for item in want:  # parents come first
-        old = have.get(item.key)
-        if old is None or not old.owned or old.attributes.get("parent") not in deleted or item.key in deleted:
+    wanted = {item.key for item in want}
+    gone = deleted_with(links, [name for name, change in planned.items() if change.op in ("delete", "replace")])
+    replaced = {name for name, change in planned.items() if change.op == "replace"}
+    for name, below in list(gone.items()):  # parents come first
+        old, change = have.get(name), planned.get(name)
+        if old is None or not old.owned or not (name in wanted or (below in replaced and _is_vlan(old))):
             continue
-        change = planned.get(item.key)
         if change is None:
             changes.append(Change("interfaces", "replace", old.label, "is deleted with its parent", have=old, want=old))
         else:
             change.op, change.why = "replace", "is deleted with its parent"
-        deleted.add(item.key)
+        replaced.add(name)
+        del gone[name]
+    return gone
+
+
+def _is_vlan(item: Item[str]) -> bool:
+    return item.attributes.get("type") == "vlan"
+
+
+def rejoin_bridges(changes: list[Change[str]], have: Have[str], want: list[Item[str]]) -> None:
+    """Puts wanted ports into their bridge again if that is replaced."""
+    replaced = {change.item.key for change in changes if change.op == "replace"}
+    changed = {change.item.key for change in changes}
+    for item in want:
+        bridge, old = item.attributes.get("bridge"), have.get(item.key)
+        if bridge in replaced and old and old.attributes.get("bridge") == bridge and item.key not in changed:
+            why, lost = "its bridge is replaced", {"bridge": None}
+            changes.append(Change("interfaces", "change", old.label, why, lost, {"bridge": bridge}, old, old))
 
 
 def disturb(planned: Planned, changes: list[Change[str]], have: Have[str]) -> None:
@@ -35,6 +60,7 @@ def disturb(planned: Planned, changes: list[Change[str]], have: Have[str]) -> No
     planned.disturbed = _disturbed(changes, have, planned.freed)
     by_name = {change.item.key: change for change in changes}
     planned.remade = {name for name, change in by_name.items() if change.op in ("create", "replace", "delete")}
+    planned.remade |= set(planned.gone)
     planned.without_ipv4 = {name for name, change in by_name.items() if without_ipv4(change)}
     for change in changes:
         planned.lose_addresses(change)

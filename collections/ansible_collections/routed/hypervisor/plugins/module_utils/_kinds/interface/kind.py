@@ -20,7 +20,7 @@ from ..._netlink.marks import PROTOCOL
 from ..link_members import MEMBERS, displaced, host, observe_sysctls, parse_addresses, parse_sysctls, show_members
 from . import checks as interface_checks
 from . import steps as interface_steps
-from .effects import disturb, replace_children
+from .effects import disturb, rejoin_bridges, replace_children
 from .usable import is_duplicate
 
 TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
@@ -33,6 +33,7 @@ class Interfaces(Kind[str]):
     noun = "interface"
     lists = ("addresses", "sysctls")
     immutable = ("type", "parent", "vlan_id", "peer")
+    if_foreign = "leave out its type to configure it as it is, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "type": {"type": "str", "choices": sorted(TYPES)},
@@ -160,15 +161,23 @@ class Interfaces(Kind[str]):
     def after(
         self, changes: list[Change[str]], have: Have[str], want: list[Item[str]], snapshot: Snapshot, planned: Planned
     ) -> None:
-        replace_children(changes, have, want)
+        planned.gone = replace_children(changes, have, want, snapshot.links.values())
+        rejoin_bridges(changes, have, want)
         disturb(planned, changes, have)
         planned.mtus = {change.item.key: change.after["mtu"] for change in changes if change.after.get("mtu")}
-        planned.interfaces = {key: item.attributes for key, item in have.items()}
+        planned.interfaces = {key: item.attributes for key, item in have.items() if key not in planned.gone}
         for change in changes:
             if change.want is None:
                 planned.interfaces.pop(change.item.key, None)
             else:
                 planned.interfaces[change.item.key] = change.want.attributes
+
+    def passed_over(self, want: list[Item[str]], have: Have[str], snapshot: Snapshot) -> list[str]:
+        return [
+            f"{item.place}: interface {item.label} is not ours and is left in place; only addresses of ours are removed"
+            for item in want
+            if item.key in have and not have[item.key].owned
+        ]
 
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         return interface_steps.steps(change)
@@ -181,7 +190,7 @@ def planned_interfaces(planned: Planned) -> dict[str, dict[str, t.Any]]:
     """The attributes that interfaces will have; their current ones if no interfaces are planned."""
     if planned.interfaces is None:
         found = Interfaces().gather(planned.snapshot, [], planned)
-        planned.interfaces = {key: item.attributes for key, item in found.items()}
+        planned.interfaces = {key: _foreseen(item, planned).attributes for key, item in found.items()}
     return planned.interfaces
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
+from errno import EACCES, EADDRNOTAVAIL, EINVAL, EPERM, ERANGE
+from functools import partial
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
@@ -14,12 +16,16 @@ from ..._netlink.codec import ADDRESS, IFF_UP, LINK
 from ..._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from ..._netlink.marks import PROTOCOL
 from ..._netlink.sockets import CREATE, REPLACE
-from ..link import deletion, mark_link, set_link
+from ..link import creation_remedies, deletion, mark_link, set_link
 from ..link_members import host, sysctl_path
 from .usable import await_usable
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 NODAD = 0x02  # IFA_F_NODAD
+OF_SYSCTLS = {  # remedies
+    **dict.fromkeys((EINVAL, ERANGE), "give a value that this sysctl accepts"),
+    **dict.fromkeys((EACCES, EPERM), "leave it out, it cannot be written"),
+}
 KERNEL_PROTOCOLS = (1, 2, 3)  # IFAPROT_KERNEL_*: loopback, from router advertisements, link-local; added by the kernel
 
 
@@ -32,7 +38,9 @@ def steps(change: Change[str]) -> list[Step]:
         return result
     new = change.want.attributes
     if change.op in ("create", "replace"):
-        result.append(Step(Phase.LINKS, f"create interface {name}", lambda kernel: _create(kernel, name, new)))
+        remedies = creation_remedies(new["type"])
+        create = partial(_create, name=name, new=new)
+        result.append(Step(Phase.LINKS, f"create interface {name}", create, remedies=remedies))
         result.append(mark_link(f"interface {name}", name))
         todo: dict[str, t.Any] = {key: value for key, value in new.items() if value is not None}
         removed: dict[str, t.Any] = {}
@@ -57,6 +65,7 @@ def steps(change: Change[str]) -> list[Step]:
                 Phase.LINK_ATTRIBUTES,
                 f"set {' and '.join(k for k in ('mtu', 'mac') if todo.get(k))} of {name}",
                 lambda kernel: set_link(kernel, name, settings),
+                remedies=dict.fromkeys((EINVAL, ERANGE), "give a value that the device supports") if settings else {},
             )
         )
     if "vlan_filtering" in todo and change.op == "change":
@@ -89,7 +98,7 @@ def sysctl_steps(name: str, values: dict[str, str], where: str = "") -> list[Ste
 
 def _sysctl_step(path: str, value: str, where: str) -> Step:
     text = f"set net.{path.replace('/', '.')} to {value}"
-    return Step(Phase.LINK_SYSCTLS, text, lambda kernel: kernel.write_sysctl(path, value), where)
+    return Step(Phase.LINK_SYSCTLS, text, lambda kernel: kernel.write_sysctl(path, value), where, remedies=OF_SYSCTLS)
 
 
 def address_steps(
@@ -111,7 +120,9 @@ def address_steps(
     checked = [host(address) for address in by_ip.values() if address not in item.hints.get("nodad", ())]
     if checked:
         text = f"use {', '.join(checked)} on {item.label}"
-        result.append(Step(Phase.USABLE_ADDRESSES, text, lambda kernel: await_usable(kernel, name, checked), where))
+        remedies = {EADDRNOTAVAIL: "give another address, or remove it from the other node"}
+        run = partial(await_usable, name=name, addresses=checked)
+        result.append(Step(Phase.USABLE_ADDRESSES, text, run, where, remedies=remedies))
     return result
 
 
@@ -122,7 +133,9 @@ def restore(change: Change[t.Any]) -> list[Step]:
         for address in item.attributes.get("addresses", {}):
             protocol = item.hints.get("protocols", {}).get(address, PROTOCOL)
             if protocol not in KERNEL_PROTOCOLS and address not in item.hints.get("expiring", ()):
-                result.append(addition(item.key, item, address, protocol, Phase.RESTORE_ADDRESSES))
+                step = addition(item.key, item, address, protocol, Phase.RESTORE_ADDRESSES)
+                step.text, step.place = f"restore address {address} on {item.label}", item.place
+                result.append(step)
     return result
 
 

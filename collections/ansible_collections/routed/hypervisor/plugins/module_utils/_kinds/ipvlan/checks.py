@@ -45,7 +45,7 @@ def _remaining_others(
     wanted = {item.key for item in want}
     remaining: dict[str, list[Item[LinkKey]]] = {}
     for key, item in have.items():
-        if key not in wanted and not (item.owned and planned.state == "overridden"):
+        if key not in wanted and key[1] not in planned.left_out and not (item.owned and planned.state == "overridden"):
             remaining.setdefault(item.hints["master"], []).append(item)
     return remaining
 
@@ -183,5 +183,6 @@ def conflicts(changes: list[Change[LinkKey]], snapshot: Snapshot) -> list[str]:
                 if same and route.protocol != PROTOCOL and prefix in routes:
                     name = PROTOCOL_NAMES.get(route.protocol, route.protocol)
                     text = f"route {prefix} exists in {where} but is not ours (protocol {name})"
+                    text += "; delete it there first, or leave this one out"
                     mistakes.append(f"{routes[prefix].place}.routes: {text}")
     return mistakes

@@ -28,6 +28,7 @@ class IpvlanLinks(Kind[LinkKey]):
     noun = "ipvlan link"
     lists = ("addresses", "routes", "sysctls")
     immutable = ("master",)
+    if_foreign = "give another name, or delete it first"
     spec: t.ClassVar[dict[str, t.Any]] = {
         "name": {"type": "str", "required": True},
         "master": {"type": "str"},
@@ -152,6 +153,8 @@ class IpvlanLinks(Kind[LinkKey]):
             where, name = change.item.key
             if where:
                 continue
+            if change.want is not None:
+                planned.slaves[name] = change.want.attributes
             if change.op != "change":
                 planned.remade.add(name)
             elif "vrf" in change.after or change.after.get("state") == "down":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 import zlib
+from functools import partial
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
@@ -16,9 +17,9 @@ from ..._netlink.kernel import BEING_CREATED, Kernel
 from ..._netlink.marks import MARK, PROTOCOL
 from ..._netlink.sockets import CREATE, EXCLUSIVE, REPLACE
 from ..interface.steps import KERNEL_PROTOCOLS, addition, address_steps, sysctl_steps
-from ..link import deletion, set_link
+from ..link import creation_remedies, deletion, set_link
 from ..link_members import is_reached
-from ..route.steps import ANY_SCOPE, MAIN, ONLINK, SCOPES, UNICAST, RouteKey, route_fields
+from ..route.steps import ANY_SCOPE, MAIN, ONLINK, SCOPES, UNICAST, RouteKey, route_fields, unreachable
 from .view import FLAGS, MODES, LinkKey
 
 LEAST_INDEX = 1 << 30  # of links whose index we choose; the kernel counts from 1
@@ -36,7 +37,8 @@ def steps(change: Change[LinkKey]) -> list[Step]:
     todo, removed = change.after, change.before
     if fresh:
         text = f"create ipvlan link {label}"
-        result.append(Step(Phase.LINKS, text, lambda kernel: _create(kernel, where, name, new)))
+        run = partial(_create, where=where, name=name, new=new)
+        result.append(Step(Phase.LINKS, text, run, remedies=creation_remedies("ipvlan")))
         todo, removed = {key: value for key, value in new.items() if value is not None}, {}
         # addresses of others are restored, too, but not those the kernel adds
         protocols = change.want.hints.get("protocols", {})
@@ -142,7 +144,8 @@ def _route(item: Item[LinkKey], prefix: str, flags: int) -> Step:
         attributes += [("RTA_OIF", kernel.index(name)), ("RTA_GATEWAY", gateway)]
         kernel.new(ROUTE, fields, attributes, flags=flags)
 
-    return Step(Phase.ROUTES, f"add route {prefix} through {item.label}", run, where)
+    text = f"add route {prefix} through {item.label}" + (f" via {gateway}" if gateway else "")
+    return Step(Phase.ROUTES, text, run, where, remedies=unreachable([gateway] if gateway else []))
 
 
 def _route_removal(where: str, name: str, prefix: str) -> Step:

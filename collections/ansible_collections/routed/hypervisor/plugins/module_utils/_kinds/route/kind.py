@@ -178,23 +178,20 @@ class Routes(Kind[RouteKey]):
         return found
 
     def conflicts(self, changes: list[Change[RouteKey]], snapshot: Snapshot) -> list[str]:
-        """Routes of others that conflict with routes to be created. Reads only the tables of these."""
-        new = {change.item.key: change.item for change in changes if change.op == "create"}
-        mistakes = []
-        prefixes: dict[tuple[int, int], list[str]] = {}
-        for version, table, prefix, _metric in new:
-            if isinstance(table, int):
-                prefixes.setdefault((version, table), []).append(prefix)
-        for (version, table), wanted in sorted(prefixes.items()):
-            for route in snapshot.routes_to(wanted, version, table):
-                if route.protocol != PROTOCOL and route.type in TYPE_NAMES:
-                    key = _key(route)
-                    if key in new:
-                        name = PROTOCOL_NAMES.get(route.protocol, route.protocol)
-                        mistakes.append(
-                            f"{new[key].place}: route {new[key].label} exists but is not ours (protocol {name})"
-                        )
-        return mistakes
+        """Routes of others that conflict with routes to be created."""
+        new = [change.item for change in changes if change.op == "create"]
+        return [
+            f"{item.place}: route {item.label} exists but is not ours (protocol {protocol}); delete it first, "
+            "give this one another metric, or leave it out"
+            for item, protocol in _of_others(new, snapshot)
+        ]
+
+    def passed_over(self, want: list[Item[RouteKey]], have: Have[RouteKey], snapshot: Snapshot) -> list[str]:
+        missing = [item for item in want if item.key not in have]
+        return [
+            f"{item.place}: route {item.label} is not ours (protocol {protocol}) and is left in place"
+            for item, protocol in _of_others(missing, snapshot)
+        ]
 
     def check(
         self,
@@ -246,6 +243,19 @@ class Routes(Kind[RouteKey]):
         return {**shown, "nexthops": hops} if hops else shown
 
 
+def _of_others(items: list[Item[RouteKey]], snapshot: Snapshot) -> t.Iterator[tuple[Item[RouteKey], str | int]]:
+    """The items whose keys routes of others have, with their protocols. Reads only the tables of the items."""
+    by_key = {item.key: item for item in items}
+    prefixes: dict[tuple[int, int], list[str]] = {}
+    for version, table, prefix, _metric in by_key:
+        if isinstance(table, int):
+            prefixes.setdefault((version, table), []).append(prefix)
+    for (version, table), wanted in sorted(prefixes.items()):
+        for route in snapshot.routes_to(wanted, version, table):
+            if route.protocol != PROTOCOL and route.type in TYPE_NAMES and _key(route) in by_key:
+                yield by_key[_key(route)], PROTOCOL_NAMES.get(route.protocol, route.protocol)
+
+
 def _is_lost(route: Item[RouteKey], planned: Planned) -> bool:
     links = {hop.get("interface") for hop in route.attributes["nexthops"]}
     if links & (planned.disturbed | planned.remade) or route.attributes.get("source") in planned.lost_sources:
@@ -284,9 +294,9 @@ def observe(route: Route, snapshot: Snapshot) -> Item[RouteKey]:
 
 
 def _hop(found: Hop, snapshot: Snapshot) -> dict[str, t.Any]:
-    hop: dict[str, t.Any] = {"weight": found.weight, "onlink": bool(found.flags & ONLINK)}
+    hop: dict[str, t.Any] = {}  # in the order of a wanted one
     if found.gateway:
         hop["gateway"] = address_text(found.gateway)
     if found.link:
         hop["interface"] = snapshot.names.get(found.link, f"index {found.link}")
-    return hop
+    return {**hop, "weight": found.weight, "onlink": bool(found.flags & ONLINK)}

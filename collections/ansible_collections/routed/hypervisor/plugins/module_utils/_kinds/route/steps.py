@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from errno import EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH
 
 from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
@@ -31,12 +32,21 @@ def steps(change: Change[RouteKey], fresh: bool, sources: set[str]) -> list[Step
         return [Step(Phase.REMOVE_ROUTES, f"delete route {label}", lambda kernel: _delete(kernel, change.item.key))]
     item, flags = change.want, CREATE | (EXCLUSIVE if fresh else REPLACE)
     verb = "add" if change.op == "create" else "change"
-    text = f"{verb} route {label}"
-    result = [Step(Phase.ROUTES, text, lambda kernel: _write(kernel, item, flags), order=_order(item))]
+    gateways = [hop["gateway"] for hop in item.attributes["nexthops"] if hop.get("gateway")]
+    text = f"{verb} route {label}" + (f" via {', '.join(gateways)}" if gateways else "")
+    remedies = unreachable(gateways) | {EEXIST: "a route of others has the same prefix and metric now; run this again"}
+    write = Step(Phase.ROUTES, text, lambda kernel: _write(kernel, item, flags), order=_order(item), remedies=remedies)
+    result = [write]
     source = item.attributes.get("source")
     if source and ":" in source:
         result.append(Step(Phase.SOURCES, text, lambda kernel: _await_source(kernel, source, sources)))
     return result
+
+
+def unreachable(gateways: list[str]) -> dict[int, str]:
+    """Remedies for a route whose gateway the kernel refuses."""
+    text = "give a gateway that is reached without another one, or configure an address or a route that leads to it"
+    return dict.fromkeys((EINVAL, ENETDOWN, ENETUNREACH, EHOSTUNREACH), text) if gateways else {}
 
 
 def _order(item: Item[RouteKey]) -> int:

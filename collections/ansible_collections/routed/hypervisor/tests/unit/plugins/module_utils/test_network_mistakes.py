@@ -175,3 +175,23 @@ def test_values_are_normalised():
     assert list(given["addresses"]) == ["2001:db8::1/64", "10.0.0.1/32"]
     assert given["sysctls"] == {"ipv4.forwarding": "1", "ipv4.rp_filter": "1"}
     assert (wanted["sysctls"][0].key, wanted["sysctls"][0].attributes) == ("ipv4/conf/a.5/forwarding", {"value": "1 2"})
+
+
+def test_entries_with_mistakes_and_those_that_refer_to_them_are_left_out():
+    config = {
+        "vrfs": [{"name": "blue", "table": 0}, {"name": "green", "table": 7}],
+        "interfaces": [{"name": "p", "vrf": "blue"}, {**VLAN, "name": "p.5"}, {"name": "q", "vrf": "green"}],
+        "routes": [{**HOST, "interface": "p.5"}, {**HOST, "prefix": "10.0.0.0/9", "interface": "q"}],
+        "ipvlan_links": [{**SLAVE, "name": "q", "namespace": "c1", "mtu": 1}],
+    }
+    wanted, mistakes = parse(config, "merged")
+    assert [text.split(": ")[0] for text in mistakes] == ["vrfs[0].table", "ipvlan_links[0].mtu"]
+    places = {name: [item.place for item in items] for name, items in wanted.items()}
+    assert places == {"vrfs": ["vrfs[1]"], "interfaces": ["interfaces[2]"], "routes": ["routes[1]"], "ipvlan_links": []}
+    assert mistakes.left_out == {"blue", "p", "p.5"}
+    assert mistakes.networks_unknown
+
+
+def test_only_entries_that_may_lead_to_a_gateway_make_the_networks_unknown():
+    assert not parse({"routes": [{**HOST, "prefix": "10.0.0.1/8"}]}, "merged")[1].networks_unknown
+    assert parse({"routes": [{"prefix": "10.0.0.1/8", "interface": "p"}]}, "merged")[1].networks_unknown

@@ -120,6 +120,29 @@ def test_a_change_of_an_immutable_attribute_of_an_object_of_others_is_refused():
         plan(KIND, {"a": box("a")}, [want_box("a", creates=False, wood="pine")], "merged")
 
 
+class Detailed(Boxes):
+    def same(self, attribute, have, want):
+        return have == want or (attribute == "color" and have.startswith(want))
+
+
+def test_an_observed_value_that_satisfies_the_wanted_one_keeps_its_detail():
+    have = {"a": box("a", owned=True, color="white, matt")}
+    [change] = plan(Detailed(), have, [want_box("a", color="white", members={"x": "1"})], "merged")
+    assert (list(change.after), change.want.attributes["color"]) == (["members"], "white, matt")
+
+
+@pytest.mark.parametrize(
+    ("state", "want", "why"),
+    [
+        ("overridden", [], "members of ours are not in the configuration"),
+        ("deleted", [want_box("a", creates=False)], "members of ours are to be deleted"),
+    ],
+)
+def test_the_reason_why_members_are_removed_from_an_object_of_others(state, want, why):
+    [change] = plan(KIND, {"a": box("a", members={"x": "1"}, marked={"x"})}, want, state)
+    assert change.why == why
+
+
 def test_all_refusals_are_reported_together():
     with pytest.raises(Refused) as refused:
         plan(
