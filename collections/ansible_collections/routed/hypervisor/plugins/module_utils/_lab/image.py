@@ -215,8 +215,16 @@ def build_command(image: Image, builder: list[str], keyring: str | None, target:
     return [*shelter, *builder, *options, image.suite, str(target)]
 
 
+def disable_services(tree: Path) -> None:
+    """Debian enables every daemon that it installs; in a node with systemd, they would start with their defaults."""
+    for link in [*tree.glob("etc/systemd/system/*.wants/*"), *tree.glob("etc/rc[2-5S].d/S*")]:
+        link.unlink()
+
+
 def finish(tree: Path) -> int:
     """Trims a new tree and prepares it for nodes. Returns its size in MB."""
+    if (tree / "lib/systemd/systemd").exists():
+        disable_services(tree)
     for name in TRIMMED:
         if (tree / name).is_dir():
             shutil.rmtree(tree / name)
