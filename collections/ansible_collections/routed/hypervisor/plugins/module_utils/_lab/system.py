@@ -118,10 +118,10 @@ def _step(report: int, text: str) -> None:
     os.write(report, f"{text}\n".encode())
 
 
-def _system(node: Node, recipe: Recipe, proc: int, report: int, go: int) -> None:
+def _system(node: Node, recipe: Recipe, proc: int, report: int, go: int, held: int) -> None:
     """In PID 1 of the inner namespaces: becomes systemd."""
     _step(report, "leave the module's session")
-    detach(proc, report, go)
+    detach(proc, report, go, held)
     _step(report, "create its file system")
     make_root(node.name, recipe.lab, recipe.exchange)
     _step(report, "set its name")
@@ -181,7 +181,7 @@ def _child(node: Node, recipe: Recipe, parent: int, report: int, go: int) -> t.N
         ns.unshare(kinds | ns.CLONE_NEWPID)
         own = _ids(proc)[0]
         if fork(own) == 0:
-            _system(node, recipe, proc, report, go)
+            _system(node, recipe, proc, report, go, held)
         os.close(held)
         os.close(report)
         os.read(alive, 1)  # until its child has become systemd, or has ended
@@ -265,11 +265,15 @@ class Booting:
     def begin(self, node: Node, plug: Plug | None = None) -> None:
         exchange.note_boot(self.recipe.lab, node.name)
         deadline = time.monotonic() + self.recipe.timeout
-        pid = _switch_on(node, self.recipe, plug, deadline)
-        exchange.note_pid(self.recipe.lab, node.name, pid)
         try:
+            pid = _switch_on(node, self.recipe, plug, deadline)
+            exchange.note_pid(self.recipe.lab, node.name, pid)
             self.waiting[os.pidfd_open(pid)] = (node.name, pid, deadline)
+        except BootError:
+            exchange.forget_boot(self.recipe.lab, node.name)
+            raise
         except ProcessLookupError:
+            exchange.forget_boot(self.recipe.lab, node.name)
             raise BootError(ended(node.name)) from None
 
     def finish(self) -> list[str]:
