@@ -276,7 +276,9 @@ class Run:
 
     def _recipe(self, **more) -> Recipe:
         params = self.params
-        return Recipe(self.lab, params["image"] or "", params["owner"] or "", exchange.path(self.lab), self.timeout, **more)
+        return Recipe(
+            self.lab, params["image"] or "", params["owner"] or "", exchange.path(self.lab), self.timeout, **more
+        )
 
     def _start(self) -> tuple[list[str], list[Node]]:
         """Starts nodes, and the chassis of those with systemd, which are returned."""
@@ -303,7 +305,9 @@ class Run:
         # Holds the networks of nodes that shut down, until their cables have been moved.
         with Networks(self.lab, [node for node in nodes if node.pid]) as networks:
             forced = system.shut_down(self.lab, [node for node in nodes if node.pid], self.timeout)
-            self.warnings += [f"node {name} did not shut down in {self.timeout} s: it was switched off" for name in forced]
+            self.warnings += [
+                f"node {name} did not shut down in {self.timeout} s: it was switched off" for name in forced
+            ]
             with system.Booting(self._recipe()) as booting:
                 for node in nodes:
                     try:

@@ -216,8 +216,9 @@ class Plan:
             if is_replaced := node.name in self.start:
                 after = _shape(image, self.init_of(node.name))
                 same = before.items() & after.items()
-                before, after = ({key: value for key, value in each.items() if (key, value) not in same}
-                                 for each in (before, after))
+                before, after = (
+                    {key: value for key, value in each.items() if (key, value) not in same} for each in (before, after)
+                )
             found.append(Change("nodes", "replace" if is_replaced else "delete", node.name, why, before, after))
         found += [Change("nodes", "reboot" if node.pid else "start", node.name, why) for node, why in self.boot]
         stopped = {node.name for node, _why in self.stop}

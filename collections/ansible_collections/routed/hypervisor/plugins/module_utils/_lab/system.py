@@ -4,7 +4,7 @@
 
 # Private to this collection.
 
-"""Boots, reboots and shuts down systemd in lab nodes: the inner namespaces of a node, on the file system of its chassis.
+"""Boots and shuts down systemd in lab nodes: the inner namespaces of a node, on the file system of its chassis.
 
 systemd follows the interface for containers (https://systemd.io/CONTAINER_INTERFACE). It reports the end of its boot
 to a socket in the exchange directory.
@@ -56,7 +56,9 @@ MASKED = (
     "systemd-udev-trigger.service",
 )
 # A file system in memory: journald would allocate 8 MB per file.
-JOURNAL = "[Journal]\nStorage=persistent\nSystemMaxUse=8M\nSystemMaxFileSize=1M\nRuntimeMaxUse=4M\nRuntimeMaxFileSize=1M\n"
+JOURNAL = (
+    "[Journal]\nStorage=persistent\nSystemMaxUse=8M\nSystemMaxFileSize=1M\nRuntimeMaxUse=4M\nRuntimeMaxFileSize=1M\n"
+)
 # `reboot` in the node would end it, and nothing would plug its cables again.
 REFUSAL = """\
 #!/bin/sh
@@ -101,7 +103,9 @@ def make_root(name: str, lab: str, exchange_path: str) -> None:
     ns.mount(sysctls, sysctls, flags=ns.MS_BIND)
     ns.mount(network, network, flags=ns.MS_BIND)
     ns.mount(boot_id, f"{sysctls}/kernel/random/boot_id", flags=ns.MS_BIND)
-    ns.mount("none", sysctls, flags=ns.MS_BIND | ns.MS_REMOUNT | ns.MS_RDONLY | ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+    ns.mount(
+        "none", sysctls, flags=ns.MS_BIND | ns.MS_REMOUNT | ns.MS_RDONLY | ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC
+    )
     os.makedirs(f"{STAGE}/run/systemd/system")
     for unit in MASKED:
         os.symlink("/dev/null", f"{STAGE}/run/systemd/system/{unit}")

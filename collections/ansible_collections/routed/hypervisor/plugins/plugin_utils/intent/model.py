@@ -10,7 +10,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from . import draft
-from .draft import FAMILIES, LENGTH, LOOPBACK, MAIN, MAIN_TABLE, Container, Fabric, Lab, Loopback, Part, Static, Uplink
+from .draft import (
+    FAMILIES,
+    LENGTH,
+    LOOPBACK,
+    MAIN,
+    MAIN_TABLE,
+    Container,
+    Fabric,
+    Lab,
+    Loopback,
+    Part,
+    Static,
+    Uplink,
+    switch_name,
+)
 
 if TYPE_CHECKING:
     from netaddr import IPNetwork
@@ -28,6 +42,7 @@ __all__ = [
     "Part",
     "Static",
     "Uplink",
+    "switch_name",
 ]
 
 

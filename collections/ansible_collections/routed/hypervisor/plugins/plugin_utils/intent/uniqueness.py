@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ..libraries import netaddr
-from .draft import MAIN, MAIN_TABLE, Hypervisor, Intent, Part, Router, Vrf
+from .draft import MAIN, MAIN_TABLE, Hypervisor, Intent, Part, Router, Vrf, switch_name
 from .formats import INTERFACE_LENGTH
 from .mistakes import Mistakes, Path, render
 
@@ -83,7 +83,7 @@ def check_nodes(intent: Intent, mistakes: Mistakes) -> None:
     routers = intent.routers
     if intent.lab:
         for fabric in intent.fabrics:
-            nodes.first[f"switch-{fabric}"] = ("fabrics", fabric)
+            nodes.first[switch_name(fabric)] = ("fabrics", fabric)
     for node in routers:
         nodes.give(node.name, node.path)
     for hypervisor in intent.hypervisors.values():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..intent.model import Intent
+from ..intent.model import Intent, switch_name
 from .border import border
 from .guest import guest
 from .hypervisor import hypervisor
@@ -16,7 +16,7 @@ from .lab import LAB_HOST, lab
 from .leaf import leaf
 from .ospf import password_keys
 from .reflector import reflector
-from .switch import switch, switch_name
+from .switch import switch
 
 
 @dataclass

@@ -12,10 +12,6 @@ from .links import sysctls, without_nones
 BRIDGE = "bridge"
 
 
-def switch_name(fabric: str) -> str:
-    return f"switch-{fabric}"
-
-
 def attached(found: Index, fabric: str) -> list:
     return [*found.reflectors.get(fabric, ()), *found.leaves.get(fabric, ()), *found.clients.get(fabric, ())]
 
