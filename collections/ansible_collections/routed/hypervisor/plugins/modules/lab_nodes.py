@@ -81,8 +81,8 @@ options:
       - V(deleted) removes the nodes in O(config), or all nodes of the lab if O(config) is empty. With the last node,
         the directory C(/run/routed-hypervisor/LAB) is removed.
       - V(rebooted) shuts down and boots the nodes in O(config), which must run systemd. Their files and cables are
-        kept, everything else is new. A node that does not shut down in time is switched off. A node that is off is
-        booted.
+        kept, everything else is new. A node that does not shut down within O(grace) is switched off. A node that is off
+        is booted.
       - V(gathered) only returns the current state.
       - V(merged) and V(overridden) boot nodes that are off.
     type: str
@@ -90,9 +90,15 @@ options:
     default: merged
   timeout:
     description:
-      - How many seconds a node may take to become ready, to shut down, or to end.
+      - How many seconds a node may take to become ready, or to end.
     type: int
     default: 60
+  grace:
+    description:
+      - With O(state=rebooted), how many seconds a node may take to shut down. V(0) switches it off immediately, as a
+        power failure would.
+    type: int
+    default: 30
 """
 
 EXAMPLES = r"""
@@ -304,10 +310,9 @@ class Run:
         failures = []
         # Holds the networks of nodes that shut down, until their cables have been moved.
         with Networks(self.lab, [node for node in nodes if node.pid]) as networks:
-            forced = system.shut_down(self.lab, [node for node in nodes if node.pid], self.timeout)
-            self.warnings += [
-                f"node {name} did not shut down in {self.timeout} s: it was switched off" for name in forced
-            ]
+            grace = self.params["grace"]
+            forced = system.shut_down(self.lab, [node for node in nodes if node.pid], grace, self.timeout)
+            self.warnings += [f"node {name} did not shut down in {grace} s: it was switched off" for name in forced]
             with system.Booting(self._recipe()) as booting:
                 for node in nodes:
                     try:
@@ -392,6 +397,7 @@ def main():
                 "default": "merged",
             },
             "timeout": {"type": "int", "default": 60},
+            "grace": {"type": "int", "default": 30},
         },
         required_if=[("state", "merged", ["image"]), ("state", "overridden", ["image"])],
         supports_check_mode=True,

@@ -346,34 +346,44 @@ def wait_for_interrupted_boot(lab: str, node: str, timeout: float) -> None:
         exchange.forget_boot(lab, node)
 
 
-def shut_down(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
-    """Shuts systemd down in nodes, and waits; returns the names of those that had to be switched off instead."""
+def shut_down(lab: str, nodes: t.Sequence[Node], grace: float, timeout: float) -> list[str]:
+    """Shuts systemd down in nodes, and waits until it has ended. After `grace` seconds, nodes are switched off.
+
+    Returns the names of those that had to be switched off, which is none if there is no grace.
+    """
     waiting: dict[int, Node] = {}
     poll = select.poll()
-    forced: list[str] = []
     try:
         for node in nodes:
             try:
                 fd = os.pidfd_open(node.pid)
             except ProcessLookupError:
                 continue
-            if not is_still(node, lab):
-                os.close(fd)
-                continue
             waiting[fd] = node
-            poll.register(fd, select.POLLIN)
-            signal.pidfd_send_signal(fd, REBOOT)
-        for last in (False, True):
-            deadline = time.monotonic() + timeout
-            while waiting and (left := deadline - time.monotonic()) > 0:
-                for fd, _event in poll.poll(left * 1000):
-                    poll.unregister(fd)
-                    os.close(fd)
-                    del waiting[fd]
-            for fd, node in () if last else waiting.items():
-                forced.append(node.name)
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-        return forced
+            if is_still(node, lab):
+                poll.register(fd, select.POLLIN)
+                signal.pidfd_send_signal(fd, REBOOT if grace else signal.SIGKILL)
+            else:
+                os.close(fd)
+                del waiting[fd]
+        _await_end(waiting, poll, grace)
+        forced = list(waiting.items())
+        for fd, _node in forced:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        _await_end(waiting, poll, timeout)
+        if waiting:
+            names = ", ".join(node.name for node in waiting.values())
+            raise TimeoutError(f"systemd still runs {timeout:g} s after SIGKILL: {names}")
+        return [node.name for _fd, node in forced] if grace else []
     finally:
         for fd in waiting:
             os.close(fd)
+
+
+def _await_end(waiting: dict[int, Node], poll: select.poll, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for fd, _event in poll.poll(left * 1000):
+            poll.unregister(fd)
+            os.close(fd)
+            del waiting[fd]
