@@ -217,8 +217,11 @@ def build_command(image: Image, builder: list[str], keyring: str | None, target:
 
 def disable_services(tree: Path) -> None:
     """Debian enables every daemon that it installs; in a node with systemd, they would start with their defaults."""
-    for link in [*tree.glob("etc/systemd/system/*.wants/*"), *tree.glob("etc/rc[2-5S].d/S*")]:
+    for link in tree.glob("etc/systemd/system/*.wants/*"):
         link.unlink()
+    # As `update-rc.d NAME disable` does; without any link, update-rc.d could not enable the service.
+    for link in tree.glob("etc/rc[2-5].d/S*"):
+        link.rename(link.with_name(f"K{link.name[1:]}"))
 
 
 def finish(tree: Path) -> int:

@@ -37,6 +37,7 @@ MASKED = (
     "dev-hugepages.mount",
     "getty.target",
     "kmod-static-nodes.service",
+    "modprobe@.service",
     "proc-sys-fs-binfmt_misc.automount",
     "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount",
@@ -49,11 +50,28 @@ MASKED = (
     "systemd-logind.service",
     "systemd-modules-load.service",
     "systemd-random-seed.service",
+    "systemd-remount-fs.service",
     "systemd-tmpfiles-setup-dev.service",
     "systemd-udevd.service",
     "systemd-udevd-control.socket",
     "systemd-udevd-kernel.socket",
     "systemd-udev-trigger.service",
+    "systemd-update-utmp.service",
+    "systemd-update-utmp-runlevel.service",
+)
+# Each is a process at boot and in every daemon-reload; all but systemd-sysv-generator are about disks and consoles.
+MASKED_GENERATORS = (
+    "systemd-cryptsetup-generator",
+    "systemd-debug-generator",
+    "systemd-fstab-generator",
+    "systemd-getty-generator",
+    "systemd-gpt-auto-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-integritysetup-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-system-update-generator",
+    "systemd-veritysetup-generator",
 )
 # A file system in memory: journald would allocate 8 MB per file.
 JOURNAL = (
@@ -106,9 +124,10 @@ def make_root(name: str, lab: str, exchange_path: str) -> None:
     ns.mount(
         "none", sysctls, flags=ns.MS_BIND | ns.MS_REMOUNT | ns.MS_RDONLY | ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC
     )
-    os.makedirs(f"{STAGE}/run/systemd/system")
-    for unit in MASKED:
-        os.symlink("/dev/null", f"{STAGE}/run/systemd/system/{unit}")
+    for kind, names in (("system", MASKED), ("system-generators", MASKED_GENERATORS)):
+        os.makedirs(f"{STAGE}/run/systemd/{kind}")
+        for masked in names:
+            os.symlink("/dev/null", f"{STAGE}/run/systemd/{kind}/{masked}")
     _write(f"{STAGE}/run/systemd/journald.conf.d/lab.conf", JOURNAL)
     _write(f"{STAGE}/etc/machine-id", f"{uuid.uuid5(uuid.NAMESPACE_DNS, mark(lab, name)).hex}\n")
     for program in REFUSED:
