@@ -14,7 +14,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 unexport PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab shell verify status down test bench docs
+.PHONY: help setup lab shell reboot verify status down test bench docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ lab: setup ## bring up the lab, verify it, and leave it up [INVENTORY=inventorie
 
 shell: ## open a shell in the running lab [NODE=hv1: in that node]
 	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"
+
+reboot: ## reboot a node that runs systemd, or boot it if it is off [NODE=hv1]
+	@$(if $(NODE),,$(error NODE is missing: make reboot NODE=hv1))$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/reboot.yml -e "lab_reboot=$(NODE)" $(ARGS)
 
 verify: ## verify the running lab
 	@$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support.modules import ModuleRunner
+import yaml
+from support.modules import PROJECT, ModuleRunner
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.lab import SYSTEMD as SYSTEMD_PACKAGES
+
+SYSTEMD = "lib/systemd/systemd"
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
 hypothesis.settings.register_profile(
@@ -35,12 +40,26 @@ def run_module_once(tmp_path_factory) -> ModuleRunner:
 
 
 @pytest.fixture(scope="session")
+def systemd_image(tmp_path_factory) -> Path:
+    """The image of the default lab with systemd, built if it is not in the cache."""
+    cache = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache" / "routed-hypervisor"))
+    packages = yaml.safe_load((PROJECT / "roles/lab_image/defaults/main.yml").read_text())["lab_image_packages"]
+    wanted = {"path": str(cache), "suite": "bookworm", "packages": [*packages, *SYSTEMD_PACKAGES]}
+    made = ModuleRunner(tmp_path_factory.mktemp("image"))("lab_image", **wanted)
+    if made.get("failed"):
+        pytest.skip(f"no image with systemd: {made['msg']}")
+    return Path(made["path"])
+
+
+@pytest.fixture(scope="session")
 def lab_image() -> Path:
     """An unpacked lab-node image: $ROUTED_HYPERVISOR_TEST_IMAGE, or the newest one in the cache."""
     if wanted := os.environ.get("ROUTED_HYPERVISOR_TEST_IMAGE"):
         return Path(wanted)
     cache = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache" / "routed-hypervisor"))
     found = [path for path in [*cache.glob("images/*"), cache / "image-dev"] if (path / "usr/bin/catatonit").exists()]
+    # Those of labs with systemd are for tests of them.
+    found = [path for path in found if not (path / SYSTEMD).exists()] or found
     if not found:
         pytest.skip("no lab-node image: run `make setup`, or set ROUTED_HYPERVISOR_TEST_IMAGE")
     return max(found, key=lambda path: path.stat().st_mtime)

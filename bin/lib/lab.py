@@ -24,6 +24,7 @@ from overview import all_labs, describe, status_of
 from relay import Relay
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab import exchange as lab_exchange
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab import groups as lab_groups
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab import node as lab_node
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
@@ -154,7 +155,11 @@ def down(arguments: argparse.Namespace) -> int:
         refuse_other_owner(status, os.path.realpath(arguments.owner))
     nodes = lab_node.gather_nodes(lab)
     something = bool(
-        places.supervisors(lab) or os.path.isdir(places.directory(lab)) or nodes or lab_exchange.exists(lab)
+        places.supervisors(lab)
+        or os.path.isdir(places.directory(lab))
+        or nodes
+        or lab_exchange.exists(lab)
+        or lab_groups.exist(lab)
     )
     if arguments.check:
         print(f"lab {lab} {'would be taken down' if something else 'is not up'}", flush=True)
@@ -164,6 +169,7 @@ def down(arguments: argparse.Namespace) -> int:
     # On the machine's own kernel nodes are processes of the machine.
     if failures := lab_node.stop_nodes(lab, nodes, STOP_S):
         raise Refused("; ".join(failures))
+    lab_groups.remove(lab)
     lab_exchange.remove(lab)
     print(f"lab {lab} is down" if something else f"lab {lab} was not up", flush=True)
     return 0

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import resource
 import typing as t
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
@@ -19,6 +21,8 @@ CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 
 RUN = "/run/routed-hypervisor"
+# systemd loses its argv[0] when it re-executes itself, but not its environment.
+SYSTEMD_PROGRAMS = (b"/lib/systemd/systemd", b"/usr/lib/systemd/systemd")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -47,7 +51,13 @@ def setns(descriptor: int, kinds: int) -> None:
 
 def enter_all_but_processes(node: int) -> None:
     """Enter the namespaces of a node, given by a process descriptor. Its process namespace applies only to children."""
-    setns(node, CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
+    kinds = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC
+    try:
+        setns(node, kinds | CLONE_NEWCGROUP)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        setns(node, kinds)  # a kernel without control groups
 
 
 def fork_into(node: int, own: int) -> int:
@@ -98,7 +108,29 @@ def _environment(process: int) -> dict[str, str]:
 def _is_node(process: int, lab: str, node: str) -> bool:
     try:
         with open(f"/proc/{process}/cmdline", "rb") as file:
-            return file.read().startswith(f"routed-hypervisor:{lab}:{node}\0".encode())
+            first, _nul, rest = file.read().partition(b"\0")
+        mark = f"routed-hypervisor:{lab}:{node}"
+        if first in SYSTEMD_PROGRAMS:
+            if _environment(process).get("ROUTED_HYPERVISOR_NODE") != mark:
+                return False
+        elif first != mark.encode():
+            return False
+        # Until exec, a child of systemd looks like systemd.
+        return rest == b"-P\0" or _is_first_process(process)
+    except OSError:
+        return False
+
+
+def _is_first_process(process: int) -> bool:
+    with open(f"/proc/{process}/status", encoding="utf-8", errors="replace") as file:
+        return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in file)
+
+
+def _is_chassis(process: int, lab: str, node: str) -> bool:
+    """Whether a process holds the file system of a node with systemd."""
+    try:
+        with open(f"/proc/{process}/cmdline", "rb") as file:
+            return file.read() == f"routed-hypervisor-chassis:{lab}:{node}\0-P\0".encode()
     except OSError:
         return False
 
@@ -123,4 +155,6 @@ def find_node(lab: str, node: str) -> Node:
             except OSError:
                 pass
             os.close(descriptor)
+    if any(_is_chassis(process, lab, node) for process in candidates):
+        raise NoSuchNode(f"node {node} of lab {lab} is not up, because its systemd has ended: make reboot NODE={node}")
     raise NoSuchNode(f"node {node} of lab {lab} is not up: make lab")

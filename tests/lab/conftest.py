@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.modules import PROJECT
+from support.waiting import until
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
@@ -121,6 +122,20 @@ class Lab:
         clocks = {session: map(float, since.split(":")) for session, since in up.items()}
         return {session: hours * 3600 + minutes * 60 + s for session, (hours, minutes, s) in clocks.items()}
 
+    def reboot(self, node, *answers, seconds=120) -> float:
+        """Reboots a node that runs systemd, and returns the seconds until its services answer.
+
+        All enabled services must be active, and each of `answers`, a command in the node, must succeed.
+        """
+        start = time.monotonic()
+        run = self.play("-e", f"lab_reboot={node}", playbook="playbooks/reboot.yml")
+        assert run.code == 0, run.output
+        enabled = "systemctl list-unit-files --type=service --state=enabled --plain --no-legend | cut -d' ' -f1"
+        active = ("sh", "-c", f'units=$({enabled}); [ -n "$units" ] && systemctl is-active $units')
+        for command in (active, *answers):
+            until(lambda command=command: self.tried(node, *command)[0] == 0, seconds, " ".join(command), 0.1)
+        return time.monotonic() - start
+
     def verified(self):
         """(passed, total) of the last verification."""
         report = json.loads(self.report.read_text())
@@ -173,6 +188,17 @@ def bring_up(make_lab):
     yield bring
     for lab in made:
         lab.play(playbook="playbooks/down.yml")
+
+
+@pytest.fixture(scope="session")
+def rebootable(bring_up):
+    """The default lab with systemd on hv1: rebootable.reboot("hv1", ("birdc", "show", "status"))."""
+    return bring_up(
+        "l3_hypervisor",
+        *NOT_VERIFIED,
+        name="reboots",
+        edit=lambda text: text.replace("lab: {}\n", "lab: {nodes: {hv1: {init: systemd}}}\n"),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from pathlib import Path
 
 import pytest
-from support.lab_nodes import Lab, Node, lab_command
-
-
-@contextlib.contextmanager
-def made(run_module, lab_image):
-    if os.geteuid() != 0:
-        pytest.skip("lab nodes need root")
-    lab = Lab(run_module, lab_image)
-    try:
-        yield lab
-    finally:
-        lab.remove()
-    assert lab.processes() == {}
-    assert not lab.directory.exists()
-    assert lab.name not in Path("/proc/self/mountinfo").read_text()
+from support.lab_nodes import Node, lab_command, made
 
 
 @pytest.fixture

@@ -78,8 +78,8 @@ def test_overridden_removes_what_is_not_listed(lab):
     lab.nodes("n1", "n2")
     kept = lab.processes()["n1"]
     assert lab.nodes("n1", "n3", state="overridden")["after"] == [
-        {"name": "n1", "image": lab.image},
-        {"name": "n3", "image": lab.image},
+        {"name": "n1", "image": lab.image, "init": "minimal"},
+        {"name": "n3", "image": lab.image, "init": "minimal"},
     ]
     assert sorted(lab.processes()) == ["n1", "n3"] and lab.processes()["n1"] == kept
     assert sorted(path.name for path in (lab.directory / "nodes").iterdir()) == ["n1.pid", "n3.pid"]
@@ -99,7 +99,7 @@ def test_gathered_tells_pid_image_and_owner(lab):
     lab.nodes("n1")
     (pid,) = lab.processes()["n1"]
     gathered = lab.nodes(state="gathered")["gathered"]
-    assert gathered == [{"name": "n1", "pid": pid, "image": lab.image, "owner": lab.owner}]
+    assert gathered == [{"name": "n1", "pid": pid, "image": lab.image, "owner": lab.owner, "init": "minimal"}]
 
 
 @pytest.mark.parametrize("nodes_seen", [0, 1, 12])

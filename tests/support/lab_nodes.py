@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import subprocess
 import uuid
 from pathlib import Path
+
+import pytest
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab import groups
 
 from .modules import MODULES, PROJECT, library
 
@@ -21,7 +26,7 @@ class Lab:
         self.directory = Path("/run/routed-hypervisor") / self.name
 
     def arguments(self, *names, state="merged", **options):
-        config = [{"name": name} for name in names]
+        config = [{"name": name} if isinstance(name, str) else name for name in names]
         return {"lab": self.name, "owner": self.owner, "image": self.image, "config": config, "state": state, **options}
 
     def nodes(self, *names, **options):
@@ -85,6 +90,22 @@ class Lab:
         return found
 
 
+@contextlib.contextmanager
+def made(run_module, lab_image):
+    """A lab that is gone after the test, with everything that belongs to it."""
+    if os.geteuid() != 0:
+        pytest.skip("lab nodes need root")
+    lab = Lab(run_module, lab_image)
+    try:
+        yield lab
+    finally:
+        lab.remove()
+    assert lab.processes() == {}
+    assert not lab.directory.exists()
+    assert lab.name not in Path("/proc/self/mountinfo").read_text()
+    assert not groups.exist(lab.name)
+
+
 class Node:
     """The only node of a lab. Start with `with Node(run_module, image) as node`."""
 
@@ -117,7 +138,7 @@ class Node:
         return self.run("pidof", program, fails=True).strip()
 
 
-def lab_command(*arguments: str) -> None:
+def lab_command(*arguments: str, fails: bool = False) -> subprocess.CompletedProcess[str]:
     """bin/lab, for a lab on this machine's own kernel."""
     done = subprocess.run(
         [PROJECT / "bin/lab", *arguments],
@@ -127,4 +148,5 @@ def lab_command(*arguments: str) -> None:
         check=False,
         timeout=60,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert fails or done.returncode == 0, done.stdout + done.stderr
+    return done

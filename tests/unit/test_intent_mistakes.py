@@ -50,6 +50,8 @@ ONE_MISTAKE = {
     "neither family": (changed(("loopbacks.private", {})), "loopbacks.private: has neither ipv4 nor ipv6"),
     "gateway missing": (changed(("segments.guests.gateway4", REMOVE)), "segments.guests.gateway4: missing"),
     "another plugin": (changed(("plugin", "routed.hypervisor.fabrik")), "plugin: 'routed.hypervisor.fabrik' is not routed.hypervisor.fabric"),
+    "init of a lab": (changed(("lab.init", "sysvinit")), "lab.init: 'sysvinit'"),
+    "init of an unknown node": (changed(("lab.nodes", {"hv9": {"init": "systemd"}})), "lab.nodes.hv9: no node is called hv9; did you mean hv"),
     # ranges
     "AS number 0": (changed(("bgp.as", 0)), "bgp.as: 0 is out of range; 1 to 4294967295"),
     "AS number too large": (changed(("bgp.as", 4294967296)), "bgp.as: 4294967296 is out of range; 1 to 4294967295"),

@@ -19,6 +19,8 @@ description:
   - All nodes share the directory C(/run/routed-hypervisor/LAB) with the host. The script C(enter) in it runs a command
     in a node; P(routed.hypervisor.node#connection) runs Ansible's tasks there.
   - Changes in the file system of a node are lost with the node.
+  - A node with O(config[].init=systemd) boots Debian's systemd. Such a node can be rebooted, and switches itself off
+    if its systemd ends; its file system is kept then.
 requirements:
   - Linux with overlayfs; root; C(nsenter) of util-linux 2.35 or later to enter a node
 extends_documentation_fragment:
@@ -63,21 +65,40 @@ options:
           - The name of the node, which is also its host name.
         type: str
         required: true
+      init:
+        description:
+          - The first process of the node. V(minimal) only reaps processes, so the node starts in milliseconds.
+          - V(systemd) boots the systemd of the image to C(multi-user.target), with a control group of its own. The run
+            waits until the boot has finished, and warns of failed units.
+          - A node with another init is replaced, so it loses its files.
+        type: str
+        choices: [minimal, systemd]
+        default: minimal
   state:
     description:
       - V(merged) creates the nodes in O(config) that are missing.
       - V(overridden) also removes the nodes of the lab that are not in O(config).
       - V(deleted) removes the nodes in O(config), or all nodes of the lab if O(config) is empty. With the last node,
         the directory C(/run/routed-hypervisor/LAB) is removed.
+      - V(rebooted) shuts down and boots the nodes in O(config), which must run systemd. Their files and cables are
+        kept, everything else is new. A node that does not shut down within O(grace) is switched off. A node that is off
+        is booted.
       - V(gathered) only returns the current state.
+      - V(merged) and V(overridden) boot nodes that are off.
     type: str
-    choices: [merged, overridden, deleted, gathered]
+    choices: [merged, overridden, deleted, rebooted, gathered]
     default: merged
   timeout:
     description:
       - How many seconds a node may take to become ready, or to end.
     type: int
     default: 60
+  grace:
+    description:
+      - With O(state=rebooted), how many seconds a node may take to shut down. V(0) switches it off immediately, as a
+        power failure would.
+    type: int
+    default: 30
 """
 
 EXAMPLES = r"""
@@ -90,6 +111,23 @@ EXAMPLES = r"""
     config:
       - name: hv1
       - name: vm1
+
+- name: One more, with systemd
+  routed.hypervisor.lab_nodes:
+    lab: example
+    owner: "{{ inventory_dir }}"
+    image: /var/cache/images/bookworm
+    config:
+      - name: hv2
+        init: systemd
+
+- name: Reboot it
+  routed.hypervisor.lab_nodes:
+    lab: example
+    owner: "{{ inventory_dir }}"
+    state: rebooted
+    config:
+      - name: hv2
 
 - name: Take the lab down
   routed.hypervisor.lab_nodes:
@@ -104,13 +142,13 @@ before:
   returned: if O(state) is not V(gathered)
   type: list
   elements: dict
-  sample: [{name: hv1, image: /var/cache/images/bookworm}]
+  sample: [{name: hv1, image: /var/cache/images/bookworm, init: minimal}]
 after:
   description: The nodes of the lab after; in check mode, as they would be.
   returned: if O(state) is not V(gathered)
   type: list
   elements: dict
-  sample: [{name: hv1, image: /var/cache/images/bookworm}]
+  sample: [{name: hv1, image: /var/cache/images/bookworm, init: minimal}]
 changes:
   description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: if O(state) is not V(gathered)
@@ -121,33 +159,66 @@ changes:
       op: create
       name: hv1
       before: {}
-      after: {image: /var/cache/images/bookworm}
+      after: {image: /var/cache/images/bookworm, init: minimal}
       why: it is not running
+booted:
+  description: The seconds from the start of systemd until its boot had finished, by node.
+  returned: if nodes were booted
+  type: dict
+  sample: {hv2: 1.4}
+failed_units:
+  description: The failed units of nodes that were booted, by node. Nodes without failed units are left out.
+  returned: if nodes were booted
+  type: dict
+  sample: {hv2: [ndppd.service]}
 gathered:
-  description: The running nodes of the lab.
+  description: The nodes of the lab. The PID of a node that is off is 0.
   returned: if O(state) is V(gathered)
   type: list
   elements: dict
-  sample: [{name: hv1, pid: 4711, image: /var/cache/images/bookworm, owner: /srv/inventories/example}]
+  sample:
+    - name: hv1
+      pid: 4711
+      image: /var/cache/images/bookworm
+      owner: /srv/inventories/example
+      init: minimal
 """
 
 import os
-from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._engine.change import Change
-from ..module_utils._lab import exchange
-from ..module_utils._lab.node import INIT, Plan, gather_nodes, name_mistakes, plan_nodes, state_of, stop_nodes
+from ..module_utils._lab import exchange, groups, system
+from ..module_utils._lab.node import (
+    CHASSIS_MARK,
+    INIT,
+    MINIMAL,
+    SYSTEMD,
+    Node,
+    Plan,
+    gather_nodes,
+    name_mistakes,
+    plan_nodes,
+    reboot_mistakes,
+    state_of,
+    stop_nodes,
+)
+from ..module_utils._lab.plug import Networks
 from ..module_utils._lab.start import Recipe, start_nodes
 
 
-def image_mistakes(image: str) -> list[str]:
+def image_mistakes(image: str, inits: set[str]) -> list[str]:
     if not os.path.isdir(image):
         return [f"image: there is no directory {image}"]
-    if not os.access(os.path.join(image, INIT), os.X_OK):
-        return [f"image: {image} has no {INIT} (Debian package catatonit)"]
-    return []
+    needed = {INIT: "catatonit"}
+    if SYSTEMD in inits:
+        needed[system.PROGRAM] = "systemd"
+    return [
+        f"image: {image} has no {program} (Debian package {package})"
+        for program, package in needed.items()
+        if not os.access(os.path.join(image, program), os.X_OK)
+    ]
 
 
 def kernel_mistakes() -> list[str]:
@@ -165,7 +236,7 @@ def mistakes_in(params: dict, names: list[str]) -> list[str]:
     elif params["state"] in ("merged", "overridden"):
         mistakes += kernel_mistakes()
     if params["image"] and params["state"] in ("merged", "overridden"):
-        mistakes += image_mistakes(params["image"])
+        mistakes += image_mistakes(params["image"], {item["init"] for item in params["config"]})
     return mistakes
 
 
@@ -180,58 +251,127 @@ def owner_mistake(params: dict, have: list) -> str | None:
     )
 
 
-def carry_out(params: dict, plan: Plan, have: list) -> list[str]:
-    """Applies the plan; returns a message for each failure."""
-    lab, timeout = params["lab"], params["timeout"]
-    failures = stop_nodes(lab, [node for node, why in plan.stop], timeout)
-    for node, _why in plan.stop:
-        exchange.forget_pid(lab, node.name)
-    if params["state"] == "deleted":
-        if not failures and len(plan.stop) == len(have):
-            exchange.remove(lab)
+class Run:
+    """Applies a plan."""
+
+    def __init__(self, params: dict, plan: Plan, have: list[Node]):
+        self.params, self.plan, self.have = params, plan, have
+        self.lab, self.timeout = params["lab"], params["timeout"]
+        self.result: dict = {}
+        self.warnings: list[str] = []
+
+    def carry_out(self) -> list[str]:
+        """Returns a message for each failure."""
+        lab, plan = self.lab, self.plan
+        failures = stop_nodes(lab, [node for node, why in plan.stop], self.timeout)
+        for node, _why in plan.stop:
+            exchange.forget_pid(lab, node.name)
+            exchange.forget_boot(lab, node.name)
+            if node.init == SYSTEMD and not failures:
+                groups.remove(lab, node.name)
+        if self.params["state"] == "deleted":
+            if not failures and len(plan.stop) == len(self.have):
+                groups.remove(lab)
+                exchange.remove(lab)
+            return failures
+        if failures:
+            return failures
+        exchange.prepare(lab)
+        failures, chassis = self._start()
+        return failures or self._boot(chassis)
+
+    def _recipe(self, **more) -> Recipe:
+        params = self.params
+        return Recipe(
+            self.lab, params["image"] or "", params["owner"] or "", exchange.path(self.lab), self.timeout, **more
+        )
+
+    def _start(self) -> tuple[list[str], list[Node]]:
+        """Starts nodes, and the chassis of those with systemd, which are returned."""
+        plan = self.plan
+        minimal = [name for name in plan.start if plan.init_of(name) == MINIMAL]
+        ready, failures = start_nodes(self._recipe(), minimal)
+        for name, pid in ready.items():
+            exchange.note_pid(self.lab, name, pid)
+        others = [name for name in plan.start if plan.init_of(name) == SYSTEMD]
+        if failures or not others:
+            return failures, []
+        recipe = self._recipe(prefix=CHASSIS_MARK)
+        ready, failures = start_nodes(recipe, others)
+        return failures, [Node(name, 0, recipe.image, recipe.owner, SYSTEMD, pid) for name, pid in ready.items()]
+
+    def _boot(self, new: list[Node]) -> list[str]:
+        for node in self.have:
+            if node.pid and node.init == SYSTEMD:
+                system.wait_for_interrupted_boot(self.lab, node.name, self.timeout)
+        nodes = [node for node, _why in self.plan.boot] + new
+        if not nodes:
+            return []
+        failures = []
+        # Holds the networks of nodes that shut down, until their cables have been moved.
+        with Networks(self.lab, [node for node in nodes if node.pid]) as networks:
+            grace = self.params["grace"]
+            forced = system.shut_down(self.lab, [node for node in nodes if node.pid], grace, self.timeout)
+            self.warnings += [f"node {name} did not shut down in {grace} s: it was switched off" for name in forced]
+            with system.Booting(self._recipe()) as booting:
+                for node in nodes:
+                    try:
+                        booting.begin(node, networks.move if node.pid else None)
+                    except system.BootError as error:
+                        failures.append(str(error))
+                failures += booting.finish()
+        self.result["booted"] = booting.seconds
+        failed = {name: system.failed_units(self.lab, name) for name in booting.seconds}
+        self.result["failed_units"] = {name: units for name, units in failed.items() if units}
+        for name, units in self.result["failed_units"].items():
+            look = f"make shell NODE={name}, then systemctl status {units[0]}"
+            self.warnings.append(f"node {name} is up, but units have failed: {', '.join(units)} ({look})")
         return failures
-    if failures:
-        return failures
-    exchange.prepare(lab)
-    recipe = Recipe(lab, params["image"], params["owner"] or "", exchange.path(lab), timeout)
-    ready, failures = start_nodes(recipe, plan.start)
-    for name, pid in ready.items():
-        exchange.note_pid(lab, name, pid)
-    return failures
 
 
 def run(module: AnsibleModule) -> dict:
     params = module.params
-    names = [item["name"] for item in params["config"]]
+    wanted = {item["name"]: item["init"] for item in params["config"]}
     if params["image"]:
         params["image"] = os.path.realpath(params["image"])
-    mistakes = mistakes_in(params, names)
+    mistakes = mistakes_in(params, [item["name"] for item in params["config"]])
     if mistakes:
         module.fail_json(msg="\n".join(mistakes))
     if params["state"] == "gathered":
-        return {"changed": False, "gathered": [asdict(node) for node in gather_nodes(params["lab"])]}
+        keys = ("name", "pid", "image", "owner", "init")
+        found = [{key: getattr(node, key) for key in keys} for node in gather_nodes(params["lab"])]
+        return {"changed": False, "gathered": found}
 
     with exchange.locked(params["timeout"]):
         have = gather_nodes(params["lab"])
-        mistake = owner_mistake(params, have)
-        if mistake:
-            module.fail_json(msg=mistake)
-        plan = plan_nodes(params["state"], have, names, params["image"] or "")
+        mistakes = [mistake] if (mistake := owner_mistake(params, have)) else []
+        if params["state"] == "rebooted":
+            mistakes += reboot_mistakes(have, list(wanted))
+        if mistakes:
+            module.fail_json(msg="\n".join(mistakes))
+        plan = plan_nodes(params["state"], have, wanted, params["image"] or "")
         changes = plan.changes(params["image"] or "")
-        if params["state"] == "deleted" and not have and exchange.exists(params["lab"]):
-            changes.append(Change("files", "delete", exchange.path(params["lab"]), "no node needs it"))
+        if params["state"] == "deleted" and not have:
+            if exchange.exists(params["lab"]):
+                changes.append(Change("files", "delete", exchange.path(params["lab"]), "no node needs it"))
+            if groups.exist(params["lab"]):
+                changes.append(Change("control groups", "delete", params["lab"], "no node needs them"))
         result = {
-            "before": [state_of(node.name, node.image) for node in have],
+            "before": [state_of(node.name, node.image, node.init) for node in have],
             "after": plan.after(have, params["image"] or ""),
             "changes": [change.shown() for change in changes],
             "changed": bool(changes),
         }
         result["diff"] = {"before": {"nodes": result["before"]}, "after": {"nodes": result["after"]}}
         if not module.check_mode:
-            failures = carry_out(params, plan, have)
+            action = Run(params, plan, have)
+            failures = action.carry_out()
+            result.update(action.result)
+            for text in action.warnings:
+                module.warn(text)
             if failures:
-                result["after"] = [state_of(node.name, node.image) for node in gather_nodes(params["lab"])]
-                result["changed"] = result["after"] != result["before"]
+                result["after"] = [state_of(node.name, node.image, node.init) for node in gather_nodes(params["lab"])]
+                result["changed"] = bool(plan.boot) or result["after"] != result["before"]
                 module.fail_json(msg="\n".join(failures), **result)
         return result
 
@@ -246,10 +386,18 @@ def main():
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"name": {"type": "str", "required": True}},
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "init": {"type": "str", "choices": [MINIMAL, SYSTEMD], "default": MINIMAL},
+                },
             },
-            "state": {"type": "str", "choices": ["merged", "overridden", "deleted", "gathered"], "default": "merged"},
+            "state": {
+                "type": "str",
+                "choices": ["merged", "overridden", "deleted", "rebooted", "gathered"],
+                "default": "merged",
+            },
             "timeout": {"type": "int", "default": 60},
+            "grace": {"type": "int", "default": 30},
         },
         required_if=[("state", "merged", ["image"]), ("state", "overridden", ["image"])],
         supports_check_mode=True,

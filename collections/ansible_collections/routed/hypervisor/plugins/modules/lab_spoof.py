@@ -122,7 +122,7 @@ def main():
         },
         supports_check_mode=True,
     )
-    pids = {node.name: node.pid for node in lab_node.gather_nodes(module.params["lab"])}
+    pids = {node.name: node.pid for node in lab_node.gather_nodes(module.params["lab"]) if node.pid}
     config = module.params["config"]
     missing = sorted({name for expected in config for name in (expected["node"], expected["to_name"])} - set(pids))
     if missing:

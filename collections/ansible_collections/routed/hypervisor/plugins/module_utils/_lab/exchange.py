@@ -7,6 +7,7 @@
 """The exchange directory of a lab, /run/routed-hypervisor/LAB, which the host and the nodes share.
 
 It has `enter` (runs a command in a node), `nodes/NODE.pid` (a hint, checked against the mark), `tmp` (for Ansible).
+While nodes boot systemd, it also has `booted` (the socket to which they report) and `nodes/NODE.boot`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import shutil
 import typing as t
 
 from .lock import taken
-from .node import INIT_ARGUMENT, mark
+from .node import CHASSIS_MARK, INIT_ARGUMENT, NODE_VARIABLE, SYSTEM_ARGUMENT, mark
 
 BASE = "/run/routed-hypervisor"
 
@@ -35,13 +36,20 @@ node=$1
 shift
 [ $# -gt 0 ] || set -- /bin/bash -l
 
-# The arguments of a process end in NUL, which read drops.
+# The arguments of a process end in NUL, which read drops. systemd loses them when it re-executes itself.
 is_node() {{
   [ -O "/proc/$1" ] || return 1
   IFS= read -r arguments <"/proc/$1/cmdline"
-  [ "$arguments" = "{mark}$node{argument}" ]
+  case $arguments in
+    "{mark}$node{argument}") return 0 ;;
+    "{mark}$node{system}") ;;
+    /lib/systemd/systemd*|/usr/lib/systemd/systemd*)
+      tr '\\0' '\\n' <"/proc/$1/environ" | grep -qx "{variable}={mark}$node" || return 1 ;;
+    *) return 1 ;;
+  esac
+  grep -q '^NSpid:.*[^0-9]1$' "/proc/$1/status" && groups=--cgroup
 }} 2>/dev/null
-
+groups=
 pid=
 if [ -r {nodes}/"$node".pid ]; then
   read -r pid <{nodes}/"$node".pid
@@ -56,13 +64,18 @@ if [ -z "$pid" ] || ! is_node "$pid"; then
   done
 fi
 if [ -z "$pid" ]; then
-  echo "node $node of lab $lab is not up: bring the lab up first" >&2
+  remedy="bring the lab up first"
+  for process in /proc/[0-9]*; do
+    IFS= read -r arguments <"$process/cmdline"
+    [ "$arguments" != "{chassis}$node{argument}" ] || remedy="its systemd has ended: make reboot NODE=$node"
+  done 2>/dev/null
+  echo "node $node of lab $lab is not up: $remedy" >&2
   exit 125
 fi
 # The caller's own environment (PATH, PYTHONPATH, proxies) belongs to another file system and network.
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root LOGNAME=root \\
   SHELL=/bin/bash LANG=C.UTF-8 TERM="${{TERM:-dumb}}" \\
-  nsenter --target "$pid" --mount --net --uts --ipc --pid --root --wd -- "$@"
+  nsenter --target "$pid" $groups --mount --net --uts --ipc --pid --root --wd -- "$@"
 """
 
 
@@ -71,7 +84,15 @@ def path(lab: str) -> str:
 
 
 def enter_script(lab: str) -> str:
-    return ENTER.format(lab=shlex.quote(lab), mark=mark(lab, ""), argument=INIT_ARGUMENT, nodes=f"{path(lab)}/nodes")
+    return ENTER.format(
+        lab=shlex.quote(lab),
+        mark=mark(lab, ""),
+        chassis=mark(lab, "", CHASSIS_MARK),
+        argument=INIT_ARGUMENT,
+        system=SYSTEM_ARGUMENT,
+        variable=NODE_VARIABLE,
+        nodes=f"{path(lab)}/nodes",
+    )
 
 
 def write(file: str, text: str, mode: int) -> None:
@@ -100,6 +121,24 @@ def note_pid(lab: str, node: str, pid: int) -> None:
 def forget_pid(lab: str, node: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{path(lab)}/nodes/{node}.pid")
+
+
+def boot_socket(lab: str) -> str:
+    return f"{path(lab)}/booted"
+
+
+def note_boot(lab: str, node: str) -> None:
+    """Until the boot has finished or failed: a run that is killed leaves this file."""
+    write(f"{path(lab)}/nodes/{node}.boot", "", 0o644)
+
+
+def is_boot_noted(lab: str, node: str) -> bool:
+    return os.path.exists(f"{path(lab)}/nodes/{node}.boot")
+
+
+def forget_boot(lab: str, node: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{path(lab)}/nodes/{node}.boot")
 
 
 def exists(lab: str) -> bool:

@@ -215,8 +215,19 @@ def build_command(image: Image, builder: list[str], keyring: str | None, target:
     return [*shelter, *builder, *options, image.suite, str(target)]
 
 
+def disable_services(tree: Path) -> None:
+    """Debian enables every daemon that it installs; in a node with systemd, they would start with their defaults."""
+    for link in tree.glob("etc/systemd/system/*.wants/*"):
+        link.unlink()
+    # As `update-rc.d NAME disable` does; without any link, update-rc.d could not enable the service.
+    for link in tree.glob("etc/rc[2-5].d/S*"):
+        link.rename(link.with_name(f"K{link.name[1:]}"))
+
+
 def finish(tree: Path) -> int:
     """Trims a new tree and prepares it for nodes. Returns its size in MB."""
+    if (tree / "lib/systemd/systemd").exists():
+        disable_services(tree)
     for name in TRIMMED:
         if (tree / name).is_dir():
             shutil.rmtree(tree / name)

@@ -8,6 +8,10 @@
 
 A node is a set of namespaces held by its PID 1, C(catatonit) from the image. There is no state file; nodes are found in
 the process table: PID 1 carries its lab and name in argv[0], its image and owner in the environment.
+
+A node with systemd is two sets of namespaces, one inside the other. The outer one is that of C(catatonit), which holds
+the file system and is called the chassis: it outlives the system. The inner one is the system: systemd is its PID 1,
+with a network and mounts of its own, and they are gone when it ends. A chassis without a system is a node that is off.
 """
 
 from __future__ import annotations
@@ -18,15 +22,21 @@ import select
 import signal
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from .._engine.change import Change
 
 MARK = "routed-hypervisor"
+CHASSIS_MARK = "routed-hypervisor-chassis"
+MINIMAL, SYSTEMD = "minimal", "systemd"  # what a node's PID 1 may be
 INIT = "usr/bin/catatonit"
 INIT_ARGUMENT = "-P"  # catatonit without a child: waits and reaps orphans
+SYSTEM_ARGUMENT = "--unit=multi-user.target"  # of systemd
 IMAGE_VARIABLE = "ROUTED_HYPERVISOR_IMAGE"
 OWNER_VARIABLE = "ROUTED_HYPERVISOR_OWNER"
+# systemd loses its argv[0] when it re-executes itself, but not its environment.
+NODE_VARIABLE = "ROUTED_HYPERVISOR_NODE"
+SYSTEMD_PROGRAMS = (b"/lib/systemd/systemd", b"/usr/lib/systemd/systemd")
 
 LAB_NAME = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 NODE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
@@ -34,16 +44,23 @@ NODE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 @dataclass(frozen=True)
 class Node:
-    """A running node."""
+    """A node: running, or switched off (pid 0), which only a node with systemd can be."""
 
     name: str
     pid: int
     image: str
     owner: str
+    init: str = MINIMAL
+    chassis: int = 0  # with systemd: the process that holds the file system
+
+    @property
+    def lifeline(self) -> int:
+        """The process with which the whole node ends."""
+        return self.chassis or self.pid
 
 
-def mark(lab: str, name: str) -> str:
-    return f"{MARK}:{lab}:{name}"
+def mark(lab: str, name: str, prefix: str = MARK) -> str:
+    return f"{prefix}:{lab}:{name}"
 
 
 def name_mistakes(lab: str, names: t.Sequence[str]) -> list[str]:
@@ -64,32 +81,81 @@ def name_mistakes(lab: str, names: t.Sequence[str]) -> list[str]:
     return mistakes
 
 
+def _arguments(pid: int) -> list[bytes]:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().split(b"\0")[:-1]
+
+
+def _is_first_process(pid: int, depth: int) -> bool:
+    """Whether a process is PID 1, as root, of a PID namespace that many levels below ours."""
+    with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+        status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
+    pids = status["NSpid"].split()
+    return status["Uid"].split() == ["0"] * 4 and len(pids) == depth + 1 and pids[-1] == "1"
+
+
+def _environment(pid: int) -> dict[str, str]:
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        pairs = [item.partition(b"=") for item in file.read().split(b"\0")]
+    return {os.fsdecode(key): os.fsdecode(value) for key, equals, value in pairs}
+
+
 def read_node(pid: int, lab: str) -> Node | None:
-    """The node of this lab whose PID 1 is this process, or None."""
+    """The node of this lab whose lifeline is this process, or None. With systemd, its PID 1 is not looked for."""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            arguments = file.read().split(b"\0")
-        if len(arguments) != 3 or not arguments[0].startswith(f"{MARK}:{lab}:".encode()):
+        arguments = _arguments(pid)
+        if len(arguments) != 2 or arguments[1] != INIT_ARGUMENT.encode():
             return None
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
-            status = dict(line.split(":", 1) for line in file.read().splitlines() if ":" in line)
+        prefix, _colon, rest = os.fsdecode(arguments[0]).partition(":")
+        if prefix not in (MARK, CHASSIS_MARK) or not rest.startswith(f"{lab}:"):
+            return None
         # Any process can set its argv[0]: only a root process that is PID 1 of its own namespace is trusted.
         # Its namespace is a child of ours: a container's lab of the same name is visible here, but must not be stopped.
-        if status["Uid"].split() != ["0"] * 4 or len(pids := status["NSpid"].split()) != 2 or pids[-1] != "1":
+        if not _is_first_process(pid, 1):
             return None
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            pairs = [item.partition(b"=") for item in file.read().split(b"\0")]
+        environment = _environment(pid)
     except (OSError, KeyError):
         return None
-    environment = {os.fsdecode(key): os.fsdecode(value) for key, equals, value in pairs}
-    name = os.fsdecode(arguments[0]).split(":", 2)[2]
-    return Node(name, pid, environment.get(IMAGE_VARIABLE, ""), environment.get(OWNER_VARIABLE, ""))
+    name, image, owner = rest.split(":", 1)[1], environment.get(IMAGE_VARIABLE, ""), environment.get(OWNER_VARIABLE, "")
+    if prefix == MARK:
+        return Node(name, pid, image, owner)
+    return Node(name, 0, image, owner, SYSTEMD, pid)
+
+
+def read_system(pid: int, lab: str) -> str | None:
+    """The name of the node of this lab whose systemd is this process, or None."""
+    try:
+        arguments = _arguments(pid)
+        if not arguments:
+            return None
+        found = os.fsdecode(arguments[0])
+        if arguments[0] in SYSTEMD_PROGRAMS:
+            found = _environment(pid).get(NODE_VARIABLE, "")
+        if not found.startswith(f"{MARK}:{lab}:") or not _is_first_process(pid, 2):
+            return None
+    except (OSError, KeyError):
+        return None
+    return found.split(":", 2)[2]
 
 
 def gather_nodes(lab: str) -> list[Node]:
-    """The running nodes of a lab, by name."""
-    found = (read_node(int(entry), lab) for entry in os.listdir("/proc") if entry.isdigit())
-    return sorted((node for node in found if node), key=lambda node: (node.name, node.pid))
+    """The nodes of a lab, by name."""
+    found: list[Node] = []
+    systems: dict[str, int] = {}
+    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+        if node := read_node(pid, lab):
+            found.append(node)
+        elif name := read_system(pid, lab):
+            systems[name] = pid
+    found = [replace(node, pid=systems.get(node.name, 0)) if node.chassis else node for node in found]
+    return sorted(found, key=lambda node: (node.name, node.pid))
+
+
+def is_still(node: Node, lab: str) -> bool:
+    """Whether the processes of a node are still those that it was gathered with."""
+    if (found := read_node(node.lifeline, lab)) is None or found != replace(node, pid=found.pid):
+        return False
+    return not node.chassis or not node.pid or read_system(node.pid, lab) == node.name
 
 
 def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
@@ -101,12 +167,12 @@ def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
     try:
         for node in nodes:
             try:
-                fd = os.pidfd_open(node.pid)
+                fd = os.pidfd_open(node.lifeline)
             except ProcessLookupError:
                 continue
             waiting[fd] = node
             # The descriptor refers to one process: if that carries the mark now, the signal cannot hit another one.
-            if read_node(node.pid, lab) == node:
+            if is_still(replace(node, pid=0) if node.chassis else node, lab):
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
             else:
                 os.close(fd)
@@ -121,7 +187,7 @@ def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
                 os.close(fd)
                 del waiting[fd]
         late = f"still runs {timeout:g} s after SIGKILL"
-        return [f"node {node.name}: process {node.pid} {late}" for node in waiting.values()]
+        return [f"node {node.name}: process {node.lifeline} {late}" for node in waiting.values()]
     finally:
         for fd in waiting:
             os.close(fd)
@@ -129,48 +195,86 @@ def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does: nodes to stop, each with the reason, then names to start. A node in both is replaced."""
+    """What a run does: nodes to stop, each with the reason; names to start; nodes to boot, each with the reason.
+
+    A node that is stopped and started is replaced. Only a node with systemd is booted: it keeps its file system.
+    """
 
     stop: list[tuple[Node, str]]
     start: list[str]
+    inits: t.Mapping[str, str]  # of nodes to start; missing ones are minimal
+    boot: list[tuple[Node, str]] = field(default_factory=list)
+
+    def init_of(self, name: str) -> str:
+        return self.inits.get(name, MINIMAL)
 
     def changes(self, image: str) -> list[Change]:
         """The changes; `image` is the image that new nodes run on."""
-        found, on_image = [], {"image": image}
+        found = []
         for node, why in self.stop:
-            is_replaced = node.name in self.start
-            op, after = ("replace", on_image) if is_replaced else ("delete", {})
-            found.append(Change("nodes", op, node.name, why, {"image": node.image}, after))
+            before, after = _shape(node.image, node.init), {}
+            if is_replaced := node.name in self.start:
+                after = _shape(image, self.init_of(node.name))
+                same = before.items() & after.items()
+                before, after = (
+                    {key: value for key, value in each.items() if (key, value) not in same} for each in (before, after)
+                )
+            found.append(Change("nodes", "replace" if is_replaced else "delete", node.name, why, before, after))
+        found += [Change("nodes", "reboot" if node.pid else "start", node.name, why) for node, why in self.boot]
         stopped = {node.name for node, _why in self.stop}
-        started = [name for name in self.start if name not in stopped]
-        return found + [Change("nodes", "create", name, "it is not running", after=on_image) for name in started]
+        started = [(name, _shape(image, self.init_of(name))) for name in self.start if name not in stopped]
+        return found + [Change("nodes", "create", name, "it is not running", after=after) for name, after in started]
 
     def after(self, have: t.Sequence[Node], image: str) -> list[dict[str, str]]:
-        ended = {node.pid for node, why in self.stop}
-        kept = [state_of(node.name, node.image) for node in have if node.pid not in ended]
-        return sorted(kept + [state_of(name, image) for name in self.start], key=lambda node: node["name"])
+        ended = {node.lifeline for node, why in self.stop}
+        kept = [state_of(node.name, node.image, node.init) for node in have if node.lifeline not in ended]
+        new = [state_of(name, image, self.init_of(name)) for name in self.start]
+        return sorted(kept + new, key=lambda node: node["name"])
 
 
-def state_of(name: str, image: str) -> dict[str, str]:
+def _shape(image: str, init: str) -> dict[str, str]:
+    return {"image": image, "init": init}
+
+
+def state_of(name: str, image: str, init: str) -> dict[str, str]:
     """A node in the form of `before` and `after`: without its PID, which differs in every run."""
-    return {"name": name, "image": image}
+    return {"name": name, **_shape(image, init)}
 
 
-def plan_nodes(state: str, have: t.Sequence[Node], names: t.Sequence[str], image: str) -> Plan:
-    """The plan that leads to the wanted nodes of a lab. Pure: reads nothing, changes nothing."""
-    listed = set(names)
+def plan_nodes(state: str, have: t.Sequence[Node], wanted: t.Mapping[str, str], image: str) -> Plan:
+    """The plan that leads to the wanted nodes of a lab, given by name with their init. Reads and changes nothing."""
     if state == "deleted":
-        return Plan([(node, "to be deleted") for node in have if not names or node.name in listed], [])
+        return Plan([(node, "to be deleted") for node in have if not wanted or node.name in wanted], [], {})
+    if state == "rebooted":
+        return Plan([], [], {}, [(node, "to be rebooted") for node in have if node.name in wanted])
     stop: list[tuple[Node, str]] = []
-    kept: set[str] = set()
+    kept: dict[str, Node] = {}
     for node in have:
-        if node.name not in listed:
+        if node.name not in wanted:
             if state == "overridden":
                 stop.append((node, "not listed"))
         elif node.image != image:
             stop.append((node, f"its image is {node.image}, not {image}"))
+        elif node.init != wanted[node.name]:
+            stop.append((node, f"its init is {node.init}, not {wanted[node.name]}"))
         elif node.name in kept:
             stop.append((node, "it is a duplicate"))
         else:
-            kept.add(node.name)
-    return Plan(stop, [name for name in names if name not in kept])
+            kept[node.name] = node
+    off = [(node, "its systemd has ended") for node in kept.values() if not node.pid]
+    return Plan(stop, [name for name in wanted if name not in kept], wanted, off)
+
+
+def reboot_mistakes(have: t.Sequence[Node], names: t.Sequence[str]) -> list[str]:
+    """Why nodes cannot be rebooted."""
+    if not names:
+        return ["config: name the nodes to reboot"]
+    found = {node.name: node for node in have}
+    mistakes = []
+    for name in names:
+        if name not in found:
+            mistakes.append(f"node {name} is not up: bring the lab up first")
+        elif found[name].init != SYSTEMD:
+            remedy = f"set lab.nodes.{name}.init to systemd in the intent, and run make lab"
+            mistakes.append(f"node {name} cannot be rebooted, because it does not run systemd: {remedy}")
+    return mistakes

@@ -14,7 +14,7 @@ import typing as t
 from .._netlink.codec import IFF_UP, LINK, pack
 from .._netlink.sockets import CREATE, EXCLUSIVE, Network, Request
 from .cable import DOOMED, GROUP, Cable, End, Links, Observed, Plan, alias, is_ours
-from .node import Node, read_node
+from .node import Node, is_still
 
 
 class Networks:
@@ -26,9 +26,11 @@ class Networks:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         for node in nodes:
+            if not node.pid:  # switched off
+                continue
             self.fds[node.name] = os.open(f"/proc/{node.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             # Checked again now that the descriptor is open: a PID can be reused, an open namespace cannot.
-            if read_node(node.pid, lab) != node:
+            if not is_still(node, lab):
                 raise OSError(f"node {node.name} has ended in the meantime")
 
     def __enter__(self) -> Networks:
@@ -71,6 +73,24 @@ class Networks:
                     if link.peer_network == expected:
                         cables.append(Cable(end, peer, link.mtu))
         return cables
+
+    def move(self, node: str, process: int) -> list[str]:
+        """Moves the ends of cables that are in a node to the network of a process, and sets them up.
+
+        The kernel keeps name, MAC address, MTU and mark of an end, and removes the rest. Its peer loses its carrier for
+        a while, like the port of a switch.
+        """
+        with Network(self.fds[node]) as network:
+            ends = [End(node, link.name) for link in network.links().values() if is_ours(link, self.lab)]
+            target = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                errors = network.exchange([move_link(end.interface, target) for end in ends])
+                failures = [f"cannot move {end}: {error}" for end, error in zip(ends, errors, strict=True) if error]
+                with Network(target) as new:
+                    errors = new.exchange([change_link(end.interface, up=True) for end in ends])
+            finally:
+                os.close(target)
+        return failures or [f"cannot set up {end}: {error}" for end, error in zip(ends, errors, strict=True) if error]
 
     def carry_out(self, plan: Plan) -> list[str]:
         """Returns a message for each failure."""
@@ -157,6 +177,10 @@ def change_link(
         ("IFLA_GROUP", group),
     ]
     return LINK, 0, pack(LINK, fields, attributes)
+
+
+def move_link(name: str, network: int) -> Request:
+    return LINK, 0, pack(LINK, {}, [("IFLA_IFNAME", name), ("IFLA_NET_NS_FD", network)])
 
 
 def delete_group(group: int) -> Request:

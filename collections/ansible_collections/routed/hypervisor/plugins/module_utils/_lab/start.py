@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from .._fast.garbage import no_collections
 from .._netlink import namespaces as ns
-from .node import IMAGE_VARIABLE, INIT, INIT_ARGUMENT, OWNER_VARIABLE, mark, read_node
+from .node import IMAGE_VARIABLE, INIT, INIT_ARGUMENT, MARK, OWNER_VARIABLE, mark, read_node
 
 CONCURRENT = 32
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -50,6 +50,7 @@ class Recipe:
     owner: str
     exchange: str
     timeout: float
+    prefix: str = MARK  # or CHASSIS_MARK
 
 
 def overlay_path(path: str) -> str:
@@ -88,6 +89,12 @@ def make_root(image: str, exchange: str) -> None:
     ns.mount(
         "overlay", root, "overlay", 0, f"lowerdir={overlay_path(image)},upperdir={stage}/upper,workdir={stage}/work"
     )
+    furnish(root, exchange)
+    ns.become_root(root)
+
+
+def furnish(root: str, exchange: str) -> None:
+    """Mounts what belongs to the kernel, and the exchange directory, below a root file system."""
     ns.mount("proc", f"{root}/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     # sysfs shows the network namespace of the process that mounts it.
     ns.mount("sysfs", f"{root}/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
@@ -97,7 +104,6 @@ def make_root(image: str, exchange: str) -> None:
     os.chmod(f"{root}/run/lock", 0o1777)
     os.makedirs(root + exchange)
     ns.mount(exchange, root + exchange, flags=ns.MS_BIND)
-    ns.become_root(root)
 
 
 def set_identity(name: str) -> None:
@@ -121,8 +127,8 @@ def parent_of_self() -> int:
         return int(file.read().rpartition(b")")[2].split()[1])
 
 
-def detach(keep: int) -> None:
-    """A session of its own, default signals, no descriptor except `keep`, /dev/null as input and output."""
+def detach(*keep: int) -> None:
+    """A session of its own, default signals, no descriptors except `keep`, /dev/null as input and output."""
     os.setsid()
     os.umask(0o022)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
@@ -130,8 +136,11 @@ def detach(keep: int) -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
-    os.closerange(3, keep)
-    os.closerange(keep + 1, 65536)
+    first = 3
+    for fd in sorted(keep):
+        os.closerange(first, fd)
+        first = fd + 1
+    os.closerange(first, 65536)
 
 
 def child(name: str, recipe: Recipe, parent: int, report: int) -> t.NoReturn:
@@ -164,7 +173,7 @@ def child(name: str, recipe: Recipe, parent: int, report: int) -> t.NoReturn:
         }
         # From here on it no longer dies with the module; only a system call separates this from exec.
         ns.set_parent_death_signal(0)
-        os.execve(f"/{INIT}", [mark(recipe.lab, name), INIT_ARGUMENT], environment)
+        os.execve(f"/{INIT}", [mark(recipe.lab, name, recipe.prefix), INIT_ARGUMENT], environment)
     except BaseException as error:  # a forked copy of the module must never return into it
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""

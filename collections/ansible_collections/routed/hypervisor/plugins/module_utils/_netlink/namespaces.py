@@ -11,14 +11,17 @@ import ctypes
 import os
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+MS_RDONLY = 0x1
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
@@ -26,6 +29,10 @@ MS_SHARED = 0x100000
 MNT_DETACH = 0x2
 
 PR_SET_PDEATHSIG = 1
+
+# The same numbers on every architecture.
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_FSCONFIG_CMD_CREATE = 6
 
 # pivot_root has no wrapper in the C library.
 _PIVOT_ROOT = {"x86_64": 155, "i686": 217, "ppc64le": 203, "s390x": 217, "armv7l": 218, "armv6l": 218}
@@ -67,6 +74,24 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 def unmount(target: str, flags: int = 0) -> None:
     _call(f"umount {target}", _libc.umount2, os.fsencode(target), ctypes.c_int(flags))
+
+
+def detached_mount(kind: str) -> int:
+    """A new mount without a mount point, as a directory descriptor; it is gone when that is closed."""
+
+    def call(what: str, *args) -> int:
+        result = _libc.syscall(*(each if isinstance(each, bytes) else ctypes.c_long(each or 0) for each in args))
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"{what} {kind}: {os.strerror(number)}")
+        return result
+
+    context = call("fsopen", _FSOPEN, kind.encode(), 1)
+    try:
+        call("fsconfig", _FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0)
+        return call("fsmount", _FSMOUNT, context, 1, 0)
+    finally:
+        os.close(context)
 
 
 def become_root(directory: str) -> None:

@@ -34,6 +34,12 @@ from .schema import defaults
 BORDER_DAEMON = "bird"  # the only one supported on borders
 
 
+def _lab(lab: dict) -> Lab:
+    return Lab(
+        lab["packages"], lab["init"], {name: node["init"] for name, node in lab["nodes"].items() if "init" in node}
+    )
+
+
 def build(data: dict) -> Intent:
     """The model of DATA, which has passed through check_shape."""
     bgp = data.get("bgp") or defaults("bgp")
@@ -49,7 +55,7 @@ def build(data: dict) -> Intent:
         ttl_security=bgp["ttl_security"],
         add_path=bgp["add_path"],
         ospf=data.get("ospf"),
-        lab=Lab(data["lab"]["packages"]) if "lab" in data else None,
+        lab=_lab(data["lab"]) if "lab" in data else None,
         firewall=data["firewall"],
         vrfs={name: _vrf(name, vrf) for name, vrf in data.get("vrfs", {}).items()},
         fabrics={name: _fabric(name, fabric) for name, fabric in data.get("fabrics", {}).items()},

@@ -261,6 +261,11 @@ class Border(Router):
 @dataclass
 class Lab:
     packages: list[str]
+    init: str
+    inits: dict[str, str]  # exceptions, by node
+
+    def init_of(self, node: str) -> str:
+        return self.inits.get(node, self.init)
 
 
 @dataclass
@@ -291,6 +296,15 @@ class Intent:
     def router(self, name: str) -> Router | None:
         sections: tuple[Mapping[str, Router], ...] = (self.reflectors, self.borders, self.leaves, self.hypervisors)
         return next((section[name] for section in sections if name in section), None)
+
+    @property
+    def lab_nodes(self) -> list[str]:
+        """The nodes of a lab, by name."""
+        return [
+            *(names.switch(fabric) for fabric in self.fabrics),
+            *(router.name for router in self.routers),
+            *(guest.name for hypervisor in self.hypervisors.values() for guest in hypervisor.guests),
+        ]
 
     @property
     def clients(self) -> Sequence[Router]:

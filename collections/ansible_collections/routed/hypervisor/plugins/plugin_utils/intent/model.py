@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from . import draft
-from .draft import FAMILIES, LENGTH, LOOPBACK, MAIN, MAIN_TABLE, Container, Fabric, Lab, Loopback, Part, Static, Uplink
+from .draft import (
+    FAMILIES,
+    LENGTH,
+    LOOPBACK,
+    MAIN,
+    MAIN_TABLE,
+    Container,
+    Fabric,
+    Lab,
+    Loopback,
+    Part,
+    Static,
+    Uplink,
+)
 
 if TYPE_CHECKING:
     from netaddr import IPAddress, IPNetwork

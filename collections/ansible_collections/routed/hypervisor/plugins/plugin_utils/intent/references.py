@@ -38,6 +38,7 @@ class References:
         return False
 
     def check(self) -> None:
+        self._lab_nodes()
         for fabric in self.intent.fabrics.values():
             for vrf in fabric.networks:
                 self._known("vrfs", vrf, ("fabrics", fabric.name, "networks", vrf))
@@ -54,6 +55,17 @@ class References:
             self._hypervisor(hypervisor)
         if self.intent.uses_reflectors:
             self._reflectors_everywhere()
+
+    def _lab_nodes(self) -> None:
+        sections = ("fabrics", "reflectors", "borders", "leaves", "hypervisors")
+        if any((section,) in self.mistakes.touched for section in sections):
+            return  # a node with a mistake may be left out here
+        known = self.intent.lab_nodes
+        for name in self.intent.lab.inits if self.intent.lab else ():
+            if name not in known:
+                close = did_you_mean(name, known)
+                right = f"did you mean {close}?" if close else f"use one of: {listed(known)}"
+                self.mistakes.add(("lab", "nodes", name), f"no node is called {name}", right)
 
     def _routers(self) -> None:
         """References of routers other than hypervisors."""

@@ -14,24 +14,26 @@ from .links import without_nones
 from .switch import attached
 
 LAB_HOST = "lab_host"  # the machine that the nodes are on
+SYSTEMD = ("dbus", "systemd")  # the packages of nodes that run it; without such nodes, the image does without them
 
 
 def lab(intent: Intent, found: Index, owner: str) -> dict:
-    nodes = [
-        *(names.switch(fabric) for fabric in intent.fabrics),
-        *intent.reflectors,
-        *intent.borders,
-        *intent.leaves,
-        *intent.hypervisors,
-    ]
-    nodes += [guest.name for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
+    nodes = [_node(intent, name) for name in intent.lab_nodes]
+    packages = set(intent.lab.packages if intent.lab else ())
+    if any(node.get("init") == "systemd" for node in nodes):
+        packages |= set(SYSTEMD)
     return {
         "name": intent.name,
         "owner": owner,
-        "packages": sorted(intent.lab.packages if intent.lab else ()),
-        "nodes": [{"name": name} for name in nodes],
+        "packages": sorted(packages),
+        "nodes": nodes,
         "cables": _cables(intent, found),
     }
+
+
+def _node(intent: Intent, name: str) -> dict:
+    init = intent.lab.init_of(name) if intent.lab else "minimal"
+    return {"name": name} if init == "minimal" else {"name": name, "init": init}
 
 
 def _cables(intent: Intent, found: Index) -> list[dict]:
