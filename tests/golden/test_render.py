@@ -17,27 +17,20 @@ from support.templates import GOLDEN, TEMPLATES, render, variables
 BY_OTHERS = "notes.txt"
 
 
-def play(inventory: Path, out: Path, *options: str) -> str:
-    """What the playbook prints. The files of node N go to out/N."""
-    where = json.dumps({"render_directory": str(out)})
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "ansible.cli.playbook",
-            "-i",
-            str(inventory),
-            "playbooks/render.yml",
-            "-e",
-            where,
-            *options,
-        ],
+def run_playbook(inventory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ansible.cli.playbook", "-i", str(inventory), "playbooks/render.yml", *options],
         check=False,
         capture_output=True,
         text=True,
         cwd=PROJECT,
         env={**os.environ, "ANSIBLE_INVENTORY_ENABLED": "routed.hypervisor.source,yaml", "ANSIBLE_NOCOLOR": "1"},
     )
+
+
+def play(inventory: Path, out: Path, *options: str) -> str:
+    """What the playbook prints. The files of node N go to out/N, with their passwords."""
+    done = run_playbook(inventory, "-e", json.dumps({"render_secrets": str(out)}), *options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -78,6 +71,49 @@ def test_every_daemon_of_a_lab_is_rendered_and_a_second_run_touches_nothing(tmp_
     assert first["hv1/etc/bird/secrets.conf"][1] == 0o600
     assert "changed=0" in play(inventory, out)
     assert files_of(out) == first
+
+
+def test_passwords_are_written_only_on_request_and_never_into_the_project(tmp_path, leaves):
+    out = tmp_path / "out"
+    lab = PROJECT / "inventories" / "l3_hypervisor"
+    for inventory in (leaves, lab):
+        done = run_playbook(inventory, "-e", json.dumps({"render_directory": str(out)}), "--diff", "-vvv")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "first-secret" not in done.stdout + done.stderr
+    made = files_of(out)
+    assert 'define bgp_password_public = "<bgp_passwords.public>";' in made["hv1/etc/bird/secrets.conf"][0]
+    assert "password 0 <bgp_passwords." in made["leaf_full/secrets.cfg"][0]
+    secrets = [*leaf_passwords(leaves), *vaulted_passwords(lab)]
+    assert len(secrets) > 3
+    assert not [path for path, (text, *_) in made.items() if any(secret in text for secret in secrets)]
+    for inside in (PROJECT / "artifacts" / "x", PROJECT / "docs" / ".." / "x", Path("relative")):
+        done = run_playbook(leaves, "-e", json.dumps({"render_secrets": str(inside)}))
+        assert done.returncode != 0 and "is not an absolute path outside" in done.stdout
+        assert not (PROJECT / inside).exists()
+
+
+def test_passwords_are_not_needed_to_render_without_them(tmp_path, leaves):
+    inventory = yaml.safe_load(leaves.read_text())
+    for host in inventory["all"]["hosts"].values():
+        host.pop("bgp_passwords", None)
+        host.pop("ospf_passwords", None)
+    leaves.write_text(yaml.safe_dump(inventory))
+    done = run_playbook(leaves, "-e", json.dumps({"render_directory": str(tmp_path / "out")}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "out" / "leaf_full" / "secrets.cfg").exists()
+
+
+def leaf_passwords(inventory: Path) -> list[str]:
+    hosts = yaml.safe_load(inventory.read_text())["all"]["hosts"].values()
+    return [
+        secret for host in hosts for kind in ("bgp_passwords", "ospf_passwords") for secret in host.get(kind, {}).values()
+    ]
+
+
+def vaulted_passwords(inventory: Path) -> list[str]:
+    command = [sys.executable, "-m", "ansible.cli.vault", "view", str(inventory / "group_vars/all/vault")]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT).stdout
+    return list(yaml.safe_load(shown)["bgp_passwords"].values())
 
 
 def test_leaves_are_rendered_as_ever_and_what_is_gone_is_removed(tmp_path, leaves):

@@ -33,6 +33,17 @@ FILE = {
 File = tuple[bytes, int]  # its text and mode
 
 
+class Placeholders(dict):
+    """Stands for a variable with secrets: any key of it is a text that names the place of the secret."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__()
+        self.variable = variable
+
+    def __missing__(self, key: str) -> str:
+        return f"<{self.variable}.{key}>"
+
+
 class ActionModule(ActionBase):
     """Runs entirely on the controller, for many nodes in one task: a task per node would cost more than rendering.
 
@@ -57,15 +68,17 @@ class ActionModule(ActionBase):
                     "mutually_exclusive": [("template", "proxies")],
                     "required_one_of": [("template", "proxies")],
                 },
+                "placeholders": {"type": "list", "elements": "str", "default": []},
             }
         )
+        hidden = {name: Placeholders(name) for name in given["placeholders"]}
         nodes = given["nodes"] if given["nodes"] is not None else [task_vars["inventory_hostname"]]
         templates = Templates(lambda name: self._find_needle("templates", name), task_vars["ansible_search_path"])
         # All files are rendered before the first is written: an error changes nothing.
         wanted, mistakes = {}, []
         for node in nodes:
             variables = Variables(self._variables(node, task_vars), self._templar)
-            wanted[node] = self._files(node, given["files"], templates, variables, mistakes)
+            wanted[node] = self._files(node, given["files"], templates, variables, hidden, mistakes)
         if mistakes:
             raise AnsibleActionFail("; ".join(mistakes))
         changes: list[Change] = []
@@ -87,14 +100,16 @@ class ActionModule(ActionBase):
         return {**found, "ansible_search_path": task_vars["ansible_search_path"]}
 
     @staticmethod
-    def _files(node: str, entries: list, templates: Templates, variables: Variables, mistakes: list) -> dict[str, File]:
-        """A node's files by path."""
+    def _files(
+        node: str, entries: list, templates: Templates, variables: Variables, hidden: dict, mistakes: list
+    ) -> dict[str, File]:
+        """A node's files by path. HIDDEN are variables that replace those of the node."""
         files = {}
         for entry in entries:
             try:
-                items = [None] if entry["loop"] is None else templates.value(entry["loop"], variables, {})
+                items = [None] if entry["loop"] is None else templates.value(entry["loop"], variables, hidden)
                 for item in items:
-                    more = {} if entry["loop"] is None else {entry["loop_var"]: item}
+                    more = hidden if entry["loop"] is None else {entry["loop_var"]: item, **hidden}
                     if not templates.value(entry["when"], variables, more):
                         continue
                     path = templates.line(entry["path"], variables, more).lstrip("/")
@@ -103,7 +118,8 @@ class ActionModule(ActionBase):
                     elif path in files:
                         mistakes.append(f"{node}: {path}: there are two files with this path")
                     else:
-                        mode = 0o600 if templates.value(entry["secret"], variables, more) else 0o644
+                        secret = not hidden and templates.value(entry["secret"], variables, more)
+                        mode = 0o600 if secret else 0o644
                         files[path] = (_text(entry, templates, variables, more).encode(), mode)
             except (AnsibleError, jinja2.TemplateError, KeyError, TypeError, ValueError) as error:
                 raise AnsibleActionFail(f"{node}: {entry['path']} cannot be rendered: {error}") from error

@@ -41,6 +41,14 @@ options:
       - Templates and expressions have the variables that this task would have on each host.
     type: list
     elements: str
+  placeholders:
+    description:
+      - Variables with secrets, dictionaries whose values no file is to contain. In place of the value C(KEY) of
+        C(VARIABLE), a file has the text C(<VARIABLE.KEY>). The variables need not exist.
+      - With it no file is secret; O(files[].secret) is ignored.
+    type: list
+    elements: str
+    default: []
   files:
     description:
       - The files that a node may have.
@@ -107,6 +115,7 @@ EXAMPLES = r"""
         template: bird/secrets.conf.j2
         when: bird is defined
         secret: true
+    placeholders: [bgp_passwords]
   run_once: true
 """
 
