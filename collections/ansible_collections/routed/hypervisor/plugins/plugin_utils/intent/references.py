@@ -63,7 +63,7 @@ class References:
         known = self.intent.lab_nodes
         for name in self.intent.lab.inits if self.intent.lab else ():
             if name not in known:
-                close = did_you_mean(name, known)
+                close = self.mistakes.did_you_mean(name, known)
                 right = f"did you mean {close}?" if close else f"use one of: {listed(known)}"
                 self.mistakes.add(("lab", "nodes", name), f"no node is called {name}", right)
 
