@@ -103,7 +103,7 @@ class Seen:
     stamp: dict[str, t.Any]  # what the process has loaded, as recorded by the last run; {} if there is no record
     indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces and Wanted.uses
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
-    older: set[str] = dataclasses.field(default_factory=set)  # interfaces in Wanted.uses that existed before the process
+    older: set[str] = dataclasses.field(default_factory=set)  # of Wanted.uses: existed before the process
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
     others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one
