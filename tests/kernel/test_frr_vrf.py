@@ -96,3 +96,23 @@ def test_a_host_in_a_vrf(leaf):
     assert leaf.changes(limit=["n"]) == ["change /etc/frr/frr.conf", "reload frr"]
     after = {one["neighbor"]: one["uptime_s"] for one in leaf.info("n")["sessions"]}
     assert after["10.20.0.11"] >= before
+
+
+def replace_vrf(leaf: LeafPair, interfaces: list[dict]) -> None:
+    """The VRF is deleted and set up again, as the network module does."""
+    lines = ["link del blue", "link add blue type vrf table 20", "link set blue up"]
+    for interface in interfaces:
+        if interface["vrf"]:
+            lines.append(f"link set {interface['name']} master blue")
+            lines += [f"addr replace {at} dev {interface['name']} nodad" for at in interface["addresses"] if ":" in at]
+    leaf.lab.run("n", "ip", "-batch", "-", text="\n".join(lines) + "\n")
+
+
+def test_sessions_come_back_in_a_replaced_vrf(leaf):
+    leaf.changes(limit=["n"])
+    until(lambda: leaf.up("n") >= SESSIONS, 60)
+    replace_vrf(leaf, leaf.leaves["n"]["leaf"]["interfaces"])
+    # FRR follows VRFs and interfaces by itself, so that there is nothing for the role to do.
+    assert leaf.changes(limit=["n"]) == []
+    until(lambda: "%blue:179" in leaf.run("n", "ss", "-lnt"), 60)
+    until(lambda: leaf.up("n") >= SESSIONS and "192.168.8.1" in leaf.run("n", "ip", "route", "show", "vrf", "blue"), 60)

@@ -169,6 +169,23 @@ options:
     type: list
     elements: str
     default: []
+  uses_interfaces:
+    description:
+      - Interfaces that the daemon refers to by name while the kernel binds it to them by index, such as the VRFs of
+        its sessions. They may be absent.
+      - If one was created or replaced after the daemon loaded its configuration, the daemon is reloaded, or restarted
+        if it has no O(reload).
+    type: list
+    elements: str
+    default: []
+  rebind:
+    description:
+      - A command that follows such a reload, for what a reload leaves bound to the previous interface.
+      - It runs once for each of these interfaces; C({interface}) is replaced by its name, C({pid}) by the pid of the
+        main process.
+    type: list
+    elements: str
+    default: []
   ready:
     description: A command that succeeds once the started daemon is working.
     type: list
@@ -252,8 +269,8 @@ changes:
   contains:
     kind: {description: V(files) or V(services)., type: str}
     op:
-      description: V(create), V(change), V(delete), V(restore), V(start), V(stop), V(restart), V(reload), V(enable),
-        V(disable) or V(clean up).
+      description: V(create), V(change), V(delete), V(restore), V(start), V(stop), V(restart), V(reload),
+        V(resume), V(enable), V(disable) or V(clean up).
       type: str
     name: {description: Path or name., type: str}
     before: {description: Owner and mode of a file if they change. Its content is in the difference., type: dict}

@@ -10,6 +10,7 @@ import shlex
 # The names of kinds of results in the summary, in order.
 KINDS = {
     "bgp": "BGP sessions established",
+    "listening": "listening sockets of BGP",
     "bfd": "BFD sessions up",
     "route": "routes with the intended next hops",
     "in_step": "routing managers in step with GoBGP and the kernel",
@@ -20,7 +21,7 @@ KINDS = {
     "trace": "traceroutes",
     "neighbor": "ARP and NDP answers",
     "route_source": "source addresses of the hypervisors' own traffic",
-    "rules": "counts of routing rules",
+    "rules": "sets of routing rules",
     "tcp": "BGP ports of hypervisors that do not answer guests",
     "firewall": "firewalls of hypervisors complete",
     "spoof": "packets with forged sources stopped",

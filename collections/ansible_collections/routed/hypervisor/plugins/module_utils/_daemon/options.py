@@ -55,6 +55,8 @@ ARGUMENTS = {
     "reload_expect": {"type": "str"},
     "restart_on": {"type": "list", "elements": "path", "default": []},
     "depends_on_interfaces": {"type": "list", "elements": "str", "default": []},
+    "uses_interfaces": {"type": "list", "elements": "str", "default": []},
+    "rebind": {"type": "list", "elements": "str", "default": []},
     "ready": {"type": "list", "elements": "str"},
     "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
     "enabled": {"type": "bool"},
@@ -156,6 +158,7 @@ def daemon(params: dict) -> Daemon:
         can_reload=bool(params["reload"]),
         restart_on=restart_on,
         interfaces=(*params["depends_on_interfaces"], *([params["vrf"]] if params["vrf"] else [])),
+        uses=tuple(params["uses_interfaces"]),
         enabled=params["enabled"],
         service_file=path if ours else None,
     )
@@ -167,6 +170,7 @@ def daemon(params: dict) -> Daemon:
         check=params["check"],
         reload=params["reload"],
         reload_expect=params["reload_expect"],
+        rebind=params["rebind"],
         ready=params["ready"],
         stops=params["stops"],
     )

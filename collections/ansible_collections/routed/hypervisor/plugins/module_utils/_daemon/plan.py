@@ -79,6 +79,7 @@ class Wanted:
     can_reload: bool
     restart_on: frozenset[str] = frozenset()
     interfaces: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()  # interfaces that the daemon refers to by name and holds by index; they may be absent
     enabled: bool | None = None
     service_file: str | None = None  # path of the unit or init script, if it is ours
 
@@ -100,8 +101,9 @@ class Seen:
     files: dict[str, SeenFile | None]
     process: Process | None
     stamp: dict[str, t.Any]  # what the process has loaded, as recorded by the last run; {} if there is no record
-    indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces
+    indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces and Wanted.uses
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
+    older: set[str] = dataclasses.field(default_factory=set)  # of Wanted.uses: existed before the process
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
     others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one
@@ -172,7 +174,21 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
         bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else index in seen.bound
         if not bound or index is None:  # in check mode, interfaces may not exist yet
             reasons[interface] = f"interface {interface} is not the one that the process is bound to"
+    for interface in wanted.uses:
+        recorded = seen.stamp.get("interfaces", {})
+        if known and interface in recorded:
+            same = recorded[interface] == seen.indexes.get(interface)
+        else:
+            same = interface in seen.older
+        if not same:
+            reasons[interface] = f"interface {interface} was created after {wanted.service} loaded its configuration"
     return reasons
+
+
+def replaced(wanted: Wanted, seen: Seen) -> list[str]:
+    """The interfaces that the running process still holds by the index of a previous one, or not at all."""
+    reasons = not_loaded(wanted, seen)
+    return [interface for interface in wanted.uses if interface in reasons]
 
 
 def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
@@ -184,6 +200,8 @@ def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
     elif seen.process is None:
         changes.append(Change("services", "start", name, "it is not running"))
     else:
+        if seen.process.stopped:
+            changes.append(Change("services", "resume", name, "a signal has stopped it"))
         reasons = not_loaded(wanted, seen)
         restart = not wanted.can_reload or any(
             path in wanted.restart_on or path in wanted.interfaces for path in reasons

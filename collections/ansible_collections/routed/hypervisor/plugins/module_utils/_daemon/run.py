@@ -14,10 +14,12 @@ import typing as t
 
 from .._engine.change import Change
 from .._engine.text import to_text
+from .._netlink import codec
+from .._netlink.sockets import KernelError, Network
 from . import files as disk
 from . import others
 from . import plan as pure
-from .service import Process, Result, Service, ServiceError, run
+from .service import Process, Result, Service, ServiceError, resume, run
 
 
 class DaemonError(Exception):
@@ -32,6 +34,7 @@ class Daemon:
     check: list[str] | None = None
     reload: list[str] | None = None
     reload_expect: str | None = None
+    rebind: list[str] = dataclasses.field(default_factory=list)
     ready: list[str] | None = None
     stops: list[str] = dataclasses.field(default_factory=list)
 
@@ -65,6 +68,22 @@ def interface_index(name: str) -> int | None:
         return None
 
 
+def older_than(process: Process, names: t.Iterable[str]) -> set[str]:
+    """The interfaces that existed before a process started.
+
+    The kernel reports no creation time, but when the IPv6 part of an interface was created or last came up, in
+    hundredths of a second after boot. So an interface that went down and up since counts as younger.
+    """
+    network, found = Network(), set()
+    with contextlib.closing(network.socket):
+        for name in names:
+            with contextlib.suppress(KernelError):
+                came_up = codec.setting(network.link(name).families, codec.CAME_UP) / 100
+                if 0 < came_up < process.start / os.sysconf("SC_CLK_TCK"):
+                    found.add(name)
+    return found
+
+
 def observe(daemon: Daemon) -> pure.Seen:
     wanted = daemon.wanted
     process = daemon.service.main()
@@ -72,8 +91,9 @@ def observe(daemon: Daemon) -> pure.Seen:
         files={file.path: disk.read(file.path) for file in wanted.files},
         process=process,
         stamp=disk.read_stamp(daemon.name),
-        indexes={name: interface_index(name) for name in wanted.interfaces},
+        indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
+        older=older_than(process, wanted.uses) if process and wanted.uses else set(),
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
         others=others.find(daemon.stops, daemon.service.name, daemon.service.timeout),
@@ -136,7 +156,8 @@ def _fill(word: str, values: dict[str, str]) -> str:
     return re.sub(r"\{([^{}]+)\}", lambda match: values.get(match.group(1), match.group(0)), word)
 
 
-def _reload(daemon: Daemon, process: Process) -> None:
+def _reload(daemon: Daemon, seen: pure.Seen) -> None:
+    process = t.cast(Process, seen.process)
     argv = [_fill(word, {"pid": str(process.pid)}) for word in t.cast("list[str]", daemon.reload)]
     result: Result = run(argv, daemon.service.timeout)
     expected = daemon.reload_expect is None or re.search(daemon.reload_expect, result.output)
@@ -145,6 +166,11 @@ def _reload(daemon: Daemon, process: Process) -> None:
             f"{daemon.name}: the files are in place, but `{' '.join(argv)}` did not load them "
             f"(exit code {result.code}):\n{daemon.mask(result.short())}"
         )
+    for interface in pure.replaced(daemon.wanted, seen) if daemon.rebind else []:
+        argv = [_fill(word, {"pid": str(process.pid), "interface": interface}) for word in daemon.rebind]
+        result = run(argv, daemon.service.timeout)
+        if result.code != 0:
+            raise DaemonError(f"{daemon.name}: `{' '.join(argv)}` failed (exit code {result.code}): {result.short()}")
 
 
 def _clean_up(other: pure.Other, timeout: float) -> None:
@@ -168,7 +194,9 @@ def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
     elif change.op == "stop":
         service.stop()
     elif change.op == "reload":
-        _reload(daemon, t.cast(Process, seen.process))
+        _reload(daemon, seen)
+    elif change.op == "resume":
+        resume(t.cast(Process, seen.process))
     elif change.op == "restart" and service.ours:
         service.start(daemon.ready, "restart")
     else:

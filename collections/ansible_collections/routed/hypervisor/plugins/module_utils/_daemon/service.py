@@ -14,6 +14,7 @@ import dataclasses
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -37,6 +38,7 @@ class Process:
     pid: int
     start: int  # clock ticks after boot: with the pid it identifies a process uniquely
     started: float  # seconds since the epoch
+    stopped: bool = False  # it, or a process that it started, was stopped by a signal
 
 
 @dataclasses.dataclass
@@ -90,7 +92,33 @@ def process(pid: int) -> Process | None:
     except (OSError, IndexError):
         return None
     start = int(fields[19])
-    return Process(pid, start, boot + start / os.sysconf("SC_CLK_TCK"))
+    stopped = any(_state(one) == "T" for one in (pid, *_descendants(pid)))
+    return Process(pid, start, boot + start / os.sysconf("SC_CLK_TCK"), stopped)
+
+
+def _state(pid: int) -> str:
+    """T for a process that a signal has stopped."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that a process has started, directly or not."""
+    found: list[int] = []
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        for child in map(int, file.read().split()):
+            found += [child, *_descendants(child)]
+    return found
+
+
+def resume(stopped: Process) -> None:
+    """Continues a process that a signal has stopped, and those that it started."""
+    for pid in (stopped.pid, *_descendants(stopped.pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def _link(path: str) -> str | None:

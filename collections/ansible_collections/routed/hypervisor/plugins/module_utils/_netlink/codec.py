@@ -300,10 +300,11 @@ def _altnames(properties: bytes | None) -> tuple[str, ...]:
 
 # Where the settings of a link are: address family, attribute, position in a list of numbers
 PROXY_ARP, PROXY_NDP = (socket.AF_INET, 1, 2), (socket.AF_INET6, 2, 22)
+CAME_UP = (socket.AF_INET6, 5, 1)  # when its IPv6 part was created or last came up, in 1/100 s after boot
 
 
 def setting(families: bytes, which: tuple[int, int, int]) -> int:
-    """The value of a file below /proc/sys/net/ipv{4,6}/conf/LINK; 0 if the link has no settings of the family."""
+    """The value of a setting of a link; 0 if the link has no settings of the family."""
     family, kind, place = which
     numbers = attributes_in(attributes_in(families).get(family, b"")).get(kind, b"")
     return struct.unpack_from("=i", numbers, place * 4)[0] if len(numbers) > place * 4 else 0

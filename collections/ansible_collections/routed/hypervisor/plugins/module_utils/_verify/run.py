@@ -68,6 +68,7 @@ STATE = {
     "bgp": verify_bgp,
     "bfd": verify_bfd,
     "route": lambda expected, now: kernel.verify_route(expected, now.routes(expected["family"], expected["table"])),
+    "listening": lambda expected, now: kernel.verify_listening(expected),
     "rules": lambda expected, now: kernel.verify_rules(expected),
     "route_source": lambda expected, now: kernel.verify_route_source(expected),
     "container": lambda expected, now: kernel.verify_container(expected),

@@ -71,12 +71,16 @@ def _neighbours(node: Guest, peers: list[Place]) -> list[dict]:
 
 
 def _hop(intent: Intent, place: Place, vrf: str, family: str, with_gateway: bool) -> list[str]:
-    """The addresses with which a hypervisor may answer a trace: its uplinks', and the gateway's on the first hop."""
+    """The addresses with which a hypervisor may answer a trace: its uplinks', and the gateway's on the first hop.
+
+    IPv6 answers come from the gateway's address if the port has no other link-local address: the kernel (up to 7.2)
+    compares the scope of a single candidate on the outgoing interface before it has determined it.
+    """
     addresses = [
         str(uplink.address(vrf, family)) for uplink in place.hypervisor.uplinks.values() if uplink.address(vrf, family)
     ]
     gateway = intent.segments[place.guest.segment].gateway.get(family)
-    return [str(gateway), *addresses] if with_gateway and family == "ipv4" and gateway is not None else addresses
+    return [str(gateway), *addresses] if with_gateway and gateway is not None else addresses
 
 
 def _trace(family: str, target, to_name: str, name: str, hops: list[list[str]]) -> dict:

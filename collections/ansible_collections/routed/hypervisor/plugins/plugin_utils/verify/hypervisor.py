@@ -15,9 +15,6 @@ from .routes import next_hops, route, to_guest
 from .sample import ROUTES, others
 from .sessions import LABEL
 
-# The kernel's own rules: local, main, default (IPv6 has no "default"); and l3mdev once there is a VRF.
-KERNEL_RULES = {"ipv4": 3, "ipv6": 2}
-
 
 def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> list[dict]:
     return [
@@ -34,14 +31,22 @@ def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict)
 
 
 def _rules(resolved: dict) -> list[dict]:
-    ours, l3mdev = resolved["network"]["rules"], int(bool(resolved["network"]["vrfs"]))
-    counts = {
-        family: count + l3mdev + sum(rule["family"] == family for rule in ours)
-        for family, count in KERNEL_RULES.items()
-    }
+    """Our rules, and the kernel's for VRFs. Rules of others are none of our business."""
+    network = resolved["network"]
+    tables = {vrf["name"]: vrf["table"] for vrf in network["vrfs"]}
     return [
-        {"kind": "rules", "title": f"there are {count} {LABEL[family]} rules", "family": family, "count": count}
-        for family, count in counts.items()
+        {
+            "kind": "rules",
+            "title": f"the {LABEL[family]} rules of the host's own traffic are complete",
+            "family": family,
+            "rules": [
+                {"priority": rule["priority"], "to": rule["to"], "table": tables.get(rule["vrf"], rule["vrf"])}
+                for rule in network["rules"]
+                if rule["family"] == family
+            ],
+            "l3mdev": bool(network["vrfs"]),
+        }
+        for family in FAMILIES
     ]
 
 

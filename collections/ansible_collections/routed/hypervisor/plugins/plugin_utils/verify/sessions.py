@@ -11,9 +11,9 @@ LABEL = {"ipv4": "IPv4", "ipv6": "IPv6"}
 def expectations(resolved: dict) -> list[dict]:
     """Each BGP session and each BFD session of a router's resolved variables."""
     bgp = resolved["bgp"]
+    found = _listening(bgp["sessions"])
     if bgp["daemon"] == "frr":
-        return _of_frr(bgp["sessions"])
-    found = []
+        return found + _of_frr(bgp["sessions"])
     for session in bgp["sessions"]:
         where = f"in {session['vrf']}" if session["vrf"] else "in the main table"
         found += [
@@ -34,6 +34,20 @@ def expectations(resolved: dict) -> list[dict]:
                 {"kind": "bfd", "title": title, "neighbor": session["neighbor"], "interface": session["interface"]}
             )
     return found
+
+
+def _listening(sessions: list[dict]) -> list[dict]:
+    """That neighbours can open sessions, too: in each VRF and family with a session."""
+    places = dict.fromkeys((one["vrf"], family) for one in sessions for family in one["families"])
+    return [
+        {
+            "kind": "listening",
+            "title": f"BGP listens in {vrf or 'the main table'} ({LABEL[family]})",
+            "family": family,
+            "vrf": vrf,
+        }
+        for vrf, family in places
+    ]
 
 
 def _of_frr(sessions: list[dict]) -> list[dict]:
