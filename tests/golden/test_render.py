@@ -106,7 +106,10 @@ def test_passwords_are_not_needed_to_render_without_them(tmp_path, leaves):
 def leaf_passwords(inventory: Path) -> list[str]:
     hosts = yaml.safe_load(inventory.read_text())["all"]["hosts"].values()
     return [
-        secret for host in hosts for kind in ("bgp_passwords", "ospf_passwords") for secret in host.get(kind, {}).values()
+        secret
+        for host in hosts
+        for kind in ("bgp_passwords", "ospf_passwords")
+        for secret in host.get(kind, {}).values()
     ]
 
 

@@ -150,7 +150,7 @@ def test_a_node_s_own_roles_and_this_one_make_the_same_texts_of_our_templates(tm
     files = [{**file, "path": file["path"].lstrip("/")} for made in lists for file in made if "template" in file]
     for directory in {Path(node, file["path"]).parent for node in nodes for file in files}:
         (tmp_path / "each" / directory).mkdir(parents=True, exist_ok=True)
-    render = {"ansible.builtin.import_role": {"name": "render"}, "vars": {"render_directory": f"{tmp_path}/out"}}
+    render = {"ansible.builtin.import_role": {"name": "render"}, "vars": {"render_secrets": f"{tmp_path}/out"}}
     tasks = [{"name": "At once", **render}, *map(looked_up, files)]
     (tmp_path / "templates").symlink_to(PROJECT / "templates")
     (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": nodes, "gather_facts": False, "tasks": tasks}]))
