@@ -34,10 +34,13 @@ def test_a_thousand_routes_and_addresses_in_one_call(host):
 
 def test_exactly_the_failed_changes_of_a_batch_are_reported(host):
     config = routes()
-    config[130]["gateway"] = config[777]["gateway"] = "198.51.100.1"  # to which there is no route
+    # A rule that does not apply to this host's own packets leads to this gateway: only the kernel can refuse it.
+    host.ip("route add 198.51.100.0/24 dev uplink table 100")
+    host.ip("rule add from 203.0.113.1 table 100")
+    config[130]["gateway"] = config[777]["gateway"] = "198.51.100.1"
     result = host.module("routes", config=config)
     assert result["failed"] and result["changed"]
-    assert result["msg"].startswith("cannot add route 10.0.130.0/24 in table 254: ")
+    assert result["msg"].startswith("routes[130]: cannot add route 10.0.130.0/24 in table 254 via 198.51.100.1: ")
     not_done = {change["name"] for change in result["not_done"]}
     done = {change["name"].split()[0] for change in result["done"]}
     assert "10.0.130.0/24 in table 254" in not_done and len(done) + len(not_done) == COUNT
@@ -56,7 +59,7 @@ def test_a_later_phase_does_not_begin_after_a_failure(host):
         "rules": [{"priority": 2000, "to": "10.0.0.0/8", "table": 100}],
     }
     result = host.module("network", config=config)
-    assert result["failed"] and result["msg"].startswith("cannot create interface v0: ")
+    assert result["failed"] and result["msg"].startswith("interfaces[1]: cannot create interface v0: ")
     assert len(result["not_done"]) == 4 and result["done"] == []
     assert not host.show("rule show priority 2000")
     for name in ("b0", "b1"):  # created but not marked: treated like those of a killed run
@@ -67,6 +70,8 @@ def test_a_later_phase_does_not_begin_after_a_failure(host):
         ("interfaces", "replace"),
         ("interfaces", "replace"),
         ("rules", "create"),
+        ("interfaces", "delete"),  # the former peers
+        ("interfaces", "delete"),
     ]
     assert host.changed("network", config=config) == []
 
@@ -75,5 +80,5 @@ def test_links_are_deleted_together(host):
     config = [{"name": f"b{n}", "type": "veth", "peer": f"p{n}"} for n in range(300)]
     assert len(host.changed("interfaces", config=config)) == 300
     host.ip("link add foreign type veth peer name foreign-peer")
-    assert len(host.changed("interfaces", state="deleted")) == 300
+    assert len(host.changed("interfaces", state="deleted")) == 600  # with the peers
     assert {link["ifname"] for link in host.show("link show type veth")} == {"uplink", "foreign", "foreign-peer"}
