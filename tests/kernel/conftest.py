@@ -65,6 +65,8 @@ class Host(Namespace):
         links = self.show("link")
         for link in links:
             link.pop("link_index", None)
+            link.pop("operstate")  # follows the carrier asynchronously, and so does this flag
+            link["flags"] = [flag for flag in link["flags"] if flag != "NO-CARRIER"]
         addresses = [(link["ifname"], sorted(map(plain, link["addr_info"]))) for link in self.show("address")]
         lists = [
             self.show(command)
