@@ -178,7 +178,7 @@ def fabric(directory: Path, passwords: str, **host_vars: str) -> Path:
 
 
 def rendered(inventory: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
-    where = json.dumps({"render_directory": str(out)})
+    where = json.dumps({"render_secrets": str(out)})
     return ansible("-i", str(inventory), "playbooks/render.yml", "-e", where, *options)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ..libraries import netaddr
@@ -14,11 +15,10 @@ from .mistakes import Mistakes, Path, render
 from .uniqueness import Once
 
 if t.TYPE_CHECKING:
-    from netaddr import IPAddress
+    from netaddr import IPAddress, IPNetwork
 
 IPV6_MTU = 1280  # RFC 8200, section 5
 CABLE_MTU = 1500  # the kernel's default
-LINK_LOCAL = netaddr.IPNetwork("fe80::/64")
 # Measured: radvd 2.19 refuses more, as dnsmasq 2.90 refuses a line of more than 1,024 characters. A DHCP reply has
 # 312 bytes for all options (RFC 2131), of which 32 addresses and the options of every lease use some 250.
 MOST_DNS = {4: 32, 6: 3}
@@ -35,9 +35,14 @@ def too_large(intent: Intent, fabric: str, mtu: int, path: Path, mistakes: Mista
         mistakes.add(path, f"{mtu} is more than fabrics.{fabric}.mtu ({most})", f"{most} or less")
 
 
+@functools.cache
+def link_local() -> IPNetwork:
+    return netaddr.IPNetwork("fe80::/64")
+
+
 def is_link_local(address: IPAddress) -> bool:
     """Whether ADDRESS is a router's on every link: in fe80::/64 (RFC 4291, section 2.5.6), but not its first one."""
-    return address in LINK_LOCAL and address != LINK_LOCAL.ip
+    return address in link_local() and address != link_local().ip
 
 
 class Placement:
@@ -290,7 +295,7 @@ class Placement:
 
     def _mac(self, guest: Guest, segment: Segment) -> None:
         gateway = segment.gateway.get("ipv6")
-        if guest.mac is not None and gateway is not None and gateway == slaac(LINK_LOCAL, guest.mac):
+        if guest.mac is not None and gateway is not None and gateway == slaac(link_local(), guest.mac):
             wrong = f"{gateway} is also the link-local address of {render(guest.path)}, which follows from its MAC"
             self.mistakes.add(("segments", segment.name, "gateway6"), wrong, "for instance fe80::1")
         self.macs.give(guest.mac, guest.mac_path)

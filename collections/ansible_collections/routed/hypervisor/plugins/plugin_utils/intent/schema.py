@@ -58,7 +58,9 @@ def _validator():
             )
         )
     # In JSON 65000.0 is an integer; the daemons that it is written for disagree.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _checker, value: type(value) is int)
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
+    )
     return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(
         schema(), format_checker=checker
     )
