@@ -16,6 +16,7 @@ with a network and mounts of its own, and they are gone when it ends. A chassis 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -101,7 +102,10 @@ def _environment(pid: int) -> dict[str, str]:
 
 
 def read_node(pid: int, lab: str) -> Node | None:
-    """The node of this lab whose lifeline is this process, or None. With systemd, its PID 1 is not looked for."""
+    """The node of this lab whose lifeline is this process, or None.
+
+    A node with systemd is returned as if it were off: `gather_nodes` adds the PID of its systemd.
+    """
     try:
         arguments = _arguments(pid)
         if len(arguments) != 2 or arguments[1] != INIT_ARGUMENT.encode():
@@ -123,7 +127,7 @@ def read_node(pid: int, lab: str) -> Node | None:
 
 
 def read_system(pid: int, lab: str) -> str | None:
-    """The name of the node of this lab whose systemd is this process, or None."""
+    """If this process is the systemd of a node of this lab, the name of the node."""
     try:
         arguments = _arguments(pid)
         if not arguments:
@@ -163,34 +167,47 @@ def stop_nodes(lab: str, nodes: t.Sequence[Node], timeout: float) -> list[str]:
 
     With PID 1, the kernel kills every process of the PID namespace, and reports PID 1 as ended last.
     """
+    lifelines = {node.lifeline: replace(node, pid=0) if node.chassis else node for node in nodes}
+    with signalled(lab, lifelines, signal.SIGKILL) as waiting:
+        await_end(waiting, timeout)
+        late = f"still runs {timeout:g} s after SIGKILL"
+        return [f"node {node.name}: process {node.lifeline} {late}" for node in waiting.values()]
+
+
+@contextlib.contextmanager
+def signalled(lab: str, processes: t.Mapping[int, Node], number: int) -> t.Iterator[dict[int, Node]]:
+    """Sends a signal to processes of nodes, given by PID. Yields the nodes by descriptor, without those that ended."""
     waiting: dict[int, Node] = {}
     try:
-        for node in nodes:
+        for pid, node in processes.items():
             try:
-                fd = os.pidfd_open(node.lifeline)
+                fd = os.pidfd_open(pid)
             except ProcessLookupError:
                 continue
             waiting[fd] = node
             # The descriptor refers to one process: if that carries the mark now, the signal cannot hit another one.
-            if is_still(replace(node, pid=0) if node.chassis else node, lab):
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            if is_still(node, lab):
+                signal.pidfd_send_signal(fd, number)
             else:
                 os.close(fd)
                 del waiting[fd]
-        deadline = time.monotonic() + timeout
-        poll = select.poll()
-        for fd in waiting:
-            poll.register(fd, select.POLLIN)
-        while waiting and (left := deadline - time.monotonic()) > 0:
-            for fd, _event in poll.poll(left * 1000):
-                poll.unregister(fd)
-                os.close(fd)
-                del waiting[fd]
-        late = f"still runs {timeout:g} s after SIGKILL"
-        return [f"node {node.name}: process {node.lifeline} {late}" for node in waiting.values()]
+        yield waiting
     finally:
         for fd in waiting:
             os.close(fd)
+
+
+def await_end(waiting: dict[int, Node], seconds: float) -> None:
+    """Waits until processes, given by descriptor, have ended; removes and closes those that have."""
+    deadline = time.monotonic() + seconds
+    poll = select.poll()
+    for fd in waiting:
+        poll.register(fd, select.POLLIN)
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for fd, _event in poll.poll(left * 1000):
+            poll.unregister(fd)
+            os.close(fd)
+            del waiting[fd]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ import uuid
 
 from .._netlink import namespaces as ns
 from . import exchange, groups
-from .node import IMAGE_VARIABLE, NODE_VARIABLE, OWNER_VARIABLE, SYSTEM_ARGUMENT, Node, is_still, mark
+from .node import IMAGE_VARIABLE, NODE_VARIABLE, OWNER_VARIABLE, SYSTEM_ARGUMENT, Node, await_end, mark, signalled
 from .start import PATH, Recipe, detach, furnish, loopback_up
 
 PROGRAM = "lib/systemd/systemd"
@@ -370,39 +370,14 @@ def shut_down(lab: str, nodes: t.Sequence[Node], grace: float, timeout: float) -
 
     Returns the names of those that had to be switched off, which is none if there is no grace.
     """
-    waiting: dict[int, Node] = {}
-    poll = select.poll()
-    try:
-        for node in nodes:
-            try:
-                fd = os.pidfd_open(node.pid)
-            except ProcessLookupError:
-                continue
-            waiting[fd] = node
-            if is_still(node, lab):
-                poll.register(fd, select.POLLIN)
-                signal.pidfd_send_signal(fd, REBOOT if grace else signal.SIGKILL)
-            else:
-                os.close(fd)
-                del waiting[fd]
-        _await_end(waiting, poll, grace)
+    with signalled(lab, {node.pid: node for node in nodes}, REBOOT if grace else signal.SIGKILL) as waiting:
+        await_end(waiting, grace)
         forced = list(waiting.items())
         for fd, _node in forced:
-            signal.pidfd_send_signal(fd, signal.SIGKILL)
-        _await_end(waiting, poll, timeout)
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+        await_end(waiting, timeout)
         if waiting:
             names = ", ".join(node.name for node in waiting.values())
             raise TimeoutError(f"systemd still runs {timeout:g} s after SIGKILL: {names}")
         return [node.name for _fd, node in forced] if grace else []
-    finally:
-        for fd in waiting:
-            os.close(fd)
-
-
-def _await_end(waiting: dict[int, Node], poll: select.poll, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while waiting and (left := deadline - time.monotonic()) > 0:
-        for fd, _event in poll.poll(left * 1000):
-            poll.unregister(fd)
-            os.close(fd)
-            del waiting[fd]
