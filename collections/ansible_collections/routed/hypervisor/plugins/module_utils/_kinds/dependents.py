@@ -8,6 +8,7 @@ Private to this collection.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
@@ -109,14 +110,10 @@ class Elsewhere:
         }
 
 
-def processes_in(number: int) -> list[str]:
-    """The processes in a network namespace, given by its inode number, as text for a message."""
+def named_processes(pids: t.Iterable[int]) -> list[str]:
+    """Processes as text for a message, without those that have ended."""
     found = []
-    for pid in sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
-        try:
-            if os.stat(f"/proc/{pid}/ns/net").st_ino == number:
-                with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
-                    found.append(f"{pid} ({file.read().strip()})")
-        except OSError:  # it has ended
-            continue
+    for pid in pids:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            found.append(f"{pid} ({file.read().strip()})")
     return found

@@ -33,6 +33,7 @@ class Spaces:
         self.device = own.st_dev  # of all namespaces
         self.found: dict[int, str] = {own.st_ino: ""}
         self.named: dict[str, int] = {}
+        self.processes: dict[int, list[int]] = {}  # in each of them
         with contextlib.suppress(FileNotFoundError):
             for name in sorted(os.listdir(DIRECTORY)):
                 number = self._identify(f"{DIRECTORY}/{name}")
@@ -44,6 +45,7 @@ class Spaces:
             number = self._identify(path)
             if number is not None:
                 self.found.setdefault(number, path)
+                self.processes.setdefault(number, []).append(pid)
 
     def _identify(self, path: str) -> int | None:
         with contextlib.suppress(OSError):  # the process ended; the file is what is left of a namespace

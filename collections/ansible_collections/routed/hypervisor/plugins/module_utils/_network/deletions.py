@@ -16,7 +16,7 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have
 from .._engine.planned import Planned
 from .._engine.snapshot import Link, Snapshot, describe
-from .._kinds.dependents import FALLBACKS, TUNNELS, Elsewhere, Place, deleted_with, processes_in
+from .._kinds.dependents import FALLBACKS, TUNNELS, Elsewhere, Place, deleted_with, named_processes
 from .._kinds.interface.kind import Interfaces
 from .._kinds.ipvlan import view
 
@@ -103,7 +103,7 @@ class _Search:
         number = spaces.named.get(name)
         if number is None or spaces.found[number] != name:  # it has another name, or is this one
             return []
-        processes = processes_in(number)
+        processes = named_processes(spaces.processes.get(number, ()))
         if processes:
             return processes
         on_host = self.elsewhere.on_host(name)
