@@ -81,23 +81,21 @@ def _main(spec: dict[str, t.Any], kinds_of: KindsOf, single: str | None) -> None
         config = {name: entries for name, entries in config.items() if name not in lasting}
     wanted, mistakes = network.parse(config, state)
     if mistakes.whole_kind or (mistakes and os.geteuid() != 0):
-        module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
+        _refuse(module, mistakes)
     if state != "gathered" and os.geteuid() != 0:
         module.fail_json(msg="Changing the network needs root: use become: true.")
     kernel = Kernel()
     try:
         module.exit_json(**_run(module, kernel, wanted, mistakes, state, single))
     except Refused as refused:
-        module.fail_json(msg=_refusal(refused.mistakes), mistakes=refused.mistakes)
-    except NoPyroute2 as error:
+        _refuse(module, refused.mistakes)
+    except (NoPyroute2, OSError) as error:
         if mistakes:
-            module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
+            _refuse(module, mistakes)
+        if isinstance(error, OSError):
+            module.fail_json(msg=f"The kernel refused: {error}", errno=error.errno)
         missing = missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)")
         module.fail_json(msg=missing, exception=str(error))
-    except OSError as error:
-        if mistakes:
-            module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
-        module.fail_json(msg=f"The kernel refused: {error}", errno=error.errno)
     finally:
         kernel.close()
 
@@ -139,6 +137,10 @@ def _run(
         if left:
             module.fail_json(msg="The kernel accepted the changes, but: " + "; ".join(left), **result)
     return result
+
+
+def _refuse(module: Module, mistakes: list[str]) -> None:
+    module.fail_json(msg=_refusal(mistakes), mistakes=mistakes)
 
 
 def _refusal(mistakes: list[str]) -> str:

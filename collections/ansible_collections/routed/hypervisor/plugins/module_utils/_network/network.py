@@ -75,8 +75,9 @@ def parse(config: dict[str, t.Any], state: str, prefix: str = "") -> tuple[Wante
             parsed.append(_Parsed(name, entry, item, faulty=len(mistakes) > count))
             if item is not None:
                 items.append(item)
-        for item in options.duplicates(items, mistakes):
-            next(one for one in parsed if one.item is item).faulty = True
+        repeated = {id(item) for item in options.duplicates(items, mistakes)}
+        for one in parsed[len(parsed) - len(entries) :] if repeated else ():
+            one.faulty |= id(one.item) in repeated
     _leave_out(parsed, mistakes)
     for one in parsed:
         if one.item is not None and not one.faulty:
