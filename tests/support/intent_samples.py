@@ -114,6 +114,13 @@ def mistakes_in(data) -> list[str]:
     return found.lines()
 
 
+def only_mistake_in(data) -> str:
+    """The line of the one mistake: a mistake has no consequences that are reported, too."""
+    found = mistakes_in(data)
+    assert len(found) == 1, "\n".join(found)
+    return found[0]
+
+
 def changed(*changes, start=default) -> dict:
     """The default lab, or another, with values put at paths ("a.b.c", value)."""
     data = start()

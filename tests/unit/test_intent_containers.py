@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.intent_samples import REMOVE, changed, containers, mistakes_in
+from support.intent_samples import REMOVE, changed, containers, mistakes_in, only_mistake_in
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
@@ -80,9 +80,8 @@ def test_the_sample_has_no_mistake():
 @pytest.mark.parametrize("case", ONE_MISTAKE)
 def test_one_mistake_is_one_line_without_consequences(case):
     data, expected = ONE_MISTAKE[case]
-    found = mistakes_in(data)
-    assert len(found) == 1, "\n".join(found)
-    assert found[0].startswith(expected), found[0]
+    found = only_mistake_in(data)
+    assert found.startswith(expected), found
 
 
 def resolved(data):

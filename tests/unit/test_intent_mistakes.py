@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import yaml
-from support.intent_samples import DEFAULT_FILE, REMOVE, changed, default, mistakes_in, other
+from support.intent_samples import DEFAULT_FILE, REMOVE, changed, default, mistakes_in, only_mistake_in, other
 from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent import mistakes as mistakes_of
@@ -146,9 +146,8 @@ ONE_MISTAKE = {
 @pytest.mark.parametrize("case", ONE_MISTAKE)
 def test_one_mistake_is_one_line_without_consequences(case):
     data, expected = ONE_MISTAKE[case]
-    found = mistakes_in(data)
-    assert len(found) == 1, "\n".join(found)
-    assert found[0].startswith(expected), found[0]
+    found = only_mistake_in(data)
+    assert found.startswith(expected), found
 
 
 def test_both_samples_have_no_mistake():

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from support.intent_samples import REMOVE, changed, containers, default, mistakes_in, other
+from support.intent_samples import REMOVE, changed, containers, default, mistakes_in, only_mistake_in, other
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
@@ -71,9 +71,8 @@ ONE_MISTAKE = {
 @pytest.mark.parametrize("case", ONE_MISTAKE)
 def test_one_mistake_is_one_line_without_consequences(case):
     data, expected = ONE_MISTAKE[case]
-    found = mistakes_in(data)
-    assert len(found) == 1, "\n".join(found)
-    assert found[0].startswith(expected), found[0]
+    found = only_mistake_in(data)
+    assert found.startswith(expected), found
 
 
 def guest_as_neighbor(address: str) -> list[str]:
