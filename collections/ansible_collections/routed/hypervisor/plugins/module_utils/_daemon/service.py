@@ -92,7 +92,7 @@ def process(pid: int) -> Process | None:
     except (OSError, IndexError):
         return None
     start = int(fields[19])
-    stopped = any(_state(one) == "T" for one in (pid, *_descendants(pid)))
+    stopped = fields[0] == "T" or any(_state(one) == "T" for one in _descendants(pid))
     return Process(pid, start, boot + start / os.sysconf("SC_CLK_TCK"), stopped)
 
 

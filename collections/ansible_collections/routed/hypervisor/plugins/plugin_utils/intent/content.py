@@ -28,8 +28,8 @@ FRACTION = re.compile(r"[-+]?[0-9]+\.[0-9]+")
 # YAML 1.1, as everywhere in Ansible.
 WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys((*["yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"],), True),
-    **dict.fromkeys((*["no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"],), False),
+    **dict.fromkeys(("yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
+    **dict.fromkeys(("no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
 }
 TEXT, TAGS = "tag:yaml.org,2002:str", "tag:yaml.org,2002:"
 OF_COLLECTIONS = (None, f"{TAGS}map", f"{TAGS}seq")

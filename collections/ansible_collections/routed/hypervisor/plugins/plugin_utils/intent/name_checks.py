@@ -64,16 +64,19 @@ def _nodes(intent: Intent, mistakes: Mistakes) -> None:
         nodes_of_lab += [guest for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
         for node in nodes_of_lab:
             if not LAB_NODE.is_valid(node.name):
-                length = f" ({len(node.name)} characters)" if len(node.name) > INTERFACE_LENGTH else ""
-                mistakes.add(node.path, f"{node.name!r}{length} is not {LAB_NODE.wanted}")
+                mistakes.add(node.path, f"{_quoted(node.name)} is not {LAB_NODE.wanted}")
+
+
+def _quoted(name: str) -> str:
+    """A name that should be one of an interface."""
+    return f"{name!r} ({len(name)} characters)" if len(name) > INTERFACE_LENGTH else repr(name)
 
 
 def _guest(intent: Intent, guest: Guest, mistakes: Mistakes) -> None:
     if guest.path in mistakes.touched:
         return
     if guest.port == guest.name and not FORMATS["interface"].is_valid(guest.port):
-        length = f" ({len(guest.name)} characters)" if len(guest.name) > INTERFACE_LENGTH else ""
-        wrong = f"missing, and {guest.name!r}{length} cannot be the name of its interface"
+        wrong = f"missing, and {_quoted(guest.name)} cannot be the name of its interface"
         mistakes.add((*guest.path, "port"), wrong, "the hypervisor's interface to it, for instance tap7")
     path = (*guest.path, "port") if guest.port != guest.name else guest.path
     segment = intent.segments.get(guest.segment) if guest.segment is not None else None

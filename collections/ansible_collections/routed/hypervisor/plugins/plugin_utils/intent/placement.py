@@ -26,7 +26,7 @@ MOST_DNS_REASON = {4: "more do not fit into a DHCP reply", 6: "radvd announces n
 
 
 def too_large(intent: Intent, fabric: str, mtu: int, path: Path, mistakes: Mistakes) -> None:
-    """Packets of MTU bytes must fit the uplinks to a fabric, whose MTU is known if given or if they are cables."""
+    """Reports an MTU above that of the uplinks to a fabric, if the intent gives that or a lab's cables have one."""
     most = intent.fabrics[fabric].mtu if fabric in intent.fabrics else mtu
     if most is None and intent.lab and mtu > CABLE_MTU:
         right = f"{CABLE_MTU} or less, or a larger fabrics.{fabric}.mtu"
