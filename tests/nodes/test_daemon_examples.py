@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.lab_nodes import made
 from support.module_examples import tasks
 
 VARIABLES = {"bgp_passwords": {"public": "a secret"}}
@@ -38,12 +39,17 @@ def test_examples_that_ask_are_answered(host):
     assert result["state"] == "passed", result
 
 
-def test_the_examples_of_a_lab_make_it_and_take_it_down(lab, run_module):
-    replaced = {"example": lab.name, "/var/cache/images/bookworm": lab.image}
-    up, down = tasks("lab_nodes", instead=replaced, inventory_dir=lab.owner)
-    once(run_module, up)
-    [plug] = tasks("lab_cables", instead=replaced)
-    once(run_module, plug)
-    assert lab.links("vm1")["eth0"]["mtu"] == 9000
-    once(run_module, down)
-    assert lab.processes() == {}
+def test_the_examples_of_a_lab_make_it_and_take_it_down(run_module, systemd_image):
+    with made(run_module, systemd_image) as lab:
+        replaced = {"example": lab.name, "/var/cache/images/bookworm": lab.image}
+        up, more, (_sentence, _module, reboot), down = tasks("lab_nodes", instead=replaced, inventory_dir=lab.owner)
+        once(run_module, up)
+        [plug] = tasks("lab_cables", instead=replaced)
+        once(run_module, plug)
+        assert lab.links("vm1")["eth0"]["mtu"] == 9000
+        once(run_module, more)
+        [change] = run_module("lab_nodes", **reboot)["changes"]
+        assert (change["op"], change["name"]) == ("reboot", "hv2")
+        assert lab.run("hv2", "systemctl", "is-system-running").strip() == "running"
+        once(run_module, down)
+        assert lab.processes() == {}
