@@ -6,15 +6,6 @@ import pytest
 from conftest import NOT_VERIFIED
 
 
-@pytest.fixture
-def five_drifts(lab):
-    lab.run("hv1", "ip", "route", "del", "203.0.113.1/32", "vrf", "public")
-    lab.run("hv2", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/vm3/proxy_arp")
-    lab.run("hv3", "ip", "address", "del", "198.51.100.103/25", "dev", "fabric-A.90")
-    lab.run("rr1", "sh", "-c", "echo '# edited by hand' >>/etc/bird/bird.conf")
-    lab.run("hv2", "service", "ndppd", "stop")
-
-
 def changes(run):
     """(host, module, kind) of every change."""
     return {
@@ -22,6 +13,30 @@ def changes(run):
         for task in run.tasks
         for change in task["changes"]
     }
+
+
+def test_sessions_in_vrfs_that_were_deleted_come_back(lab):
+    """BIRD's sockets are bound to the index of a VRF, which is another one when it has been created again."""
+    for vrf in ("private", "public"):
+        lab.run("hv1", "ip", "link", "delete", vrf)
+    stages = ("--limit", "hv1", "--tags", "network,firewall,routing,services")
+    predicted = lab.play("--check", *stages)
+    repaired = lab.play(*stages)
+    assert repaired.code == 0, repaired.output
+    assert ("hv1", "daemon", "services") in changes(predicted)
+    assert changes(repaired) == changes(predicted)
+    verified = lab.play(playbook="playbooks/verify.yml")
+    assert verified.code == 0, verified.output
+    assert lab.play(*stages).changed == set()
+
+
+@pytest.fixture
+def five_drifts(lab):
+    lab.run("hv1", "ip", "route", "del", "203.0.113.1/32", "vrf", "public")
+    lab.run("hv2", "sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/vm3/proxy_arp")
+    lab.run("hv3", "ip", "address", "del", "198.51.100.103/25", "dev", "fabric-A.90")
+    lab.run("rr1", "sh", "-c", "echo '# edited by hand' >>/etc/bird/bird.conf")
+    lab.run("hv2", "service", "ndppd", "stop")
 
 
 FIVE = {
