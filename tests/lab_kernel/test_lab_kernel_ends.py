@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from run_lab_kernel import DEADLINE, LAB_KERNEL, UML, lab_kernel, running
+from support.signals import answering
 from support.waiting import until
 
 
@@ -27,8 +28,7 @@ def processes_of(session: int) -> list[str]:
 
 @pytest.mark.parametrize("trapped", ["INT", "TERM", "HUP"])
 def test_a_signal_reaches_the_command(trapped):
-    script = f"trap 'echo got {trapped}; exit 5' {trapped}; echo started; while :; do sleep 0.1; done"
-    with running("bash", "-c", script) as process:
+    with running(*answering(trapped, f"got {trapped}", 5)) as process:
         process.send_signal(getattr(signal, f"SIG{trapped}"))
         output, _ = process.communicate(timeout=DEADLINE)
         assert (process.returncode, output) == (5, f"got {trapped}\n".encode())
@@ -41,7 +41,7 @@ def test_ctrl_c_reaches_the_whole_group_and_gives_130():
 
 
 def test_the_third_ctrl_c_ends_a_command_that_ignores_it():
-    with running("bash", "-c", "trap 'echo ignored' INT; echo started; while :; do sleep 1; done") as process:
+    with running(*answering("INT", "ignored")) as process:
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             assert process.stdout.readline() == b"ignored\n"

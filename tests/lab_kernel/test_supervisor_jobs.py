@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from run_lab import DEADLINE, lab, run, start, up
 from support.modules import PROJECT
+from support.signals import answering
 from support.waiting import until
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client as client
@@ -92,7 +93,7 @@ def test_a_command_ends_with_its_client(name, trap):
 
 
 def test_the_third_ctrl_c_lets_go_of_a_command(name):
-    job = start(name, "bash", "-c", "trap 'echo ignored' INT; echo started; while :; do sleep 0.2; done")
+    job = start(name, *answering("INT", "ignored"))
     assert job.stdout.readline() == b"started\n"
     for _ in range(2):
         job.send_signal(signal.SIGINT)
