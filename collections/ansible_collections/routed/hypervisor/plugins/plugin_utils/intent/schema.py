@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import re
+import typing
 from collections.abc import Sequence
 
 from ...module_utils._engine.printable import LONGEST as LONGEST_SHOWN
@@ -66,13 +67,22 @@ def _validator():
         "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
     )
     extended = jsonschema.validators.extend(
-        jsonschema.Draft202012Validator, {"additionalProperties": _others}, type_checker=types
+        jsonschema.Draft202012Validator, {"additionalProperties": _others, "properties": _known}, type_checker=types
     )
     return extended(schema(), format_checker=checker)
 
 
+# As jsonschema's own keywords, for maps with many entries: those make a validator for every value, and sort all unknown
+# keys for a message. A validator for each part of the schema takes two thirds of the time.
+
+
+def _known(validator, properties, instance, _part):
+    for key, below in properties.items() if isinstance(instance, dict) else ():
+        if key in instance:
+            yield from _below(validator, below, instance[key], key)
+
+
 def _others(validator, others, instance, part):
-    """As jsonschema's own, which sorts all unknown keys for a message: half a second for 300,000."""
     known, patterns = part.get("properties", {}), part.get("patternProperties", {})
     for key in instance if isinstance(instance, dict) else ():
         if key in known or any(re.search(pattern, key) for pattern in patterns):
@@ -80,7 +90,19 @@ def _others(validator, others, instance, part):
         if others is False:
             yield jsonschema.ValidationError("unknown keys")
             return
-        yield from validator.descend(instance[key], others, path=key)
+        yield from _below(validator, others, instance[key], key)
+
+
+_VALIDATORS: dict[int, typing.Any] = {}  # by the identity of a part of the schema, which is never freed
+
+
+def _below(validator, part, value, key):
+    made = _VALIDATORS.get(id(part))
+    if made is None:
+        made = _VALIDATORS[id(part)] = validator.evolve(schema=part)
+    for error in made.iter_errors(value):
+        error.path.appendleft(key)
+        yield error
 
 
 def check_shape(data: dict, mistakes: Mistakes) -> None:
