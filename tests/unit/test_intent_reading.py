@@ -143,6 +143,15 @@ def test_thousands_of_mistakes_fit_on_a_screen(make, least, tmp_path):
     assert any("more" in line for line in lines)
 
 
+def test_2_mb_are_refused_as_quickly(tmp_path):
+    intent = many(2200, 20)
+    intent["hypervisors"]["hv2200"]["guests"]["vm2200-20"]["ipv4"] = "9.9.9.9"
+    text = dumped(intent)
+    assert 1_900_000 < len(text) < 2_100_000
+    [_first, line] = refused(tmp_path, text)
+    assert "9.9.9.9 is not in 100.64.0.0/10" in line
+
+
 def test_a_scalar_of_10_mb_is_shown_shortened(tmp_path):
     lines = refused(tmp_path, TEXT.replace("name: ", f"name: {'x' * 9_900_000}", 1))
     assert len(lines) == 2 and len(lines[1]) < 400
