@@ -42,6 +42,7 @@ ONE_MISTAKE = {
     "text for a map": (changed(("vrfs.public", "x")), "vrfs.public: text ('x') where a map is expected"),
     "map for a list": (changed(("vrfs.private.host", {})), "vrfs.private.host: a map where a list is expected"),
     "text for a number": (changed(("vrfs.public.table", "ninety")), "vrfs.public.table: text ('ninety') where a whole number is expected"),
+    "nothing in a list": (changed(("vrfs.private.host", [None])), "vrfs.private.host[0]: nothing where text is expected; Prefixes that"),
     "truth for a number": (changed(("hypervisors.hv1.id", True)), "hypervisors.hv1.id: true or false where a whole number is expected"),
     "nothing for a number": (changed(("bgp.as", None)), "bgp.as: nothing where a whole number is expected"),
     "missing key": (changed(("hypervisors.hv2.id", REMOVE)), "hypervisors.hv2.id: missing"),

@@ -49,7 +49,10 @@ def _inline(part):
     if isinstance(part, dict):
         if "$ref" in part:
             return schema(part["$ref"].removesuffix(".json"))
-        return {key: _inline(value) for key, value in part.items()}
+        made = {key: _inline(value) for key, value in part.items()}
+        if "items" in made:  # the list is described, and so is what is in it
+            made["items"] = {"description": made["description"], **made["items"]}
+        return made
     return [_inline(item) for item in part] if isinstance(part, list) else part
 
 
