@@ -152,6 +152,31 @@ def test_2_mb_are_refused_as_quickly(tmp_path):
     assert "9.9.9.9 is not in 100.64.0.0/10" in line
 
 
+NAMES = ["a", "an-app", "the-web-srv", "b", "middle-app"]
+
+
+@pytest.mark.parametrize(
+    "name", [lambda number: NAMES[number % len(NAMES)], lambda number: "abcdefghij"[number // 100]]
+)
+def test_mistakes_of_one_kind_are_counted_whatever_the_names_are(name, tmp_path):
+    guests = {f"{name(number)}{number}": {"ipv4": "203.0.113.0", "port": f"t{number}"} for number in range(1000)}
+    lines = refused(tmp_path, dumped(changed(("hypervisors.hv1.guests", guests))))
+    assert lines[0].startswith("1,000 mistakes in ") and len(lines) == 5
+    assert "and 997 more like it" in lines[-1]
+
+
+def test_more_kinds_of_mistakes_than_lines_are_still_one_screen(tmp_path):
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in "lmnr"]
+    text = TEXT + "".join(
+        f"  {word}: {{ipv4: 'no {word} {word[::-1]}', mac: 1, port: [], id: {{}}}}\n" for word in words
+    )
+    lines = refused(tmp_path, text)
+    shown = [line for line in lines[1:] if not line.strip().startswith("and ")]
+    counted = [int(line.split()[1].replace(",", "")) for line in lines[1:] if line.strip().startswith("and ")]
+    assert int(lines[0].split()[0].replace(",", "")) == len(shown) + sum(counted)
+    assert len(lines) < SCREEN
+
+
 def test_a_scalar_of_10_mb_is_shown_shortened(tmp_path):
     lines = refused(tmp_path, TEXT.replace("name: ", f"name: {'x' * 9_900_000}", 1))
     assert len(lines) == 2 and len(lines[1]) < 400

@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import typing as t
 from collections import Counter
 
 from . import nxos_checks
 from .addresses import family_of, is_host
 from .draft import FAMILIES, MAIN, Intent, Leaf
-from .mistakes import Mistakes, listed, render
+from .mistakes import Mistakes, Path, listed, render
 from .uniqueness import Once
+
+if t.TYPE_CHECKING:
+    from netaddr import IPNetwork
 
 
 def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
     crowd = _crowd(intent)
     twins = _twins(intent)
+    tenants = _tenants(intent)
     for leaf in intent.leaves.values():
         for family, given in leaf.loopback.items():
             addresses.give(given.address, (*leaf.path, "loopback", family))
@@ -27,7 +32,7 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
             nxos_checks.check(intent, leaf, mistakes)
         if leaf.platform != "bird":
             _loopback(leaf, crowd, mistakes)
-        _static(intent, leaf, mistakes)
+        _static(intent, leaf, tenants, mistakes)
 
 
 def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
@@ -80,7 +85,20 @@ def _loopback(leaf: Leaf, crowd: Counter[tuple[int | None, str, str]], mistakes:
             mistakes.add(path, wrong, "an address of its own, so that sessions survive the loss of a path")
 
 
-def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
+def _tenants(intent: Intent) -> dict[IPNetwork, Path]:
+    """The prefixes of guests and containers, which hypervisors announce."""
+    made: dict[IPNetwork, Path] = {}
+    for segment in intent.segments.values():
+        made.update({prefix: ("segments", segment.name, family) for family, prefix in segment.prefix.items()})
+    for node in intent.hypervisors.values():
+        for part in node.parts.values():
+            if part.prefix_owner != "fabric":
+                place = part.path if part.prefix_owner == "host" else ("container_networks", part.network)
+                made.update({prefix: (*place, family) for family, prefix in part.prefix.items()})
+    return made
+
+
+def _static(intent: Intent, leaf: Leaf, tenants: dict[IPNetwork, Path], mistakes: Mistakes) -> None:
     """A next hop must be on a network of the leaf: every daemon accepts others, but the route never works."""
     for route in leaf.static:
         if leaf.path in mistakes.touched or ("fabrics",) in mistakes.touched or route.vrf not in intent.vrfs:
@@ -105,3 +123,6 @@ def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
             mistakes.add(route.path, wrong, f"a host in {listed(map(str, networks))}")
         elif route.prefix in networks:
             mistakes.add(route.path, f"{leaf.name} is on this network itself", "remove it")
+        elif route.prefix in tenants:
+            wrong = f"{render(tenants[route.prefix])} is the same prefix, which hypervisors announce"
+            mistakes.add(route.path, wrong, "remove it, or choose another prefix")
