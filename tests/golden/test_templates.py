@@ -81,6 +81,19 @@ def test_the_daemon_accepts_the_text_and_refuses_a_planted_mistake(lab_image, no
     assert code not in (0, 127), output
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [("rx", "add paths rx;"), ("tx", "add paths tx;"), ("rx tx", "add paths on;")]
+)
+def test_bird_accepts_every_direction_of_additional_paths(lab_image, value, text):
+    values = variables("reflector")
+    for session in values["bgp"]["sessions"]:
+        session["add_path"] = value
+    files = {Path(name).name: render(name, values) for name in FILES["reflector"]}
+    assert text in files["bird.conf"]
+    code, output = parser_says(lab_image, files, "bird", "-p", "-c", "/mnt/bird.conf")
+    assert code == 0, output
+
+
 @pytest.mark.parametrize("host", sorted((GOLDEN / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
 def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image, host):
     values = json.loads(host.read_text())

@@ -25,6 +25,9 @@ ONE_MISTAKE = {
     "a prefix of two hosts": (edited((f"{PIER}.own.ipv4", "10.21.1.0/24")), f"{PIER}.own.ipv4: 10.21.1.0/24 overlaps {QUAY}.own.ipv4"),
     "a prefix of a fabric": (edited((f"{PIER}.own.ipv4", "10.3.0.0/25")), f"{PIER}.own.ipv4: 10.3.0.0/25 overlaps fabrics.east.networks.blue.ipv4"),
     "a pool that is exhausted": (edited(("container_networks.span.pool", "10.20.0.100-10.20.0.100")), f"{PIER}.span.containers.p3: no address is left in 10.20.0.100-10.20.0.100; choose a larger pool for span on pier"),
+    "a prefix that is exhausted": (edited((f"{PIER}.own", {"ipv4": "10.21.2.0/30", "containers": {"p1": {}, "p2": {}}})), f"{PIER}.own.containers.p2: no address is left in 10.21.2.0/30; a larger prefix in {PIER}.own.ipv4"),
+    "a pool outside every host's prefix": (edited(("container_networks.own.pool", "10.9.0.1-10.9.0.9")), "container_networks.own.pool: 10.9.0.1-10.9.0.9 is not in 10.21.1.0/24"),
+    "a host's pool outside the prefix of all": (edited((f"{QUAY}.span.pool", "10.9.0.1-10.9.0.9")), f"{QUAY}.span.pool: 10.9.0.1-10.9.0.9 is not in 10.20.0.0/24"),
     "a pool elsewhere": (edited(("container_networks.span.pool", "10.21.0.1-10.21.0.9")), "container_networks.span.pool: 10.21.0.1-10.21.0.9 is not in 10.20.0.0/24; 10.20.0.1 to 10.20.0.254"),
     "a pool the wrong way round": (edited(("container_networks.span.pool", "10.20.0.9-10.20.0.1")), "container_networks.span.pool: '10.20.0.9-10.20.0.1' is not a range of IPv4 addresses"),
     "a container elsewhere": (edited((f"{QUAY}.own.containers.q2.ipv4", "10.21.2.9")), f"{QUAY}.own.containers.q2.ipv4: 10.21.2.9 cannot be a host in 10.21.1.0/24"),
@@ -62,7 +65,7 @@ ONE_MISTAKE = {
     "two VRFs untagged": (edited(("vrfs.blue.vlan", REMOVE)), "fabrics.east.networks.blue: neither main nor blue has a VLAN"),
     # daemons and peerings
     "BFD by GoBGP": (edited(("bgp.bfd", {"interval_ms": 300, "multiplier": 3})), "bgp.daemon: gobgp has no BFD (bgp.bfd); use bird"),
-    "passwords by GoBGP": (changed(("bgp.bfd", REMOVE), ("reflectors.rr2.daemon", "gobgp")), "reflectors.rr2.daemon: gobgp has no passwords (vrfs.private.password) and no passwords (vrfs.public.password); use bird"),
+    "passwords by GoBGP": (changed(("bgp.bfd", REMOVE), ("reflectors.rr2.daemon", "gobgp")), "reflectors.rr2.daemon: gobgp has no passwords (vrfs.private.password, vrfs.public.password); use bird"),
     "an unknown daemon": (edited(("bgp.daemon", "quagga")), "bgp.daemon: 'quagga' is not known; bird, gobgp"),
     "more than a mesh": (edited(("bgp.mesh", 2), ("hypervisors.mole", {"id": 3})), "reflectors: missing; more than bgp.mesh (2) hypervisors and borders peer with them: every fabric needs one or more"),
     "neighbors without being configured": (edited(("hypervisors.quay.neighbors", {"pier": {}})), "hypervisors.quay.neighbors: bgp.peering is automatic"),

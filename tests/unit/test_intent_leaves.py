@@ -74,6 +74,9 @@ ONE_MISTAKE = {
     "a leaf's router id twice": (changed((f"{LEAF}.router_id", "80.1.1.2"), start=one), f"leaves.switch2.router_id: router id 80.1.1.2 is also given to {LEAF}.router_id"),
     "two leaves with one address": (changed(("leaves.switch2.fabrics.backbone.addresses.main.ipv4", "80.1.1.1"), start=one), f"leaves.switch2.fabrics.backbone.addresses.main.ipv4: 80.1.1.1 is also given to {LEAF}.fabrics.backbone.addresses.main.ipv4"),
     "a leaf on another network": (changed((f"{LEAF}.fabrics.rack1.addresses.main.ipv4", "60.1.1.2"), ("fabrics.rack1.networks.main.gateway4", REMOVE), start=one), f"{LEAF}.fabrics.rack1.addresses.main.ipv4: 60.1.1.2 is not in 50.1.1.0/24, so switch1 is not on fabric rack1 in main; it is in fabrics.rack2.networks.main"),
+    # routes that lead nowhere
+    "a gateway that no router is": (changed(("fabrics.rack1a.networks.main.gateway4", "10.1.1.77"), start=pairs), "fabrics.rack1a.networks.main.gateway4: no router has the address 10.1.1.77; that of a leaf: 10.1.1.254"),
+    "a static route to the containers' prefix": (changed(("leaves.leaf1.static", {"main": {"192.168.1.0/24": "10.80.1.2"}}), start=pairs), "leaves.leaf1.static.main.192.168.1.0/24: container_networks.public.ipv4 is the same prefix, which hypervisors announce; remove it"),
     # autonomous systems
     "a leaf by its address, in another AS": (changed((f"{HOST}.neighbors", {"leaf": {"address": "50.1.1.2", "as": 501}}), start=one), f"{HOST}.neighbors.leaf.address: 50.1.1.2 is switch1's, of AS 500 and not 501; write switch1: {{}}"),
     "a leaf by its loopback": (changed(("hypervisors.host1.neighbors", {"leaf": {"address": "10.255.0.1", "as": 500}}), start=pairs), "hypervisors.host1.neighbors.leaf.address: 10.255.0.1 is leaf1's; write leaf1: {}"),
@@ -160,7 +163,7 @@ ONE_MISTAKE = {
     # OSPF's password
     "OSPF's password in the intent": (changed(("ospf.authentication", "s3cret"), start=one), "ospf.authentication: a secret in clear text; Leaves accept only neighbors with the area's password, ospf_passwords.AREA in a vaulted file: MD5 for IPv4, HMAC-SHA-256 for IPv6, which NX-OS does not support. Here: authentication: {}."),
     "OSPF's password under its own key": (changed(("ospf.authentication", {"password": "s3cret"}), start=one), "ospf.authentication.password: a secret in clear text; Never here: ospf_passwords.AREA in a vaulted file."),
-    "BGP's password in the intent": (changed(("vrfs.main", {"password": "s3cret"}), ("bgp.daemon", "bird"), start=one), "vrfs.main.password: a secret in clear text; BGP sessions in it use the password bgp_passwords.NAME."),
+    "BGP's password in the intent": (changed(("vrfs.main", {"password": "s3cret"}), ("bgp.daemon", "bird"), start=one), "vrfs.main.password: a secret in clear text; True: BGP sessions in it use the password bgp_passwords.NAME, in a vaulted file."),
     "a number of a password beyond OSPF": (changed(("ospf.authentication", {"key_id": 256}), start=one), "ospf.authentication.key_id: 256 is out of range; 1 to 255: "),
     "OSPF for IPv6 with a password on NX-OS": (changed(("lab", REMOVE), ("leaves.leaf1.platform", "nxos"), ("ospf.authentication", {}), start=pairs), "ospf.authentication: leaf1 runs NX-OS, which cannot authenticate OSPF for IPv6 as FRR does; remove it, or IPv6 from the leaves' networks"),
     "frames larger than NX-OS's": (changed(("fabrics.backbone.mtu", 9500), start=switches), "fabrics.backbone.mtu: 9500 is out of range on switch1, which runs NX-OS; up to 9216"),

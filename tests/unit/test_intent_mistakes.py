@@ -42,6 +42,7 @@ ONE_MISTAKE = {
     "text for a map": (changed(("vrfs.public", "x")), "vrfs.public: text ('x') where a map is expected"),
     "map for a list": (changed(("vrfs.private.host", {})), "vrfs.private.host: a map where a list is expected"),
     "text for a number": (changed(("vrfs.public.table", "ninety")), "vrfs.public.table: text ('ninety') where a whole number is expected"),
+    "nothing in a list": (changed(("vrfs.private.host", [None])), "vrfs.private.host[0]: nothing where text is expected; Prefixes that"),
     "truth for a number": (changed(("hypervisors.hv1.id", True)), "hypervisors.hv1.id: true or false where a whole number is expected"),
     "nothing for a number": (changed(("bgp.as", None)), "bgp.as: nothing where a whole number is expected"),
     "missing key": (changed(("hypervisors.hv2.id", REMOVE)), "hypervisors.hv2.id: missing"),
@@ -83,6 +84,8 @@ ONE_MISTAKE = {
     "group as node": (renamed("hypervisors.hv2.guests.vm3", "hypervisors"), "hypervisors.hv2.guests.hypervisors: 'hypervisors' is not a name for a node"),
     "underscore": (renamed("hypervisors.hv2", "hv_2"), "hypervisors.hv_2: 'hv_2' is not a name for a node"),
     "hyphen in a VRF": (changed(("vrfs.a-b", {"table": 7, "vlan": 7})), "vrfs.a-b: 'a-b' is not a name for a VRF"),
+    "names that differ in case": (renamed("hypervisors.hv2", "HV1"), "hypervisors.HV1: HV1 differs only in case from hv1, hypervisors.hv1; each node needs a name of its own"),
+    "a guest called like a switch but for case": (renamed("hypervisors.hv2.guests.vm3", "switch-b"), "hypervisors.hv2.guests.switch-b: switch-b differs only in case from switch-B, fabrics.B"),
     "two guests of a name": (changed(("hypervisors.hv3.guests.vm1", {"ipv4": "203.0.113.9"})), "hypervisors.hv3.guests.vm1: the name vm1 is also given to hypervisors.hv1.guests.vm1"),
     "guest called like a router": (renamed("hypervisors.hv2.guests.vm3", "rr1"), "hypervisors.hv2.guests.rr1: the name rr1 is also given to reflectors.rr1"),
     "guest called like a VRF": (renamed("hypervisors.hv2.guests.vm3", "public"), "hypervisors.hv2.guests.public: the interface name public is also given to vrfs.public"),
@@ -290,6 +293,23 @@ def test_an_inventory_directory_can_have_more_beside_the_intent(inventory):
     assert "ancient" in hosts or "ancient" in result.stdout
     assert (hosts["hv1"]["site"], hosts["hv2"]["site"]) == ("here", "there")
     assert hosts["lab_host"]["lab"]["owner"] == str(inventory.path)
+
+
+def test_a_second_intent_in_a_directory_is_refused(inventory):
+    for name in ("fabric.yml", "other.yml"):
+        (inventory.path / name).write_text(yaml.safe_dump(default()))
+    result = inventory("inventory", "--list")
+    assert result.returncode != 0
+    message = " ".join(result.stderr.split())
+    assert f"{inventory.path}/other.yml is a second intent beside {inventory.path}/fabric.yml" in message
+
+
+def test_a_yaml_error_beside_the_intent_has_its_line(inventory):
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(default()))
+    (inventory.path / "hosts.yml").write_text("all:\n  hosts:\n    a: {}\n   b: {}\n")
+    result = inventory("inventory", "--list")
+    assert result.returncode != 0
+    assert f"{inventory.path}/hosts.yml:4:4" in result.stderr
 
 
 def test_an_empty_intent_is_not_an_empty_inventory(inventory):

@@ -18,12 +18,12 @@ SCREEN = 60  # lines
 FAST_S = 6  # of processor time, with room for a slow machine; each takes less than 2
 
 
-def refused(tmp_path, text: str) -> list[str]:
+def refused(tmp_path, text: str, limit_s: float = FAST_S) -> list[str]:
     (tmp_path / "fabric.yml").write_text(text)
     start = time.process_time()
     with pytest.raises(mistakes_of.IntentError) as caught:
         read(str(tmp_path / "fabric.yml"))
-    assert time.process_time() - start < FAST_S
+    assert time.process_time() - start < limit_s
     message = str(caught.value)
     assert message.replace("\n", "").isprintable()
     assert len(message) < 20_000
@@ -141,6 +141,40 @@ def test_thousands_of_mistakes_fit_on_a_screen(make, least, tmp_path):
     assert int(lines[0].split()[0].replace(",", "")) >= least
     assert len(lines) < SCREEN
     assert any("more" in line for line in lines)
+
+
+def test_one_mistake_in_2_mb_is_found(tmp_path):
+    intent = many(2200, 20)
+    intent["hypervisors"]["hv2200"]["guests"]["vm2200-20"]["ipv4"] = "9.9.9.9"
+    text = dumped(intent)
+    assert 1_900_000 < len(text) < 2_100_000
+    [_first, line] = refused(tmp_path, text, 30)  # 3 s; that it grows linearly is tested in test_intent_scale.py
+    assert "9.9.9.9 is not in 100.64.0.0/10" in line
+
+
+NAMES = ["a", "an-app", "the-web-srv", "b", "middle-app"]
+
+
+@pytest.mark.parametrize(
+    "name", [lambda number: NAMES[number % len(NAMES)], lambda number: "abcdefghij"[number // 100]]
+)
+def test_mistakes_of_one_kind_are_counted_whatever_the_names_are(name, tmp_path):
+    guests = {f"{name(number)}{number}": {"ipv4": "203.0.113.0", "port": f"t{number}"} for number in range(1000)}
+    lines = refused(tmp_path, dumped(changed(("hypervisors.hv1.guests", guests))))
+    assert lines[0].startswith("1,000 mistakes in ") and len(lines) == 5
+    assert "and 997 more like it" in lines[-1]
+
+
+def test_more_kinds_of_mistakes_than_lines_are_still_one_screen(tmp_path):
+    words = [f"{a}{b}{c}" for a in "abcdefgh" for b in "aeiou" for c in "lmnr"]
+    text = TEXT + "".join(
+        f"  {word}: {{ipv4: 'no {word} {word[::-1]}', mac: 1, port: [], id: {{}}}}\n" for word in words
+    )
+    lines = refused(tmp_path, text)
+    shown = [line for line in lines[1:] if not line.strip().startswith("and ")]
+    counted = [int(line.split()[1].replace(",", "")) for line in lines[1:] if line.strip().startswith("and ")]
+    assert int(lines[0].split()[0].replace(",", "")) == len(shown) + sum(counted)
+    assert len(lines) < SCREEN
 
 
 def test_a_scalar_of_10_mb_is_shown_shortened(tmp_path):

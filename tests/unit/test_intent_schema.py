@@ -31,6 +31,11 @@ def test_every_form_is_known():
     assert used == set(FORMATS)
 
 
+def test_every_form_has_an_example_or_a_rule():
+    for name, form in FORMATS.items():
+        assert "; " in form.wanted, name
+
+
 def test_the_document_has_the_tables_of_the_schema():
     text = DOCUMENT.read_text()
     assert text == document(text), "run python tests/unit/intent_reference.py"

@@ -58,6 +58,7 @@ hypervisors:
 import functools
 import gc
 import os
+import weakref
 
 from ansible.errors import AnsibleParserError
 from ansible.module_utils.basic import missing_required_lib
@@ -68,6 +69,8 @@ from ..plugin_utils.intent.load import is_intent
 from ..plugin_utils.intent.mistakes import IntentError
 from ..plugin_utils.libraries import IMPORT_ERRORS
 from ..plugin_utils.preload import preload
+
+_FIRST: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # the intent of each inventory
 
 
 class IntentRefused(AnsibleParserError):
@@ -94,6 +97,12 @@ class InventoryModule(BaseInventoryPlugin):
         from ..plugin_utils.intent.read import read  # noqa: PLC0415
         from ..plugin_utils.inventory import inventory as resolved  # noqa: PLC0415
 
+        first = _FIRST.setdefault(getattr(inventory, "__wrapped__", inventory), path)
+        if first != path:
+            raise IntentRefused(
+                f"{path} is a second intent beside {first}: variables of one would replace those of the other; "
+                "run Ansible once for each, with an inventory directory of its own (-i)"
+            )
         # Nothing made here becomes garbage: collecting again and again would cost more than building it.
         was_enabled = gc.isenabled()
         gc.disable()

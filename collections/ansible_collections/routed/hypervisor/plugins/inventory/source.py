@@ -33,7 +33,7 @@ EXAMPLES = r"""
 import os
 import re
 
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.plugins.loader import inventory_loader
 
@@ -67,4 +67,9 @@ class InventoryModule(BaseInventoryPlugin):
             )
         # As the plugin "auto" does: the file's own plugin decides whether its templates are trusted.
         inventory._target_plugin = plugin
-        plugin.parse(inventory, loader, path, cache=cache)
+        try:
+            plugin.parse(inventory, loader, path, cache=cache)
+        except AnsibleError as error:
+            # Ansible's own plugins raise the loader's error again without its line.
+            error.obj = error.obj or getattr(error.__cause__ or error.__context__, "obj", None)
+            raise

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .draft import Intent, Router
-from .mistakes import Mistakes, Path
+from .mistakes import Mistakes, Path, listed
 
 GOBGP_CONNECT_RETRY_S = 5  # GoBGP 3 silently raises smaller values to this
 
@@ -46,6 +46,7 @@ def _gobgp(intent: Intent, node: Router, mistakes: Mistakes) -> None:
     path = ("bgp", "daemon") if intent.daemon == "gobgp" else (*node.path, "daemon")
     lacks = ["BFD (bgp.bfd)"] if intent.bfd else []
     vrfs = {vrf for uplink in node.uplinks.values() for vrf in uplink.given}
-    lacks += [f"passwords (vrfs.{vrf}.password)" for vrf in vrfs if vrf in intent.vrfs and intent.vrfs[vrf].password]
+    keys = [f"vrfs.{vrf}.password" for vrf in sorted(vrfs) if vrf in intent.vrfs and intent.vrfs[vrf].password]
+    lacks += [f"passwords ({listed(keys)})"] if keys else []
     if lacks:
-        mistakes.add(path, f"gobgp has no {' and no '.join(sorted(lacks))}", "use bird, or remove them")
+        mistakes.add(path, f"gobgp has no {' and no '.join(lacks)}", "use bird, or remove them")

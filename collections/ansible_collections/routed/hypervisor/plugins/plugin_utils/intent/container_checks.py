@@ -31,7 +31,7 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
                 continue
             _part(intent, node, part, common, mistakes)
             _one_mode(part, common, masters, mistakes)
-            _addresses(node, part, mistakes, addresses)
+            _addresses(node, part, common, mistakes, addresses)
 
 
 def _network(network: ContainerNetwork, mistakes: Mistakes) -> None:
@@ -113,12 +113,12 @@ def _one_mode(part: Part, network: ContainerNetwork, masters: Masters, mistakes:
             return
 
 
-def _addresses(node: Hypervisor, part: Part, mistakes: Mistakes, addresses: Once) -> None:
+def _addresses(node: Hypervisor, part: Part, network: ContainerNetwork, mistakes: Mistakes, addresses: Once) -> None:
     is_consequence = any((*part.path, family) in mistakes for family in part.prefix)
-    if is_consequence or not _pool_fits(part, mistakes):
+    if is_consequence or not _pool_fits(part, network, mistakes):
         return
     for address in part.host.values() if part.prefix_owner == "fabric" else ():
-        addresses.give(address, (*part.path, "host_link"))
+        addresses.give(address, part.path)
     for container in part.containers:
         for family, address in container.given.items():
             _given(node, part, (*container.path, family), address, mistakes, addresses)
@@ -126,23 +126,30 @@ def _addresses(node: Hypervisor, part: Part, mistakes: Mistakes, addresses: Once
             continue
         if any(family not in container.address for family in part.prefix):
             wrong = f"no address is left in {part.pool or ', '.join(map(str, part.prefix.values()))}"
-            mistakes.add(container.path, wrong, f"choose a larger pool for {part.network} on {node.name}")
+            mistakes.add(container.path, wrong, _more_room(node, part))
         for family, address in container.address.items():
             if family not in container.given:
                 addresses.give(address, container.path)
 
 
-def _pool_fits(part: Part, mistakes: Mistakes) -> bool:
+def _more_room(node: Hypervisor, part: Part) -> str:
+    if part.pool is not None:
+        return f"choose a larger pool for {part.network} on {node.name}"
+    key = (*part.path, "ipv4") if part.prefix_owner == "host" else ("container_networks", part.network, "ipv4")
+    return (
+        f"a larger prefix in {render(key)}" if part.prefix_owner != "fabric" else f"a larger network on {part.fabric}"
+    )
+
+
+def _pool_fits(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> bool:
+    where = ("container_networks", network.name, "pool") if part.pool is network.pool else (*part.path, "pool")
     ipv4 = part.prefix.get("ipv4")
     gateway = part.gateway.get("ipv4")
     if part.pool is not None and gateway is not None and gateway in part.pool:
-        where = (*part.path, "pool") if part.prefix_owner == "host" else ("container_networks", part.network, "pool")
         mistakes.add(where, f"the containers' gateway {gateway} is in {part.pool}", "a pool without it")
         return False
     if part.pool is None:
         return True
-    is_own = ipv4 is None or part.prefix_owner == "host"
-    where = (*part.path, "pool") if is_own else ("container_networks", part.network, "pool")
     if ipv4 is None:
         mistakes.add(where, "there is no IPv4 prefix", "remove it")
     elif not (ipv4.first <= part.pool.first and part.pool.last <= ipv4.last):

@@ -53,19 +53,20 @@ class Place:
 class Level:
     """A map or list that is being read."""
 
-    def __init__(self, value: dict[str, t.Any] | list[t.Any], start: t.Any, anchor: str | None):
+    __slots__ = ("anchor", "expects_key", "is_map", "key", "merged", "place", "size", "start", "value")
+
+    def __init__(self, value: t.Any, start: t.Any, anchor: str | None):
         self.value, self.start, self.anchor = value, start, anchor
         self.place = Place()
         self.size = 1
-        self.key: str | None = None  # whose value comes next
+        self.is_map = self.expects_key = isinstance(value, dict)
+        self.key: str | None = ""  # whose value comes next; None: what is merged
         self.merged: list[tuple[dict[str, t.Any], Place]] = []
 
-    @property
-    def expects_key(self) -> bool:
-        return isinstance(self.value, dict) and self.key is None
-
     def path_part(self) -> str | int:
-        return len(self.value) if isinstance(self.value, list) else self.key or ""
+        if self.is_map:
+            return "<<" if self.key is None else self.key
+        return len(self.value)
 
 
 class Content:
@@ -75,36 +76,34 @@ class Content:
         self.levels: list[Level] = []
         self.anchors: dict[str, tuple[t.Any, Place | None, int]] = {}
         self.open: set[str] = set()  # anchors of what is being read
-        self.values = self.documents = self.repeated = 0
+        self.documents = self.repeated = 0
         self.root: t.Any = None
 
     def read(self, text: str, loader: t.Any) -> t.Any:
+        handlers = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: self._start,
+            yaml.SequenceStartEvent: self._start,
+            yaml.MappingEndEvent: self._end,
+            yaml.SequenceEndEvent: self._end,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._document,
+        }
         parser = loader(text)
         try:
-            for event in iter(parser.get_event, None):
-                if isinstance(event, yaml.StreamEndEvent):
-                    break
-                self.values += 1
-                if self.values > MOST:
+            for count, event in enumerate(iter(parser.get_event, None)):
+                if count > MOST:
                     raise Refused(event.start_mark, f"more than {MOST:,} values; split the fabric")
-                self._event(event)
+                if (handle := handlers.get(type(event))) is not None:
+                    handle(event)
         finally:
             parser.dispose()
         return self.root
 
-    def _event(self, event: t.Any) -> None:
-        if isinstance(event, yaml.ScalarEvent):
-            self._scalar(event)
-        elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            self._start(event)
-        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            self._end()
-        elif isinstance(event, yaml.AliasEvent):
-            self._alias(event)
-        elif isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                raise Refused(event.start_mark, "a second document; an intent is one document")
+    def _document(self, event: t.Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise Refused(event.start_mark, "a second document; an intent is one document")
 
     def line_of(self, path: Path) -> int | None:
         place, line = self.place, None
@@ -119,9 +118,10 @@ class Content:
 
     def _scalar(self, event: t.Any) -> None:
         level = self.levels[-1] if self.levels else None
-        if event.tag not in (None, TEXT):
+        tag = event.tag
+        if tag is not None and tag != TEXT:
             self._no_tag(event)
-        is_plain = event.implicit[0] and event.tag is None
+        is_plain = tag is None and event.implicit[0]
         if level is not None and level.expects_key:
             self._key(level, event, is_plain)
             return
@@ -134,14 +134,15 @@ class Content:
         key, line = event.value, event.start_mark.line + 1
         if event.anchor is not None:
             self.anchors[event.anchor] = (key, None, 1)
+        level.expects_key = False
         if is_plain and key == "<<":
-            level.key = key
+            level.key = None
             return
+        level.key = key
         if key in level.place.lines:
             defined = level.place.lines[key]
             raise Refused(event.start_mark, f"the key {shown(key)} is already defined in line {defined}")
         level.place.lines[key] = line
-        level.key = key
         if is_plain and not isinstance(_plain(event), str):
             path = (*self._path()[:-1], key)
             self.mistakes.add(path, f"the key {key or 'without text'} is not text", "put it in quotes")
@@ -168,13 +169,12 @@ class Content:
             self.open.add(event.anchor)
         self.levels.append(Level(value, event, event.anchor))
 
-    def _end(self) -> None:
+    def _end(self, _event: t.Any) -> None:
         level = self.levels.pop()
-        content = t.cast("dict[str, t.Any]", level.value)
         for value, place in level.merged:  # of maps only
             for key in value:
-                if key not in content:
-                    content[key] = value[key]
+                if key not in level.value:
+                    level.value[key] = value[key]
                     level.place.lines[key] = place.lines[key]
                     if key in place.below:
                         level.place.below[key] = place.below[key]
@@ -204,18 +204,18 @@ class Content:
             return
         level = self.levels[-1]
         level.size += size
-        if isinstance(level.value, list):
-            part: str | int = len(level.value)
+        part: str | int
+        if level.is_map:
+            level.expects_key = True
+            if level.key is None:
+                self._merge(level, value, place, event)
+                return
+            part = level.key
+            level.value[part] = value
+        else:
+            part = len(level.value)
             level.place.lines[part] = event.start_mark.line + 1
             level.value.append(value)
-        elif level.key == "<<":
-            level.key = None
-            self._merge(level, value, place, event)
-            return
-        else:
-            part = t.cast("str", level.key)
-            level.value[part] = value
-            level.key = None
         if place is not None:
             level.place.below[part] = place
 

@@ -141,7 +141,8 @@ FORMATS = {
         "an interface name; for instance Vlan10, Ethernet1/44 on NX-OS, or a Linux interface name",
     ),
     "package": Format(
-        lambda text: re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text) is not None, "the name of a Debian package"
+        lambda text: re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", text) is not None,
+        "the name of a Debian package; for instance iperf3",
     ),
     "ipv4": Format(_address(4), "an IPv4 address; for instance 192.0.2.1"),
     "ipv6": Format(_address(6), "an IPv6 address; for instance 2001:db8::1"),
@@ -150,7 +151,10 @@ FORMATS = {
     "ipv6-prefix": Format(_prefix(6), "an IPv6 prefix; for instance 2001:db8::/64, with no bits set after the length"),
     "prefix": Format(_prefix(None), "a prefix; for instance 192.0.2.0/24, with no bits set after the length"),
     "ipv4-range": Format(_range, "a range of IPv4 addresses; for instance 192.0.2.100-192.0.2.199"),
-    "guest-ipv6": Format(lambda text: text in ("slaac", "none") or _address(6)(text), "slaac, none or an IPv6 address"),
+    "guest-ipv6": Format(
+        lambda text: text in ("slaac", "none") or _address(6)(text),
+        "slaac, none or an IPv6 address; for instance 2001:db8::1",
+    ),
     "mac": Format(_mac, "the MAC address of one interface; for instance 02:00:cb:00:71:01"),
 }
 

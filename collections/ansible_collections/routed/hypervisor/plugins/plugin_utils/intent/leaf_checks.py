@@ -5,28 +5,34 @@
 
 from __future__ import annotations
 
+import typing as t
 from collections import Counter
 
 from . import nxos_checks
 from .addresses import family_of, is_host
-from .adjacency import shared
 from .draft import FAMILIES, MAIN, Intent, Leaf
-from .mistakes import Mistakes, listed, render
+from .mistakes import Mistakes, Path, listed, render
 from .uniqueness import Once
+
+if t.TYPE_CHECKING:
+    from netaddr import IPNetwork
 
 
 def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
+    crowd = _crowd(intent)
+    twins = _twins(intent)
+    tenants = _tenants(intent)
     for leaf in intent.leaves.values():
         for family, given in leaf.loopback.items():
             addresses.give(given.address, (*leaf.path, "loopback", family))
         _ports(leaf, mistakes)
         if leaf.platform == "bird":
-            _bird(intent, leaf, mistakes)
+            _bird(intent, leaf, twins[leaf.asn], mistakes)
         if leaf.platform == "nxos":
             nxos_checks.check(intent, leaf, mistakes)
         if leaf.platform != "bird":
-            _loopback(intent, leaf, mistakes)
-        _static(intent, leaf, mistakes)
+            _loopback(leaf, crowd, mistakes)
+        _static(intent, leaf, tenants, mistakes)
 
 
 def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
@@ -40,32 +46,59 @@ def _ports(leaf: Leaf, mistakes: Mistakes) -> None:
                 mistakes.add(path, f"{port} is also given to {render(first)}", "a port is in one VLAN, or is routed")
 
 
-def _bird(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
+def _twins(intent: Intent) -> dict[int | None, list[int | None]]:
+    """By AS of a leaf: the AS numbers that several hosts have which name a leaf of that AS as a neighbor."""
+    hosts: dict[int | None, Counter[int | None]] = {leaf.asn: Counter() for leaf in intent.leaves.values()}
+    for node in intent.hypervisors.values():
+        for asn in {intent.leaves[name].asn for name in node.neighbors if name in intent.leaves}:
+            hosts[asn][node.asn] += 1
+    return {asn: [own for own, count in counts.items() if count > 1] for asn, counts in hosts.items()}
+
+
+def _bird(intent: Intent, leaf: Leaf, twins: list[int | None], mistakes: Mistakes) -> None:
     path = (*leaf.path, "platform")
-    # Otherwise hosts of one AS learn each other's routes directly or from reflectors.
-    told = [other.name for other in intent.leaves.values() if other.asn == leaf.asn]
-    hosts = Counter(node.asn for node in intent.hypervisors.values() if any(name in node.neighbors for name in told))
-    twins = next((asn for asn, count in hosts.items() if count > 1 and asn != leaf.asn), None)
+    # Hosts of the leaf's AS learn each other's routes directly or from reflectors.
+    twin = next((asn for asn in twins if asn != leaf.asn), None)
     if intent.ospf:
         mistakes.add(path, "OSPF is not supported with bird here", "frr or nxos, or no ospf")
-    elif twins is not None:
-        wrong = f"hosts share AS {twins}, and bird does not replace it in the AS path towards other hosts (as-override)"
+    elif twin is not None:
+        wrong = f"hosts share AS {twin}, and bird does not replace it in the AS path towards other hosts (as-override)"
         mistakes.add(path, wrong, "frr or nxos, or an AS for each host")
 
 
-def _loopback(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
+def _crowd(intent: Intent) -> Counter[tuple[int | None, str, str]]:
+    """How many leaves of an AS are on a fabric in the main table, by family."""
+    return Counter((leaf.asn, *way) for leaf in intent.leaves.values() for way in _ways(leaf))
+
+
+def _ways(leaf: Leaf) -> list[tuple[str, str]]:
+    return [(fabric, family) for fabric, uplink in leaf.uplinks.items() for family in uplink.given.get(MAIN, {})]
+
+
+def _loopback(leaf: Leaf, crowd: Counter[tuple[int | None, str, str]], mistakes: Mistakes) -> None:
     """With several paths to other leaves, a session on one network would end with that network."""
-    others = [other for other in intent.leaves.values() if other is not leaf and other.asn == leaf.asn]
-    common = {way for other in others for way in shared(leaf, other)}
     for family in FAMILIES:
-        ways = sorted({fabric for fabric, vrf, one in common if (vrf, one) == (MAIN, family)})
+        ways = sorted(fabric for fabric, one in _ways(leaf) if one == family and crowd[leaf.asn, fabric, one] > 1)
         if len(ways) > 1 and family not in leaf.loopback and leaf.path not in mistakes.touched:
             path = (*leaf.path, "loopback", family) if leaf.loopback else (*leaf.path, "loopback")
             wrong = f"missing, and there are several paths to other leaves ({', '.join(ways)})"
             mistakes.add(path, wrong, "an address of its own, so that sessions survive the loss of a path")
 
 
-def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
+def _tenants(intent: Intent) -> dict[IPNetwork, Path]:
+    """The prefixes of guests and containers, which hypervisors announce."""
+    made: dict[IPNetwork, Path] = {}
+    for segment in intent.segments.values():
+        made.update({prefix: ("segments", segment.name, family) for family, prefix in segment.prefix.items()})
+    for node in intent.hypervisors.values():
+        for part in node.parts.values():
+            if part.prefix_owner != "fabric":
+                place = part.path if part.prefix_owner == "host" else ("container_networks", part.network)
+                made.update({prefix: (*place, family) for family, prefix in part.prefix.items()})
+    return made
+
+
+def _static(intent: Intent, leaf: Leaf, tenants: dict[IPNetwork, Path], mistakes: Mistakes) -> None:
     """A next hop must be on a network of the leaf: every daemon accepts others, but the route never works."""
     for route in leaf.static:
         if leaf.path in mistakes.touched or ("fabrics",) in mistakes.touched or route.vrf not in intent.vrfs:
@@ -90,3 +123,6 @@ def _static(intent: Intent, leaf: Leaf, mistakes: Mistakes) -> None:
             mistakes.add(route.path, wrong, f"a host in {listed(map(str, networks))}")
         elif route.prefix in networks:
             mistakes.add(route.path, f"{leaf.name} is on this network itself", "remove it")
+        elif route.prefix in tenants:
+            wrong = f"{render(tenants[route.prefix])} is the same prefix, which hypervisors announce"
+            mistakes.add(route.path, wrong, "remove it, or choose another prefix")

@@ -18,7 +18,8 @@ LineOf = Callable[[Path], "int | None"]
 
 ALIKE = 10  # mistakes of one kind; if there are more, the first few are shown and the others counted
 SHOWN = 3  # of those
-KINDS = 40  # the most lines: one screen
+WORDS_OF_A_KIND = 12  # at the beginning of a message
+SCREEN = 45  # lines
 LONGEST_LINE = 1000
 WORDS = 40  # the longest word, and
 SUGGESTIONS = 200  # the most words, that other spellings are looked for
@@ -62,14 +63,20 @@ class Mistake:
         """The same for mistakes that differ only in names, numbers and addresses."""
         if self.cause is not None:
             return self.cause
-        return self.path[:-1][:1], len(self.path), _wording(self.message.partition(";")[0])
+        names = set(map(str, self.path))
+        words = _words(self.message.partition(";")[0])
+        return self.where, *[word for word in words if word not in names][:WORDS_OF_A_KIND]
+
+    @property
+    def where(self) -> tuple[Path, int]:
+        """The section, and how deep: the same for mistakes in the same key of other nodes."""
+        return self.path[:-1][:1], len(self.path)
 
 
 @functools.lru_cache(4096)
-def _wording(message: str) -> str:
-    """The beginning of a message without names, numbers, addresses and values."""
-    words = _CALLED.sub("", message[:100]).split(" ")
-    return " ".join(word for word in words if word.strip(",;:.?()").isalpha())
+def _words(message: str) -> list[str]:
+    """The words of a message without names, numbers, addresses and values."""
+    return [word for word in _CALLED.sub("", message[:LONGEST_LINE]).split(" ") if word.strip(",;:.?()").isalpha()]
 
 
 _CALLED = re.compile(r" called \S+")
@@ -113,21 +120,30 @@ class Mistakes:
 
         Of many mistakes of one kind only the first are shown, after all others: more likely they have one cause.
         """
-        kinds: dict[object, list[Mistake]] = {}
-        for mistake in self.found.values():
-            kinds.setdefault(mistake.kind, []).append(mistake)
-        single = [mistake for alike in kinds.values() if len(alike) <= ALIKE for mistake in alike]
+        groups = self._groups(lambda mistake: mistake.kind)
+        if sum(len(alike) if len(alike) <= ALIKE else SHOWN + 1 for alike in groups) > SCREEN:
+            groups = self._groups(lambda mistake: mistake.cause or mistake.where)
+        single = [mistake for alike in groups if len(alike) <= ALIKE for mistake in alike]
         made = [_line(line, mistake) for line, mistake in _in_order(single, line_of)]
-        if len(made) > KINDS:
-            made[KINDS:] = [f"and {len(made) - KINDS:,} more"]
-        many = sorted((alike for alike in kinds.values() if len(alike) > ALIKE), key=len, reverse=True)
-        for alike in many[:KINDS]:
+        shown = len(made)
+        for alike in sorted((alike for alike in groups if len(alike) > ALIKE), key=len, reverse=True):
             ordered = _in_order(alike, line_of)
-            made += [_line(line, mistake) for line, mistake in ordered[:SHOWN]]
-            made.append(_others(ordered, line_of))
-        if hidden := sum(map(len, many[KINDS:])) + self.left_out:
+            if len(made) < SCREEN - SHOWN:
+                made += [_line(line, mistake) for line, mistake in ordered[:SHOWN]]
+                made.append(_others(ordered, line_of))
+                shown += len(alike)
+        if len(made) > SCREEN:
+            shown -= len(made) - SCREEN
+            del made[SCREEN:]
+        if hidden := self.count - shown:
             made.append(f"and {hidden:,} more")
         return made
+
+    def _groups(self, key: Callable[[Mistake], object]) -> list[list[Mistake]]:
+        made: dict[object, list[Mistake]] = {}
+        for mistake in self.found.values():
+            made.setdefault(key(mistake), []).append(mistake)
+        return list(made.values())
 
 
 def _in_order(mistakes: list[Mistake], line_of: LineOf) -> list[tuple[int | None, Mistake]]:

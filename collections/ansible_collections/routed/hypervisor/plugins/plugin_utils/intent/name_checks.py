@@ -44,10 +44,10 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
 
 def _nodes(intent: Intent, mistakes: Mistakes) -> None:
     """Node names across kinds: all are hosts of one inventory. In a lab, ports are named after them as well."""
-    nodes = Once(mistakes, "the name ", "each node needs a name of its own")
+    nodes = _Hosts(mistakes)
     if intent.lab:
         for fabric in intent.fabrics:
-            nodes.first[names.switch(fabric)] = ("fabrics", fabric)
+            nodes.give(names.switch(fabric), ("fabrics", fabric))
     for router in intent.routers:
         if intent.lab and router.name == names.BRIDGE:
             wrong = f"{names.BRIDGE} is the bridge of {', '.join(map(names.switch, router.uplinks))}"
@@ -65,6 +65,22 @@ def _nodes(intent: Intent, mistakes: Mistakes) -> None:
         for node in nodes_of_lab:
             if not LAB_NODE.is_valid(node.name):
                 mistakes.add(node.path, f"{_quoted(node.name)} is not {LAB_NODE.wanted}")
+
+
+class _Hosts:
+    """Names of hosts, each given once. In DNS, upper and lower case are the same (RFC 4343)."""
+
+    def __init__(self, mistakes: Mistakes):
+        self.mistakes = mistakes
+        self.first: dict[str, tuple[str, Path]] = {}
+
+    def give(self, name: str, path: Path) -> None:
+        other, first = self.first.setdefault(name.lower(), (name, path))
+        if first != path:
+            wrong = (
+                f"the name {name} is also given to" if name == other else f"{name} differs only in case from {other},"
+            )
+            self.mistakes.add(path, f"{wrong} {render(first)}", "each node needs a name of its own")
 
 
 def _quoted(name: str) -> str:

@@ -11,7 +11,7 @@ import typing as t
 from ..libraries import netaddr
 from .addresses import family_of, hosts_of, is_host, slaac
 from .draft import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
-from .mistakes import Mistakes, Path, render
+from .mistakes import Mistakes, Path, listed, render
 from .uniqueness import Once
 
 if t.TYPE_CHECKING:
@@ -68,6 +68,9 @@ class Placement:
                 self._guest(guest)
         for router in routers:
             self._router_id(router)
+        for fabric in self.intent.fabrics.values():
+            for network in fabric.networks.values():
+                self._gateway_is_a_leaf(network)
 
     def _fabric(self, fabric: Fabric) -> None:
         has_ipv6 = any("ipv6" in network.prefix for network in fabric.networks.values())
@@ -89,6 +92,19 @@ class Placement:
                     self.mistakes.add(place, f"{network.vrf} has no {family} prefix here", "add it, or remove this")
                 elif prefix is not None and not is_host(gateway, prefix):
                     self.mistakes.add(place, f"{gateway} cannot be a host in {prefix}", hosts_of(prefix))
+
+    def _gateway_is_a_leaf(self, network: Network) -> None:
+        """Without leaves in the intent, the gateway is a router that is not in it."""
+        path = ("fabrics", network.fabric, "networks", network.vrf)
+        uplinks = [
+            leaf.uplinks[network.fabric] for leaf in self.intent.leaves.values() if network.fabric in leaf.uplinks
+        ]
+        for family, gateway in network.gateway.items():
+            theirs = [one for uplink in uplinks if (one := uplink.address(network.vrf, family)) is not None]
+            place = (*path, f"gateway{family[-1]}")
+            is_known = gateway in self.addresses.first or place in self.mistakes
+            if theirs and not is_known and ("leaves",) not in self.mistakes.touched:
+                self.mistakes.add(place, f"no router has the address {gateway}", f"that of a leaf: {listed(theirs)}")
 
     def _mtu(self, mtu: int | None, path: Path, has_ipv6: bool) -> None:
         if mtu is not None and has_ipv6 and mtu < IPV6_MTU:

@@ -118,10 +118,10 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
     order = {path: position for position, (_prefix, path, _vrf) in enumerate(prefixes)}
 
     def report(one: Used, other: Used) -> None:
-        (first, later) = sorted((one, other), key=lambda item: order[item[1]])
-        mistakes.add(
-            later[1], f"{later[0]} overlaps {render(first[1])} ({first[0]})", "choose a prefix that nothing else uses"
-        )
+        first, later = (one, other) if order[one[1]] < order[other[1]] else (other, one)
+        if later[1] not in mistakes:
+            wrong = f"{later[0]} overlaps {render(first[1])} ({first[0]})"
+            mistakes.add(later[1], wrong, "choose a prefix that nothing else uses")
 
     _each_overlap(prefixes, report)
     hosts: list[Used] = [
@@ -164,11 +164,15 @@ def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[Used]) ->
 
 
 def _each_overlap(prefixes: list[Used], report: t.Callable[[Used, Used], None]) -> None:
-    """Calls REPORT with each prefix and those that contain it; sorting leaves only these to compare."""
+    """Calls REPORT with each prefix and those that contain it; sorting leaves only these to compare.
+
+    Of equal prefixes in one section, only the first is compared with others, so that few contain a prefix.
+    """
     enclosing: list[Used] = []
     for item in sorted(prefixes, key=lambda item: (item[0].version, item[0].first, -item[0].last)):
         while enclosing and (enclosing[-1][0].version != item[0].version or enclosing[-1][0].last < item[0].first):
             enclosing.pop()
         for outer in enclosing:
             report(outer, item)
-        enclosing.append(item)
+        if not any(outer[0] == item[0] and outer[1][0] == item[1][0] for outer in reversed(enclosing)):
+            enclosing.append(item)
