@@ -193,10 +193,17 @@ options:
     type: list
     elements: str
     default: []
+  session_addresses:
+    description:
+      - Addresses of this host that the daemon's sessions use. If one was added after the daemon started or was
+        refreshed, O(refresh) runs.
+    type: list
+    elements: str
+    default: []
   refresh:
     description:
-      - A command that requests all routes from the neighbours again, without ending a session. Only with
-        O(session_interfaces).
+      - A command that requests all routes from the neighbours again. Only with O(session_interfaces) and
+        O(session_addresses).
     type: list
     elements: str
     default: []

@@ -58,6 +58,7 @@ ARGUMENTS = {
     "uses_interfaces": {"type": "list", "elements": "str", "default": []},
     "rebind": {"type": "list", "elements": "str", "default": []},
     "session_interfaces": {"type": "list", "elements": "str", "default": []},
+    "session_addresses": {"type": "list", "elements": "str", "default": []},
     "refresh": {"type": "list", "elements": "str", "default": []},
     "ready": {"type": "list", "elements": "str"},
     "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
@@ -161,7 +162,8 @@ def daemon(params: dict) -> Daemon:
         restart_on=restart_on,
         interfaces=(*params["depends_on_interfaces"], *([params["vrf"]] if params["vrf"] else [])),
         uses=tuple(params["uses_interfaces"]),
-        sessions=tuple(params["session_interfaces"]),
+        session_interfaces=tuple(params["session_interfaces"]),
+        session_addresses=tuple(params["session_addresses"]),
         enabled=params["enabled"],
         service_file=path if ours else None,
     )

@@ -80,7 +80,8 @@ class Wanted:
     restart_on: frozenset[str] = frozenset()
     interfaces: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()  # interfaces that the daemon refers to by name and holds by index; they may be absent
-    sessions: tuple[str, ...] = ()  # interfaces on which the daemon receives routes
+    session_interfaces: tuple[str, ...] = ()  # on which the daemon receives routes
+    session_addresses: tuple[str, ...] = ()  # of this host
     enabled: bool | None = None
     service_file: str | None = None  # path of the unit or init script, if it is ours
 
@@ -105,7 +106,9 @@ class Seen:
     indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces and Wanted.uses
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
     older: set[str] = dataclasses.field(default_factory=set)  # of Wanted.uses: existed before the process
-    came_up: dict[str, int] = dataclasses.field(default_factory=dict)  # of Wanted.sessions, see run.came_up
+    came_up: dict[str, int] = dataclasses.field(
+        default_factory=dict
+    )  # interfaces and addresses: see run.came_up, run.added
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
     others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one
@@ -194,13 +197,13 @@ def replaced(wanted: Wanted, seen: Seen) -> list[str]:
 
 
 def not_refreshed(wanted: Wanted, seen: Seen) -> list[str]:
-    """Interfaces on which the process may have received routes before they were ready."""
+    """Interfaces and addresses that may not have been ready when the process set up its sessions."""
     running = t.cast(Process, seen.process)
     known = (seen.stamp.get("pid"), seen.stamp.get("start")) == (running.pid, running.start)
     recorded = seen.stamp.get("came_up", {}) if known else {}
     return [
         name
-        for name in wanted.sessions
+        for name in (*wanted.session_interfaces, *wanted.session_addresses)
         if not seen.came_up.get(name)
         or (recorded[name] != seen.came_up[name] if name in recorded else seen.came_up[name] > running.start)
     ]
@@ -225,7 +228,7 @@ def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
             changes.append(Change("services", "restart" if restart else "reload", name, "; ".join(reasons.values())))
         late = not_refreshed(wanted, seen) if not (reasons and restart) else []
         if late:
-            changes.append(Change("services", "refresh", name, f"{', '.join(late)} came up after it received routes"))
+            changes.append(Change("services", "refresh", name, f"{', '.join(late)} came up after its sessions"))
     if wanted.enabled is not None and wanted.enabled != seen.enabled:
         changes.append(Change("services", "enable" if wanted.enabled else "disable", name, "at boot"))
     return changes

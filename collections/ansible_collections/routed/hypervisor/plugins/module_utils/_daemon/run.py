@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import struct
 import tempfile
 import typing as t
 
@@ -20,6 +21,9 @@ from . import files as disk
 from . import others
 from . import plan as pure
 from .service import Process, Result, Service, ServiceError, resume, run
+
+
+IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO = 1, 2, 6
 
 
 class DaemonError(Exception):
@@ -86,6 +90,20 @@ def came_up(names: t.Collection[str]) -> dict[str, int]:
     return found
 
 
+def added(addresses: t.Collection[str]) -> dict[str, int]:
+    """When each address was added, in 1/100 s after boot, as of those that an interface has."""
+    if not addresses:
+        return {}
+    network, wanted, found = Network(), {codec.packed(address): address for address in addresses}, {}
+    with contextlib.closing(network.socket):
+        for body in network.dump_bodies(codec.ADDRESS, codec.pack(codec.ADDRESS, {}, [])):
+            get = codec.attributes_in(body, 8).get
+            address = wanted.get(get(IFA_LOCAL) or get(IFA_ADDRESS) or b"")
+            if address is not None:
+                found[address] = struct.unpack_from("=I", get(IFA_CACHEINFO, bytes(16)), 8)[0]
+    return found
+
+
 def older_than(process: Process, names: t.Collection[str]) -> set[str]:
     """The interfaces that surely existed before a process started; not those that went down and up since."""
     return {name for name, time in came_up(names).items() if 0 < time < process.start}
@@ -101,7 +119,7 @@ def observe(daemon: Daemon) -> pure.Seen:
         indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
         older=older_than(process, wanted.uses) if process else set(),
-        came_up=came_up(wanted.sessions) if process else {},
+        came_up={**came_up(wanted.session_interfaces), **added(wanted.session_addresses)} if process else {},
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
         others=others.find(daemon.stops, daemon.service.name, daemon.service.timeout),
