@@ -22,7 +22,6 @@ from . import others
 from . import plan as pure
 from .service import Process, Result, Service, ServiceError, resume, run
 
-
 IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO = 1, 2, 6
 
 
