@@ -187,6 +187,11 @@ def switch_down(r: random.Random, _n: int) -> Drift:
 
 
 @drawn
+def spanning_tree_on(r: random.Random, _n: int) -> Drift:
+    return Drift(f"switch-{r.choice(FABRICS)}", "ip link set bridge type bridge stp_state 1", "links")
+
+
+@drawn
 def firewall(r: random.Random, _n: int) -> Drift:
     command = r.choice(["delete table inet routed_hypervisor", "flush table inet routed_hypervisor"])
     return Drift(r.choice(HYPERVISORS), f"nft {command}", "firewall")

@@ -106,9 +106,8 @@ class Seen:
     indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces and Wanted.uses
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
     older: set[str] = dataclasses.field(default_factory=set)  # of Wanted.uses: existed before the process
-    came_up: dict[str, int] = dataclasses.field(
-        default_factory=dict
-    )  # interfaces and addresses: see run.came_up, run.added
+    # When interfaces came up and addresses were added, in 1/100 s after boot
+    came_up: dict[str, int] = dataclasses.field(default_factory=dict)
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
     others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one

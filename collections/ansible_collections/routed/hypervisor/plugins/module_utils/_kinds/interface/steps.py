@@ -28,11 +28,8 @@ OF_SYSCTLS = {  # remedies
     **dict.fromkeys((EACCES, EPERM), "leave it out, it cannot be written"),
 }
 KERNEL_LINK_LOCAL = 3  # IFAPROT_KERNEL_LL
-KERNEL_PROTOCOLS = (
-    1,
-    2,
-    KERNEL_LINK_LOCAL,
-)  # IFAPROT_KERNEL_*: loopback, from router advertisements, link-local; added by the kernel
+# IFAPROT_KERNEL_*, addresses added by the kernel: of the loopback interface, from router advertisements, link-local
+KERNEL_PROTOCOLS = (1, 2, KERNEL_LINK_LOCAL)
 
 
 def steps(change: Change[str]) -> list[Step]:
