@@ -157,4 +157,14 @@ def find_node(lab: str, node: str) -> Node:
             os.close(descriptor)
     if any(_is_chassis(process, lab, node) for process in candidates):
         raise NoSuchNode(f"node {node} of lab {lab} is not up, because its systemd has ended: make reboot NODE={node}")
-    raise NoSuchNode(f"node {node} of lab {lab} is not up: make lab")
+    raise NoSuchNode(f"node {node} of lab {lab} is not up: make lab{_others(lab, node)}")
+
+
+def _others(lab: str, node: str) -> str:
+    """Names of the nodes that a lab has, in case the one that was asked for is mistyped."""
+    try:
+        names = sorted(name[:-4] for name in os.listdir(f"{RUN}/{lab}/nodes") if name.endswith(".pid"))
+    except FileNotFoundError:
+        return ""
+    names = [name for name in names if name != node]
+    return f" (its nodes are {', '.join(names[:20])}{', …' if len(names) > 20 else ''})" if names else ""

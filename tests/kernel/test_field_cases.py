@@ -312,6 +312,59 @@ def test_routes_and_proxy_entries_of_others_survive_when_a_port_rejoins_its_vrf(
     assert namespace.changed("network", config=config) == []
 
 
+# What somebody changed by hand is put back
+
+
+def test_the_rules_that_send_packets_into_vrfs_are_restored(namespace):
+    """The kernel adds them with the first VRF, and never again."""
+    config = [{"name": "blue", "table": 77}]
+    namespace.changed("vrfs", config=config)
+    rules = namespace.show("rule show"), namespace.show("-6 rule show")
+    for family in ("-4", "-6"):
+        namespace.ip(f"{family} rule del l3mdev priority 1000")
+    predicted = namespace.changed("vrfs", config=config, _check=True)
+    assert namespace.changed("vrfs", config=config) == predicted != []
+    assert (namespace.show("rule show"), namespace.show("-6 rule show")) == rules
+    assert namespace.changed("vrfs", config=config) == []
+
+
+def test_the_spanning_tree_of_a_bridge_of_ours_is_switched_off_again(bare_namespace):
+    config = [{"name": "br0", "type": "bridge"}]
+    bare_namespace.changed("interfaces", config=config)
+    bare_namespace.ip("link set br0 type bridge stp_state 1")
+    assert bare_namespace.changed("interfaces", config=config, state="replaced", _check=True) != []
+    bare_namespace.changed("interfaces", config=config, state="replaced")
+    [bridge] = bare_namespace.show("link show br0")
+    assert bridge["linkinfo"]["info_data"]["stp_state"] == 0
+    assert bare_namespace.changed("interfaces", config=config, state="replaced") == []
+
+
+@pytest.mark.parametrize("change", ["link set eth7 mtu 1000", "sysctl"])
+def test_ipv6_comes_back_to_a_link_that_has_ipv6_addresses(bare_namespace, change):
+    """Below an MTU of 1280 the kernel removes IPv6 from a link, and all its settings."""
+    bare_namespace.cable("eth7")
+    config = interface("2001:db8:1::1/64", mtu=1500, sysctls={"ipv6": {"accept_ra": "0"}})
+    bare_namespace.changed("interfaces", config=config)
+    if change == "sysctl":
+        bare_namespace.sysctl("ipv6/conf/eth7/disable_ipv6", 1)
+    else:
+        bare_namespace.ip(change)
+    assert addresses(bare_namespace, "eth7") == set()
+    predicted = bare_namespace.changed("interfaces", config=config, _check=True)
+    assert bare_namespace.changed("interfaces", config=config) == predicted != []
+    assert addresses(bare_namespace, "eth7") == {"2001:db8:1::1/64"}
+    assert bare_namespace.changed("interfaces", config=config) == []
+
+
+def test_a_link_local_address_generated_before_ours_is_removed(bare_namespace):
+    bare_namespace.cable("eth7")
+    config = interface("fe80::1/64", sysctls={"ipv6": {"addr_gen_mode": "1"}})
+    for _run in range(2):
+        bare_namespace.changed("interfaces", config=config, state="replaced")
+    [link] = bare_namespace.show("address show dev eth7")
+    assert [entry["local"] for entry in link["addr_info"] if entry["family"] == "inet6"] == ["fe80::1"]
+
+
 # Reading loses nothing
 
 

@@ -71,6 +71,9 @@ options:
       vlan_filtering:
         description: Whether a bridge filters by VLAN. Only for O(ignore:type=bridge).
         type: bool
+      stp:
+        description: Whether a bridge runs the spanning tree protocol. Only for O(ignore:type=bridge).
+        type: bool
       vrf:
         description: The VRF that the interface is in; an empty string for none. Excludes O(ignore:bridge).
         type: str

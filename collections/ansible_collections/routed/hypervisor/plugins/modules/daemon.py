@@ -186,6 +186,27 @@ options:
     type: list
     elements: str
     default: []
+  session_interfaces:
+    description:
+      - Interfaces on which the daemon receives routes. If one came up, or changed its VRF, after the daemon started or
+        was refreshed, O(refresh) runs.
+    type: list
+    elements: str
+    default: []
+  session_addresses:
+    description:
+      - Addresses of this host that the daemon's sessions use. If one was added after the daemon started or was
+        refreshed, O(refresh) runs.
+    type: list
+    elements: str
+    default: []
+  refresh:
+    description:
+      - A command that requests all routes from the neighbours again. Only with O(session_interfaces) and
+        O(session_addresses).
+    type: list
+    elements: str
+    default: []
   ready:
     description: A command that succeeds once the started daemon is working.
     type: list
@@ -270,7 +291,7 @@ changes:
     kind: {description: V(files) or V(services)., type: str}
     op:
       description: V(create), V(change), V(delete), V(restore), V(start), V(stop), V(restart), V(reload),
-        V(resume), V(enable), V(disable) or V(clean up).
+        V(resume), V(refresh), V(enable), V(disable) or V(clean up).
       type: str
     name: {description: Path or name., type: str}
     before: {description: Owner and mode of a file if they change. Its content is in the difference., type: dict}

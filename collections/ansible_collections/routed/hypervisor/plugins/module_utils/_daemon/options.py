@@ -57,6 +57,9 @@ ARGUMENTS = {
     "depends_on_interfaces": {"type": "list", "elements": "str", "default": []},
     "uses_interfaces": {"type": "list", "elements": "str", "default": []},
     "rebind": {"type": "list", "elements": "str", "default": []},
+    "session_interfaces": {"type": "list", "elements": "str", "default": []},
+    "session_addresses": {"type": "list", "elements": "str", "default": []},
+    "refresh": {"type": "list", "elements": "str", "default": []},
     "ready": {"type": "list", "elements": "str"},
     "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
     "enabled": {"type": "bool"},
@@ -159,6 +162,8 @@ def daemon(params: dict) -> Daemon:
         restart_on=restart_on,
         interfaces=(*params["depends_on_interfaces"], *([params["vrf"]] if params["vrf"] else [])),
         uses=tuple(params["uses_interfaces"]),
+        session_interfaces=tuple(params["session_interfaces"]),
+        session_addresses=tuple(params["session_addresses"]),
         enabled=params["enabled"],
         service_file=path if ours else None,
     )
@@ -171,6 +176,7 @@ def daemon(params: dict) -> Daemon:
         reload=params["reload"],
         reload_expect=params["reload_expect"],
         rebind=params["rebind"],
+        refresh=params["refresh"],
         ready=params["ready"],
         stops=params["stops"],
     )

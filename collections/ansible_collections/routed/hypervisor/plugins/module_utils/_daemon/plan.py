@@ -80,6 +80,8 @@ class Wanted:
     restart_on: frozenset[str] = frozenset()
     interfaces: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()  # interfaces that the daemon refers to by name and holds by index; they may be absent
+    session_interfaces: tuple[str, ...] = ()  # on which the daemon receives routes
+    session_addresses: tuple[str, ...] = ()  # of this host
     enabled: bool | None = None
     service_file: str | None = None  # path of the unit or init script, if it is ours
 
@@ -104,6 +106,8 @@ class Seen:
     indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces and Wanted.uses
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
     older: set[str] = dataclasses.field(default_factory=set)  # of Wanted.uses: existed before the process
+    # When interfaces came up and addresses were added, in 1/100 s after boot
+    came_up: dict[str, int] = dataclasses.field(default_factory=dict)
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
     others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one
@@ -191,6 +195,19 @@ def replaced(wanted: Wanted, seen: Seen) -> list[str]:
     return [interface for interface in wanted.uses if interface in reasons]
 
 
+def not_refreshed(wanted: Wanted, seen: Seen) -> list[str]:
+    """Interfaces and addresses that may not have been ready when the process set up its sessions."""
+    running = t.cast(Process, seen.process)
+    known = (seen.stamp.get("pid"), seen.stamp.get("start")) == (running.pid, running.start)
+    recorded = seen.stamp.get("came_up", {}) if known else {}
+    return [
+        name
+        for name in (*wanted.session_interfaces, *wanted.session_addresses)
+        if not seen.came_up.get(name)
+        or (recorded[name] != seen.came_up[name] if name in recorded else seen.came_up[name] > running.start)
+    ]
+
+
 def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
     name = wanted.service
     changes = []
@@ -208,6 +225,9 @@ def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
         )
         if reasons:
             changes.append(Change("services", "restart" if restart else "reload", name, "; ".join(reasons.values())))
+        late = not_refreshed(wanted, seen) if not (reasons and restart) else []
+        if late:
+            changes.append(Change("services", "refresh", name, f"{', '.join(late)} came up after its sessions"))
     if wanted.enabled is not None and wanted.enabled != seen.enabled:
         changes.append(Change("services", "enable" if wanted.enabled else "disable", name, "at boot"))
     return changes
@@ -246,4 +266,10 @@ def stamp(wanted: Wanted, seen: Seen) -> dict[str, t.Any]:
     """What the process of `seen` has loaded."""
     running = t.cast(Process, seen.process)
     files = {path: [digest(file.content), file.mtime_ns] for path, file in seen.files.items() if file is not None}
-    return {"pid": running.pid, "start": running.start, "files": files, "interfaces": dict(seen.indexes)}
+    return {
+        "pid": running.pid,
+        "start": running.start,
+        "files": files,
+        "interfaces": dict(seen.indexes),
+        "came_up": dict(seen.came_up),
+    }

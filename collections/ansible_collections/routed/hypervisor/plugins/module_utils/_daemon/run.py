@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import struct
 import tempfile
 import typing as t
 
@@ -20,6 +21,8 @@ from . import files as disk
 from . import others
 from . import plan as pure
 from .service import Process, Result, Service, ServiceError, resume, run
+
+IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO = 1, 2, 6
 
 
 class DaemonError(Exception):
@@ -35,6 +38,7 @@ class Daemon:
     reload: list[str] | None = None
     reload_expect: str | None = None
     rebind: list[str] = dataclasses.field(default_factory=list)
+    refresh: list[str] = dataclasses.field(default_factory=list)
     ready: list[str] | None = None
     stops: list[str] = dataclasses.field(default_factory=list)
 
@@ -68,20 +72,40 @@ def interface_index(name: str) -> int | None:
         return None
 
 
-def older_than(process: Process, names: t.Iterable[str]) -> set[str]:
-    """The interfaces that existed before a process started.
+def came_up(names: t.Collection[str]) -> dict[str, int]:
+    """When the IPv6 part of each interface was created or last came up, in 1/100 s after boot, as of those that are up.
 
-    The kernel reports no creation time, but when the IPv6 part of an interface was created or last came up, in
-    hundredths of a second after boot. So an interface that went down and up since counts as younger.
+    It is as close to the time of its creation, or of a change of its VRF, as the kernel reports.
     """
-    network, found = Network(), set()
+    if not names:
+        return {}
+    network, found = Network(), {}
     with contextlib.closing(network.socket):
         for name in names:
             with contextlib.suppress(KernelError):
-                came_up = codec.setting(network.link(name).families, codec.CAME_UP) / 100
-                if 0 < came_up < process.start / os.sysconf("SC_CLK_TCK"):
-                    found.add(name)
+                link = network.link(name)
+                if link.up:
+                    found[name] = codec.setting(link.families, codec.CAME_UP)
     return found
+
+
+def added(addresses: t.Collection[str]) -> dict[str, int]:
+    """When each address was added, in 1/100 s after boot, as of those that an interface has."""
+    if not addresses:
+        return {}
+    network, wanted, found = Network(), {codec.packed(address): address for address in addresses}, {}
+    with contextlib.closing(network.socket):
+        for body in network.dump_bodies(codec.ADDRESS, codec.pack(codec.ADDRESS, {}, [])):
+            get = codec.attributes_in(body, 8).get
+            address = wanted.get(get(IFA_LOCAL) or get(IFA_ADDRESS) or b"")
+            if address is not None:
+                found[address] = struct.unpack_from("=I", get(IFA_CACHEINFO, bytes(16)), 8)[0]
+    return found
+
+
+def older_than(process: Process, names: t.Collection[str]) -> set[str]:
+    """The interfaces that surely existed before a process started; not those that went down and up since."""
+    return {name for name, time in came_up(names).items() if 0 < time < process.start}
 
 
 def observe(daemon: Daemon) -> pure.Seen:
@@ -93,7 +117,8 @@ def observe(daemon: Daemon) -> pure.Seen:
         stamp=disk.read_stamp(daemon.name),
         indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
-        older=older_than(process, wanted.uses) if process and wanted.uses else set(),
+        older=older_than(process, wanted.uses) if process else set(),
+        came_up={**came_up(wanted.session_interfaces), **added(wanted.session_addresses)} if process else {},
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
         others=others.find(daemon.stops, daemon.service.name, daemon.service.timeout),
@@ -195,6 +220,10 @@ def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
         service.stop()
     elif change.op == "reload":
         _reload(daemon, seen)
+    elif change.op == "refresh":
+        result = run(daemon.refresh, service.timeout)
+        if result.code != 0:
+            raise DaemonError(f"{daemon.name}: `{' '.join(daemon.refresh)}` failed: {result.short()}")
     elif change.op == "resume":
         resume(t.cast(Process, seen.process))
     elif change.op == "restart" and service.ours:

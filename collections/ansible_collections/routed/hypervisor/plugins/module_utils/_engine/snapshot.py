@@ -10,6 +10,7 @@ import functools
 import ipaddress
 import os
 import socket
+import struct
 import sys
 import typing as t
 
@@ -21,8 +22,9 @@ from .._netlink.named_namespaces import Spaces
 from .._netlink.sockets import KernelError, MayBe
 
 NTF_PROXY = 0x8
+FRA_L3MDEV = 19
 DATA = {  # attributes of one kind of link, by number; integers of any width
-    "bridge": {7: "IFLA_BR_VLAN_FILTERING"},
+    "bridge": {5: "IFLA_BR_STP_STATE", 7: "IFLA_BR_VLAN_FILTERING"},
     "ipvlan": {1: "IFLA_IPVLAN_MODE", 2: "IFLA_IPVLAN_FLAGS"},
     "vlan": {1: "IFLA_VLAN_ID"},
     "vrf": {1: "IFLA_VRF_TABLE"},
@@ -72,6 +74,16 @@ def describe(link: codec.Link, names: dict[int, str]) -> Link:
         data={name: int.from_bytes(data[n], sys.byteorder) for n, name in DATA.get(link.kind, {}).items() if n in data},
         families=link.families,
     )
+
+
+def l3mdev_families(kernel: Kernel) -> set[int]:
+    """The address families with a rule that sends packets of VRFs to their tables. Does not import pyroute2."""
+    return {
+        family
+        for family in FAMILIES.values()
+        for body in kernel.network.dump_bodies(RULE, struct.pack("=B11x", family))
+        if FRA_L3MDEV in codec.attributes_in(body, 12)
+    }
 
 
 class Snapshot:
@@ -127,6 +139,10 @@ class Snapshot:
     def rules(self) -> list[t.Any]:
         """pyroute2 messages."""
         return [rule for family in FAMILIES.values() for rule in self.kernel.dump(RULE, {"family": family})]
+
+    @functools.cached_property
+    def l3mdev_families(self) -> set[int]:
+        return l3mdev_families(self.kernel)
 
     @functools.cached_property
     def proxies(self) -> list[codec.Neighbor]:

@@ -12,6 +12,7 @@ import typing as t
 from .._addresses.roles import ROLES, refusal
 from .._engine import options
 from .._engine.change import Item
+from .._netlink.codec import DISABLE_IPV6, setting
 from .sysctl_values import as_wanted
 
 MEMBERS: dict[str, dict[str, t.Any]] = {  # options common to all kinds of links
@@ -106,10 +107,25 @@ def check_sysctls(item: Item[t.Any], mistakes: options.Mistakes) -> None:
             mistakes.at(f"{item.place}.sysctls.{key}", "this kernel has no such interface sysctl")
 
 
+def enable_ipv6(item: Item[t.Any], families: bytes) -> None:
+    """Adds the sysctl without which a link cannot have its IPv6 addresses, if somebody disabled IPv6 on it.
+
+    `families` are the current settings of the link.
+    """
+    key, wanted = "ipv6.disable_ipv6", item.attributes.get("sysctls", {})
+    needed = any(":" in address for address in item.attributes.get("addresses", {}))
+    if needed and key not in wanted and setting(families, DISABLE_IPV6):
+        item.attributes["sysctls"] = {key: "0", **wanted}
+
+
 def observe_sysctls(name: str, item: Item[t.Any], read: t.Callable[[str], str | None]) -> dict[str, str | None]:
-    """The current values of a link's wanted sysctls; `read` reads a path below /proc/sys/net."""
+    """The current values of a link's wanted sysctls; `read` reads a path below /proc/sys/net.
+
+    Without IPv6, as with an MTU below 1280, a link has none of its sysctls; they come back with the default values.
+    """
     wanted = item.attributes.get("sysctls", {})
-    return {key: as_wanted(read(sysctl_path(name, key)), value) for key, value in wanted.items()}
+    values = {key: read(sysctl_path(name, key)) or read(sysctl_path("default", key)) for key in wanted}
+    return {key: as_wanted(values[key], value) for key, value in wanted.items()}
 
 
 def show_members(shown: dict[str, t.Any]) -> dict[str, t.Any]:

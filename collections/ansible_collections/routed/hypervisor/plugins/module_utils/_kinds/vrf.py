@@ -13,8 +13,8 @@ from .._engine.apply import Phase, Step
 from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
-from .._engine.snapshot import Snapshot
-from .._netlink.codec import IFF_UP, LINK, ROUTE, Route
+from .._engine.snapshot import Snapshot, l3mdev_families
+from .._netlink.codec import IFF_UP, LINK, ROUTE, RULE, Route
 from .._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from .._netlink.marks import PROTOCOL
 from .._netlink.sockets import CREATE, REPLACE
@@ -25,6 +25,7 @@ from .link import creation_remedies, delete_link, mark_link, set_link
 # Worse than any route that an operator or a daemon would install; the kernel's VRF documentation suggests it.
 LAST_METRIC = 4278198272
 UNREACHABLE = 7
+L3MDEV_PRIORITY, KERNEL, TO_TABLE = 1000, 2, 1  # of the kernel's rules: FRA_PRIORITY, RTPROT_KERNEL, FR_ACT_TO_TBL
 RESERVED_TABLES = {253: "default", 254: "main", 255: "local"}
 
 
@@ -54,7 +55,7 @@ class Vrfs(Kind[str]):
             mistakes.at(place, "table is missing")
         attributes: dict[str, t.Any] = {key: entry[key] for key in ("table", "unreachable_default") if key in entry}
         if state != "deleted":
-            attributes["state"] = "up"
+            attributes |= {"state": "up", "l3mdev_rules": True}
         return Item(name, name, attributes, place=place)
 
     def announce(self, want: list[Item[str]], snapshot: Snapshot, planned: Planned) -> None:
@@ -72,6 +73,7 @@ class Vrfs(Kind[str]):
 
     def gather(self, snapshot: Snapshot, want: list[Item[str]], planned: Planned) -> Have[str]:
         reject = {(route.family, route.table) for route in snapshot.own_routes if is_last_default(route)}
+        in_families: dict[int, t.Any] = {0: False, len(FAMILIES): True}
         found: Have[str] = {}
         for link in snapshot.links.values():
             if link.kind == "vrf":
@@ -84,7 +86,8 @@ class Vrfs(Kind[str]):
                     {
                         "table": None if link.half_made else table,
                         "state": "up" if link.up else "down",
-                        "unreachable_default": {0: False, len(FAMILIES): True}.get(count, "in one family"),
+                        "unreachable_default": in_families.get(count, "in one family"),
+                        "l3mdev_rules": in_families.get(len(snapshot.l3mdev_families), "in one family"),
                     },
                     owned=link.owned,
                 )
@@ -135,14 +138,26 @@ class Vrfs(Kind[str]):
             create = partial(_create, name=name, table=new["table"])
             steps.append(Step(Phase.VRFS, f"create VRF {name}", create, remedies=creation_remedies("vrf")))
             steps.append(mark_link(f"VRF {name}", name))
+            steps.append(Step(Phase.RULES, "add the rules for VRFs", _add_rules))
         elif "state" in change.after:
             steps.append(Step(Phase.VRFS, f"set VRF {name} up", lambda kernel: _up(kernel, name)))
+        if "l3mdev_rules" in change.after and change.op == "change":
+            steps.append(Step(Phase.RULES, "add the rules for VRFs", _add_rules))
         if "unreachable_default" in change.after if change.op == "change" else new["unreachable_default"]:
             steps.append(_reject_step(name, new["table"], new["unreachable_default"], Phase.VRFS))
         return steps
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
-        return {"name": item.key, **item.attributes}
+        # The kernel's own rules are shown only if they are missing.
+        hidden = ("l3mdev_rules",) if item.attributes.get("l3mdev_rules") is True else ()
+        return {"name": item.key, **{key: value for key, value in item.attributes.items() if key not in hidden}}
+
+
+def _add_rules(kernel: Kernel) -> None:
+    """The kernel adds its rules with the first VRF of a namespace, and never again: no VRF works without them."""
+    for family in set(FAMILIES.values()) - l3mdev_families(kernel):
+        rule = [("FRA_PRIORITY", L3MDEV_PRIORITY), ("FRA_PROTOCOL", KERNEL), ("FRA_L3MDEV", 1)]
+        kernel.new(RULE, {"family": family, "action": TO_TABLE}, rule, exists_ok=True)
 
 
 def _create(kernel: Kernel, name: str, table: int) -> None:

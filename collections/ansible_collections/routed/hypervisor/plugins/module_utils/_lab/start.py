@@ -95,6 +95,7 @@ def make_root(image: str, exchange: str) -> None:
 
 def furnish(root: str, exchange: str) -> None:
     """Mounts what belongs to the kernel, and the exchange directory, below a root file system."""
+    os.makedirs(f"{root}/root/.ansible/tmp", 0o700, exist_ok=True)  # Ansible warns if a module has to create it
     ns.mount("proc", f"{root}/proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     # sysfs shows the network namespace of the process that mounts it.
     ns.mount("sysfs", f"{root}/sys", "sysfs", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)

@@ -161,6 +161,7 @@ TABLE: dict[str, tuple[t.Callable[[int], Packer], int]] = {
     "IFLA_TARGET_NETNSID": (_i32, 46),
     "IFLA_INFO_KIND": (_text, 1),
     "IFLA_INFO_DATA": (_nested, 2),
+    "IFLA_BR_STP_STATE": (_u32, 5),
     "IFLA_BR_VLAN_FILTERING": (_u8, 7),
     "IFLA_IPVLAN_MODE": (_u16, 1),
     "IFLA_IPVLAN_FLAGS": (_u16, 2),
@@ -300,6 +301,7 @@ def _altnames(properties: bytes | None) -> tuple[str, ...]:
 
 # Where the settings of a link are: address family, attribute, position in a list of numbers
 PROXY_ARP, PROXY_NDP = (socket.AF_INET, 1, 2), (socket.AF_INET6, 2, 22)
+DISABLE_IPV6 = (socket.AF_INET6, 2, 26)
 CAME_UP = (socket.AF_INET6, 5, 1)  # when its IPv6 part was created or last came up, in 1/100 s after boot
 
 

@@ -17,7 +17,16 @@ from ..._engine.snapshot import Link, Snapshot
 from ..._netlink.codec import Address, address_text
 from ..._netlink.kernel import has_address_protocol, read_sysctl
 from ..._netlink.marks import PROTOCOL
-from ..link_members import MEMBERS, displaced, host, observe_sysctls, parse_addresses, parse_sysctls, show_members
+from ..link_members import (
+    MEMBERS,
+    displaced,
+    enable_ipv6,
+    host,
+    observe_sysctls,
+    parse_addresses,
+    parse_sysctls,
+    show_members,
+)
 from . import checks as interface_checks
 from . import steps as interface_steps
 from .effects import disturb, rejoin_bridges, replace_children
@@ -41,6 +50,7 @@ class Interfaces(Kind[str]):
         "vlan_id": {"type": "int"},
         "peer": {"type": "str"},
         "vlan_filtering": {"type": "bool"},
+        "stp": {"type": "bool"},
         "vrf": {"type": "str"},
         "bridge": {"type": "str"},
         "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
@@ -87,8 +97,9 @@ class Interfaces(Kind[str]):
             for key in keys:
                 if other != kind and given.get(key) is not None:
                     mistakes.at(f"{place}.{key}", f"is only for type {other}")
-        if kind != "bridge" and "vlan_filtering" in given:
-            mistakes.at(f"{place}.vlan_filtering", "is only for type bridge")
+        for key in ("vlan_filtering", "stp"):
+            if kind != "bridge" and key in given:
+                mistakes.at(f"{place}.{key}", "is only for type bridge")
 
     def arrange(self, want: list[Item[str]], mistakes: options.Mistakes) -> list[Item[str]]:
         return _parents_first(want, mistakes)
@@ -96,6 +107,8 @@ class Interfaces(Kind[str]):
     def announce(self, want: list[Item[str]], snapshot: Snapshot, planned: Planned) -> None:
         planned.forget_links({item.key for item in want}, lambda link: link.kind not in ("vrf", "ipvlan"))
         for item in want:
+            if item.key in snapshot.links:
+                enable_ipv6(item, snapshot.links[item.key].families)
             planned.states[item.key] = item.attributes.get("state", "up")
             if item.creates:
                 planned.links[item.key] = item.attributes["type"]
@@ -107,7 +120,7 @@ class Interfaces(Kind[str]):
         if have.hints.get("default_mtu"):
             defaults["mtu"] = have.hints["default_mtu"]
         if have.attributes.get("type") == "bridge":
-            defaults["vlan_filtering"] = False
+            defaults |= {"vlan_filtering": False, "stp": False}
         return defaults
 
     def same(self, attribute: str, have: t.Any, want: t.Any) -> bool:
@@ -142,6 +155,11 @@ class Interfaces(Kind[str]):
         for item in want:
             if item.key in found:
                 found[item.key].attributes["sysctls"] = observe_sysctls(item.key, item, read_sysctl)
+                if item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1":  # none are generated
+                    own = found[item.key].hints["protocols"]
+                    found[item.key].marked["addresses"] |= {
+                        key for key in own if own[key] == interface_steps.KERNEL_LINK_LOCAL
+                    }
         return found
 
     def check(
@@ -258,6 +276,7 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
         attributes["peer"] = link.parent
     elif link.kind == "bridge":
         attributes["vlan_filtering"] = bool(link.data.get("IFLA_BR_VLAN_FILTERING"))
+        attributes["stp"] = bool(link.data.get("IFLA_BR_STP_STATE"))
     return attributes
 
 

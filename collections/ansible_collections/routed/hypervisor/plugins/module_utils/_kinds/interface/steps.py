@@ -21,12 +21,15 @@ from ..link_members import host, sysctl_path
 from .usable import await_usable
 
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
+BRIDGE = {"vlan_filtering": "IFLA_BR_VLAN_FILTERING", "stp": "IFLA_BR_STP_STATE"}
 NODAD = 0x02  # IFA_F_NODAD
 OF_SYSCTLS = {  # remedies
     **dict.fromkeys((EINVAL, ERANGE), "give a value that this sysctl accepts"),
     **dict.fromkeys((EACCES, EPERM), "leave it out, it cannot be written"),
 }
-KERNEL_PROTOCOLS = (1, 2, 3)  # IFAPROT_KERNEL_*: loopback, from router advertisements, link-local; added by the kernel
+KERNEL_LINK_LOCAL = 3  # IFAPROT_KERNEL_LL
+# IFAPROT_KERNEL_*, addresses added by the kernel: of the loopback interface, from router advertisements, link-local
+KERNEL_PROTOCOLS = (1, 2, KERNEL_LINK_LOCAL)
 
 
 def steps(change: Change[str]) -> list[Step]:
@@ -68,13 +71,13 @@ def steps(change: Change[str]) -> list[Step]:
                 remedies=dict.fromkeys((EINVAL, ERANGE), "give a value that the device supports") if settings else {},
             )
         )
-    if "vlan_filtering" in todo and change.op == "change":
-        data = [("IFLA_BR_VLAN_FILTERING", int(todo["vlan_filtering"]))]
-        info = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", data)]
+    bridge = [(attribute, int(todo[key])) for key, attribute in BRIDGE.items() if key in todo]
+    if bridge and change.op == "change":
+        info = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", bridge)]
         result.append(
             Step(
                 Phase.LINK_ATTRIBUTES,
-                f"set vlan_filtering of {name}",
+                f"set {' and '.join(key for key in BRIDGE if key in todo)} of {name}",
                 lambda kernel: set_link(kernel, name, [("IFLA_LINKINFO", info)]),
             )
         )
@@ -185,7 +188,7 @@ def _create(kernel: Kernel, name: str, new: dict[str, t.Any]) -> None:
     elif kind == "veth":
         data.append(("VETH_INFO_PEER", [("IFLA_IFNAME", new["peer"])]))
     elif kind == "bridge":
-        data.append(("IFLA_BR_VLAN_FILTERING", int(new.get("vlan_filtering", False))))
+        data += [(attribute, int(new.get(key, False))) for key, attribute in BRIDGE.items()]
     info = [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", data or None)]
     kernel.new(LINK, {}, [*attributes, ("IFLA_LINKINFO", info)])
 

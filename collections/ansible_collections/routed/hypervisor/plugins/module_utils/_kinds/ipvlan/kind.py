@@ -17,7 +17,15 @@ from ..._engine.snapshot import Snapshot
 from ..._netlink.kernel import DIRECTORY
 from ..interface.effects import without_ipv4
 from ..interface.kind import planned_interfaces
-from ..link_members import MEMBERS, displaced, observe_sysctls, parse_addresses, parse_sysctls, show_members
+from ..link_members import (
+    MEMBERS,
+    displaced,
+    enable_ipv6,
+    observe_sysctls,
+    parse_addresses,
+    parse_sysctls,
+    show_members,
+)
 from . import checks, view
 from . import steps as ipvlan_steps
 from .view import FLAGS, MODES, LinkKey, label
@@ -118,6 +126,8 @@ class IpvlanLinks(Kind[LinkKey]):
         for item in found.values():
             item.hints["default_mtu"] = planned.mtu(item.hints["master"])
         for item in want:
+            if item.key in found:
+                enable_ipv6(item, found[item.key].hints["families"])
             if item.key in found and item.attributes.get("sysctls"):
                 kernel = snapshot.kernel.at(item.key[0])
                 found[item.key].attributes["sysctls"] = observe_sysctls(item.key[1], item, kernel.read_sysctl)

@@ -108,5 +108,5 @@ def _item(where: str, link: Link, snapshot: Snapshot) -> Item[LinkKey]:
         attributes,
         owned=link.owned,
         marked={"addresses": set(), "routes": set()},
-        hints={"master": link.parent, "protocols": {}},
+        hints={"master": link.parent, "protocols": {}, "families": link.families},
     )
