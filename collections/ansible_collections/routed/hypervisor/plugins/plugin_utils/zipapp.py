@@ -1,0 +1,61 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the program `routed-hypervisor` from the collection's engine. Private to this collection.
+
+The same sources give the same bytes: sorted entries with fixed times, not compressed (zlib's output depends on its
+version, and reading is faster). The modules are those that the command imports, directly or not.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import zipfile
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parents[1] / "module_utils"
+START = "_agent/main.py"
+PACKAGE = "routed_hypervisor"
+# -I: neither the environment nor the current directory has modules for root to load.
+PREFIX = b"#!/usr/bin/python3 -I\n# Managed by Routed Hypervisor (role agent): changes made here are overwritten.\n"
+RUN = f"import sys\n\nfrom {PACKAGE}._agent.main import main\n\nsys.exit(main())\n"
+TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can express
+
+
+def build(sources: Path = SOURCES) -> bytes:
+    entries = {"__main__.py": RUN.encode(), f"{PACKAGE}/__init__.py": b""}
+    entries |= {f"{PACKAGE}/{path}": text for path, text in _needed(sources).items()}
+    made = io.BytesIO()
+    made.write(PREFIX)
+    with zipfile.ZipFile(made, "w") as archive:
+        for name in sorted(entries):
+            entry = zipfile.ZipInfo(name, TIME)
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            archive.writestr(entry, entries[name], zipfile.ZIP_STORED)
+    return made.getvalue()
+
+
+def _needed(sources: Path) -> dict[str, bytes]:
+    """The start, and every module that it imports relatively, with their packages."""
+    found: dict[str, bytes] = {}
+    left = [START]
+    while left:
+        path = left.pop()
+        if path in found:
+            continue
+        found[path] = (sources / path).read_bytes()
+        left += [f"{parent}/__init__.py" for parent in map(str, Path(path).parents) if parent != "."]
+        for node in ast.walk(ast.parse(found[path])):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                left += _imported(node, Path(path), sources)
+    return found
+
+
+def _imported(node: ast.ImportFrom, importer: Path, sources: Path) -> list[str]:
+    package = importer.parents[node.level - 1]
+    base = package.joinpath(*(node.module or "").split(".")) if node.module else package
+    candidates = [base.with_suffix(".py")] if node.module else []
+    candidates += [base / f"{alias.name}.py" for alias in node.names]
+    candidates += [base / alias.name / "__init__.py" for alias in node.names]
+    return [str(path) for path in candidates if (sources / path).is_file()]
