@@ -120,14 +120,16 @@ def read_file(path: str) -> bytes:
         raise Unusable("does not exist") from error
     except OSError as error:
         raise Unusable(f"cannot be read: {error.strerror}") from error
-    with open(handle, "rb") as file:
+    try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
             raise Unusable("is not a file that only root can write")
-        try:
+        with open(handle, "rb", closefd=False) as file:
             return file.read()
-        except OSError as error:
-            raise Unusable(f"cannot be read: {error.strerror}") from error
+    except OSError as error:
+        raise Unusable(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(handle)
 
 
 def read(directory: str, machine: Machine) -> tuple[Stored, list[str]]:
