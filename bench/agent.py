@@ -17,8 +17,8 @@ from pathlib import Path
 from measure import PROJECT, Results, Times, arguments, interleaved, ip, timed
 
 sys.path.insert(0, str(PROJECT / "collections"))
-from ansible_collections.routed.hypervisor.plugins.module_utils._agent import stored as states  # noqa: E402
-from ansible_collections.routed.hypervisor.plugins.plugin_utils import zipapp  # noqa: E402
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent import stored as states
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import zipapp
 
 HOST = "bench-host"
 SLOWER = 2.0  # the aim for the work

@@ -174,6 +174,8 @@ def main() -> None:
         try:
             with contextlib.nullcontext() if module.check_mode else host_lock():
                 outcome = manage(module)
+            if module.params["state"] == "present":
+                install.enable(outcome, module.check_mode)
         except NoPyroute2 as error:
             missing = missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)")
             module.fail_json(msg=missing, exception=str(error))

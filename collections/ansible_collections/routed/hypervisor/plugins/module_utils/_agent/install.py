@@ -70,8 +70,6 @@ def install(
         if left is not None and is_ours(left.content):
             _remove(path, outcome, check_mode)
     _store(directory, stored, outcome, check_mode)
-    if has_systemd():
-        _enable(outcome, check_mode)
     return outcome
 
 
@@ -166,7 +164,10 @@ def _store(directory: str, stored: states.Stored, outcome: Outcome, check_mode: 
         states.write(directory, stored)
 
 
-def _enable(outcome: Outcome, check_mode: bool) -> None:
+def enable(outcome: Outcome, check_mode: bool) -> None:
+    """Not while the lock of the host is held: the unit takes it."""
+    if not has_systemd() or outcome.needs_program:
+        return
     enabled = os.path.lexists(units.ENABLED)
     if not enabled:
         outcome.changes.append(Change("services", "enable", units.SERVICE, "it is not enabled"))

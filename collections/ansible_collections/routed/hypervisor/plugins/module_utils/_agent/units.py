@@ -32,7 +32,6 @@ def unit() -> str:
     return f"""{HEADER}
 [Unit]
 Description=Network of this hypervisor, from its stored state
-Wants=network-pre.target
 After={" ".join(EARLIER)}
 Before={" ".join(f"{name}.service" for name in DAEMONS)}
 # When nftables is restarted or reloaded, it flushes our table.
