@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: agent
 short_description: The program that restores a host's network at boot, and the state that it restores
-version_added: 0.4.0
+version_added: 0.3.0
 author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
