@@ -60,10 +60,10 @@ def present(config: Config, links: t.Collection[str]) -> Present:
         for number, entry in enumerate(config.get(kind) or ()):
             if any(entry.get(key) in missing for key in keys):
                 found.left_out.add(f"{kind}[{number}]")
-    found.config["routes"] = [
-        _route(entry, f"routes[{number}]", missing, found.left_out)
-        for number, entry in enumerate(config.get("routes") or ())
-    ]
+    if config.get("routes"):  # an empty list would remove routes that nobody asked about
+        found.config["routes"] = [
+            _route(entry, f"routes[{number}]", missing, found.left_out) for number, entry in enumerate(config["routes"])
+        ]
     return found
 
 

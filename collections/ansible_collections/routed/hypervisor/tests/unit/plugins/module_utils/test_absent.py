@@ -54,6 +54,11 @@ def test_a_link_of_ours_that_exists_is_kept_without_its_parent():
     assert found.left_out == {"interfaces[0]"}
 
 
+def test_kinds_that_are_not_given_stay_so():
+    config = {"interfaces": [{"name": "vm1"}], "routes": None}
+    assert absent.present(config, []).config == config
+
+
 def test_only_uplinks_are_waited_for():
     assert absent.uplinks(CONFIG) == ["eno1"]
 
