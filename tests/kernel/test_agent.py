@@ -80,6 +80,9 @@ def agent(host, tmp_path):
     return Agent(host, tmp_path)
 
 
+MISSING = "routes[0]: route 203.0.113.1/32 in VRF public (metric 10) is missing"
+
+
 def as_stored(host):
     result = host.module("network", state="overridden", config=CONFIG, _check=True)
     assert not result.get("failed"), result["msg"]
@@ -119,9 +122,9 @@ def test_status_names_what_differs(host, agent):
     agent.store()
     agent("apply", "--boot")
     host.ip("route delete 203.0.113.1 table 90")
-    assert agent.status(code=1)["differences"] == ["route 203.0.113.1/32 in VRF public (metric 10) is missing"]
+    assert agent.status(code=1)["differences"] == [MISSING]
     text = agent("status", code=1).stdout
-    assert text == "route 203.0.113.1/32 in VRF public (metric 10) is missing\n"
+    assert text == f"{MISSING}\n"
 
 
 def test_an_absent_port_is_left_out_and_the_rest_is_applied(host, agent):
@@ -160,13 +163,20 @@ def test_a_late_uplink_is_waited_for(host, agent):
     assert as_stored(host)
 
 
-def test_what_the_kernel_cannot_do_is_one_sentence_and_the_rest_is_applied(host, agent):
+@pytest.mark.parametrize(
+    ("kind", "entry", "sentence"),
+    [
+        ("routes", {"prefix": "10.77.0.0/16", "gateway": "192.0.2.77"}, "routes[8].gateway: 192.0.2.77 is on no network"),
+        ("sysctls", {"name": "net.ipv4.ip_default_ttl", "value": "999"}, "cannot set net.ipv4.ip_default_ttl"),
+    ],
+)
+def test_what_planning_or_the_kernel_refuses_is_one_sentence_and_the_rest_is_applied(host, agent, kind, entry, sentence):
     config = copy.deepcopy(CONFIG)
-    config["routes"].append({"prefix": "10.77.0.0/16", "gateway": "192.0.2.77"})
+    config.setdefault(kind, []).append(entry)
     agent.store(config)
     done = agent("apply", "--boot", code=1)
-    (sentence,) = done.stderr.splitlines()
-    assert "10.77.0.0/16" in sentence
+    (line,) = done.stderr.splitlines()
+    assert sentence in line
     assert as_stored(host)
 
 
@@ -208,20 +218,20 @@ def test_a_state_that_is_not_ours_changes_nothing(host, agent, content, sentence
         (agent.states / "state").unlink()
     else:
         (agent.states / "state").write_bytes(content)
-    before = host.everything()
+    before = host.settled()
     done = agent("apply", "--boot", code=2)
     (line,) = done.stderr.splitlines()
     assert sentence in line
     assert line.endswith("nothing was changed")
-    assert host.everything() == before
+    assert host.settled() == before
 
 
 def test_a_state_of_another_machine_changes_nothing(host, agent):
     agent.store(machine=states.Machine(None if states.this_machine().id is None else "f" * 32, "other"))
-    before = host.everything()
+    before = host.settled()
     done = agent("apply", "--boot", code=2)
     assert "is for another machine (hv1, hostname other); nothing was changed" in done.stderr
-    assert host.everything() == before
+    assert host.settled() == before
 
 
 def test_the_firewall_is_loaded_and_watched(host, agent):
@@ -267,7 +277,7 @@ def test_containers_links_are_back(namespace, tmp_path):
 
 def test_a_run_that_holds_the_lock_is_waited_for(host, agent):
     agent.store()
-    holder = host.start("flock", "/run/routed-hypervisor.lock", "sleep", "600")
+    holder = host.start("flock", "--no-fork", "/run/routed-hypervisor.lock", "sleep", "600")
     try:
         until(lambda: "flock" in Path("/proc/locks").read_text().lower(), 10, "the lock is held")
         libraries = ":".join(map(str, host.library or ()))
@@ -278,7 +288,6 @@ def test_a_run_that_holds_the_lock_is_waited_for(host, agent):
         assert not host.show("link show type vrf")
     finally:
         holder.kill()
-        subprocess.run(["pkill", "-P", str(holder.pid)], check=False)
         holder.wait()
     assert process.wait(timeout=60) == 0
     assert as_stored(host)
