@@ -310,6 +310,8 @@ class Service:
             if self.ours and not wanted:
                 commands = [["update-rc.d", "-f", self.name, "remove"]]
         for command in commands:
+            if command[-1] == "enable" and not self.systemd and self.enabled():
+                continue  # `defaults` enables a service that had no links
             result = run(command, self.timeout)
             if result.code != 0:
                 raise ServiceError(f"service {self.name} cannot be {action}d: {result.short()}")
