@@ -23,6 +23,7 @@ CURRENT, PREVIOUS = "state", "state.previous"
 MAGIC = b"routed-hypervisor-state"
 VERSION = 2
 MACHINE_ID = "/etc/machine-id"
+REMEDY = "nothing was changed; run site.yml for this host, which stores it again"
 
 
 class Unusable(Exception):
@@ -96,7 +97,7 @@ def _opened(data: bytes) -> tuple[int, bytes]:
         raise Corrupt("is damaged: its first line is incomplete")
     version = int(words[1])
     if version > VERSION:
-        raise Unusable(f"has version {version}, and this program reads versions up to {VERSION}: install a newer one")
+        raise Unusable(f"has version {version}, and this program reads versions up to {VERSION}")
     if not version:
         raise Corrupt("is damaged: there is no version 0")
     if words[2] != b"sha256:" + digest(body).encode():
@@ -143,13 +144,13 @@ def read(directory: str, machine: Machine) -> tuple[Stored, list[str]]:
         try:
             stored = _read_good(path)
         except Unusable as error:
-            raise Unusable(f"{damage}; {error}; nothing was changed") from error
+            raise Unusable(f"{damage}; {error}; {REMEDY}") from error
         notes.append(f"{damage}; the last good state is used instead, {path}")
     except Unusable as error:
-        raise Unusable(f"{error}; nothing was changed") from error
+        raise Unusable(f"{error}; {REMEDY}") from error
     if machine.is_other(stored.machine):
         raise Unusable(
-            f"{path} is for another machine ({stored.host}, hostname {stored.machine.name}); nothing was changed"
+            f"{path} is for another machine ({stored.host}, hostname {stored.machine.name}); {REMEDY}"
         )
     return stored, notes
 
