@@ -107,7 +107,7 @@ def inside(*command: object, **options: object) -> None:
 
 def with_agent(guests: int, scratch: Path) -> Times:
     program = scratch / "routed-hypervisor"
-    program.write_bytes(zipapp.build())
+    program.write_bytes(zipapp.build().with_byte_code().encode())
     directory = scratch / "states"
 
     def apply(config: dict) -> float:

@@ -46,7 +46,7 @@ class Agent:
     def __init__(self, host, scratch: Path):
         self.host, self.states = host, scratch / "states"
         self.program = scratch / "routed-hypervisor"
-        self.program.write_bytes(zipapp.build())
+        self.program.write_bytes(zipapp.build().encode())
 
     def store(self, config=CONFIG, tables=(), machine=None):
         machine = machine or states.this_machine()
@@ -166,11 +166,17 @@ def test_a_late_uplink_is_waited_for(host, agent):
 @pytest.mark.parametrize(
     ("kind", "entry", "sentence"),
     [
-        ("routes", {"prefix": "10.77.0.0/16", "gateway": "192.0.2.77"}, "routes[8].gateway: 192.0.2.77 is on no network"),
+        (
+            "routes",
+            {"prefix": "10.77.0.0/16", "gateway": "192.0.2.77"},
+            "routes[8].gateway: 192.0.2.77 is on no network",
+        ),
         ("sysctls", {"name": "net.ipv4.ip_default_ttl", "value": "999"}, "cannot set net.ipv4.ip_default_ttl"),
     ],
 )
-def test_what_planning_or_the_kernel_refuses_is_one_sentence_and_the_rest_is_applied(host, agent, kind, entry, sentence):
+def test_what_planning_or_the_kernel_refuses_is_one_sentence_and_the_rest_is_applied(
+    host, agent, kind, entry, sentence
+):
     config = copy.deepcopy(CONFIG)
     config.setdefault(kind, []).append(entry)
     agent.store(config)

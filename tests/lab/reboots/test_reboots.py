@@ -68,7 +68,7 @@ def assert_intact(lab, changed=frozenset()):
     assert passed == total > 100
 
 
-# Indexes, and MAC addresses of VRFs and of the dummy, are new after each boot; so are timers and the counters of packets.
+# New after each boot: indexes, MAC addresses of VRFs and of the dummy, timers, counters of packets.
 CHANCE = {
     "ifindex", "link_index", "link_netnsid", "address", "permaddr", "valid_life_time", "preferred_life_time", "stats64",
     "expires", "bridge_id", "root_id", "last_used", "used",

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 
 from ansible.plugins.action import ActionBase
 
@@ -21,13 +20,13 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         given = dict(self._task.args)
-        program = b""
-        if given.get("state", "present") == "present":
+        present = given.get("state", "present") == "present"
+        if present:
             program = zipapp.build()
-            given["program_digest"] = hashlib.sha256(program).hexdigest()
+            given["program_digest"] = program.digest()
         result = self._execute_module(module_args=given, task_vars=task_vars)
-        if result.pop("needs_program", False):
-            given["program"] = base64.b64encode(program).decode()
+        if present and result.pop("needs_program", False):
+            given["program"] = base64.b64encode(program.encode()).decode()
             result = self._execute_module(module_args=given, task_vars=task_vars)
         result.pop("invocation", None)  # the program and the network
         return result

@@ -57,7 +57,7 @@ options:
     description: The program, encoded in Base64. Set by the action plugin.
     type: str
   program_digest:
-    description: The SHA-256 digest of the program. Set by the action plugin.
+    description: The SHA-256 digest of the program without byte code. Set by the action plugin.
     type: str
   state:
     description: V(absent) removes the program, its unit and the stored state. The network itself remains.

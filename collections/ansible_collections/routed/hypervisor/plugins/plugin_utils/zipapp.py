@@ -3,40 +3,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Builds the program `routed-hypervisor` from the collection's engine. Private to this collection.
 
-The same sources give the same bytes: sorted entries with fixed times, not compressed (zlib's output depends on its
-version, and reading is faster). The modules are those that the command imports, directly or not.
+The modules are those that the command imports, directly or not.
 """
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from pathlib import Path
+
+from ..module_utils._agent.archive import INTERPRETER, Program
 
 SOURCES = Path(__file__).resolve().parents[1] / "module_utils"
 START = "_agent/main.py"
 PACKAGE = "routed_hypervisor"
 # -I: neither the environment nor the current directory has modules for root to load.
-PREFIX = b"#!/usr/bin/python3 -I\n# Managed by Routed Hypervisor (role agent): changes made here are overwritten.\n"
+HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
+PREFIX = f"#!{INTERPRETER} -I\n{HEADER}\n".encode()
 RUN = f"import sys\n\nfrom {PACKAGE}._agent.main import main\n\nsys.exit(main())\n"
 # Parsing the sources would take a hundred times as long, for each host.
 IMPORT = re.compile(r"^ *from (\.+)([\w.]*) import (\([^)]*\)|.*)$", re.MULTILINE)
 NAME = re.compile(r"(?<!as )\b[A-Za-z_]\w*")
-TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can express
 
 
-def build(sources: Path = SOURCES) -> bytes:
+def build(sources: Path = SOURCES) -> Program:
     entries = {"__main__.py": RUN.encode(), f"{PACKAGE}/__init__.py": b""}
     entries |= {f"{PACKAGE}/{path}": text for path, text in _needed(sources).items()}
-    made = io.BytesIO()
-    made.write(PREFIX)
-    with zipfile.ZipFile(made, "w") as archive:
-        for name in sorted(entries):
-            entry = zipfile.ZipInfo(name, TIME)
-            entry.create_system, entry.external_attr = 3, 0o644 << 16
-            archive.writestr(entry, entries[name], zipfile.ZIP_STORED)
-    return made.getvalue()
+    return Program(PREFIX, entries)
 
 
 def _needed(sources: Path) -> dict[str, bytes]:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import typing as t
@@ -16,8 +15,8 @@ from .._daemon.plan import BACKUP, WantedFile, is_ours, permissions
 from .._daemon.service import has_systemd, run
 from .._engine.change import Change
 from .._engine.text import to_text
+from . import archive, units
 from . import stored as states
-from . import units
 
 MANAGED = (  # every path that a version of this role may have written
     units.PROGRAM,
@@ -44,17 +43,16 @@ def install(
     stored: states.Stored, program: bytes | None, digest: str, check_mode: bool, directory: str = states.DIRECTORY
 ) -> Outcome:
     outcome = Outcome()
-    wanted = [_program(program, digest)]
+    wanted = [WantedFile(units.PROGRAM, b"", mode=0o755)]
     if has_systemd():
         texts = units.files(stored.network, os.path.exists)
         wanted += [WantedFile(path, text.encode()) for path, text in texts.items()]
     seen = {file.path: disk.read(file.path) for file in wanted}
-    program_seen = seen[units.PROGRAM]
-    if program_seen is not None and _digest(program_seen.content) == digest:
-        wanted[0] = dataclasses.replace(wanted[0], content=program_seen.content)
-    elif program is None and not check_mode:
+    content = _program(seen[units.PROGRAM], program, digest)
+    if content is None and not check_mode:
         outcome.needs_program = True
         return outcome
+    wanted[0] = dataclasses.replace(wanted[0], content=content or b"")
     for file in wanted:
         old = seen[file.path]
         change = _difference(file, old)
@@ -94,14 +92,18 @@ def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
     return outcome
 
 
-def _program(program: bytes | None, digest: str) -> WantedFile:
-    if program is not None and _digest(program) != digest:
+def _program(seen: t.Any, given: bytes | None, digest: str) -> bytes | None:
+    """The content of the program on this host, from the file there or as given; None if neither is this version."""
+    for content in (seen.content if seen else None, given):
+        program = archive.decode(content) if content else None
+        if program is None or program.digest() != digest:
+            continue
+        if archive.runs_the_program() and not program.has_byte_code():
+            return program.with_byte_code().encode()
+        return content
+    if given is not None:
         raise InstallError("program: its digest differs from program_digest")
-    return WantedFile(units.PROGRAM, program or b"", mode=0o755)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return None
 
 
 def _difference(file: WantedFile, old: t.Any) -> Change[t.Any] | None:

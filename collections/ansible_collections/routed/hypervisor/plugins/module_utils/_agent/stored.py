@@ -149,9 +149,7 @@ def read(directory: str, machine: Machine) -> tuple[Stored, list[str]]:
     except Unusable as error:
         raise Unusable(f"{error}; {REMEDY}") from error
     if machine.is_other(stored.machine):
-        raise Unusable(
-            f"{path} is for another machine ({stored.host}, hostname {stored.machine.name}); {REMEDY}"
-        )
+        raise Unusable(f"{path} is for another machine ({stored.host}, hostname {stored.machine.name}); {REMEDY}")
     return stored, notes
 
 
