@@ -20,7 +20,7 @@ CONFIG = {
         {"name": "vm1", "vrf": "public"},
     ],
 }
-FILES = units.files(CONFIG, lambda _path: True)
+FILES = units.files(CONFIG, {"/etc/NetworkManager", "/etc/init.d/ndppd"}.__contains__)
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -37,10 +37,17 @@ def test_there_is_a_golden_file_for_each():
     )
 
 
-def test_networkmanager_gets_a_file_only_where_it_is_installed():
-    assert set(FILES) - set(units.files(CONFIG, lambda _path: False)) == {
-        "/etc/NetworkManager/conf.d/routed-hypervisor.conf"
-    }
+@pytest.mark.parametrize(
+    ("there", "path"),
+    [
+        ({"/etc/NetworkManager"}, "NetworkManager/conf.d"),
+        ({"/etc/init.d/ndppd"}, "systemd/system/ndppd.service.d"),
+        ({"/etc/init.d/ndppd", "/lib/systemd/system/ndppd.service"}, None),
+    ],
+)
+def test_programs_get_a_file_only_where_they_need_it(there, path):
+    found = set(units.files(CONFIG, there.__contains__)) - set(units.files(CONFIG, lambda _path: False))
+    assert found == ({f"/etc/{path}/routed-hypervisor.conf"} if path else set())
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

@@ -13,6 +13,17 @@ from support.waiting import until, until_equal
 
 STATE, PREVIOUS = "/var/lib/routed-hypervisor/state", "/var/lib/routed-hypervisor/state.previous"
 VM1, VM2 = "203.0.113.1", "203.0.113.2"  # on hv1; vm3 is on hv2
+ABSENT = ("vm1", "fabric-B")
+ONLY_REBOOT = """
+- hosts: lab
+  gather_facts: false
+  tasks:
+    - routed.hypervisor.lab_nodes:
+        lab: {lab}
+        config: [{{name: hv1}}]
+        state: rebooted
+"""
+DROP_IN = "/etc/systemd/system/routed-hypervisor.service.d/wait.conf"
 SHORT_WAIT = """[Service]
 ExecStart=
 ExecStart=/usr/local/sbin/routed-hypervisor apply --boot --wait 2
@@ -32,7 +43,11 @@ def smaller(text):
 
 @pytest.fixture(scope="module")
 def lab(bring_up):
-    return bring_up("l3_hypervisor", name="reboots", edit=smaller)
+    lab = bring_up("l3_hypervisor", name="reboots", edit=smaller)
+    lab.run("hv1", "mkdir", "-p", DROP_IN.rpartition("/")[0])
+    write(lab, DROP_IN, SHORT_WAIT)
+    lab.run("hv1", "systemctl", "daemon-reload")
+    return lab
 
 
 def reboot(lab):
@@ -108,12 +123,14 @@ def test_guests_answer_again_and_the_next_run_changes_nothing(lab):
 
 def test_bfd_that_came_up_after_a_reboot_notices_a_dead_path(lab):
     wait_for_sessions(lab)
-    lab.run("switch-A", "ip", "link", "set", "hv1", "down")
+    (port,) = lab.json("switch-A", "link", "show", "hv1")
+    # The carrier remains: nothing but BFD notices.
+    lab.run("switch-A", "ip", "link", "set", "hv1", "nomaster")
     try:
         until(lambda: sorted(set(bfd(lab).values())) == ["Down", "Up"], 10, "BFD is down on fabric A", 0.1)
         until(lambda: answers(lab, VM1), 10, "the guests answer through fabric B")
     finally:
-        lab.run("switch-A", "ip", "link", "set", "hv1", "up")
+        lab.run("switch-A", "ip", "link", "set", "hv1", "master", port["master"])
     wait_for_sessions(lab)
 
 
@@ -195,6 +212,7 @@ def test_a_state_that_must_not_be_applied_is_refused_in_the_journal(lab, saved):
         lab.run("hv1", "rm", "-f", STATE)
         write(lab, STATE, text)
         lab.run("hv1", "sh", "-ec", command)
+        lab.run("hv1", "systemctl", "reset-failed", "routed-hypervisor")  # it has not been started too often
         code, _output, _errors = lab.tried("hv1", "systemctl", "restart", "routed-hypervisor")
         assert code != 0, sentence
         (line,) = lab.run("hv1", "sh", "-c", OF_THE_LAST_START).splitlines()
@@ -207,22 +225,39 @@ def test_a_state_that_must_not_be_applied_is_refused_in_the_journal(lab, saved):
     assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
 
 
-def test_the_rest_is_applied_without_a_guests_port_and_an_uplink(lab):
-    """The links have other names when the node boots, so nothing has theirs."""
+def rename(lab, before, after):
+    lab.run("hv1", "sh", "-ec", f"ip link set {before} down; ip link set {before} name {after}; ip link set {after} up")
+
+
+def test_the_rest_is_applied_without_a_guests_port_and_an_uplink(lab, tmp_path):
+    """The links have other names when the node boots."""
     wait_for_sessions(lab)
-    lab.run("hv1", "mkdir", "-p", "/etc/systemd/system/routed-hypervisor.service.d")
-    write(lab, "/etc/systemd/system/routed-hypervisor.service.d/wait.conf", SHORT_WAIT)
-    for name in ("vm1", "fabric-B"):
-        lab.run("hv1", "sh", "-ec", f"ip link set {name} down; ip link set {name} name was-{name}")
-    reboot(lab)
-    lines = journal(lab)
+    for name in ABSENT:
+        rename(lab, name, f"was-{name}")
+    only = tmp_path / "reboot.yml"
+    only.write_text(ONLY_REBOOT.format(lab=lab.name))
+    run = lab.play(playbook=only)
+    assert run.code == 0, run.output
+    lines = journal(lab).splitlines()
     assert "routed-hypervisor: fabric-B is absent; what needs it is left out" in lines
     assert "routed-hypervisor: absent, and left out: vm1" in lines
     until(lambda: answers(lab, VM2), 60, "vm2 answers through fabric A", 0.05)
     assert set(lab.established("hv1")) == {f"rr1_{vrf}" for vrf in ("private_ipv4", "public_ipv4", "public_ipv6")}
-    # make reboot has plugged new cables since then.
+    assert lab.tried("hv1", "routed-hypervisor", "status")[0] == 1
+    for name in ABSENT:
+        rename(lab, f"was-{name}", name)
     lab.run("hv1", "routed-hypervisor", "apply")
-    run = lab.play()
-    assert run.code == 0, run.output
-    passed, total = lab.verified()
-    assert passed == total > 100
+    assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
+    wait_for_sessions(lab)
+    # ndppd does not run without one of its ports.
+    until(lambda: lab.tried("hv1", "pidof", "ndppd")[0] == 0, 20, "ndppd runs again")
+    assert_intact(lab)
+
+
+def test_a_node_that_was_off_is_connected_again(lab):
+    lab.tried("hv1", "systemctl", "poweroff", "-ff")
+    until(lambda: "its systemd has ended" in lab.tried("hv1", "true")[2], 30, "hv1 is off")
+    reboot(lab)
+    until(lambda: answers(lab, VM1), 60, "vm1 answers", 0.05)
+    wait_for_sessions(lab)
+    assert_intact(lab)

@@ -22,6 +22,7 @@ MANAGED = (  # every path that a version of this role may have written
     units.PROGRAM,
     units.UNIT,
     f"/etc/systemd/system/gobgpd-.service.d/{units.SERVICE}.conf",
+    f"/etc/systemd/system/ndppd.service.d/{units.SERVICE}.conf",
     f"/etc/systemd/networkd.conf.d/{units.SERVICE}.conf",
     f"/etc/NetworkManager/conf.d/{units.SERVICE}.conf",
 )

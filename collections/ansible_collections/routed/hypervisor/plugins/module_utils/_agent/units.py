@@ -55,6 +55,21 @@ def after() -> str:
     return f"{HEADER}\n[Unit]\nWants={SERVICE}.service\nAfter={SERVICE}.service\n"
 
 
+def ndppd() -> str:
+    """Debian's init script: systemd takes the service for active after ndppd has ended, which it does when a guest's
+    port is absent. It starts again until the port is there."""
+    return f"""{HEADER}
+[Unit]
+StartLimitIntervalSec=0
+
+[Service]
+PIDFile=/run/ndppd.pid
+RemainAfterExit=no
+Restart=always
+RestartSec=5
+"""
+
+
 def networkd() -> str:
     """networkd removes foreign routes and rules when it restarts."""
     return f"{HEADER}\n[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
@@ -75,6 +90,8 @@ def files(config: Config, exists: t.Callable[[str], bool]) -> dict[str, str]:
         f"/etc/systemd/system/gobgpd-.service.d/{SERVICE}.conf": after(),
         f"/etc/systemd/networkd.conf.d/{SERVICE}.conf": networkd(),
     }
+    if exists("/etc/init.d/ndppd") and not exists("/lib/systemd/system/ndppd.service"):
+        found[f"/etc/systemd/system/ndppd.service.d/{SERVICE}.conf"] = ndppd()
     if exists("/etc/NetworkManager"):
         found[f"/etc/NetworkManager/conf.d/{SERVICE}.conf"] = network_manager(config)
     return found

@@ -246,6 +246,8 @@ class Service:
 
         `action` is start, or restart for a service of ours, which then ends with its own `restart_signal`.
         """
+        if self.systemd:
+            action = "restart"  # `start` does nothing for a service that has ended but counts as active
         result = run(self._command(action), self.timeout + 30)
         if result.code != 0:
             raise ServiceError(f"service {self.name} does not start: {self.reason(result)}")
