@@ -78,10 +78,10 @@ def plain(guests: int) -> tuple[list[str], dict[str, int]]:
         for vrf, table in TABLES.items():
             name = f"{uplink}.{table}"
             lines += [f"link add {name} link {uplink} type vlan id {table}", f"link set {name} {MARK}"]
-            lines += [f"link set {name} master {vrf} up", f"address add 10.{number}.{table}.1/24 dev {name} {OURS}"]
+            lines += [f"link set {name} master {vrf} up", f"address add 10.{number}.{table}.1/24 dev {name}"]
     for n in range(guests):
-        lines += [f"link set vm{n} master public", f"address add 203.0.255.254/32 dev vm{n} scope link {OURS}"]
-        lines += [f"address add fe80::1/64 dev vm{n} nodad {OURS}"]
+        lines += [f"link set vm{n} master public", f"address add 203.0.255.254/32 dev vm{n} scope link"]
+        lines += [f"address add fe80::1/64 dev vm{n} nodad"]
         lines += [f"route add {address(n)} dev vm{n} scope link table 90 {OURS}"]
         for place, values in ON_PORTS.items():
             sysctls |= {f"{place}/vm{n}/{name}": value for name, value in values.items()}

@@ -56,14 +56,18 @@ def after() -> str:
 
 
 def ndppd() -> str:
-    """Debian's init script: systemd takes the service for active after ndppd has ended, which it does when a guest's
-    port is absent. It starts again until the port is there."""
+    """With Debian's init script, systemd takes the service for active after ndppd has ended, as it does when a guest's
+    port is absent. This way it is started again until the port is there."""
     return f"""{HEADER}
 [Unit]
 StartLimitIntervalSec=0
 
 [Service]
-PIDFile=/run/ndppd.pid
+Type=simple
+ExecStart=
+ExecStart=/usr/sbin/ndppd -p /run/ndppd.pid
+ExecStop=
+KillMode=control-group
 RemainAfterExit=no
 Restart=always
 RestartSec=5
