@@ -91,6 +91,13 @@ def interpreter(request):
     return request.param
 
 
+@pytest.fixture(scope="session")
+def hosts_interpreter():
+    """The one that a host has, for programs that run without Ansible."""
+    *_others, last = _interpreters()
+    return last.values[0]
+
+
 @pytest.fixture
 def bare_namespace(run_module, interpreter):
     """On any kernel."""

@@ -97,6 +97,7 @@ left_out:
   sample: "this kernel has no nftables of family inet (Error: Could not process rule: Operation not supported)"
 """
 
+import contextlib
 import os
 import shutil
 
@@ -105,6 +106,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._daemon.nftables import MARK, TABLE, NftablesError, Table, lacking
 from ..module_utils._daemon.service import PATH
 from ..module_utils._engine.change import Change
+from ..module_utils._engine.lock import Held, host_lock
 
 ENVIRONMENT = {"LC_ALL": "C", "PATH": PATH}
 
@@ -178,8 +180,9 @@ def main():
             msg=f"table: {module.params['table']!r} is not a table name: only letters, digits and _ are allowed"
         )
     try:
-        result = manage(module)
-    except NftablesError as error:
+        with contextlib.nullcontext() if module.check_mode else host_lock():
+            result = manage(module)
+    except (Held, NftablesError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

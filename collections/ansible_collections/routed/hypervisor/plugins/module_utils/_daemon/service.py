@@ -246,6 +246,8 @@ class Service:
 
         `action` is start, or restart for a service of ours, which then ends with its own `restart_signal`.
         """
+        if self.systemd:
+            action = "restart"  # `start` does nothing for a service that has ended but counts as active
         result = run(self._command(action), self.timeout + 30)
         if result.code != 0:
             raise ServiceError(f"service {self.name} does not start: {self.reason(result)}")
@@ -310,6 +312,8 @@ class Service:
             if self.ours and not wanted:
                 commands = [["update-rc.d", "-f", self.name, "remove"]]
         for command in commands:
+            if command[-1] == "enable" and not self.systemd and self.enabled():
+                continue  # `defaults` enables a service that had no links
             result = run(command, self.timeout)
             if result.code != 0:
                 raise ServiceError(f"service {self.name} cannot be {action}d: {result.short()}")

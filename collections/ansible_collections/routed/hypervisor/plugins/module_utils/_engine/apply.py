@@ -58,10 +58,13 @@ class Step:
 
 
 class Failed(Exception):
-    """A step failed; `done` and `not_done` are changes."""
+    """A step of `change` failed; `done` and `not_done` are changes."""
 
-    def __init__(self, text: str, done: list[Change[t.Any]], not_done: list[Change[t.Any]]) -> None:
+    def __init__(
+        self, text: str, change: Change[t.Any], done: list[Change[t.Any]], not_done: list[Change[t.Any]]
+    ) -> None:
         super().__init__(text)
+        self.change = change
         self.done = done
         self.not_done = not_done
 
@@ -95,7 +98,8 @@ def apply(kernel: Kernel, work: list[tuple[Change[t.Any], list[Step]]]) -> None:
                 done = [change for number, (change, _steps) in enumerate(work) if not left[number]]
                 not_done = [change for number, (change, _steps) in enumerate(work) if left[number]]
                 step, number = steps[position]
-                raise Failed(_failure(step, work[number][0], first), done, not_done) from first
+                change = work[number][0]
+                raise Failed(_failure(step, change, first), change, done, not_done) from first
 
 
 def _failure(step: Step, change: Change[t.Any], error: Exception) -> str:

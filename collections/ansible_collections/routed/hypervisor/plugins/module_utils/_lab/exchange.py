@@ -18,7 +18,7 @@ import shlex
 import shutil
 import typing as t
 
-from .lock import taken
+from .._engine.lock import taken
 from .node import CHASSIS_MARK, INIT_ARGUMENT, NODE_VARIABLE, SYSTEM_ARGUMENT, mark
 
 BASE = "/run/routed-hypervisor"

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .._engine.change import Change
-from .lock import taken
+from .._engine.lock import taken
 
 # Increase it when the recipe below builds a different tree from the same packages.
 RECIPE = 1

@@ -11,7 +11,7 @@ import os
 import resource
 import typing as t
 
-from .._netlink.codec import IFF_UP, LINK, pack
+from .._netlink.codec import IFF_UP, LINK, Link, pack
 from .._netlink.sockets import CREATE, EXCLUSIVE, Network, Request
 from .cable import DOOMED, GROUP, Cable, End, Links, Observed, Plan, alias, is_ours
 from .node import Node, is_still
@@ -77,11 +77,15 @@ class Networks:
     def move(self, node: str, process: int) -> list[str]:
         """Moves the ends of cables that are in a node to the network of a process, and sets them up.
 
-        The kernel keeps name, MAC address, MTU and mark of an end, and removes the rest. Its peer loses its carrier for
-        a while, like the port of a switch.
+        The kernel keeps name, MAC address, MTU and mark of an end, and removes the rest, except VLANs and other links
+        on it: they would stay in the former network until that is gone, and the node could not create them again. Its
+        peer loses its carrier for a while, like the port of a switch.
         """
         with Network(self.fds[node]) as network:
-            ends = [End(node, link.name) for link in network.links().values() if is_ours(link, self.lab)]
+            links = network.links().values()
+            ours = {link.index: link for link in links if is_ours(link, self.lab)}
+            network.exchange([delete_link(one) for one in links if one.peer in ours and one.peer_network is None])
+            ends = [End(node, link.name) for link in ours.values()]
             target = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 errors = network.exchange([move_link(end.interface, target) for end in ends])
@@ -181,6 +185,10 @@ def change_link(
 
 def move_link(name: str, network: int) -> Request:
     return LINK, 0, pack(LINK, {}, [("IFLA_IFNAME", name), ("IFLA_NET_NS_FD", network)])
+
+
+def delete_link(link: Link) -> Request:
+    return LINK + 1, 0, pack(LINK, {"index": link.index}, [])
 
 
 def delete_group(group: int) -> Request:

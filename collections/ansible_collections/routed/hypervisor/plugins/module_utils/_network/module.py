@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import typing as t
 
@@ -13,6 +14,7 @@ from ansible.module_utils.basic import missing_required_lib
 from .._engine.apply import Failed
 from .._engine.change import Change, Item
 from .._engine.kind import Have
+from .._engine.lock import Held, host_lock
 from .._engine.options import Mistakes
 from .._engine.plan import STATES, Refused
 from .._engine.printable import printable, shortened
@@ -86,7 +88,12 @@ def _main(spec: dict[str, t.Any], kinds_of: KindsOf, single: str | None) -> None
         module.fail_json(msg="Changing the network needs root: use become: true.")
     kernel = Kernel()
     try:
-        module.exit_json(**_run(module, kernel, wanted, mistakes, state, single))
+        # Reading needs no lock, and perhaps is not done by root.
+        with host_lock() if state != "gathered" and not module.check_mode else contextlib.nullcontext():
+            result = _run(module, kernel, wanted, mistakes, state, single)
+        module.exit_json(**result)
+    except Held as held:
+        module.fail_json(msg=str(held))
     except Refused as refused:
         _refuse(module, refused.mistakes)
     except (NoPyroute2, OSError) as error:

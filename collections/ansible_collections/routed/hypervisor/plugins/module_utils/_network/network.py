@@ -204,8 +204,13 @@ def carry_out(kernel: Kernel, outcome: Outcome) -> None:
 
 def differences(snapshot: Snapshot, wanted: Wanted, state: str) -> list[str]:
     """What the kernel accepted but did not do, found by planning again."""
+    return described(plan_all(snapshot, wanted, state))
+
+
+def described(outcome: Outcome) -> list[str]:
+    """How the kernel differs from what is wanted."""
     found = []
-    for change in plan_all(snapshot, wanted, state).all_changes():
+    for change in outcome.all_changes():
         noun = KINDS[change.kind].noun
         noun = f"{change.item.place}: {noun}" if change.item.place else noun
         if change.op in ("create", "delete"):

@@ -44,6 +44,13 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
     made.groups["nxos_leaves"] = [leaf.name for leaf in intent.leaves.values() if leaf.platform == "nxos"]
     for daemon in ("bird", "gobgp", "frr"):
         made.groups[f"{daemon}_routers"] = [node.name for node in intent.routers if node.daemon == daemon]
+    # A lab node without systemd cannot be rebooted.
+    made.groups["agents"] = [
+        node.name
+        for group in made.children["routers"]
+        for node in getattr(intent, group).values()
+        if node.name in made.groups[group] and (intent.lab is None or intent.lab.init_of(node.name) == "systemd")
+    ]
     # Empty without a lab, but defined, so that plays can refer to them. In check mode, nodes that do not exist yet are
     # added to lab_absent.
     made.groups.update({group: [] for group in ("guests", "switches", "lab", "lab_absent")})

@@ -1,0 +1,189 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Installs the agent on a host, and stores the host's state. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing as t
+
+from .._daemon import files as disk
+from .._daemon.plan import BACKUP, WantedFile, is_ours, permissions
+from .._daemon.service import has_systemd, run
+from .._engine.change import Change
+from .._engine.text import to_text
+from . import archive, units
+from . import stored as states
+
+MANAGED = (  # every path that a version of this role may have written
+    units.PROGRAM,
+    units.UNIT,
+    f"/etc/systemd/system/gobgpd-.service.d/{units.SERVICE}.conf",
+    f"/etc/systemd/system/ndppd.service.d/{units.SERVICE}.conf",
+    f"/etc/systemd/networkd.conf.d/{units.SERVICE}.conf",
+    f"/etc/NetworkManager/conf.d/{units.SERVICE}.conf",
+)
+SYSTEMCTL_S = 150.0
+
+
+@dataclasses.dataclass
+class Outcome:
+    changes: list[Change[t.Any]] = dataclasses.field(default_factory=list)
+    diff: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    needs_program: bool = False
+
+
+class InstallError(Exception):
+    """One message for the user."""
+
+
+def install(
+    stored: states.Stored, program: bytes | None, digest: str, check_mode: bool, directory: str = states.DIRECTORY
+) -> Outcome:
+    outcome = Outcome()
+    wanted = [WantedFile(units.PROGRAM, b"", mode=0o755)]
+    if has_systemd():
+        texts = units.files(stored.network, os.path.exists)
+        wanted += [WantedFile(path, text.encode()) for path, text in texts.items()]
+    seen = {file.path: disk.read(file.path) for file in wanted}
+    content = _program(seen[units.PROGRAM], program, digest)
+    if content is None and not check_mode:
+        outcome.needs_program = True
+        return outcome
+    wanted[0] = dataclasses.replace(wanted[0], content=content or b"")
+    for file in wanted:
+        old = seen[file.path]
+        change = _difference(file, old)
+        if change is None:
+            continue
+        outcome.changes.append(change)
+        if file.path != units.PROGRAM:
+            outcome.diff.append(_shown(file.path, old.content if old else b"", file.content))
+        if not check_mode:
+            disk.apply(change, file, old)
+    for path in MANAGED:
+        left = None if path in seen else disk.read(path)
+        if left is not None and is_ours(left.content):
+            _remove(path, outcome, check_mode)
+    _store(directory, stored, outcome, check_mode)
+    return outcome
+
+
+def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
+    outcome = Outcome()
+    if has_systemd() and os.path.lexists(units.ENABLED):
+        outcome.changes.append(Change("services", "disable", units.SERVICE, "it is to be removed"))
+        if not check_mode:
+            _systemctl("disable", "--now", f"{units.SERVICE}.service")
+    for path in MANAGED:
+        old = disk.read(path)
+        if old is not None and is_ours(old.content):
+            _remove(path, outcome, check_mode)
+    for name in (states.CURRENT, states.PREVIOUS):
+        path = os.path.join(directory, name)
+        if os.path.lexists(path):
+            outcome.changes.append(Change("files", "delete", path, "it is to be removed"))
+            if not check_mode:
+                os.unlink(path)
+    if outcome.changes and not check_mode and has_systemd():
+        _systemctl("daemon-reload")
+    return outcome
+
+
+def _program(seen: t.Any, given: bytes | None, digest: str) -> bytes | None:
+    """The content of the program on this host, from the file there or as given; None if neither is this version."""
+    for content in (seen.content if seen else None, given):
+        program = archive.decode(content) if content else None
+        if program is None or program.digest() != digest:
+            continue
+        if archive.runs_the_program() and not program.has_byte_code():
+            return program.with_byte_code().encode()
+        return content
+    if given is not None:
+        raise InstallError("program: its digest differs from program_digest")
+    return None
+
+
+def _difference(file: WantedFile, old: t.Any) -> Change[t.Any] | None:
+    if old is None:
+        return Change("files", "create", file.path, "it does not exist")
+    if old.content != file.content:
+        why = "its content differs" if is_ours(old.content) else "it is not ours: a backup is kept beside the new one"
+        return Change("files", "change", file.path, why)
+    if (old.mode, old.uid, old.gid) != (file.mode, file.uid, file.gid):
+        return Change("files", "change", file.path, "its owner or mode differs", permissions(old), permissions(file))
+    return None
+
+
+def _remove(path: str, outcome: Outcome, check_mode: bool) -> None:
+    restore = os.path.lexists(path + BACKUP)
+    outcome.changes.append(Change("files", "restore" if restore else "delete", path, "it is ours and no longer wanted"))
+    if not check_mode:
+        if restore:
+            os.replace(path + BACKUP, path)
+        else:
+            os.unlink(path)
+
+
+def _shown(path: str, before: bytes, after: bytes) -> dict[str, str]:
+    return {
+        "before_header": path,
+        "after_header": path,
+        "before": before.decode(errors="replace"),
+        "after": after.decode(errors="replace"),
+    }
+
+
+def _store(directory: str, stored: states.Stored, outcome: Outcome, check_mode: bool) -> None:
+    path = os.path.join(directory, states.CURRENT)
+    wanted, before = states.encode(stored), b""
+    try:
+        before = states.read_file(path)
+        mode = os.stat(path).st_mode & 0o777
+        if before == wanted and mode == 0o600 and os.stat(directory).st_mode & 0o777 == 0o700:
+            return
+        old = states.decode(before)
+        why = "the stored state differs" if before != wanted else "its mode or format differs"
+        op = "change"
+    except FileNotFoundError:
+        old, why, op = None, "it does not exist", "create"
+    except states.Unusable as error:
+        missing = not os.path.lexists(path)
+        old, why, op = None, "it does not exist" if missing else f"it {error}", "create" if missing else "change"
+    outcome.changes.append(Change("files", op, path, why))
+    after_text = to_text(json.loads(wanted.partition(b"\n")[2]))
+    outcome.diff.append(
+        {
+            "before_header": path,
+            "after_header": path,
+            "before": to_text(dataclasses.asdict(old)) if old else "",
+            "after": after_text,
+        }
+    )
+    if not check_mode:
+        states.write(directory, stored)
+
+
+def enable(outcome: Outcome, check_mode: bool) -> None:
+    """Not while the lock of the host is held: the unit takes it."""
+    if not has_systemd() or outcome.needs_program:
+        return
+    enabled = os.path.lexists(units.ENABLED)
+    if not enabled:
+        outcome.changes.append(Change("services", "enable", units.SERVICE, "it is not enabled"))
+    if check_mode:
+        return
+    if any(change.kind == "files" and change.name.startswith("/etc/systemd/system") for change in outcome.changes):
+        _systemctl("daemon-reload")
+    if not enabled:
+        # Its first start finds the network as stored, and proves that it would at boot.
+        _systemctl("enable", "--now", f"{units.SERVICE}.service")
+
+
+def _systemctl(*words: str) -> None:
+    result = run(["systemctl", *words], SYSTEMCTL_S)
+    if result.code:
+        raise InstallError(f"systemctl {' '.join(words)} failed:\n{result.short()}")

@@ -1,0 +1,162 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command `routed-hypervisor`. Private to this collection.
+
+Runs without Ansible. Imports are late where a command may not need them: a host boots with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import typing as t
+
+from . import stored as states
+
+DONE, INCOMPLETE, REFUSED = 0, 1, 2
+EXIT_CODES = """exit codes of apply: 0 done (absent guests' ports are no error), 1 incomplete, 2 nothing was changed;
+of status: 0 as stored, 1 something differs or is absent, 2 there is no usable state"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    given = _arguments(argv)
+    if os.geteuid() != 0:
+        return _refuse("this command needs root")
+    try:
+        stored, notes = states.read(given.directory, states.this_machine())
+    except states.Unusable as error:
+        return _refuse(str(error))
+    for note in notes:
+        _complain(note)
+    command: t.Callable[[argparse.Namespace, states.Stored, list[str]], int] = given.command
+    return command(given, stored, notes)
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="routed-hypervisor",
+        description="Keeps the network of a hypervisor.",
+        epilog=EXIT_CODES,
+        formatter_class=raw,
+    )
+    parser.add_argument("--directory", default=states.DIRECTORY, help="of the stored state (default: %(default)s)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    apply = commands.add_parser("apply", help="bring the kernel to the stored state")
+    apply.add_argument("--boot", action="store_true", help="wait for uplinks, and restart daemons that run already")
+    apply.add_argument("--wait", type=float, default=30, help="seconds to wait for uplinks with --boot (default: 30)")
+    apply.set_defaults(command=_apply)
+    status = commands.add_parser("status", help="show what differs from the stored state")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    status.set_defaults(command=_status)
+    return parser.parse_args(argv)
+
+
+def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) -> int:
+    from .._engine.lock import Held, host_lock  # noqa: PLC0415
+
+    if given.boot:
+        from . import absent  # noqa: PLC0415
+
+        absent.wait(absent.uplinks(stored.network), given.wait)
+    try:
+        with host_lock(), _no_collections():
+            # The firewall first: no packet passes without it.
+            loaded, problems = _firewall(stored, True)
+            report = _with_kernel(stored, "converge")
+    except Held as error:
+        return _refuse(str(error))
+    problems += report.problems
+    for problem in problems:
+        _complain(problem)
+    if report.ports:
+        _complain(f"absent, and left out: {', '.join(report.ports)}")
+    _print(f"{len(report.changes) + len(loaded)} changes")
+    if given.boot and any(change.op in ("create", "replace") for change in report.changes):
+        from . import daemons  # noqa: PLC0415
+
+        for name in daemons.restart_early():
+            _complain(f"{name} ran before its interfaces existed, and is restarted")
+    return INCOMPLETE if problems else DONE
+
+
+def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) -> int:
+    from . import daemons  # noqa: PLC0415
+
+    with _no_collections():
+        differences, problems = _firewall(stored, False)
+        report = _with_kernel(stored, "compare")
+    units = daemons.states()
+    found = {
+        "host": stored.host,
+        "differences": differences + report.differences,
+        "absent": report.ports,
+        "problems": notes + problems + report.problems,
+        "daemons": units,
+    }
+    failed = [f"{name} is {state}" for name, state in units.items() if state == "failed"]
+    if given.json:
+        import json  # noqa: PLC0415
+
+        _print(json.dumps(found, indent=2))
+    else:
+        lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
+        _print("\n".join([*lines, *failed]) or f"{stored.host} is as stored")
+    wrong = any(found[key] for key in ("differences", "absent", "problems")) or bool(failed)
+    return INCOMPLETE if wrong else DONE
+
+
+def _firewall(stored: states.Stored, apply: bool) -> tuple[list[str], list[str]]:
+    """What differs or differed, and what failed."""
+    if not stored.tables:
+        return [], []
+    from .._daemon.nftables import NftablesError  # noqa: PLC0415
+    from . import firewall  # noqa: PLC0415
+
+    differences, problems = [], []
+    for table in stored.tables:
+        try:
+            difference = firewall.bring(table, apply)
+        except (NftablesError, OSError) as error:
+            problems.append(" ".join(str(error).split()))
+        else:
+            differences += [difference] if difference else []
+    return differences, problems
+
+
+def _with_kernel(stored: states.Stored, name: str) -> t.Any:
+    from .._netlink.kernel import Kernel, NoPyroute2  # noqa: PLC0415
+    from . import converge  # noqa: PLC0415
+
+    kernel = Kernel()
+    try:
+        return getattr(converge, name)(kernel, stored.network)
+    except NoPyroute2:
+        return converge.Report(problems=["pyroute2 is not installed: install the package python3-pyroute2"])
+    except OSError as error:
+        return converge.Report(problems=[f"the kernel refused: {error}"])
+    finally:
+        kernel.close()
+
+
+def _no_collections() -> contextlib.AbstractContextManager[None]:
+    from .._fast.garbage import no_collections  # noqa: PLC0415
+
+    return no_collections()
+
+
+# Not print(), which sanity tests take for a module's output.
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _complain(sentence: str) -> None:
+    sys.stderr.write(f"routed-hypervisor: {sentence}\n")
+
+
+def _refuse(sentence: str) -> int:
+    _complain(sentence)
+    return REFUSED
