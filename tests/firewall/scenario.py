@@ -103,14 +103,6 @@ def ping(netns: str | None, address: str) -> bool:
     return subprocess.run([*where, "ping", "-c1", "-W1", address], capture_output=True, check=False).returncode == 0
 
 
-def to_itself() -> bool:
-    """Whether the hypervisor reaches its own address in a VRF, from inside the VRF."""
-    with opened(None, socket.SOCK_STREAM, UPLINK4) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"public")
-        sock.settimeout(0.9)
-        return sock.connect_ex((UPLINK4, 22)) == 0
-
-
 def by_link_local() -> bool:
     """Whether the router reaches SSH at the link-local address of the hypervisor's uplink in a VRF."""
     shown = subprocess.run(
@@ -264,7 +256,6 @@ def attempts(net: Net) -> dict:
         "a client answers by UDP": lambda: net.udp("router", LOOPBACK4, 514, None, PRIVATE4),
         "a client connects to BGP": lambda: tcp("router", LOOPBACK4, 179, PRIVATE4),
         "others connect to SSH at the loopback": lambda: tcp("router", LOOPBACK4, 22, OUTSIDE4),
-        "the hypervisor connects to itself": to_itself,
         "a network in no VRF connects to SSH": lambda: tcp("office", OWN_OFFICE6, 22),
         "a guest connects to BGP": lambda: tcp("vm1", UPLINK4, 179),
         "a guest connects to BGP by IPv6": lambda: tcp("vm1", UPLINK6, 179),

@@ -65,7 +65,6 @@ NEEDED = [
     "the router pings the hypervisor by IPv6",
     "a client connects to SSH at the loopback",
     "a client answers by UDP",
-    "the hypervisor connects to itself",
     "a network in no VRF connects to SSH",
 ]
 # Traffic that nothing but the firewall stops, and the counter of each.
