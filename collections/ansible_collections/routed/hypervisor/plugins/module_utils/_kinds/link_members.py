@@ -107,8 +107,8 @@ def check_sysctls(item: Item[t.Any], mistakes: options.Mistakes) -> None:
 
 
 def observe_sysctls(name: str, item: Item[t.Any], read: t.Callable[[str], str | None]) -> dict[str, str | None]:
-    """The current values of a link's wanted sysctls; `read` reads a path below /proc/sys/net."""
-    wanted = item.attributes.get("sysctls", {})
+    """The current values of a link's wanted or former sysctls; `read` reads a path below /proc/sys/net."""
+    wanted = {**item.former.get("sysctls", {}), **item.attributes.get("sysctls", {})}
     return {key: as_wanted(read(sysctl_path(name, key)), value) for key, value in wanted.items()}
 
 

@@ -14,7 +14,7 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import Snapshot
-from .._netlink.codec import IFF_UP, LINK, ROUTE, Route
+from .._netlink.codec import IFF_UP, LINK, ROUTE, RULE, Route
 from .._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
 from .._netlink.marks import PROTOCOL
 from .._netlink.sockets import CREATE, REPLACE
@@ -25,6 +25,8 @@ from .link import creation_remedies, delete_link, mark_link, set_link
 # Worse than any route that an operator or a daemon would install; the kernel's VRF documentation suggests it.
 LAST_METRIC = 4278198272
 UNREACHABLE = 7
+L3MDEV_PRIORITY = 1000
+KERNEL = 2  # RTPROT_KERNEL: the rules are the kernel's, also if we add them in its place
 RESERVED_TABLES = {253: "default", 254: "main", 255: "local"}
 
 
@@ -135,6 +137,7 @@ class Vrfs(Kind[str]):
             create = partial(_create, name=name, table=new["table"])
             steps.append(Step(Phase.VRFS, f"create VRF {name}", create, remedies=creation_remedies("vrf")))
             steps.append(mark_link(f"VRF {name}", name))
+            steps.append(Step(Phase.RULES, "add the rule for lookups in VRFs", _add_missing_rules))
         elif "state" in change.after:
             steps.append(Step(Phase.VRFS, f"set VRF {name} up", lambda kernel: _up(kernel, name)))
         if "unreachable_default" in change.after if change.op == "change" else new["unreachable_default"]:
@@ -149,6 +152,14 @@ def _create(kernel: Kernel, name: str, table: int) -> None:
     info = [("IFLA_INFO_KIND", "vrf"), ("IFLA_INFO_DATA", [("IFLA_VRF_TABLE", table)])]
     attributes = [("IFLA_IFNAME", name), ("IFLA_GROUP", BEING_CREATED), ("IFLA_LINKINFO", info)]
     kernel.new(LINK, {"flags": IFF_UP, "change": IFF_UP}, attributes)
+
+
+def _add_missing_rules(kernel: Kernel) -> None:
+    """The kernel adds these rules only once, with the first VRF since it booted; somebody may have deleted them."""
+    for family in FAMILIES.values():
+        if not any(rule.get_attr("FRA_L3MDEV") for rule in kernel.dump(RULE, {"family": family})):
+            attributes = [("FRA_PRIORITY", L3MDEV_PRIORITY), ("FRA_PROTOCOL", KERNEL), ("FRA_L3MDEV", 1)]
+            kernel.new(RULE, {"family": family, "action": 1}, attributes, exists_ok=True)
 
 
 def _up(kernel: Kernel, name: str) -> None:
