@@ -56,6 +56,7 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
         "network": network,
         "nftables": firewall(intent, found, node, network, routing["sessions"]),
         "bgp": routing,
+        "retire_guest_ports": {guest.name: guest.port for guest in node.guests},
         **services.all_of(intent, node),
     }
     if node.daemon == "gobgp":
