@@ -99,8 +99,8 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
 def _sysctls(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict[str, str]:
     """Host-wide settings: only those without which something of this host would not work."""
     in_vrfs = any(intent.vrfs[vrf].device is not None for vrf in vrfs)
-    tenants = [*(guest.address for guest in node.guests), *(part.prefix for part in node.parts.values())]
-    routes_ipv6 = any("ipv6" in families for families in tenants)
+    routes_ipv6 = any("ipv6" in guest.address for guest in node.guests)
+    routes_ipv6 |= any("ipv6" in part.prefix for part in node.parts.values())
     return {**(VRF_SYSCTLS if in_vrfs else {}), **(IPV6_FORWARDING if routes_ipv6 else {}), **ROUTER_SYSCTLS}
 
 
