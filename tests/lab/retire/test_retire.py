@@ -10,7 +10,8 @@ from support.waiting import until
 # What an administrator had on the host: a BIRD that runs, a strict rp_filter, an interface that is down, and more.
 BEFORE = """
 printf 'router id 10.9.9.9;\\nprotocol device { }\\n' >/etc/bird/bird.conf
-update-rc.d bird defaults; update-rc.d bird enable; service bird start
+if [ -d /run/systemd/system ]; then systemctl enable --now bird
+else update-rc.d bird defaults; update-rc.d bird enable; service bird start; fi
 printf '# mine\\n' >/etc/radvd.conf
 printf '# mine\\n' >/etc/dnsmasq.conf
 ip link add mgmt type dummy
@@ -23,18 +24,23 @@ echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter
 echo 1 >/proc/sys/net/ipv6/conf/mgmt/forwarding
 ! nft list tables >/dev/null 2>&1 || nft 'add table inet mine; add chain inet mine input'
 """
-FILES = r"find /etc /usr/local /var/lib -xdev ! -name '*.leases' ! -path '*/dpkg/*' -printf '%p %m %u %g %l\n' | sort"
-SERVICES = (
-    "for s in bird dnsmasq radvd ndppd; do ls /etc/rc?.d | grep $s; pgrep -x $s >/dev/null && echo $s runs; done; true"
-)
+OTHERS = "! -name '*.leases' ! -path '*/dpkg/*' ! -path '*/lib/systemd/*'"
+FILES = rf"find /etc /usr/local /var/lib -xdev {OTHERS} -printf '%p %m %u %g %l\n' | sort"
+SERVICES = """
+for s in bird dnsmasq radvd ndppd; do
+  ls /etc/rc?.d | grep $s; pgrep -x $s >/dev/null && echo $s runs
+  if [ -d /run/systemd/system ]; then echo $s $(systemctl is-enabled $s) $(systemctl is-active $s); fi
+done; true
+"""
+HOSTS = ("hv2", "hv3")  # hv3 runs systemd
 
 
-def state(lab) -> dict[str, list[str]]:
+def state(lab, host) -> dict[str, list[str]]:
     def text(command: str) -> list[str]:
-        return lab.run("hv3", "sh", "-c", command).splitlines()
+        return lab.run(host, "sh", "-c", command).splitlines()
 
     def shown(*words: str) -> list[str]:
-        found = [entry for entry in json.loads(lab.run("hv3", "ip", "-d", "-json", *words) or "[]") if entry]
+        found = [entry for entry in json.loads(lab.run(host, "ip", "-d", "-json", *words) or "[]") if entry]
         for entry in found:
             for address in entry.get("addr_info", []):
                 address.pop("valid_life_time", None), address.pop("preferred_life_time", None)
@@ -56,21 +62,41 @@ def state(lab) -> dict[str, list[str]]:
     }
 
 
+def settled(lab) -> dict[str, dict[str, list[str]]]:
+    """The state of each host, once its addresses are usable."""
+    for host in HOSTS:
+        until(lambda host=host: "tentative" not in lab.run(host, "ip", "-6", "address"), 20, "addresses are settled")
+    return {host: state(lab, host) for host in HOSTS}
+
+
 @pytest.fixture(scope="module")
 def lab(bring_up):
     """Only the nodes, which have everything installed."""
-    return bring_up("l3_hypervisor", "--tags", "preflight,nodes", name="retired")
+    return bring_up(
+        "l3_hypervisor",
+        *("--tags", "preflight,nodes"),
+        name="retired",
+        edit=lambda text: text.replace("lab: {}\n", "lab: {nodes: {hv3: {init: systemd}}}\n"),
+    )
 
 
-def test_a_host_is_given_back_as_it_was(lab):
-    lab.run("hv3", "sh", "-ec", BEFORE)
-    until(lambda: "tentative" not in lab.run("hv3", "ip", "-6", "address"), 20, "addresses are settled")
-    before = state(lab)
-    assert "bird runs" in before["services"]
+def test_hosts_are_given_back_as_they_were(lab):
+    for host in HOSTS:
+        lab.run(host, "sh", "-ec", BEFORE)
+    before = settled(lab)
+    for host in HOSTS:
+        assert "bird runs" in before[host]["services"]
+    assert "bird enabled active" in before["hv3"]["services"]
     first = lab.play("--skip-tags", "verify")
     assert first.code == 0, first.output
-    assert lab.run("hv3", "sh", "-c", "birdc show protocols").count("BGP") > 2
-    retire = ("--limit", "hv3", "-e", "force=true")
+    for host in HOSTS:
+        assert lab.run(host, "birdc", "show", "protocols").count("BGP") > 2
+    services = {host: lab.run(host, "sh", "-c", SERVICES).splitlines() for host in HOSTS}
+    for service in ("bird", "dnsmasq", "radvd", "ndppd"):
+        assert f"{service} enabled active" in services["hv3"]
+        assert any(f"S01{service}" in line for line in services["hv2"]), service
+
+    retire = ("--limit", "hv2,hv3", "-e", "force=true")
 
     everybody = lab.play("-e", "force=true", playbook="playbooks/retire.yml")
     assert everybody.code != 0 and "--limit HOST" in everybody.output
@@ -84,12 +110,12 @@ def test_a_host_is_given_back_as_it_was(lab):
     assert predicted.changed == done.changed
     assert not lab.run("rr1", "ip", "route", "show", "vrf", "public", "203.0.113.4")
     assert "203.0.113.4" not in lab.run("rr1", "birdc", "show", "route")
-    until(lambda: "tentative" not in lab.run("hv3", "ip", "-6", "address"), 20, "addresses are settled")
-    after = state(lab)
+    after = settled(lab)
     difference = {
-        kind: (sorted(set(before[kind]) - set(after[kind])), sorted(set(after[kind]) - set(before[kind])))
-        for kind in before
-        if sorted(before[kind]) != sorted(after[kind])
+        f"{host}: {kind}": (sorted(set(was) - set(after[host][kind])), sorted(set(after[host][kind]) - set(was)))
+        for host in HOSTS
+        for kind, was in before[host].items()
+        if sorted(was) != sorted(after[host][kind])
     }
     assert not difference, json.dumps(difference, indent=1)
 
