@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 
-WAIT = 1.0
+WAIT = 0.9  # less than the second after which TCP repeats a SYN, which would count for the next attempt
 LIBC = ctypes.CDLL(None, use_errno=True)
 IP_TRANSPARENT, IPV6_FREEBIND = 19, 78  # to send from addresses of others
 

@@ -22,7 +22,11 @@ PREFIX6 = "2001:db8:cb00:7100:0:cbff:fe00:71"
 UPLINK4, UPLINK6 = "198.51.100.101", "2001:db8:c633:6400::1"
 ROUTER4, ROUTER6 = "198.51.100.126", "2001:db8:c633:6400::26"
 WORLD4, WORLD6 = "192.0.2.1", "2001:db8:ffff::1"
-PRIVATE4 = "172.22.99.1"  # in VRF private, behind the router
+PRIVATE4 = "172.22.99.1"  # in VRF private, behind the router; among the prefixes that the host uses (`host`)
+STRANGER4, STRANGER6 = "198.51.100.77", "2001:db8:c633:6400::99"  # on the fabric, without a session
+OUTSIDE4 = "100.64.9.9"  # in VRF private, behind the router; not among the host's prefixes
+LOOPBACK4 = "172.22.2.1"  # of the hypervisor, in VRF private
+OWN_OFFICE6 = "2001:db8:0ff1::1"
 OFFICE6 = "2001:db8:0ff1::2"  # in no VRF
 DETOUR6 = "2001:db8:0ff1::9"  # on the same network, but only the hypervisor has a route to it
 FABRIC_DETOUR6 = "2001:db8:c633:6400::77"  # the same on the fabric
@@ -56,6 +60,10 @@ addr add 172.22.15.126/25 dev up0.20
 addr add {WORLD4}/32 dev lo
 addr add {WORLD6}/128 dev lo
 addr add {PRIVATE4}/32 dev lo
+addr add {OUTSIDE4}/32 dev lo
+addr add {STRANGER4}/32 dev lo
+addr add {STRANGER6}/128 dev lo
+route add {LOOPBACK4}/32 via 172.22.15.101
 addr add 203.0.113.3/32 dev lo
 route add {FABRIC_DETOUR6} via {UPLINK6}
 route add 203.0.113.0/24 via {UPLINK4}
@@ -75,6 +83,10 @@ addr add 2001:db8:0ff1::1/64 dev office nodad
 route add default via {ROUTER4} dev fabric-A.90 table 90
 route add default via {ROUTER6} dev fabric-A.90 table 90
 route add {PRIVATE4}/32 via 172.22.15.126 dev fabric-A.20 table 90
+route add {PRIVATE4}/32 via 172.22.15.126 dev fabric-A.20 table 20
+route add {OUTSIDE4}/32 via 172.22.15.126 dev fabric-A.20 table 20
+route add {STRANGER4}/32 via {ROUTER4} dev fabric-A.90 table 90
+route add {STRANGER6}/128 via {ROUTER6} dev fabric-A.90 table 90
 """
 
 
@@ -89,6 +101,24 @@ def ip(lines: str, netns: str | None = None) -> None:
 def ping(netns: str | None, address: str) -> bool:
     where = ["ip", "netns", "exec", netns] if netns else []
     return subprocess.run([*where, "ping", "-c1", "-W1", address], capture_output=True, check=False).returncode == 0
+
+
+def by_link_local() -> bool:
+    """Whether the router reaches SSH at the link-local address of the hypervisor's uplink in a VRF."""
+    shown = subprocess.run(
+        ["ip", "-json", "-6", "address", "show", "dev", "fabric-A.90", "scope", "link"],
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout
+    [own] = [
+        address["local"] for link in json.loads(shown) for address in link.get("addr_info", []) if "local" in address
+    ]
+    with inside("router"):
+        scope = socket.if_nametoindex("up0.90")
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    with sock:
+        sock.settimeout(0.9)
+        return sock.connect_ex((own, 22, 0, scope)) == 0
 
 
 def guest(number: int) -> str:
@@ -213,6 +243,20 @@ def attempts(net: Net) -> dict:
         "the router connects to BGP by IPv6": lambda: tcp("router", UPLINK6, 179),
         "the router sends BFD": lambda: net.udp("router", UPLINK4, 3784, None),
         "the router sends BFD by IPv6": lambda: net.udp("router", UPLINK6, 3784, None),
+        "the router pings the hypervisor": lambda: ping("router", UPLINK4),
+        "the router pings the hypervisor by IPv6": lambda: ping("router", UPLINK6),
+        "the router connects to SSH": lambda: tcp("router", UPLINK4, 22),
+        "the router connects to SSH by IPv6": lambda: tcp("router", UPLINK6, 22),
+        "the router connects to SSH by link-local address": by_link_local,
+        "the router sends to another service": lambda: net.udp("router", UPLINK4, 514, None),
+        "a stranger connects to BGP": lambda: tcp("router", UPLINK4, 179, STRANGER4),
+        "a stranger connects to BGP by IPv6": lambda: tcp("router", UPLINK6, 179, STRANGER6),
+        "a stranger sends BFD": lambda: net.udp("router", UPLINK4, 3784, None, STRANGER4),
+        "a client connects to SSH at the loopback": lambda: tcp("router", LOOPBACK4, 22, PRIVATE4),
+        "a client answers by UDP": lambda: net.udp("router", LOOPBACK4, 514, None, PRIVATE4),
+        "a client connects to BGP": lambda: tcp("router", LOOPBACK4, 179, PRIVATE4),
+        "others connect to SSH at the loopback": lambda: tcp("router", LOOPBACK4, 22, OUTSIDE4),
+        "a network in no VRF connects to SSH": lambda: tcp("office", OWN_OFFICE6, 22),
         "a guest connects to BGP": lambda: tcp("vm1", UPLINK4, 179),
         "a guest connects to BGP by IPv6": lambda: tcp("vm1", UPLINK6, 179),
         "a guest connects to BGP at its gateway": lambda: tcp("vm1", GATEWAY4, 179),
@@ -251,7 +295,9 @@ def nft(*words: str) -> str:
 
 def counters() -> dict[str, int]:
     listing = json.loads(nft("-j", "list", "counters", "table", "inet", "routed_hypervisor"))["nftables"]
-    return {item["counter"]["name"]: item["counter"]["packets"] for item in listing if "counter" in item}
+    named = [item["counter"] for item in listing if "counter" in item]
+    # Router solicitations and the like arrive at any time.
+    return {counter["name"]: counter["packets"] for counter in named if counter["name"] != "multicast"}
 
 
 def tried(net: Net, with_counters: bool) -> dict:

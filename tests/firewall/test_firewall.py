@@ -61,6 +61,11 @@ NEEDED = [
     "the router connects to BGP by IPv6",
     "the router sends BFD",
     "the router sends BFD by IPv6",
+    "the router pings the hypervisor",
+    "the router pings the hypervisor by IPv6",
+    "a client connects to SSH at the loopback",
+    "a client answers by UDP",
+    "a network in no VRF connects to SSH",
 ]
 # Traffic that nothing but the firewall stops, and the counter of each.
 STOPPED = {
@@ -74,6 +79,15 @@ STOPPED = {
     "a guest sends BFD over several hops": "to_routing",
     "a guest elsewhere connects to BGP": "to_routing",
     "a guest elsewhere sends BFD": "to_routing",
+    "a stranger connects to BGP": "to_routing",
+    "a stranger connects to BGP by IPv6": "to_routing",
+    "a stranger sends BFD": "to_routing",
+    "a client connects to BGP": "to_routing",
+    "the router connects to SSH": "to_hypervisor",
+    "the router connects to SSH by IPv6": "to_hypervisor",
+    "the router connects to SSH by link-local address": "to_hypervisor",
+    "the router sends to another service": "to_hypervisor",
+    "others connect to SSH at the loopback": "to_hypervisor",
     "a guest connects to SSH": "to_hypervisor",
     "a guest connects to SSH at its IPv6 gateway": "to_hypervisor",
     "a guest sends to another service": "to_hypervisor",

@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 from test_render import PROJECT, files_of, play
 
+from ansible_collections.routed.hypervisor.plugins.module_utils._preflight.host import PROGRAMS
+
+PAGE = (PROJECT / "docs" / "real_hosts.md").read_text()
+# Documented commands that connect to hosts: here only their syntax is checked.
+CONNECTING = ("site.yml", "playbooks/retire.yml")
+
 
 @pytest.fixture
 def production(tmp_path) -> Path:
     """The directory; each block begins with its file's name."""
-    blocks = re.findall(r"```yaml\n# (\S+)\n(.*?)```", (PROJECT / "docs" / "real_hosts.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL)
     assert [name for name, _text in blocks] == ["fabric.yml", "hosts.yml", "group_vars/all/vault.yml"]
     for name, text in blocks:
         (tmp_path / "production" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -66,3 +72,65 @@ def test_hosts_may_have_host_names_of_any_length(production, tmp_path):
     )
     assert {"hv1_example_net_public_ipv4", "the_second_hypervisor_of_rack_7_public_ipv4"} <= set(reflector)
     assert any(name.startswith("_192_0_2_21_public_ipv4_") for name in host)
+
+
+def documented(program: str) -> list[str]:
+    """The commands in the page that begin with a program, in its order."""
+    indented = re.findall(rf"^    ({program}.*)$", PAGE, re.MULTILINE)
+    return indented + [re.sub(r"\s+", " ", text) for text in re.findall(rf"`({program}[^`]+)`", PAGE)]
+
+
+@pytest.fixture
+def documented_place(production, tmp_path) -> tuple[Path, dict[str, str]]:
+    """A directory in which the commands of the page can be run as they are, and their environment."""
+    place = tmp_path / "project"
+    (place / "inventories").mkdir(parents=True)
+    for path in PROJECT.iterdir():
+        if path.name not in ("inventories", "artifacts", ".git"):
+            (place / path.name).symlink_to(path)
+    for path in (PROJECT / "inventories").iterdir():
+        (place / "inventories" / path.name).symlink_to(path)
+    production.rename(place / "inventories" / "production")
+    (tmp_path / "password").write_text("a password of mine\n")
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return place, {
+        **os.environ,
+        "PATH": programs,
+        "ANSIBLE_INVENTORY": "inventories/production",
+        "ANSIBLE_NOCOLOR": "1",
+    }
+
+
+def test_the_documented_commands_work_as_they_are(documented_place, tmp_path):
+    place, environment = documented_place
+
+    def run(command: str) -> str:
+        # Nobody is there to be prompted.
+        command = command.replace("production@prompt", f"production@{tmp_path / 'password'}")
+        done = subprocess.run(command.split(), check=False, capture_output=True, text=True, cwd=place, env=environment)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    vault = place / "inventories/production/group_vars/all/vault.yml"
+    [encrypt] = documented("ansible-vault")
+    run(encrypt)
+    assert vault.read_text().startswith("$ANSIBLE_VAULT;1.2;AES256;production\n")
+    playbooks = documented("ansible-playbook")
+    assert len(playbooks) >= 3 and [command for command in playbooks if "retire.yml" in command]
+    identity = " --vault-id production@prompt"
+    for command in playbooks:
+        full = command if identity in command else command + identity
+        connects = any(word in CONNECTING for word in command.split())
+        where = "" if connects else f" -e render_directory={tmp_path / 'out'}"
+        output = run(full + (" --syntax-check" if connects else where))
+        assert "a-long-one-of-yours" not in output
+    assert (tmp_path / "out/hv1/etc/bird/secrets.conf").read_text().count("<bgp_passwords.public>") == 1
+    for command in documented("ansible-inventory"):
+        assert "hv1" in run(command + identity) or "router_id" in run(command + identity)
+
+
+def test_the_table_of_packages_has_everything_that_preflight_asks_for():
+    table = PAGE[PAGE.index("| host | packages |") : PAGE.index("The stage `preflight`")]
+    packages = {package for programs in PROGRAMS.values() for package in programs.values()}
+    missing = {package for package in [*packages, "python3", "python3-pyroute2", "sudo"] if f"`{package}`" not in table}
+    assert not missing

@@ -223,6 +223,13 @@ options:
   enabled:
     description: Whether the service starts when the host boots. Left alone if not given.
     type: bool
+  former:
+    description:
+      - A file on the host, readable by root only, in which the state of services of others is recorded before it is
+        first changed, running or not and enabled at boot or not. M(routed.hypervisor.network) uses the same file.
+      - With O(state=absent), a service that is recorded there is put back into that state once its files were restored,
+        and so are those that O(stops) matches. A service of which nothing is ours and nothing recorded is left alone.
+    type: path
   timeout:
     description: Time limit for a start, a stop or the parser, in seconds.
     type: int

@@ -86,6 +86,9 @@ options:
   enabled:
     description: Whether the service starts when the host boots. Left alone if not given.
     type: bool
+  former:
+    description: As O(routed.hypervisor.daemon#module:former).
+    type: path
   timeout:
     description: Time limit for a start or a stop, in seconds.
     type: int
@@ -148,6 +151,7 @@ from ..module_utils._daemon.files import FileError, read
 from ..module_utils._daemon.plan import Wanted, WantedFile
 from ..module_utils._daemon.run import Daemon, DaemonError, converge
 from ..module_utils._daemon.service import Service
+from ..module_utils._engine.former import Former
 from ..module_utils._engine.options import Mistakes, in_range, interface_name
 
 PID_FILE = "/run/ndppd.pid"  # ndppd writes it after it has bound its interfaces
@@ -179,6 +183,7 @@ ARGUMENTS = {
     },
     "path": {"type": "path", "default": "/etc/ndppd.conf"},
     "enabled": {"type": "bool"},
+    "former": {"type": "path"},
     "timeout": {"type": "int", "default": 30},
 }
 
@@ -228,7 +233,9 @@ def daemon(params: dict, config: ndppd.Config) -> Daemon:
         interfaces=tuple(ndppd.interfaces(config.proxies.values())),
         enabled=params["enabled"],
     )
-    return Daemon("ndppd", wanted, Service("ndppd", pid_file=PID_FILE, timeout=params["timeout"]))
+    former = Former(params["former"]) if params["former"] else None
+    service = Service("ndppd", pid_file=PID_FILE, timeout=params["timeout"])
+    return Daemon("ndppd", wanted, service, former=former)
 
 
 def manage(params: dict, check_mode: bool, scratch: str, warn: Callable[[str], None]) -> dict:

@@ -28,6 +28,14 @@ options:
     type: list
     elements: str
     default: []
+  former:
+    description:
+      - A file on the host, readable by root only, in which everything that changes of objects of others replace is
+        recorded first - host-wide sysctls; masters, state, MTU, MAC address and sysctls of interfaces that we have not
+        created; whether there was a rule for lookups in VRFs.
+      - What is recorded there is restored once it is no longer wanted, with O(state=overridden), or O(state=deleted)
+        without O(config). A sysctl that somebody else has changed since is left alone.
+    type: path
 extends_documentation_fragment:
   - routed.hypervisor.network
   - routed.hypervisor.state

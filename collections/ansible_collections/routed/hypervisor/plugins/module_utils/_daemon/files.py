@@ -119,8 +119,8 @@ def read_stamp(name: str) -> dict[str, t.Any]:
 def write_stamp(name: str, stamp: dict[str, t.Any] | None) -> None:
     """Only root can read stamps: a digest of a secret is itself worth protecting."""
     path = f"{STAMPS}/{name}.json"
-    os.makedirs(STAMPS, mode=0o700, exist_ok=True)
     if stamp is not None:
+        os.makedirs(STAMPS, mode=0o700, exist_ok=True)
         _put(path, json.dumps(stamp, sort_keys=True).encode(), 0o600, 0, 0)
     elif os.path.exists(path):
         os.unlink(path)

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 
+from .._engine.former import Former
 from . import service_file
 from .files import FileError, group_id, user_id
 from .plan import Wanted, WantedFile
@@ -63,6 +64,7 @@ ARGUMENTS = {
     "ready": {"type": "list", "elements": "str"},
     "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
     "enabled": {"type": "bool"},
+    "former": {"type": "path"},
     "timeout": {"type": "int", "default": 30},
 }
 
@@ -179,4 +181,5 @@ def daemon(params: dict) -> Daemon:
         refresh=params["refresh"],
         ready=params["ready"],
         stops=params["stops"],
+        former=Former(params["former"]) if params["former"] else None,
     )

@@ -14,10 +14,12 @@ import tempfile
 import typing as t
 
 from .._engine.change import Change
+from .._engine.former import Former
 from .._engine.text import to_text
 from .._netlink import codec
 from .._netlink.sockets import KernelError, Network
 from . import files as disk
+from . import former as former_services
 from . import others
 from . import plan as pure
 from .service import Process, Result, Service, ServiceError, resume, run
@@ -41,6 +43,7 @@ class Daemon:
     refresh: list[str] = dataclasses.field(default_factory=list)
     ready: list[str] | None = None
     stops: list[str] = dataclasses.field(default_factory=list)
+    former: Former | None = None  # records the state of services of others
 
     def mask(self, text: str) -> str:
         """Removes the content of secret files from a parser's message."""
@@ -205,11 +208,21 @@ def _clean_up(other: pure.Other, timeout: float) -> None:
         raise DaemonError(f"{other.name}: `{words}` failed (exit code {result.code}): {result.short()}")
 
 
+def _refresh(daemon: Daemon) -> None:
+    result = run(daemon.refresh, daemon.service.timeout)
+    if result.code != 0:
+        raise DaemonError(f"{daemon.name}: `{' '.join(daemon.refresh)}` failed: {result.short()}")
+
+
+def _service_of(daemon: Daemon, name: str, removed: dict[str, others.Other]) -> Service:
+    if name in removed:
+        return Service(name, timeout=daemon.service.timeout, ours=bool(removed[name].files))
+    return daemon.service if name == daemon.service.name else Service(name, timeout=daemon.service.timeout)
+
+
 def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
     removed = {other.name: other for other in (*seen.others, *([seen.own] if seen.own else []))}
-    service = daemon.service
-    if change.name in removed:
-        service = Service(change.name, timeout=service.timeout, ours=bool(removed[change.name].files))
+    service = _service_of(daemon, change.name, removed)
     if change.op in ("start", "restart", "enable") and service.ours:
         service.read_units()
     if change.op in ("enable", "disable"):
@@ -221,9 +234,7 @@ def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
     elif change.op == "reload":
         _reload(daemon, seen)
     elif change.op == "refresh":
-        result = run(daemon.refresh, service.timeout)
-        if result.code != 0:
-            raise DaemonError(f"{daemon.name}: `{' '.join(daemon.refresh)}` failed: {result.short()}")
+        _refresh(daemon)
     elif change.op == "resume":
         resume(t.cast(Process, seen.process))
     elif change.op == "restart" and service.ours:
@@ -232,7 +243,7 @@ def _apply_service(daemon: Daemon, change: Change, seen: pure.Seen) -> None:
         # `restart` of init scripts may sleep (dnsmasq), or be denied by a policy in a chroot (radvd).
         if change.op == "restart":
             service.stop()
-        service.start(daemon.ready)
+        service.start(daemon.ready if change.name == daemon.service.name else None)
 
 
 def apply(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> None:
@@ -304,16 +315,29 @@ def diff(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> list[dict[st
     return result
 
 
+def planned(daemon: Daemon, seen: pure.Seen) -> list[Change]:
+    if daemon.former is None or daemon.wanted.state != "absent":
+        return pure.plan(daemon.wanted, seen)
+    restored = former_services.restorations(daemon.former, daemon.service, daemon.stops)
+    if former_services.is_untouched(daemon.wanted, seen):
+        return [change for change in restored if change.op != "start" or seen.process is None]
+    return pure.plan(daemon.wanted, seen) + restored
+
+
 def converge(daemon: Daemon, check_mode: bool, scratch: str, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     """Observe, plan, check, apply; the result of the module. Raises DaemonError."""
     try:
         refuse_impossible(daemon, check_mode)
         seen = observe(daemon)
-        changes = pure.plan(daemon.wanted, seen)
+        changes = planned(daemon, seen)
         if any(change.op in ("create", "change") for change in changes):
             check_candidates(daemon, scratch)
         if not check_mode:
+            if daemon.former and daemon.wanted.state != "absent":
+                former_services.note(daemon.former, daemon.wanted, daemon.service, seen)
             apply(daemon, seen, changes)
+            if daemon.former and daemon.wanted.state == "absent":
+                former_services.settle(daemon.former, daemon.service, daemon.stops)
     except (ServiceError, disk.FileError) as error:
         raise DaemonError(f"{daemon.name}: {daemon.mask(str(error))}") from error
     for name in missing_interfaces(daemon.wanted) if check_mode else ():

@@ -26,6 +26,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLL = 0.05
 # Services whose main process is not a program of the same name on the PATH.
 PROGRAMS = {"frr": "/usr/lib/frr/watchfrr"}
+ANSWERS = 60  # seconds on top of a service's time limit: while systemd reloads all units, it answers no request
 SETTLE = 0.5  # seconds that a service of ours without a `ready` command must run to count as started
 
 
@@ -196,7 +197,7 @@ class Service:
         if self.ours:
             return None
         if self.systemd:
-            if run(["systemctl", "cat", self.name], self.timeout).code == 0:
+            if self._systemctl("cat", self.name).code == 0:
                 return None
             return f"there is no unit {self.name}.service"
         return None if os.access(f"/etc/init.d/{self.name}", os.X_OK) else f"there is no /etc/init.d/{self.name}"
@@ -205,7 +206,7 @@ class Service:
         if self.executable is None and not self.ours:
             return None
         if self.systemd:
-            shown = run(["systemctl", "show", "--property=MainPID,ActiveState", self.name], self.timeout).output
+            shown = self._systemctl("show", "--property=MainPID,ActiveState", self.name).output
             values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
             pid = int(values.get("MainPID", "0"))
             if pid or self.ours or values.get("ActiveState") not in ("active", "reloading"):
@@ -218,7 +219,7 @@ class Service:
         """Whether it runs, or systemd is about to start it again."""
         if self.main() is not None:
             return True
-        shown = run(["systemctl", "is-active", self.name], self.timeout).output.strip() if self.systemd else ""
+        shown = self._systemctl("is-active", self.name).output.strip() if self.systemd else ""
         return shown in ("activating", "reloading")
 
     def _by_pid_file(self, path: str) -> Process | None:
@@ -229,6 +230,9 @@ class Service:
             return None
         is_it = is_named(pid, self.name) if self.ours else _runs(pid, t.cast(str, self.executable))
         return process(pid) if is_it else None
+
+    def _systemctl(self, *words: str) -> Result:
+        return run(["systemctl", *words], self.timeout + ANSWERS)
 
     def _command(self, action: str) -> list[str]:
         return ["systemctl", action, self.name] if self.systemd else ["service", self.name, action]
@@ -279,7 +283,7 @@ class Service:
     def read_units(self) -> None:
         """Makes systemd reload its units from disk."""
         if self.systemd:
-            result = run(["systemctl", "daemon-reload"], self.timeout)
+            result = self._systemctl("daemon-reload")
             if result.code != 0:
                 raise ServiceError(f"systemd cannot reload its units: {result.short()}")
 
@@ -296,7 +300,7 @@ class Service:
 
     def enabled(self) -> bool:
         if self.systemd:
-            return run(["systemctl", "is-enabled", self.name], self.timeout).code == 0
+            return self._systemctl("is-enabled", self.name).code == 0
         return any(
             re.fullmatch(rf"S\d\d{re.escape(self.name)}", link)
             for level in "2345"
@@ -314,6 +318,6 @@ class Service:
         for command in commands:
             if command[-1] == "enable" and not self.systemd and self.enabled():
                 continue  # `defaults` enables a service that had no links
-            result = run(command, self.timeout)
+            result = run(command, self.timeout + ANSWERS)
             if result.code != 0:
                 raise ServiceError(f"service {self.name} cannot be {action}d: {result.short()}")

@@ -101,24 +101,28 @@ def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[
     target = dict(have.attributes)
     for name, members in have.marked.items():
         target[name] = {member: value for member, value in target[name].items() if member not in members}
+    for name, value in have.former.items():
+        target[name] = {**target.get(name, {}), **value} if name in kind.lists else value
     kind.release(target, have, given)
     before, after = difference(kind, have.attributes, target)
     if not before and not after:
         return []
-    full = dataclasses.replace(have, attributes=target, marked={})
+    full = dataclasses.replace(have, attributes=target, marked={}, former={})
     return [Change(kind.name, "change", full.label, _why_released(have, given, before), before, after, have, full)]
 
 
 def _why_released(have: Item[t.Any], given: Item[t.Any] | None, before: dict[str, t.Any]) -> str:
     """Why members that carry our mark are removed from an object of others, and its settings are reset."""
     members = [name for name in before if name in have.marked]
-    settings = [name for name in before if name not in have.marked]
+    restored = [name for name in before if name in have.former]
+    settings = [name for name in before if name not in have.marked and name not in have.former]
     reasons = []
     if members:
         verb = "to be deleted" if given else "not in the configuration"
         reasons.append(f"{' and '.join(members)} of ours are {verb}")
-    if settings:
-        reasons.append(f"{', '.join(settings)} {'is' if len(settings) == 1 else 'are'} to be reset to the default")
+    for names, what in ((settings, "reset to the default"), (restored, "restored")):
+        if names:
+            reasons.append(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} to be {what}")
     return "; ".join(reasons)
 
 

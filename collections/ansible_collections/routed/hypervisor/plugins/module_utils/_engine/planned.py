@@ -16,6 +16,7 @@ import typing as t
 from .change import Change
 
 if t.TYPE_CHECKING:
+    from .former import Former
     from .snapshot import Link, Snapshot
 
 DEFAULT_MTUS = {"dummy": 1500, "veth": 1500, "bridge": 1500}
@@ -35,6 +36,7 @@ class Planned:
     left_out: set[str] = dataclasses.field(default_factory=set)  # see Mistakes
     networks_unknown: bool = False
     refused: bool = False  # whether a kind could not be planned: what it would have left is unknown
+    former: Former | None = None  # what the host had before; None if that is not to be restored
     expected: frozenset[str] = frozenset()  # links that will have been plugged in, and set up, before this run
     new_namespaces: set[str] = dataclasses.field(default_factory=set)
     old_namespaces: set[str] = dataclasses.field(default_factory=set)  # to be deleted
@@ -55,7 +57,9 @@ class Planned:
     lost_routes: set[t.Hashable] = dataclasses.field(default_factory=set)
 
     @classmethod
-    def of(cls, snapshot: Snapshot, state: str, expected: t.Collection[str] = ()) -> Planned:
+    def of(
+        cls, snapshot: Snapshot, state: str, expected: t.Collection[str] = (), former: Former | None = None
+    ) -> Planned:
         """The current state, before any kind has announced names. `expected`: links to be plugged in before the run."""
         tables = {link.name: link.data["IFLA_VRF_TABLE"] for link in snapshot.links.values() if link.kind == "vrf"}
         return cls(
@@ -66,6 +70,7 @@ class Planned:
             links={**dict.fromkeys(expected, "veth"), **{link.name: link.kind for link in snapshot.links.values()}},
             states={link.name: "up" if link.up else "down" for link in snapshot.links.values()},
             expected=frozenset(expected),
+            former=former,
         )
 
     @property
@@ -103,6 +108,10 @@ class Planned:
         if not attributes.get("mtu") and attributes.get("type") == "vlan":
             attributes = self.interface(attributes["parent"])
         return attributes.get("mtu") or DEFAULT_MTUS.get(attributes.get("type", ""))
+
+    def former_of(self, kind: str, link: Link) -> dict[str, t.Any]:
+        """The attributes that a link of others had before we changed them."""
+        return self.former.attributes(kind, link.name, link.index) if self.former and not link.owned else {}
 
     def down(self, name: str) -> bool:
         return self.states.get(name) == "down"

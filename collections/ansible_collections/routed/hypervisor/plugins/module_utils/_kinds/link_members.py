@@ -119,11 +119,11 @@ def enable_ipv6(item: Item[t.Any], families: bytes) -> None:
 
 
 def observe_sysctls(name: str, item: Item[t.Any], read: t.Callable[[str], str | None]) -> dict[str, str | None]:
-    """The current values of a link's wanted sysctls; `read` reads a path below /proc/sys/net.
+    """The current values of a link's wanted or former sysctls; `read` reads a path below /proc/sys/net.
 
     Without IPv6, as with an MTU below 1280, a link has none of its sysctls; they come back with the default values.
     """
-    wanted = item.attributes.get("sysctls", {})
+    wanted = {**item.former.get("sysctls", {}), **item.attributes.get("sysctls", {})}
     values = {key: read(sysctl_path(name, key)) or read(sysctl_path("default", key)) for key in wanted}
     return {key: as_wanted(values[key], value) for key, value in wanted.items()}
 

@@ -64,9 +64,10 @@ class ProxyArp(Kind[str]):
         found: Have[str] = {}
         for name, link in snapshot.links.items():
             attributes: dict[str, t.Any] = {"entries": {}}
-            if name in wanted or planned.everything:
+            former = planned.former_of(self.name, link)
+            if name in wanted or planned.everything or former:
                 attributes.update(_settings(link))
-            found[name] = Item(name, name, attributes, marked={"entries": set()}, hints=hints)
+            found[name] = Item(name, name, attributes, marked={"entries": set()}, hints=hints, former=former)
         for entry in snapshot.proxies:
             port = found.get(snapshot.names.get(entry.link, ""))
             if port and entry.family in VERSIONS:

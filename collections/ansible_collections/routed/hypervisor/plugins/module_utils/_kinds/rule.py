@@ -19,6 +19,7 @@ from .._netlink.kernel import FAMILIES
 from .._netlink.marks import PROTOCOL
 
 ACTIONS = {"to_table": 1, "blackhole": 6, "unreachable": 7, "prohibit": 8}
+KERNEL = 2  # RTPROT_KERNEL
 NOTHING_SUPPRESSED = 0xFFFFFFFF
 RuleKey = tuple[str, int, int]  # family, priority, and a number that distinguishes rules with the same two
 UNSET: dict[str, t.Any] = {
@@ -117,6 +118,8 @@ class Rules(Kind[RuleKey]):
         found: Have[RuleKey] = {}
         for message in snapshot.rules:
             item = _observe(message)
+            if message.get_attr("FRA_PROTOCOL") == KERNEL and _is_left_over(item, planned):
+                item.owned, item.hints["protocol"] = True, KERNEL
             item.hints["incomplete"] = sorted({name for name, _value in message["attrs"]} - SHOWN)
             family, priority, count = item.key
             if (family, priority, 0) in found and item.owned and not found[family, priority, 0].owned:
@@ -147,6 +150,15 @@ class Rules(Kind[RuleKey]):
             **{key: value for key, value in item.attributes.items() if value not in (None, False)},
             **({"incomplete": item.hints["incomplete"]} if item.hints.get("incomplete") else {}),
         }
+
+
+def _is_left_over(rule: Item[RuleKey], planned: Planned) -> bool:
+    """Whether the kernel added this rule for the first of our VRFs, and no VRF will be left."""
+    if planned.former is None or not rule.attributes["l3mdev"] or rule.key[0] not in planned.former.of("l3mdev"):
+        return False
+    deleted = {change.name for change in planned.vrf_changes if change.op == "delete"}
+    vrfs = {link.name for link in planned.snapshot.links.values() if link.kind == "vrf"}
+    return vrfs <= deleted and "vrf" not in {planned.links[name] for name in set(planned.links) - deleted}
 
 
 def _fwmark(text: str, place: str, mistakes: options.Mistakes) -> str | None:
@@ -193,7 +205,7 @@ def _send(request: t.Callable[..., None], item: Item[RuleKey]) -> None:
     }
     attributes = [
         ("FRA_PRIORITY", priority),
-        ("FRA_PROTOCOL", PROTOCOL),
+        ("FRA_PROTOCOL", item.hints.get("protocol", PROTOCOL)),
         ("FRA_SRC", str(source.network_address) if source else None),
         ("FRA_DST", str(target.network_address) if target else None),
         ("FRA_IIFNAME", wanted["iif"]),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import typing as t
 
@@ -63,6 +64,17 @@ class Sysctls(Kind[str]):
             for item in want
         }
 
+    def foresee(self, have: Have[str], want: list[Item[str]], planned: Planned) -> Have[str]:
+        """A value for all interfaces replaces those of each, which may have to be set again afterwards."""
+        foreseen = dict(have)
+        for item in want:
+            parts = item.key.split("/")
+            if item.key in SPREADS and parts[2:3] == ["all"] and have[item.key].attributes != item.attributes:
+                for key, other in have.items():
+                    if key != item.key and key.split("/")[:2] == parts[:2] and key.split("/")[3:] == parts[3:]:
+                        foreseen[key] = dataclasses.replace(other, attributes=dict(item.attributes))
+        return foreseen
+
     def check(
         self, want: list[Item[str]], have: Have[str], snapshot: Snapshot, planned: Planned, mistakes: options.Mistakes
     ) -> None:
@@ -80,7 +92,10 @@ class Sysctls(Kind[str]):
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         key, value = change.item.key, change.after["value"]
         text = f"set {change.item.label} to {value}"
-        return [Step(Phase.HOST_SYSCTLS, text, lambda kernel: write_sysctl(key, value), remedies=OF_SYSCTLS)]
+        first = 0 if key in SPREADS else 1
+        return [
+            Step(Phase.HOST_SYSCTLS, text, lambda kernel: write_sysctl(key, value), order=first, remedies=OF_SYSCTLS)
+        ]
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
         return {"name": item.label, **item.attributes}

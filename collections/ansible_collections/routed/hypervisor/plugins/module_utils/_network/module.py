@@ -13,6 +13,7 @@ from ansible.module_utils.basic import missing_required_lib
 
 from .._engine.apply import Failed
 from .._engine.change import Change, Item
+from .._engine.former import Former
 from .._engine.kind import Have
 from .._engine.lock import Held, host_lock
 from .._engine.options import Mistakes
@@ -23,7 +24,7 @@ from .._engine.text import to_text
 from .._fast.ansible_module import FastModule
 from .._fast.garbage import no_collections
 from .._netlink.kernel import Kernel, NoPyroute2
-from . import network
+from . import network, restoring
 
 KindsOf = t.Callable[[t.Any], dict[str, t.Any]]  # the lists of each kind in the option `config`
 LISTED = 40  # mistakes in one message; more would bury the first
@@ -46,6 +47,7 @@ def main_of_all() -> None:
     options = {name: {"type": "list", "elements": "dict", "options": kind.spec} for name, kind in network.KINDS.items()}
     spec = argument_spec({"type": "dict", "options": options})
     spec["expected"] = {"type": "list", "elements": "str", "default": []}
+    spec["former"] = {"type": "path"}
     with no_collections():
         _main(spec, lambda config: config or {}, None)
 
@@ -111,7 +113,11 @@ def _run(
     module: Module, kernel: Kernel, wanted: network.Wanted, mistakes: Mistakes, state: str, single: str | None
 ) -> dict[str, t.Any]:
     expected = module.params.get("expected", []) if module.check_mode else []
-    outcome = network.plan_all(Snapshot(kernel), wanted, state, expected, mistakes)
+    former = Former(module.params["former"]) if module.params.get("former") else None
+    # Only where all objects are given are the others not wanted.
+    restored = former if state == "overridden" or (state == "deleted" and not any(wanted.values())) else None
+    snapshot = Snapshot(kernel)
+    outcome = network.plan_all(snapshot, wanted, state, expected, mistakes, restored)
     if state == "gathered":
         gathered = {
             name: [{**network.KINDS[name].show(item), "owned": item.owned} for item in have.values()]
@@ -131,6 +137,8 @@ def _run(
             "after": to_text(_objects(shown, "want")),
         }
     if changes and not module.check_mode:
+        if former:
+            restoring.note(former, outcome, snapshot)
         try:
             network.carry_out(kernel, outcome)
         except Failed as failed:
@@ -140,9 +148,11 @@ def _run(
                 done=[change.shown() for change in failed.done],
                 not_done=[change.shown() for change in failed.not_done],
             )
-        left = network.differences(Snapshot(kernel), wanted, state)
+        left = network.differences(Snapshot(kernel), wanted, state, restored)
         if left:
             module.fail_json(msg="The kernel accepted the changes, but: " + "; ".join(left), **result)
+    if restored and not module.check_mode:
+        restoring.settle(restored, wanted, outcome)
     return result
 
 

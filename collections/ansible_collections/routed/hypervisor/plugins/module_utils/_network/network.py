@@ -14,6 +14,7 @@ import typing as t
 from .._engine import options
 from .._engine.apply import apply
 from .._engine.change import Change, Item
+from .._engine.former import Former
 from .._engine.kind import Have, Kind
 from .._engine.plan import Refused, plan
 from .._engine.planned import Planned
@@ -28,7 +29,7 @@ from .._kinds.rule import Rules
 from .._kinds.sysctl import Sysctls
 from .._kinds.vrf import Vrfs
 from .._netlink.kernel import Kernel
-from . import bystanders, deletions
+from . import bystanders, deletions, restoring
 from .bystanders import Bystanders
 
 # The order of planning: each kind depends on those before it.
@@ -146,14 +147,18 @@ def plan_all(
     state: str,
     expected: t.Collection[str] = (),
     found: options.Mistakes | None = None,
+    former: Former | None = None,
 ) -> Outcome:
     """Raises Refused with all mistakes of all kinds, including those that were found when parsing.
 
-    `expected`: links to be plugged in before the run.
+    `expected`: links to be plugged in before the run. `former`: what the host had before, to be restored where it is
+    not wanted otherwise.
     """
     mistakes = found or options.Mistakes()
-    planned = Planned.of(snapshot, state, expected)
+    planned = Planned.of(snapshot, state, expected, former)
     planned.left_out, planned.networks_unknown = mistakes.left_out, mistakes.networks_unknown
+    if former is not None:
+        wanted = restoring.with_former_sysctls(wanted, former)
     turns = [(kind, kind.name) for kind in _KINDS if kind.name in wanted]
     for kind, name in turns:
         if state != "deleted":
@@ -173,7 +178,9 @@ def plan_all(
         have = kind.foresee(have, want, planned)
         outcome.remaining[name] = kind.remaining(have, planned)
         try:
-            changes = plan(kind, have, want, state)
+            # A kind that cannot be deleted has only the values that are given.
+            lasting = state == "deleted" and not kind.deletable
+            changes = plan(kind, have, want, "merged" if lasting else state)
         except Refused as refused:
             mistakes += refused.mistakes
             planned.refused = True
@@ -202,9 +209,9 @@ def carry_out(kernel: Kernel, outcome: Outcome) -> None:
     apply(kernel, work)
 
 
-def differences(snapshot: Snapshot, wanted: Wanted, state: str) -> list[str]:
+def differences(snapshot: Snapshot, wanted: Wanted, state: str, former: Former | None = None) -> list[str]:
     """What the kernel accepted but did not do, found by planning again."""
-    return described(plan_all(snapshot, wanted, state))
+    return described(plan_all(snapshot, wanted, state, former=former))
 
 
 def described(outcome: Outcome) -> list[str]:

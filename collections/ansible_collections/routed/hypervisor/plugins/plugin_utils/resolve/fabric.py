@@ -53,7 +53,7 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
     ]
     # Empty without a lab, but defined, so that plays can refer to them. In check mode, nodes that do not exist yet are
     # added to lab_absent.
-    made.groups.update({group: [] for group in ("guests", "switches", "lab", "lab_absent")})
+    made.groups.update({group: [] for group in ("guests", "switches", "lab", "lab_absent", "lab_nodes")})
     made.group_vars["all"] = {
         "fabric_name": intent.name,
         "bgp_password_keys": [vrf.name for vrf in intent.vrfs.values() if vrf.password],

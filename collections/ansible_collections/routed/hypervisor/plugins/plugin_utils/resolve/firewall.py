@@ -1,7 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Data for the nftables table of a hypervisor: which source addresses guests may use, and who owns which prefix.
+"""Data for the nftables table of a hypervisor: which source addresses guests may use, who owns which prefix, and who
+may reach the host itself in its VRFs.
 
 Packets from guests of other hypervisors arrive on an uplink; only their addresses distinguish them from the fabric's
 routers.
@@ -10,7 +11,9 @@ routers.
 from __future__ import annotations
 
 from ...module_utils._daemon.nftables import TABLE
+from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent
+from ..libraries import netaddr
 from .index import Index
 from .links import vlan_interface
 
@@ -23,8 +26,9 @@ DROPS_WITH_VRFS = [*DROPS, "between_vrfs"]
 LOG = {"rate": "10/minute", "burst": 5}
 
 
-def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict) -> dict | None:
-    """None if the intent disables it. NETWORK is the node's resolved network, whose interfaces are protected."""
+def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sessions: list[dict]) -> dict | None:
+    """None if the intent disables it. NETWORK is the node's resolved network, whose interfaces are protected, and
+    SESSIONS are its BGP sessions."""
     if not intent.firewall:
         return None
     ports = [guest.port for guest in node.guests]
@@ -37,6 +41,8 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict) -> d
         "sources": _sources(node),
         "tenants": _tenants(intent, found, node, network),
         "gateways": _gateways(intent, node),
+        "neighbors": _neighbors(sessions),
+        "clients": _clients(intent, network),
         "vrfs": _vrfs(network),
         "routing_ports": ROUTING_PORTS,
         "drops": DROPS_WITH_VRFS if network["vrfs"] else DROPS,
@@ -87,6 +93,26 @@ def _gateways(intent: Intent, node: Hypervisor) -> dict[str, list[str]]:
         for family, address in part.host.items() if part.has_host_link else ():
             made[family][str(address)] = None
     return {family: list(addresses) for family, addresses in made.items()}
+
+
+def _neighbors(sessions: list[dict]) -> dict[str, list[dict]]:
+    """The routers that the host has a BGP session with in each VRF, and therefore BFD."""
+    made: dict[str, dict[tuple[str, str], None]] = {family: {} for family in FAMILIES}
+    for session in sessions:
+        if session["vrf"] is not None:
+            made[session["families"][0]][session["vrf"], session["neighbor"]] = None
+    return {family: [{"interface": vrf, "address": address} for vrf, address in made[family]] for family in FAMILIES}
+
+
+def _clients(intent: Intent, network: dict) -> dict[str, list[dict]]:
+    """What the host reaches through a VRF may also reach the host there."""
+    made: dict[str, list[dict]] = {family: [] for family in FAMILIES}
+    devices = {vrf["name"] for vrf in network["vrfs"]}
+    for vrf in intent.vrfs.values():
+        prefixes = [prefix for prefix in vrf.host if prefix is not None and vrf.device in devices]
+        for prefix in netaddr.cidr_merge(prefixes):  # a set of intervals has no overlaps
+            made[family_of(prefix)].append({"interface": vrf.device, "prefix": str(prefix)})
+    return made
 
 
 def _vrfs(network: dict) -> list[dict]:

@@ -14,6 +14,7 @@ from .firewall import firewall
 from .index import Index
 from .links import (
     DEFAULT,
+    IPV6_FORWARDING,
     ROUTER_SYSCTLS,
     families_of,
     sysctls,
@@ -27,14 +28,8 @@ from .routing_manager import routing_manager
 
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)
 
-SYSCTLS = {
-    # Sockets outside of VRFs accept connections and packets from all VRFs: this is how the host uses them.
-    "net.ipv4.tcp_l3mdev_accept": "1",
-    "net.ipv4.udp_l3mdev_accept": "1",
-    # IPv4 forwarding is set per interface. For IPv6 only this sysctl counts.
-    "net.ipv6.conf.all.forwarding": "1",
-    **ROUTER_SYSCTLS,
-}
+# Sockets outside of VRFs accept connections and packets from all VRFs: this is how the host uses them.
+VRF_SYSCTLS = {"net.ipv4.tcp_l3mdev_accept": "1", "net.ipv4.udp_l3mdev_accept": "1"}
 
 
 def vrfs_on(node: Hypervisor, intent: Intent) -> list[str]:
@@ -56,14 +51,16 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
     vrfs = vrfs_on(node, intent)
     network = _network(intent, node, vrfs)
     tables = _tables(intent, node, vrfs)
+    routing = bgp(intent, found, node, vrfs, tables)
     made = {
         "network": network,
-        "nftables": firewall(intent, found, node, network),
-        "bgp": bgp(intent, found, node, vrfs, tables),
+        "nftables": firewall(intent, found, node, network, routing["sessions"]),
+        "bgp": routing,
+        "retire_guest_ports": {guest.name: guest.port for guest in node.guests},
         **services.all_of(intent, node),
     }
     if node.daemon == "gobgp":
-        made["routing_manager"] = routing_manager(intent, node, tables, made["bgp"])
+        made["routing_manager"] = routing_manager(intent, node, tables, routing)
     return made
 
 
@@ -88,7 +85,7 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
         routes += _guest_routes(guest, segment)
     proxies = [guest.port for guest in node.guests if "ipv4" in guest.address] + containers.proxies(node)
     return {
-        "sysctls": sysctls(SYSCTLS),
+        "sysctls": sysctls(_sysctls(intent, node, vrfs)),
         "vrfs": vrf_devices(intent, vrfs),
         "interfaces": interfaces + containers.dummies(intent, node),
         "namespaces": containers.namespaces(node),
@@ -97,6 +94,14 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
         "routes": routes + containers.routes(intent, node),
         "rules": rules(intent, vrfs),
     }
+
+
+def _sysctls(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict[str, str]:
+    """Host-wide settings: only those without which something of this host would not work."""
+    in_vrfs = any(intent.vrfs[vrf].device is not None for vrf in vrfs)
+    routes_ipv6 = any("ipv6" in guest.address for guest in node.guests)
+    routes_ipv6 |= any("ipv6" in part.prefix for part in node.parts.values())
+    return {**(VRF_SYSCTLS if in_vrfs else {}), **(IPV6_FORWARDING if routes_ipv6 else {}), **ROUTER_SYSCTLS}
 
 
 def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:

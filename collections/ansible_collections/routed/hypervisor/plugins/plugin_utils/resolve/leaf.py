@@ -10,11 +10,18 @@ from ..intent.model import LENGTH, LOOPBACK, Intent, Leaf, Static
 from .bgp import bgp
 from .index import Index
 from .leaf_data import leaf_data
-from .links import ROUTER_SYSCTLS, families_of, sysctls, uplink_interfaces, vlan_interface, vrf_devices, vrfs_of
+from .links import (
+    IPV6_FORWARDING,
+    ROUTER_SYSCTLS,
+    families_of,
+    sysctls,
+    uplink_interfaces,
+    vlan_interface,
+    vrf_devices,
+    vrfs_of,
+)
 from .ospf import ospf
 from .peering import table_name
-
-SYSCTLS = {"net.ipv6.conf.all.forwarding": "1", **ROUTER_SYSCTLS}
 
 
 def leaf(intent: Intent, found: Index, node: Leaf) -> dict:
@@ -54,13 +61,17 @@ def _network(intent: Intent, node: Leaf) -> dict:
             intent, intent.fabrics[fabric], uplink, lambda vrf: intent.vrfs[vrf].device, lambda vrf: True
         )
     return {
-        "sysctls": sysctls(SYSCTLS),
+        "sysctls": sysctls({**(IPV6_FORWARDING if _routes_ipv6(intent, node) else {}), **ROUTER_SYSCTLS}),
         "vrfs": vrf_devices(intent, vrfs_of(intent, node)),
         "interfaces": interfaces,
         "proxy_arp": [],
         "routes": _routes(intent, node) if node.platform == "bird" else [],
         "rules": [],
     }
+
+
+def _routes_ipv6(intent: Intent, node: Leaf) -> bool:
+    return any("ipv6" in families_of(node, vrf) for vrf in vrfs_of(intent, node))
 
 
 def _routes(intent: Intent, node: Leaf) -> list[dict]:

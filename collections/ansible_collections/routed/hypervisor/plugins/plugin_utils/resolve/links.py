@@ -9,13 +9,15 @@ from ..intent import names
 from ..intent.model import FAMILIES, Fabric, Intent, Uplink
 
 DEFAULT = {"ipv4": "0.0.0.0/0", "ipv6": "::/0"}
-# "all" overrides what a distribution's sysctl.d sets per interface; see the kernel's ip-sysctl, conf/all.
+# Per interface these have no effect, or only together with the value of "all"; docs/real_hosts.md explains each.
 ROUTER_SYSCTLS = {
-    "net.ipv4.conf.all.rp_filter": "0",  # with two fabrics, replies may arrive on the other one
     "net.ipv4.conf.all.send_redirects": "0",
     "net.ipv4.conf.all.accept_redirects": "0",
-    "net.ipv6.conf.all.accept_redirects": "0",
 }
+IPV6_FORWARDING = {"net.ipv6.conf.all.forwarding": "1"}
+# Loose: with two fabrics, replies may arrive on the other one. The kernel uses the larger of this value and that of
+# "all", so that it also relaxes a strict "all", for this interface only.
+LOOSE = 2
 
 
 def without_nones(item: dict) -> dict:
@@ -45,7 +47,7 @@ def uplink_interfaces(intent: Intent, fabric: Fabric, uplink: Uplink, vrf_device
                 addresses.append({**address, "nodad": True} if family == "ipv6" else address)
         if not addresses:
             continue
-        ipv4 = {"forwarding": int(forwards(vrf)), "rp_filter": 0, "send_redirects": 0, "accept_redirects": 0}
+        ipv4 = {"forwarding": int(forwards(vrf)), "rp_filter": LOOSE, "send_redirects": 0, "accept_redirects": 0}
         ipv6 = {"accept_ra": 0, "accept_redirects": 0, "keep_addr_on_down": 1}
         rest = {"vrf": vrf_device(vrf), "addresses": addresses, "sysctls": {"ipv4": ipv4, "ipv6": ipv6}}
         if intent.vrfs[vrf].vlan is None:

@@ -21,6 +21,11 @@ def expectations(name: str, nftables: dict | None) -> list[dict]:
     hooks = ["prerouting", "input", "output"]
     if nftables["vrfs"]:
         sets["vrf_ports"] = [interface for vrf in nftables["vrfs"] for interface in vrf["interfaces"]]
+        sets["vrfs"] = [vrf["name"] for vrf in nftables["vrfs"]]
+        for family in FAMILIES:
+            neighbors, clients = nftables["neighbors"][family], nftables["clients"][family]
+            sets[f"neighbors_{family}"] = [f"{item['interface']} {item['address']}" for item in neighbors]
+            sets[f"clients_{family}"] = [f"{item['interface']} {_listed(item['prefix'], family)}" for item in clients]
         hooks.append("forward")
     return [
         {

@@ -146,20 +146,25 @@ class Interfaces(Kind[str]):
                 owned=link.owned and link.kind != "vrf",
                 marked={"addresses": set()},
                 hints={"default_mtu": _default_mtu(link, snapshot), "protocols": {}},
+                former=_former(link, planned),
             )
         wanted = wanted_hosts(want)
         for address in snapshot.addresses:
             name = snapshot.names.get(address.index)
             if name in found:
                 observe_address(found[name], address, wanted.get(name, ()))
-        for item in want:
+        for item in [*(item for item in found.values() if "sysctls" in item.former), *want]:
             if item.key in found:
-                found[item.key].attributes["sysctls"] = observe_sysctls(item.key, item, read_sysctl)
-                if item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1":  # none are generated
-                    own = found[item.key].hints["protocols"]
-                    found[item.key].marked["addresses"] |= {
-                        key for key in own if own[key] == interface_steps.KERNEL_LINK_LOCAL
-                    }
+                values = observe_sysctls(item.key, item, read_sysctl)
+                found[item.key].attributes.setdefault("sysctls", {}).update(values)
+        for item in want:
+            if (
+                item.key in found and item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1"
+            ):  # generates none
+                own = found[item.key].hints["protocols"]
+                found[item.key].marked["addresses"] |= {
+                    key for key in own if own[key] == interface_steps.KERNEL_LINK_LOCAL
+                }
         return found
 
     def check(
@@ -202,6 +207,13 @@ class Interfaces(Kind[str]):
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
         return show_members({"name": item.key, **{k: v for k, v in item.attributes.items() if v is not None}})
+
+
+def _former(link: Link, planned: Planned) -> dict[str, t.Any]:
+    """Without masters that no longer exist."""
+    former = planned.former_of("interfaces", link)
+    gone = [key for key in ("vrf", "bridge") if former.get(key) and former[key] not in planned.snapshot.links]
+    return {**former, **dict.fromkeys(gone)}
 
 
 def planned_interfaces(planned: Planned) -> dict[str, dict[str, t.Any]]:

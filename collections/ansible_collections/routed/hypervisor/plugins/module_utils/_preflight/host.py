@@ -1,0 +1,172 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host needs before anything is touched on it, and what on it may interfere. Private to this collection.
+
+Programs and features are tried, whatever the distribution; the names of packages in messages are Debian's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import re
+import shutil
+import subprocess
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# By what needs them: programs and their packages. docs/real_hosts.md has the same packages.
+PROGRAMS: dict[str, dict[str, str]] = {
+    "all": {"ip": "iproute2", "unshare": "util-linux"},
+    "bird": {"bird": "bird2", "birdc": "bird2"},
+    "gobgp": {"gobgpd": "gobgpd", "gobgp": "gobgpd"},
+    "frr": {"vtysh": "frr", "/usr/lib/frr/frr-reload.py": "frr-pythontools"},
+    "ndppd": {"ndppd": "ndppd"},
+    "radvd": {"radvd": "radvd"},
+    "dnsmasq": {"dnsmasq": "dnsmasq"},
+    "nftables": {"nft": "nftables"},
+    "verify": {"ping": "iputils-ping", "arping": "iputils-arping"},
+}
+VERSIONS = {"bird": (["bird", "--version"], (2, 0))}  # of programs whose older versions cannot do what we need
+PYROUTE2 = (0, 7)
+# What the kernel must be able to do, each with a command that tries it in a network namespace of its own.
+FEATURES = {
+    "vrf": "ip link add probe type vrf table 4711",
+    "802.1q": "ip link add probe type dummy && ip link add link probe name probe.1 type vlan id 1",
+    "ipvlan": "ip link add probe type dummy && ip link add link probe name slave type ipvlan mode l2",
+    "nftables": "nft 'add table inet probe; add chain inet probe input { type filter hook input priority 0; }'",
+}
+DAEMONS = {
+    "bird": "bird",
+    "gobgpd": "gobgp",
+    "watchfrr": "frr",
+    "dnsmasq": "dnsmasq",
+    "radvd": "radvd",
+    "ndppd": "ndppd",
+}
+
+
+@dataclasses.dataclass
+class Findings:
+    mistakes: list[str] = dataclasses.field(default_factory=list)
+    packages: list[str] = dataclasses.field(default_factory=list)
+    remarks: list[str] = dataclasses.field(default_factory=list)
+
+
+def run(command: list[str]) -> tuple[int, str]:
+    environment = {"PATH": PATH, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20, env=environment)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 1, str(error)
+    return done.returncode, done.stdout + done.stderr
+
+
+def check(needs: list[str], features: list[str]) -> Findings:
+    found = Findings()
+    for need in ["all", *needs]:
+        for program, package in PROGRAMS[need].items():
+            if shutil.which(program, path=PATH) is None:
+                found.mistakes.append(f"{program} is missing (package {package})")
+                found.packages.append(package)
+    for program in needs:
+        if program in VERSIONS and shutil.which(program, path=PATH):
+            _check_version(program, found)
+    _check_pyroute2(found)
+    if "iproute2" not in found.packages and os.geteuid() == 0:
+        for feature in features:
+            _check_feature(feature, found)
+    found.packages = sorted(set(found.packages))
+    found.remarks = [*managers(), *daemons(needs), *forward_policy()]
+    return found
+
+
+def _check_version(program: str, found: Findings) -> None:
+    command, least = VERSIONS[program]
+    text = run(command)[1]
+    seen = re.search(r"(\d+)\.(\d+)", text)
+    if seen is None or (int(seen[1]), int(seen[2])) < least:
+        wanted = ".".join(map(str, least))
+        found.mistakes.append(f"{program} must be version {wanted} or newer, not {text.strip() or 'unknown'}")
+
+
+def _check_pyroute2(found: Findings) -> None:
+    try:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        text = version("pyroute2")
+    except ImportError:
+        found.mistakes.append("the Python library pyroute2 is missing (package python3-pyroute2)")
+        found.packages.append("python3-pyroute2")
+        return
+    numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    if numbers < PYROUTE2:
+        found.mistakes.append(f"pyroute2 must be version {'.'.join(map(str, PYROUTE2))} or newer, not {text}")
+
+
+def _check_feature(feature: str, found: Findings) -> None:
+    if feature == "nftables" and shutil.which("nft", path=PATH) is None:
+        return  # reported already
+    code, output = run(["unshare", "--net", "--", "sh", "-c", FEATURES[feature]])
+    if code:
+        reason = output.strip().splitlines()[:1] or ["no reason given"]
+        found.mistakes.append(f"this kernel lacks {feature}: {reason[0]}")
+
+
+def _names() -> dict[str, str]:
+    """The names of interfaces by index."""
+    names = {}
+    for path in glob.glob("/sys/class/net/*/ifindex"):
+        with open(path, encoding="ascii") as file:
+            names[file.read().strip()] = path.split("/")[-2]
+    return names
+
+
+def managers() -> list[str]:
+    """Programs that manage interfaces, and which."""
+    names, remarks = _names(), []
+    states = {
+        "systemd-networkd": ("/run/systemd/netif/links/*", "ADMIN_STATE=configured"),
+        "NetworkManager": ("/run/NetworkManager/devices/*", "managed=true"),
+    }
+    for manager, (pattern, mark) in states.items():
+        managed = []
+        for path in glob.glob(pattern):
+            with open(path, encoding="utf-8", errors="replace") as file:
+                if mark in file.read():
+                    managed.append(names.get(os.path.basename(path), os.path.basename(path)))
+        if managed:
+            remarks.append(f"{manager} manages {', '.join(sorted(managed))}")
+    try:
+        with open("/run/network/ifstate", encoding="utf-8") as file:
+            managed = sorted({line.split("=")[0].strip() for line in file} - {"lo", ""})
+    except OSError:
+        managed = []
+    return [*remarks, *([f"ifupdown manages {', '.join(managed)}"] if managed else [])]
+
+
+def daemons(needs: list[str]) -> list[str]:
+    """Running daemons that the host does not need, and that would interfere."""
+    running = set()
+    for path in glob.glob("/proc/[0-9]*/comm"):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                running.add(file.read().strip())
+        except OSError:
+            continue
+    return [
+        f"{program} is running, and the intent does not need it on this host"
+        for program, need in DAEMONS.items()
+        if program in running and need not in needs
+    ]
+
+
+def forward_policy() -> list[str]:
+    """Docker drops what it does not forward itself."""
+    code, output = run(["nft", "list", "chain", "ip", "filter", "FORWARD"])
+    if code == 0 and "policy drop" in output:
+        return [
+            "the chain FORWARD of the table ip filter drops by default (Docker does that): guests' packets are lost"
+        ]
+    return []
