@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -26,6 +27,7 @@ MANAGED = (  # every path that a version of this role may have written
     f"/etc/systemd/networkd.conf.d/{units.SERVICE}.conf",
     f"/etc/NetworkManager/conf.d/{units.SERVICE}.conf",
 )
+DROP_INS = (".service.d", "networkd.conf.d")  # directories that no package brings
 SYSTEMCTL_S = 150.0
 
 
@@ -126,6 +128,10 @@ def _remove(path: str, outcome: Outcome, check_mode: bool) -> None:
             os.replace(path + BACKUP, path)
         else:
             os.unlink(path)
+            directory = os.path.dirname(path)
+            if directory.endswith(DROP_INS):
+                with contextlib.suppress(OSError):  # others have files there
+                    os.rmdir(directory)
 
 
 def _shown(path: str, before: bytes, after: bytes) -> dict[str, str]:
