@@ -121,7 +121,7 @@ def test_on_a_dummy_the_host_is_the_gateway(lab):
     own = made[None, "host-own"]
     assert (own["vrf"], own["addresses"][0]) == ("blue", {"address": "10.21.1.1/32"})
     (dummy,) = [item for item in network["interfaces"] if item["name"] == "own"]
-    assert (dummy["type"], dummy["vrf"], dummy["sysctls"]["ipv4"]["rp_filter"]) == ("dummy", "blue", 2)
+    assert (dummy["type"], dummy["vrf"], dummy["sysctls"]["ipv4"]["rp_filter"]) == ("dummy", "blue", 0)
     assert {"prefix": "10.21.1.77/32", "table": 1001, "interface": "host-own"} in network["routes"]
     assert {"prefix": "10.21.1.0/24", "table": 1001, "type": "unreachable"} in network["routes"]
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from ..intent.containers import NAME
 from ..intent.model import FAMILIES, LENGTH, MAIN_TABLE, ContainerNetwork, Hypervisor, Intent, Part
-from .links import DEFAULT, LOOSE, vlan_interface, without_nones
+from .links import DEFAULT, vlan_interface, without_nones
 
-FORWARDS = {"forwarding": 1, "rp_filter": LOOSE, "send_redirects": 0, "accept_redirects": 0}
+# These links have no IPv4 address: there, a loose rp_filter drops what arrives from containers on another one of them.
+FORWARDS = {"forwarding": 1, "rp_filter": 0, "send_redirects": 0, "accept_redirects": 0}
 QUIET_IPV6 = {"accept_ra": 0, "accept_redirects": 0}
 
 

@@ -29,6 +29,7 @@ from .routing_manager import routing_manager
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)
 
 # Sockets outside of VRFs accept connections and packets from all VRFs: this is how the host uses them.
+CONTAINERS_SYSCTLS = {"net.ipv4.conf.all.rp_filter": "0"}  # see containers.FORWARDS
 VRF_SYSCTLS = {"net.ipv4.tcp_l3mdev_accept": "1", "net.ipv4.udp_l3mdev_accept": "1"}
 
 
@@ -101,7 +102,12 @@ def _sysctls(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict[str, str
     in_vrfs = any(intent.vrfs[vrf].device is not None for vrf in vrfs)
     routes_ipv6 = any("ipv6" in guest.address for guest in node.guests)
     routes_ipv6 |= any("ipv6" in part.prefix for part in node.parts.values())
-    return {**(VRF_SYSCTLS if in_vrfs else {}), **(IPV6_FORWARDING if routes_ipv6 else {}), **ROUTER_SYSCTLS}
+    return {
+        **(VRF_SYSCTLS if in_vrfs else {}),
+        **(IPV6_FORWARDING if routes_ipv6 else {}),
+        **(CONTAINERS_SYSCTLS if node.parts else {}),
+        **ROUTER_SYSCTLS,
+    }
 
 
 def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:
