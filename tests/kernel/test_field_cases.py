@@ -365,6 +365,18 @@ def test_a_link_local_address_generated_before_ours_is_removed(bare_namespace):
     assert [entry["local"] for entry in link["addr_info"] if entry["family"] == "inet6"] == ["fe80::1"]
 
 
+def test_the_address_that_comes_back_with_ipv6_is_removed_in_the_run_that_raises_the_mtu(bare_namespace):
+    bare_namespace.cable("eth7")
+    config = interface("fe80::1/64", mtu=1500, sysctls={"ipv6": {"addr_gen_mode": "1"}})
+    bare_namespace.changed("interfaces", config=config, state="replaced")
+    bare_namespace.ip("link set eth7 mtu 1000")
+    predicted = bare_namespace.module("interfaces", config=config, state="replaced", _check=True)["changes"]
+    assert bare_namespace.module("interfaces", config=config, state="replaced")["changes"] == predicted != []
+    [link] = bare_namespace.show("address show dev eth7")
+    assert [entry["local"] for entry in link["addr_info"] if entry["family"] == "inet6"] == ["fe80::1"]
+    assert bare_namespace.changed("interfaces", config=config, state="replaced") == []
+
+
 # Reading loses nothing
 
 

@@ -43,6 +43,7 @@ FIVE = {
     ("hv1", "network", "routes"),
     ("hv2", "network", "proxy_arp"),
     ("hv3", "network", "interfaces"),
+    ("hv3", "daemon", "services"),  # its sessions from that address are refreshed
     ("rr1", "daemon", "files"),
     ("hv2", "ndppd", "services"),
 }

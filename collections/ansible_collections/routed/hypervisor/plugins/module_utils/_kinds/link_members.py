@@ -15,6 +15,7 @@ from .._engine.change import Item
 from .._netlink.codec import DISABLE_IPV6, setting
 from .sysctl_values import as_wanted
 
+IPV6_MTU = 1280  # RFC 8200, section 5; below, the kernel removes IPv6 from a link
 MEMBERS: dict[str, dict[str, t.Any]] = {  # options common to all kinds of links
     "addresses": {
         "type": "list",
@@ -44,8 +45,8 @@ def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, m
         wrong = refusal(str(parsed.ip), "interface")
         if wrong:
             mistakes.at(f"{place}.address", f"{parsed.ip} {wrong}; an interface needs {ROLES['interface'].right}")
-        if parsed.version == 6 and item.attributes.get("mtu", 1280) < 1280:
-            mistakes.at(f"{place}.address", f"IPv6 needs an MTU of 1280 or more, not {item.attributes['mtu']}")
+        if parsed.version == 6 and item.attributes.get("mtu", IPV6_MTU) < IPV6_MTU:
+            mistakes.at(f"{place}.address", f"IPv6 needs an MTU of {IPV6_MTU} or more, not {item.attributes['mtu']}")
         if parsed.version == 6 and "scope" in entry:
             mistakes.at(f"{place}.scope", "is only for IPv4 addresses; the kernel derives the scope of an IPv6 address")
         if str(parsed) in members:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import typing as t
 
 from ..._engine import options
@@ -18,6 +19,7 @@ from ..._netlink.codec import Address, address_text
 from ..._netlink.kernel import has_address_protocol, read_sysctl
 from ..._netlink.marks import PROTOCOL
 from ..link_members import (
+    IPV6_MTU,
     MEMBERS,
     displaced,
     enable_ipv6,
@@ -153,13 +155,16 @@ class Interfaces(Kind[str]):
             if name in found:
                 observe_address(found[name], address, wanted.get(name, ()))
         for item in want:
-            if item.key in found:
-                found[item.key].attributes["sysctls"] = observe_sysctls(item.key, item, read_sysctl)
-                if item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1":  # none are generated
-                    own = found[item.key].hints["protocols"]
-                    found[item.key].marked["addresses"] |= {
-                        key for key in own if own[key] == interface_steps.KERNEL_LINK_LOCAL
-                    }
+            if item.key not in found:
+                continue
+            found[item.key].attributes["sysctls"] = observe_sysctls(item.key, item, read_sysctl)
+            if item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1":  # none are generated from now on
+                link = snapshot.links[item.key]
+                if link.mtu < IPV6_MTU and read_sysctl("ipv6/conf/default/addr_gen_mode") == "0":
+                    observe_address(found[item.key], generated_address(link))
+                own = found[item.key].hints["protocols"]
+                generated = {key for key in own if own[key] == interface_steps.KERNEL_LINK_LOCAL}
+                found[item.key].marked["addresses"] |= generated
         return found
 
     def check(
@@ -278,6 +283,14 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
         attributes["vlan_filtering"] = bool(link.data.get("IFLA_BR_VLAN_FILTERING"))
         attributes["stp"] = bool(link.data.get("IFLA_BR_STP_STATE"))
     return attributes
+
+
+def generated_address(link: Link) -> Address:
+    """The link-local address that the kernel generates when IPv6 comes back to a link; RFC 4291, appendix A."""
+    mac = bytes.fromhex((link.mac or "").replace(":", ""))
+    identifier = bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
+    address = b"\xfe\x80" + bytes(6) + identifier
+    return Address(socket.AF_INET6, 64, link.index, PERMANENT, 253, address, interface_steps.KERNEL_LINK_LOCAL)
 
 
 def observe_address(item: Item[t.Any], found: Address, wanted: t.Collection[str] = ()) -> None:
