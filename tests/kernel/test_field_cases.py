@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from support.waiting import until
 
 
 def addresses(space, name, family="inet6"):
@@ -358,6 +359,7 @@ def test_ipv6_comes_back_to_a_link_that_has_ipv6_addresses(bare_namespace, chang
 
 def test_a_link_local_address_generated_before_ours_is_removed(bare_namespace):
     bare_namespace.cable("eth7")
+    until(lambda: "fe80::" in bare_namespace.ip("-6 address show dev eth7"), 10, "the kernel's address")
     config = interface("fe80::1/64", sysctls={"ipv6": {"addr_gen_mode": "1"}})
     for _run in range(2):
         bare_namespace.changed("interfaces", config=config, state="replaced")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import pprint
 import time
 import typing as t
 
@@ -22,7 +24,8 @@ def until_equal(ask: t.Callable[[], object], expected: object, seconds: float = 
     deadline = time.monotonic() + seconds
     while (found := ask()) != expected and time.monotonic() < deadline:
         time.sleep(pause)
-    assert found == expected
+    lines = [pprint.pformat(value, width=160).splitlines() for value in (expected, found)]
+    assert found == expected, "\n".join(difflib.unified_diff(*lines, "expected", "found", n=1, lineterm=""))
 
 
 def seconds_until(holds: t.Callable[[], object], seconds: float, what: str, pause: float = 0.02) -> float:

@@ -105,8 +105,7 @@ class Seen:
     stamp: dict[str, t.Any]  # what the process has loaded, as recorded by the last run; {} if there is no record
     indexes: dict[str, int | None]  # of the interfaces in Wanted.interfaces and Wanted.uses
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
-    older: set[str] = dataclasses.field(default_factory=set)  # of Wanted.uses: existed before the process
-    # When interfaces came up and addresses were added, in 1/100 s after boot
+    # When interfaces came up and addresses were added, in clock ticks after boot
     came_up: dict[str, int] = dataclasses.field(default_factory=dict)
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
@@ -183,7 +182,7 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
         if known and interface in recorded:
             same = recorded[interface] == seen.indexes.get(interface)
         else:
-            same = interface in seen.older
+            same = 0 < seen.came_up.get(interface, 0) < running.start
         if not same:
             reasons[interface] = f"interface {interface} was created after {wanted.service} loaded its configuration"
     return reasons

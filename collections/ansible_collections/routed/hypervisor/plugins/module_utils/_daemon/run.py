@@ -9,7 +9,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import struct
 import tempfile
 import typing as t
 
@@ -23,8 +22,6 @@ from . import former as former_services
 from . import others
 from . import plan as pure
 from .service import Process, Result, Service, ServiceError, resume, run
-
-IFA_ADDRESS, IFA_LOCAL, IFA_CACHEINFO = 1, 2, 6
 
 
 class DaemonError(Exception):
@@ -75,40 +72,26 @@ def interface_index(name: str) -> int | None:
         return None
 
 
-def came_up(names: t.Collection[str]) -> dict[str, int]:
-    """When the IPv6 part of each interface was created or last came up, in 1/100 s after boot, as of those that are up.
+def came_up(interfaces: t.Collection[str], addresses: t.Collection[str]) -> dict[str, int]:
+    """When each interface that is up came up, and each address that an interface has was added: clock ticks after boot.
 
-    It is as close to the time of its creation, or of a change of its VRF, as the kernel reports.
+    For an interface, it is when its IPv6 part was created or last came up: as close to the time of its creation, or of
+    a change of its VRF, as the kernel reports.
     """
-    if not names:
+    if not interfaces and not addresses:
         return {}
+    wanted = {codec.packed(address): address for address in addresses}
     network, found = Network(), {}
     with contextlib.closing(network.socket):
-        for name in names:
+        for name in interfaces:
             with contextlib.suppress(KernelError):
                 link = network.link(name)
                 if link.up:
                     found[name] = codec.setting(link.families, codec.CAME_UP)
-    return found
-
-
-def added(addresses: t.Collection[str]) -> dict[str, int]:
-    """When each address was added, in 1/100 s after boot, as of those that an interface has."""
-    if not addresses:
-        return {}
-    network, wanted, found = Network(), {codec.packed(address): address for address in addresses}, {}
-    with contextlib.closing(network.socket):
-        for body in network.dump_bodies(codec.ADDRESS, codec.pack(codec.ADDRESS, {}, [])):
-            get = codec.attributes_in(body, 8).get
-            address = wanted.get(get(IFA_LOCAL) or get(IFA_ADDRESS) or b"")
-            if address is not None:
-                found[address] = struct.unpack_from("=I", get(IFA_CACHEINFO, bytes(16)), 8)[0]
-    return found
-
-
-def older_than(process: Process, names: t.Collection[str]) -> set[str]:
-    """The interfaces that surely existed before a process started; not those that went down and up since."""
-    return {name for name, time in came_up(names).items() if 0 < time < process.start}
+        for address in network.dump(codec.ADDRESS) if wanted else ():
+            if address.address in wanted:
+                found[wanted[address.address]] = address.added
+    return {name: hundredths * os.sysconf("SC_CLK_TCK") // 100 for name, hundredths in found.items()}
 
 
 def observe(daemon: Daemon) -> pure.Seen:
@@ -120,8 +103,7 @@ def observe(daemon: Daemon) -> pure.Seen:
         stamp=disk.read_stamp(daemon.name),
         indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
-        older=older_than(process, wanted.uses) if process else set(),
-        came_up={**came_up(wanted.session_interfaces), **added(wanted.session_addresses)} if process else {},
+        came_up=came_up({*wanted.uses, *wanted.session_interfaces}, wanted.session_addresses) if process else {},
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
         others=others.find(daemon.stops, daemon.service.name, daemon.service.timeout),

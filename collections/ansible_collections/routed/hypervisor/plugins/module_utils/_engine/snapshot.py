@@ -10,7 +10,6 @@ import functools
 import ipaddress
 import os
 import socket
-import struct
 import sys
 import typing as t
 
@@ -22,7 +21,6 @@ from .._netlink.named_namespaces import Spaces
 from .._netlink.sockets import KernelError, MayBe
 
 NTF_PROXY = 0x8
-FRA_L3MDEV = 19
 DATA = {  # attributes of one kind of link, by number; integers of any width
     "bridge": {5: "IFLA_BR_STP_STATE", 7: "IFLA_BR_VLAN_FILTERING"},
     "ipvlan": {1: "IFLA_IPVLAN_MODE", 2: "IFLA_IPVLAN_FLAGS"},
@@ -77,12 +75,11 @@ def describe(link: codec.Link, names: dict[int, str]) -> Link:
 
 
 def l3mdev_families(kernel: Kernel) -> set[int]:
-    """The address families with a rule that sends packets of VRFs to their tables. Does not import pyroute2."""
+    """The address families with a rule that sends packets of VRFs to their tables."""
     return {
         family
         for family in FAMILIES.values()
-        for body in kernel.network.dump_bodies(RULE, struct.pack("=B11x", family))
-        if FRA_L3MDEV in codec.attributes_in(body, 12)
+        if any(map(codec.is_l3mdev, kernel.network.dump_bodies(RULE, codec.rules_of(family))))
     }
 
 

@@ -9,13 +9,13 @@ import ipaddress
 import os
 import typing as t
 
+from .._addresses.ipv6 import IPV6_MTU
 from .._addresses.roles import ROLES, refusal
 from .._engine import options
 from .._engine.change import Item
 from .._netlink.codec import DISABLE_IPV6, setting
 from .sysctl_values import as_wanted
 
-IPV6_MTU = 1280  # RFC 8200, section 5; below, the kernel removes IPv6 from a link
 MEMBERS: dict[str, dict[str, t.Any]] = {  # options common to all kinds of links
     "addresses": {
         "type": "list",

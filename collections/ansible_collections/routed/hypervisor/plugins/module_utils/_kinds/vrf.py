@@ -138,10 +138,9 @@ class Vrfs(Kind[str]):
             create = partial(_create, name=name, table=new["table"])
             steps.append(Step(Phase.VRFS, f"create VRF {name}", create, remedies=creation_remedies("vrf")))
             steps.append(mark_link(f"VRF {name}", name))
-            steps.append(Step(Phase.RULES, "add the rules for VRFs", _add_rules))
         elif "state" in change.after:
             steps.append(Step(Phase.VRFS, f"set VRF {name} up", lambda kernel: _up(kernel, name)))
-        if "l3mdev_rules" in change.after and change.op == "change":
+        if change.op == "create" or "l3mdev_rules" in change.after:
             steps.append(Step(Phase.RULES, "add the rules for VRFs", _add_rules))
         if "unreachable_default" in change.after if change.op == "change" else new["unreachable_default"]:
             steps.append(_reject_step(name, new["table"], new["unreachable_default"], Phase.VRFS))

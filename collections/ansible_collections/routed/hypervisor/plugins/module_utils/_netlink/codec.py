@@ -320,15 +320,16 @@ class Address(t.NamedTuple):
     scope: int
     address: bytes  # its own, not the far side of a point-to-point link
     protocol: int = 0
+    added: int = 0  # in 1/100 s after boot
 
 
 def parse_address(body: bytes) -> Address:
     family, length, flags, scope, index = _ADDRESS.unpack_from(body)
     get = attributes_in(body, 8).get
     protocol = get(11)
-    return Address(
-        family, length, index, number_in(get(8), flags), scope, get(2) or get(1, b""), protocol[0] if protocol else 0
-    )
+    added = number_in(get(6, bytes(16))[8:12])
+    own = get(2) or get(1, b"")
+    return Address(family, length, index, number_in(get(8), flags), scope, own, protocol[0] if protocol else 0, added)
 
 
 class Hop(t.NamedTuple):
@@ -441,6 +442,16 @@ def parse_neighbor(body: bytes) -> Neighbor:
     get = attributes_in(body, 12).get
     protocol = get(12)
     return Neighbor(family, link, state, flags, get(1, b""), protocol[0] if protocol else 0)
+
+
+def rules_of(family: int) -> bytes:
+    """The body of a request for the rules of an address family, for `dump_bodies`."""
+    return struct.pack("=B11x", family)
+
+
+def is_l3mdev(rule: bytes) -> bool:
+    """Whether a rule sends packets of VRFs to their tables. pyroute2 parses all of a rule, and takes long to import."""
+    return 19 in attributes_in(rule, 12)
 
 
 def parse_nsid(body: bytes) -> int | None:

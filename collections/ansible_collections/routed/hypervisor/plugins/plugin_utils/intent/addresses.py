@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...module_utils._addresses.ipv6 import interface_identifier
 from ..libraries import netaddr
 
 if t.TYPE_CHECKING:
@@ -47,8 +48,7 @@ def port_mac(guest_mac: str) -> str:
 
 def slaac(prefix: IPNetwork, mac: str) -> IPAddress:
     """The address that a host with this MAC configures in PREFIX (RFC 4291, appendix A)."""
-    number = int(mac.replace(":", ""), 16) ^ 1 << 41  # the universal bit, inverted; netaddr.EUI takes ten times as long
-    return netaddr.IPAddress(prefix.first | number >> 24 << 40 | 0xFFFE << 24 | number & 0xFFFFFF, 6)
+    return netaddr.IPAddress(prefix.first | interface_identifier(mac), 6)  # netaddr.EUI takes ten times as long
 
 
 def is_host(address: IPAddress, network: IPNetwork) -> bool:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
+from ...module_utils._addresses.ipv6 import IPV6_MTU
 from .addresses import hosts_of, is_host
 from .containers import has_several_paths, is_gateway, usable
 from .draft import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .mistakes import Mistakes, Path, render
-from .placement import IPV6_MTU, is_link_local, too_large
+from .placement import is_link_local, too_large
 from .uniqueness import Once
 
 if t.TYPE_CHECKING:
@@ -135,10 +136,10 @@ def _addresses(node: Hypervisor, part: Part, network: ContainerNetwork, mistakes
 def _more_room(node: Hypervisor, part: Part) -> str:
     if part.pool is not None:
         return f"choose a larger pool for {part.network} on {node.name}"
-    key = (*part.path, "ipv4") if part.prefix_owner == "host" else ("container_networks", part.network, "ipv4")
-    return (
-        f"a larger prefix in {render(key)}" if part.prefix_owner != "fabric" else f"a larger network on {part.fabric}"
-    )
+    if part.prefix_owner == "fabric":
+        return f"a larger network on {part.fabric}"
+    path = part.path if part.prefix_owner == "host" else ("container_networks", part.network)
+    return f"a larger prefix in {render((*path, 'ipv4'))}"
 
 
 def _pool_fits(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> bool:

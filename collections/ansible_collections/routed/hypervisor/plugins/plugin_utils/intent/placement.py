@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
+from ...module_utils._addresses.ipv6 import IPV6_MTU
 from ..libraries import netaddr
 from .addresses import family_of, hosts_of, is_host, slaac
 from .draft import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
@@ -17,7 +18,6 @@ from .uniqueness import Once
 if t.TYPE_CHECKING:
     from netaddr import IPAddress, IPNetwork
 
-IPV6_MTU = 1280  # RFC 8200, section 5
 CABLE_MTU = 1500  # the kernel's default
 # Measured: radvd 2.19 refuses more, as dnsmasq 2.90 refuses a line of more than 1,024 characters. A DHCP reply has
 # 312 bytes for all options (RFC 2131), of which 32 addresses and the options of every lease use some 250.

@@ -9,6 +9,7 @@ import dataclasses
 import socket
 import typing as t
 
+from ..._addresses.ipv6 import IPV6_MTU, interface_identifier
 from ..._engine import options
 from ..._engine.apply import Step
 from ..._engine.change import Change, Item, K
@@ -19,7 +20,6 @@ from ..._netlink.codec import Address, address_text
 from ..._netlink.kernel import has_address_protocol, read_sysctl
 from ..._netlink.marks import PROTOCOL
 from ..link_members import (
-    IPV6_MTU,
     MEMBERS,
     displaced,
     enable_ipv6,
@@ -160,9 +160,9 @@ class Interfaces(Kind[str]):
                 values = observe_sysctls(item.key, item, read_sysctl)
                 found[item.key].attributes.setdefault("sysctls", {}).update(values)
         for item in want:
-            if (
-                item.key in found and item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1"
-            ):  # generates none
+            if item.key not in found:
+                continue
+            if item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1":  # none are generated from now on
                 link = snapshot.links[item.key]
                 if link.mtu < IPV6_MTU and read_sysctl("ipv6/conf/default/addr_gen_mode") == "0":
                     observe_address(found[item.key], generated_address(link))
@@ -297,10 +297,8 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
 
 
 def generated_address(link: Link) -> Address:
-    """The link-local address that the kernel generates when IPv6 comes back to a link; RFC 4291, appendix A."""
-    mac = bytes.fromhex((link.mac or "").replace(":", ""))
-    identifier = bytes([mac[0] ^ 2]) + mac[1:3] + b"\xff\xfe" + mac[3:]
-    address = b"\xfe\x80" + bytes(6) + identifier
+    """The link-local address that the kernel generates when IPv6 comes back to a link."""
+    address = b"\xfe\x80" + bytes(6) + interface_identifier(link.mac or "0").to_bytes(8, "big")
     return Address(socket.AF_INET6, 64, link.index, PERMANENT, 253, address, interface_steps.KERNEL_LINK_LOCAL)
 
 
