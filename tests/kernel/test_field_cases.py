@@ -367,6 +367,21 @@ def test_a_link_local_address_generated_before_ours_is_removed(bare_namespace):
     assert [entry["local"] for entry in link["addr_info"] if entry["family"] == "inet6"] == ["fe80::1"]
 
 
+@pytest.mark.parametrize("usable", [False, True])
+@pytest.mark.parametrize("vrf", [None, "blue"])
+def test_ours_keeps_the_anycast_address_of_its_subnet_when_a_generated_one_is_removed(namespace, usable, vrf):
+    """On a router, whether the kernel has finished duplicate address detection of its own address or not."""
+    namespace.sysctl("ipv6/conf/all/forwarding", 1)
+    namespace.cable("eth7")
+    if usable:
+        until(lambda: "tentative" not in namespace.ip("-6 address show dev eth7"), 10, "the kernel's address")
+    port = interface("fe80::1/64", sysctls={"ipv6": {"addr_gen_mode": "1", "accept_dad": "0"}}, vrf=vrf)
+    config = {"vrfs": [{"name": vrf, "table": 77}] if vrf else [], "interfaces": port}
+    namespace.changed("network", config=config, state="replaced")
+    routes = namespace.show("-6 route show table all type anycast dev eth7")
+    assert "fe80::" in {route["dst"] for route in routes}
+
+
 def test_the_address_that_comes_back_with_ipv6_is_removed_in_the_run_that_raises_the_mtu(bare_namespace):
     bare_namespace.cable("eth7")
     config = interface("fe80::1/64", mtu=1500, sysctls={"ipv6": {"addr_gen_mode": "1"}})

@@ -109,16 +109,21 @@ def address_steps(
 ) -> list[Step]:
     """`added` and `removed` are members of the item's addresses; `where` is its namespace."""
     result = []
+    # On a router, a link-local address that is still tentative takes the anycast address of fe80::/64 with it, although
+    # the kernel adds that only when an address becomes usable. So it is removed before another one is added.
+    earlier = [address for address in removed if address.lower().startswith("fe80:")]
     # Removed before a new one is added: addresses whose scope or (IPv6) length changes, and duplicates.
     by_ip = {host(address): address for address in added if ":" in address}
     first = {address: by_ip.get(host(address), address) for address in removed}
     first = {new: old for old, new in first.items() if new in added}
     first.update({address: address for address in item.hints.get("duplicates", ()) if address in added})
+    earlier = [address for address in earlier if address not in first.values()]
+    result += [_removal(name, address, Phase.ADD_ADDRESSES, where) for address in earlier]
     for address in added:
         if address in first:
             result.append(_removal(name, first[address], Phase.ADD_ADDRESSES, where))
         result.append(addition(name, item, address, PROTOCOL, Phase.ADD_ADDRESSES, where))
-    replaced = set(first.values())
+    replaced = {*first.values(), *earlier}
     result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in removed if address not in replaced]
     checked = [host(address) for address in by_ip.values() if address not in item.hints.get("nodad", ())]
     if checked:
