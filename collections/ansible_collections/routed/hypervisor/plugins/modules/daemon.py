@@ -310,8 +310,9 @@ changes:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._daemon.daemon import DaemonError
 from ..module_utils._daemon.options import ARGUMENTS, daemon
-from ..module_utils._daemon.run import DaemonError, converge
+from ..module_utils._daemon.run import converge
 
 
 def main() -> None:

@@ -147,9 +147,10 @@ from collections.abc import Callable
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._daemon import ndppd
+from ..module_utils._daemon.daemon import Daemon, DaemonError
 from ..module_utils._daemon.files import FileError, read
 from ..module_utils._daemon.plan import Wanted, WantedFile
-from ..module_utils._daemon.run import Daemon, DaemonError, converge
+from ..module_utils._daemon.run import converge
 from ..module_utils._daemon.service import Service
 from ..module_utils._engine.former import Former
 from ..module_utils._engine.options import Mistakes, in_range, interface_name

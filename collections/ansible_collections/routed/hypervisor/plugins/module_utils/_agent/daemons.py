@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
+import typing as t
 
+from .._daemon import files as disk
+from .._daemon import plan, run
+from .._daemon.daemon import Daemon, DaemonError, recorded
+from .._daemon.service import ServiceError
+from .._engine.change import Change
 from .firewall import PATH
 from .units import DAEMONS
 
+LATE = ("restart", "reload", "refresh")
 PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service"]
 
 
@@ -29,6 +37,53 @@ def restart_early() -> list[str]:
     if names:
         _systemctl("--no-block", "try-restart", *names)  # waiting would be a deadlock: they wait for us
     return names
+
+
+def late(apply: bool) -> tuple[list[Change[t.Any]], list[str]]:
+    """What daemons that run have to do because interfaces or addresses came after them, and what failed.
+
+    An interface that comes without a run is as new to a daemon as one that a run creates: the module daemon has
+    recorded what to do.
+    """
+    try:
+        daemons = [recorded(content, _content) for content in disk.read_records()]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [], [f"the daemons are left alone: a file in {disk.RECORDS} cannot be used: {error!r}; run site.yml"]
+    changes, problems = [], []
+    for daemon in map(_present, daemons):
+        try:
+            seen = run.observe(daemon)
+            if seen.process is None:
+                continue
+            found = [change for change in plan.service_changes(daemon.wanted, seen) if change.op in LATE]
+            if apply:
+                run.apply(daemon, seen, found)
+        except (DaemonError, ServiceError, disk.FileError) as error:
+            problems.append(" ".join(daemon.mask(str(error)).split()))
+        else:
+            changes += found
+    return changes, problems
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _present(daemon: Daemon) -> Daemon:
+    """Without interfaces and addresses that are absent: they come later still."""
+    wanted = daemon.wanted
+    interfaces = {*wanted.interfaces, *wanted.uses, *wanted.session_interfaces}
+    there = {name for name in interfaces if run.interface_index(name) is not None}
+    ready = run.came_up([name for name in wanted.session_interfaces if name in there], wanted.session_addresses)
+    present = dataclasses.replace(
+        wanted,
+        interfaces=tuple(name for name in wanted.interfaces if name in there),
+        uses=tuple(name for name in wanted.uses if name in there),
+        session_interfaces=tuple(name for name in wanted.session_interfaces if name in ready),
+        session_addresses=tuple(name for name in wanted.session_addresses if name in ready),
+    )
+    return dataclasses.replace(daemon, wanted=present)
 
 
 def _systemctl(*words: str) -> str:

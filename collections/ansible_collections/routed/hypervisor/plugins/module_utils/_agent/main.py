@@ -70,11 +70,14 @@ def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) 
     except Held as error:
         return _refuse(str(error))
     problems += report.problems
+    late = [] if given.boot else _late(True, problems)
     for problem in problems:
         _complain(problem)
     if report.ports:
         _complain(f"absent, and left out: {', '.join(report.ports)}")
-    _print(f"{len(report.changes) + len(loaded)} changes")
+    for change in late:
+        _complain(f"{change.op} {change.name}: {change.why}")
+    _print(f"{len(report.changes) + len(loaded) + len(late)} changes")
     if given.boot and any(change.op in ("create", "replace") for change in report.changes):
         from . import daemons  # noqa: PLC0415
 
@@ -89,10 +92,15 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
     with _no_collections():
         differences, problems = _firewall(stored, False)
         report = _with_kernel(stored, "compare")
+    late = _late(False, problems)
     units = daemons.states()
     found = {
         "host": stored.host,
-        "differences": differences + report.differences,
+        "differences": [
+            *differences,
+            *report.differences,
+            *(f"{change.name} needs a {change.op}: {change.why}" for change in late),
+        ],
         "absent": report.ports,
         "problems": notes + problems + report.problems,
         "daemons": units,
@@ -107,6 +115,15 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         _print("\n".join([*lines, *failed]) or f"{stored.host} is as stored")
     wrong = any(found[key] for key in ("differences", "absent", "problems")) or bool(failed)
     return INCOMPLETE if wrong else DONE
+
+
+def _late(apply: bool, problems: list[str]) -> list[t.Any]:
+    """What daemons have to do, or had to; what failed is added to the problems."""
+    from . import daemons  # noqa: PLC0415
+
+    changes, failed = daemons.late(apply)
+    problems += failed
+    return changes
 
 
 def _firewall(stored: states.Stored, apply: bool) -> tuple[list[str], list[str]]:

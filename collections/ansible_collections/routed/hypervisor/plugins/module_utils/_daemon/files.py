@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import grp
 import json
 import os
@@ -17,6 +19,7 @@ from .._engine.change import Change
 from .plan import BACKUP, SeenFile, WantedFile, is_ours
 
 STAMPS = "/run/routed-hypervisor-daemon"
+RECORDS = "/var/lib/routed-hypervisor/daemons"
 
 
 class FileError(Exception):
@@ -118,9 +121,34 @@ def read_stamp(name: str) -> dict[str, t.Any]:
 
 def write_stamp(name: str, stamp: dict[str, t.Any] | None) -> None:
     """Only root can read stamps: a digest of a secret is itself worth protecting."""
-    path = f"{STAMPS}/{name}.json"
-    if stamp is not None:
-        os.makedirs(STAMPS, mode=0o700, exist_ok=True)
-        _put(path, json.dumps(stamp, sort_keys=True).encode(), 0o600, 0, 0)
-    elif os.path.exists(path):
-        os.unlink(path)
+    _keep(f"{STAMPS}/{name}.json", stamp)
+
+
+def write_record(name: str, record: dict[str, t.Any] | None) -> None:
+    """What the agent needs to know of a daemon; it outlives a reboot."""
+    _keep(f"{RECORDS}/{name}.json", record)
+    if record is None:
+        with contextlib.suppress(OSError):
+            os.rmdir(RECORDS)
+
+
+def read_records() -> list[dict[str, t.Any]]:
+    """Raises OSError, and ValueError for what is not a record."""
+    found = []
+    for path in sorted(glob.glob(f"{RECORDS}/*.json")):
+        with open(path, encoding="utf-8") as file:
+            found.append(json.load(file))
+    return found
+
+
+def _keep(path: str, content: dict[str, t.Any] | None) -> None:
+    """Writes JSON for root only, unless it is there; removes the file if there is no content."""
+    old = read(path)
+    if content is None:
+        if old is not None:
+            os.unlink(path)
+        return
+    text = json.dumps(content, sort_keys=True).encode()
+    if old is None or old.content != text:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        _put(path, text, 0o600, 0, 0)

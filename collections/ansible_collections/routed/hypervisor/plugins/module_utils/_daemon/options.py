@@ -11,9 +11,9 @@ import shutil
 
 from .._engine.former import Former
 from . import service_file
+from .daemon import Daemon, DaemonError
 from .files import FileError, group_id, user_id
 from .plan import Wanted, WantedFile
-from .run import Daemon, DaemonError
 from .service import PATH, Service, has_systemd
 
 

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import tempfile
 import typing as t
 
 from .._engine.change import Change
-from .._engine.former import Former
 from .._engine.text import to_text
 from .._netlink import codec
 from .._netlink.sockets import KernelError, Network
@@ -21,32 +19,8 @@ from . import files as disk
 from . import former as former_services
 from . import others
 from . import plan as pure
+from .daemon import Daemon, DaemonError, record
 from .service import Process, Result, Service, ServiceError, resume, run
-
-
-class DaemonError(Exception):
-    """One message for the user; without secrets."""
-
-
-@dataclasses.dataclass
-class Daemon:
-    name: str
-    wanted: pure.Wanted
-    service: Service
-    check: list[str] | None = None
-    reload: list[str] | None = None
-    reload_expect: str | None = None
-    rebind: list[str] = dataclasses.field(default_factory=list)
-    refresh: list[str] = dataclasses.field(default_factory=list)
-    ready: list[str] | None = None
-    stops: list[str] = dataclasses.field(default_factory=list)
-    former: Former | None = None  # records the state of services of others
-
-    def mask(self, text: str) -> str:
-        """Removes the content of secret files from a parser's message."""
-        for file in self.wanted.files:
-            text = file.mask(text)
-        return text
 
 
 def bound_interfaces(process: Process) -> set[int]:
@@ -261,6 +235,7 @@ def _forget(daemon: Daemon, seen: pure.Seen) -> None:
     for other in seen.others:
         if other.files:
             disk.write_stamp(other.name, None)
+            disk.write_record(other.name, None)
     if any(other.files for other in (*seen.others, *([seen.own] if seen.own else []))):
         daemon.service.read_units()
 
@@ -318,6 +293,7 @@ def converge(daemon: Daemon, check_mode: bool, scratch: str, warn: t.Callable[[s
             if daemon.former and daemon.wanted.state != "absent":
                 former_services.note(daemon.former, daemon.wanted, daemon.service, seen)
             apply(daemon, seen, changes)
+            disk.write_record(daemon.name, record(daemon))
             if daemon.former and daemon.wanted.state == "absent":
                 former_services.settle(daemon.former, daemon.service, daemon.stops)
     except (ServiceError, disk.FileError) as error:

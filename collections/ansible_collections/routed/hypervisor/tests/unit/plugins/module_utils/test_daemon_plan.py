@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.daemon import Daemon, record, recorded
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan import (
     Seen,
     SeenFile,
@@ -14,7 +16,6 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan imp
     plan,
     stamp,
 )
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.run import Daemon
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.service import Process, Service
 
 OURS = b"# Managed by Routed Hypervisor\nx\n"
@@ -172,3 +173,24 @@ def test_only_the_secret_parts_of_a_file_are_masked_including_old_secrets():
     assert daemon.mask("bad line: neighbor n password older") == "bad line: neighbor n password ********"
     assert dataclasses.replace(file, secret_part=None).shown("anything") == "(secret, not shown)\n"
     assert dataclasses.replace(file, secret=False, secret_part=None).shown("anything") == "anything"
+
+
+def test_a_recorded_daemon_has_the_same_work_to_do_and_no_content_of_files_is_recorded():
+    names = {"uses": ("red",), "session_interfaces": ("red.90",), "session_addresses": ("192.0.2.1",)}
+    want = wanted(files=[WantedFile(PATH, OURS, 0o644, secret=True)], restart_on=frozenset([PATH]), **names)
+    daemon = Daemon("example", want, Service("example", "/bin/true", timeout=7), reload=["a"], refresh=["b", "c"])
+    text = json.dumps(record(daemon))
+    assert OURS.decode().splitlines()[1] not in text.split('"')
+    same = recorded(json.loads(text), {PATH: OURS}.__getitem__)
+    assert same.wanted == want
+    assert record(same) == record(daemon)
+    state = seen(indexes={"red": 7}, came_up={"red": 1, "red.90": 2000, "192.0.2.1": 1})
+    [change] = plan(same.wanted, state)
+    assert change == plan(want, state)[0]
+    assert (change.op, change.why) == ("refresh", "red.90 came up after its sessions")
+
+
+def test_a_daemon_that_depends_on_no_interface_is_not_recorded():
+    assert record(Daemon("example", wanted(), Service("example"))) is None
+    stopped = wanted(state="stopped", uses=("red",))
+    assert record(Daemon("example", stopped, Service("example"))) is None
