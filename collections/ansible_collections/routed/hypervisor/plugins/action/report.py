@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
                 "path": {"type": "path", "required": True},
             }
         )
-        results = given["results"]
+        results = excuse(given["results"])
         answer = summarise(results)
         answer.update(changed=False, fabric=given["fabric"], path=given["path"])
         if not self._task.check_mode:
@@ -41,15 +41,42 @@ class ActionModule(ActionBase):
 def summarise(results):
     """Counts the results of all nodes. A node without results, not even an empty list, has failed."""
     lists = [node if isinstance(node, list) else [{"kind": "node", "state": "failed"}] for node in results.values()]
-    found = [result for node in lists for result in node]
+    found = [result for node in lists for result in node if result["kind"] != "present"]
     states = Counter(result["state"] for result in found)
     return {
-        "total": len(found),
+        "total": len(found) - states["absent"],
         "passed": states["passed"],
         "failures": states["failed"],
         "not_run": states["not run"],
+        **presence(results),
         "kinds": dict(Counter(result["kind"] for result in found if result["state"] == "passed")),
         "reasons": {result["kind"]: result["seen"] for result in found if result["state"] == "not run"},
+    }
+
+
+def presence(results):
+    """Counts the guests that are present, and names those whose ports are missing, with their hypervisors."""
+    found = [(node, result) for node, each in results.items() if isinstance(each, list) for result in each]
+    ports = [(node, result) for node, result in found if result["kind"] == "present"]
+    missing = [(node, result) for node, result in ports if result["state"] == "absent"]
+    return {
+        "guests": len(ports),
+        "present": len(ports) - len(missing),
+        "absent": [f"{node} {', '.join(result['guests'])} ({result['seen']})" for node, result in missing],
+    }
+
+
+def excuse(results):
+    """The results of all nodes; failures that are explained by the absence of a guest have the state absent."""
+    found = [result for node in results.values() if isinstance(node, list) for result in node]
+    absent = {guest for r in found if r["kind"] == "present" and r["state"] == "absent" for guest in r["guests"]}
+
+    def excused(result):
+        explained = result["state"] == "failed" and absent.intersection(result.get("guests", ()))
+        return {**result, "state": "absent"} if explained else result
+
+    return {
+        name: [excused(result) for result in node] if isinstance(node, list) else node for name, node in results.items()
     }
 
 
@@ -71,6 +98,7 @@ def _write(path, fabric, results, answer):
         "passed": answer["passed"],
         "failed": answer["failures"],
         "not_run": answer["not_run"],
+        "absent": answer["absent"],
         "nodes": results,
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,7 @@ class CallbackModule(CallbackBase):
         self._stages = []
         self._report = self._kernel = None
         self._changes = Counter()
+        self._absent = {}
         self._playbook = ""
 
     def v2_playbook_on_start(self, playbook):
@@ -57,6 +58,9 @@ class CallbackModule(CallbackBase):
         # Every module of this collection returns its changes in the same format.
         if result.task.action.startswith("routed.hypervisor."):
             self._changes.update(change["kind"] for change in result.result.get("changes", []))
+        if result.task.action == "routed.hypervisor.network" and result.result.get("absent"):
+            names = [f"{port['guest']} ({port['interface']})" for port in result.result["absent"]]
+            self._absent[result.host.get_name()] = names
         if result.task.action == "routed.hypervisor.report":
             self._report = result.result
         elif result.task.action == "routed.hypervisor.lab_kernel":
@@ -75,6 +79,7 @@ class CallbackModule(CallbackBase):
         )
         changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
         found = {"report": self._report, "kernel": self._kernel, "changes": self._changes}
+        found["absent"] = self._absent
         found["inventory"] = inventory_argument()
         for line in summary(self._playbook, times, changed=changed, failed=failed, **found):
             self._display.display(line)

@@ -91,6 +91,15 @@ options:
       mac:
         description: Hardware address.
         type: str
+      guest:
+        description:
+          - The guest behind this interface, which someone else creates when the guest starts and removes when it stops.
+          - If it does not exist, the interface is left out together with its proxy settings and with routes, VLANs and
+            ipvlan links on it. Another run configures it when it has appeared.
+          - The interface is put into a link group of ours, unless it is in another one. With O(state=overridden), an
+            interface in that group that is no longer configured is closed - it leaves its VRF, loses our addresses,
+            forwarding and proxying, has IPv6 disabled, and moves to a group whose packets the firewall drops.
+        type: str
       addresses:
         description: Addresses of both families.
         type: list

@@ -101,6 +101,12 @@ not_done:
       before: {vrf: null}
       after: {vrf: public}
       why: differs
+absent:
+  description: Configured interfaces of guests that do not exist. M(routed.hypervisor.network) explains the keys.
+  returned: unless O(state=gathered)
+  type: list
+  elements: dict
+  sample: [{interface: tap-web1, guest: web1}]
 mistakes:
   description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused

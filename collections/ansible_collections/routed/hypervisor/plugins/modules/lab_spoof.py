@@ -54,6 +54,10 @@ options:
         description: The node that has this address.
         type: str
         required: true
+      guests:
+        description: The guests without which this fails. Returned with the result.
+        type: list
+        elements: str
       family:
         description: The address family.
         type: str
@@ -114,6 +118,7 @@ def main():
                     "kind": {"type": "str", "choices": ["spoof"], "default": "spoof"},
                     "node": text,
                     "from": text,
+                    "guests": {"type": "list", "elements": "str"},
                     "to": text,
                     "to_name": text,
                     "family": {"type": "str", "choices": ["ipv4"], "default": "ipv4"},
@@ -137,7 +142,8 @@ def main():
         passed, seen = verify_spoof(expected, socket_in)
         state = "passed" if passed else "failed"
         seconds = round(time.monotonic() - start, 2)
-        return {"title": expected["title"], "kind": "spoof", "state": state, "seen": seen, "seconds": seconds}
+        found = {"title": expected["title"], "kind": "spoof", "state": state, "seen": seen, "seconds": seconds}
+        return {**found, "guests": expected["guests"]} if expected.get("guests") else found
 
     # The threads mostly wait for packets. Each has its own ports and packets.
     with ThreadPoolExecutor(WORKERS) as pool:

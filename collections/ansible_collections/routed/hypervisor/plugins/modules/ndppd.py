@@ -79,6 +79,13 @@ options:
     type: str
     choices: [merged, replaced, overridden, deleted, gathered]
     default: merged
+  may_be_absent:
+    description:
+      - Interfaces that need not exist, such as the ports of guests that may be stopped. ndppd does not start without
+        one of its interfaces, so their proxies are left out while they are missing.
+    type: list
+    elements: str
+    default: []
   path:
     description: The file that the service reads.
     type: path
@@ -150,7 +157,7 @@ from ..module_utils._daemon import ndppd
 from ..module_utils._daemon.daemon import Daemon, DaemonError
 from ..module_utils._daemon.files import FileError, read
 from ..module_utils._daemon.plan import Wanted, WantedFile
-from ..module_utils._daemon.run import converge
+from ..module_utils._daemon.run import converge, interface_index
 from ..module_utils._daemon.service import Service
 from ..module_utils._engine.former import Former
 from ..module_utils._engine.options import Mistakes, in_range, interface_name
@@ -182,6 +189,7 @@ ARGUMENTS = {
         "choices": ["merged", "replaced", "overridden", "deleted", "gathered"],
         "default": "merged",
     },
+    "may_be_absent": {"type": "list", "elements": "str", "default": []},
     "path": {"type": "path", "default": "/etc/ndppd.conf"},
     "enabled": {"type": "bool"},
     "former": {"type": "path"},
@@ -216,7 +224,9 @@ def check_config(config: list[dict], deleting: bool) -> None:
 def desired(params: dict, have: ndppd.Config) -> ndppd.Config:
     want = params["config"] or []
     check_config(want, params["state"] == "deleted")
+    gone = {name for name in params["may_be_absent"] if interface_index(name) is None}
     proxies = ndppd.combine(have.proxies, want, params["state"])
+    proxies = {name: proxy for name, proxy in proxies.items() if gone.isdisjoint(ndppd.interfaces([proxy]))}
     mistakes = Mistakes()
     for name, proxy in proxies.items():
         # Two valid lists of rules may overlap when they are merged.

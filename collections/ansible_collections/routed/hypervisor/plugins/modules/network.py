@@ -17,6 +17,10 @@ description:
     object once.
   - The kinds are planned together. An interface may be in a VRF that the same call creates, and a route that is
     lost through a change of its link is restored in the same run.
+  - Refuses changes that would cut the path to this host - the interface of the connection that the run came by (that of
+    an SSH server among the ancestors of the module), its address and its route, and the default routes of others.
+  - If IPv6 forwarding is switched on, C(accept_ra) becomes 2 on interfaces that use router advertisements and whose
+    C(accept_ra) is not configured. Otherwise the kernel would drop their default routes at once.
   - Our objects carry a mark - links the alias C(routed.hypervisor), addresses, routes, rules and proxy entries the
     protocol number 82. Nothing else is ever removed.
 options:
@@ -157,6 +161,19 @@ not_done:
       before: {vrf: null}
       after: {vrf: public}
       why: differs
+absent:
+  description: Configured interfaces of guests that do not exist. They were left out.
+  returned: unless O(state=gathered)
+  type: list
+  elements: dict
+  contains:
+    interface:
+      description: The interface.
+      type: str
+    guest:
+      description: The guest behind it.
+      type: str
+  sample: [{interface: tap-web1, guest: web1}]
 mistakes:
   description: The mistakes in O(config), each with its place.
   returned: when O(config) is refused

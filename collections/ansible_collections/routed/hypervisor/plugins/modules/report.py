@@ -59,7 +59,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 total:
-  description: Number of results.
+  description: Number of results, without those that need an absent guest.
   returned: always
   type: int
   sample: 214
@@ -78,6 +78,22 @@ not_run:
   returned: always
   type: int
   sample: 0
+guests:
+  description: Number of guests on hypervisors that were verified.
+  returned: always
+  type: int
+  sample: 5
+present:
+  description: Number of them whose ports exist.
+  returned: always
+  type: int
+  sample: 4
+absent:
+  description: The others, with their hypervisors and ports. Failures that their absence explains are not counted.
+  returned: always
+  type: list
+  elements: str
+  sample: [hv1 web1 (tap-web1)]
 reasons:
   description: Why expectations were not run, by kind.
   returned: always

@@ -31,7 +31,10 @@ options:
         ones), C(rules) (family, rules, l3mdev), C(listening) (family, vrf), C(route_source) (to, source), C(ping)
         (family, to, source, expect, namespace), C(trace) (family, to, hops), C(tcp) (to, port, expect), C(neighbor)
         (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container) (namespace,
-        interface, mode, flag, addresses, gateways), C(firewall) (table, required, hooks, sets, counters), C(in_step).
+        interface, mode, flag, addresses, gateways), C(firewall) (table, required, hooks, sets, counters), C(in_step),
+        C(present) (interface, guests).
+      - What needs guests has their names in C(guests). If the interface of one of them is missing on this node, the
+        result is C(absent).
     type: list
     elements: dict
     required: true
@@ -55,8 +58,8 @@ EXAMPLES = r"""
 RETURN = r"""
 results:
   description: >-
-    A result for each item of O(config), in the order given. Its state is C(passed), C(failed), or C(not run) if the
-    kernel does not support it.
+    A result for each item of O(config), in the order given. Its state is C(passed), C(failed), C(not run) if the
+    kernel does not support it, or C(absent) if a guest that it needs does not run.
   returned: success
   type: list
   elements: dict

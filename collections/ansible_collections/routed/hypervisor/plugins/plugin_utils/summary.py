@@ -31,22 +31,27 @@ KINDS = {
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU, Linux"}
 
 
-def summary(playbook, stages, *, report, changed, changes, failed, kernel, inventory):
+def summary(playbook, stages, *, report, changed, changes, absent, failed, kernel, inventory):
     """Returns the lines of the summary.
 
     stages: [(name of the play, seconds)]; report: the result of routed.hypervisor.report, or None;
     changed: number of tasks that changed something; changes: number of changed objects by kind;
+    absent: guests whose ports are missing, by hypervisor;
     kernel: the result of routed.hypervisor.lab_kernel, or None; inventory: its directory, empty for the default one.
     """
     lines = [""]
     if report:
         lines.append(verdict(report))
+        if report.get("absent"):
+            names = ", ".join(report["absent"])
+            lines.append(f"  {report['present']} of {report['guests']} guests present; absent: {names}")
         counted = {**dict.fromkeys(KINDS, 0), **report["kinds"]}
         lines += [f"  {count:5d} {KINDS.get(kind, kind)}" for kind, count in counted.items() if count]
         lines.append(f"  every result is in {report['path']}")
     lines.append(f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {changed} changes:")
     if changes:
         lines.append("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())))
+    lines += [f"  {host}: absent, and not configured: {', '.join(names)}" for host, names in absent.items()]
     lines += [f"  {seconds:7.1f} s  {name}" for name, seconds in stages]
     return lines + next_steps(report, failed, kernel, inventory)
 

@@ -25,12 +25,13 @@ class Item(t.Generic[K]):
     owned: bool = False  # observed: carries our mark
     marked: dict[str, set[str]] = dataclasses.field(default_factory=dict)  # observed: members that carry our mark
     former: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # observed: attributes before we changed them
+    configured: bool = False  # observed: not ours, but carries the mark of what we configure
     creates: bool = True  # wanted: we may create it; otherwise it is only configured
     place: str = ""  # wanted: where the user wrote it
     hints: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # needed for writing, never compared
 
     def has_mark(self) -> bool:
-        return self.owned or bool(self.former) or any(self.marked.values())
+        return self.owned or self.configured or bool(self.former) or any(self.marked.values())
 
 
 @dataclasses.dataclass

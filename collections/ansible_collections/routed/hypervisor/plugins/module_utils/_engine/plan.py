@@ -107,7 +107,7 @@ def _remove(kind: Kind[K], have: Item[K], given: Item[K] | None, mistakes: list[
     before, after = difference(kind, have.attributes, target)
     if not before and not after:
         return []
-    full = dataclasses.replace(have, attributes=target, marked={}, former={})
+    full = dataclasses.replace(have, attributes=target, marked={}, former={}, configured=False)
     return [Change(kind.name, "change", full.label, _why_released(have, given, before), before, after, have, full)]
 
 

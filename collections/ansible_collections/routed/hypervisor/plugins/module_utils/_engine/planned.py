@@ -41,6 +41,8 @@ class Planned:
     new_namespaces: set[str] = dataclasses.field(default_factory=set)
     old_namespaces: set[str] = dataclasses.field(default_factory=set)  # to be deleted
 
+    absent: dict[str, str] = dataclasses.field(default_factory=dict)  # guests by the names of their missing ports
+
     # side effects
     spread: dict[str, str] = dataclasses.field(default_factory=dict)  # sysctls that a host-wide one sets on every link
     vrf_changes: list[Change[str]] = dataclasses.field(default_factory=list)  # deletions and replacements

@@ -16,7 +16,7 @@ import typing as t
 from .._netlink import codec
 from .._netlink.codec import ADDRESS, NEIGHBOR, ROUTE, RULE
 from .._netlink.kernel import BEING_CREATED, DOOMED, FAMILIES, Kernel
-from .._netlink.marks import MARK, PROTOCOL
+from .._netlink.marks import CLOSED_PORT, MARK, OPEN_PORT, PROTOCOL
 from .._netlink.named_namespaces import Spaces
 from .._netlink.sockets import KernelError, MayBe
 
@@ -49,6 +49,11 @@ class Link:
     @property
     def owned(self) -> bool:
         return self.alias == MARK or self.half_made
+
+    @property
+    def port(self) -> str | None:
+        """Whether we opened or closed this port to a guest; None if it is no such port."""
+        return {OPEN_PORT: "open", CLOSED_PORT: "closed"}.get(self.group)
 
     @property
     def half_made(self) -> bool:

@@ -92,10 +92,9 @@ class Sysctls(Kind[str]):
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
         key, value = change.item.key, change.after["value"]
         text = f"set {change.item.label} to {value}"
+        phase = Phase.KEEP_LEARNED_ROUTES if key.endswith("/accept_ra") else Phase.HOST_SYSCTLS
         first = 0 if key in SPREADS else 1
-        return [
-            Step(Phase.HOST_SYSCTLS, text, lambda kernel: write_sysctl(key, value), order=first, remedies=OF_SYSCTLS)
-        ]
+        return [Step(phase, text, lambda kernel: write_sysctl(key, value), order=first, remedies=OF_SYSCTLS)]
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
         return {"name": item.label, **item.attributes}

@@ -24,7 +24,7 @@ from .._engine.text import to_text
 from .._fast.ansible_module import FastModule
 from .._fast.garbage import no_collections
 from .._netlink.kernel import Kernel, NoPyroute2
-from . import network, restoring
+from . import absent, network, restoring
 
 KindsOf = t.Callable[[t.Any], dict[str, t.Any]]  # the lists of each kind in the option `config`
 LISTED = 40  # mistakes in one message; more would bury the first
@@ -129,6 +129,10 @@ def _run(
     changes = outcome.all_changes()
     shown = [*changes, *outcome.implied, *outcome.bystanders.lost]
     result = {"changed": bool(changes), "changes": [change.shown() for change in shown]}
+    if single in (None, "interfaces"):
+        result["absent"] = absent.shown(outcome.planned)
+    for warning in absent.suggestions(wanted, outcome.planned):
+        module.warn(warning)
     for name, objects in (("before", _before(outcome)), ("after", _after(outcome))):
         result[name] = objects.get(single, []) if single else objects
     if module._diff:

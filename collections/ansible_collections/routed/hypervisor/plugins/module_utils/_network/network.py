@@ -29,7 +29,7 @@ from .._kinds.rule import Rules
 from .._kinds.sysctl import Sysctls
 from .._kinds.vrf import Vrfs
 from .._netlink.kernel import Kernel
-from . import bystanders, deletions, restoring
+from . import absent, advertisements, bystanders, deletions, lockout, restoring
 from .bystanders import Bystanders
 
 # The order of planning: each kind depends on those before it.
@@ -137,6 +137,14 @@ class Outcome:
     implied: list[Change[t.Any]]  # of links of ours and others, as side effects of deletions
     remaining: dict[str, Have[t.Any]]  # excluding objects removed implicitly; others in their resulting state
 
+    def keep_learned(self, changes: list[Change[t.Any]]) -> None:
+        """Adds changes of sysctls that the configuration does not mention."""
+        for change in changes:
+            self.have.setdefault("sysctls", {})[change.item.key] = t.cast("Item[t.Any]", change.have)
+            self.remaining.setdefault("sysctls", {})[change.item.key] = t.cast("Item[t.Any]", change.have)
+            self.wanted_keys.setdefault("sysctls", set()).add(change.item.key)
+            self.changes.setdefault("sysctls", []).append(change)
+
     def all_changes(self) -> list[Change[t.Any]]:
         return [change for changes in self.changes.values() for change in changes]
 
@@ -164,6 +172,8 @@ def plan_all(
         if state != "deleted":
             wanted[name] = kind.arrange(wanted[name], mistakes)
         kind.announce(wanted[name], snapshot, planned)
+    if state != "deleted":
+        absent.leave_out(wanted, planned)
     outcome = Outcome({}, {}, planned, {}, Bystanders(), [], [], {})
     for kind, name in turns:
         want = wanted[name]
@@ -196,6 +206,10 @@ def plan_all(
     outcome.implied = deleted.changes
     if state != "gathered":
         outcome.bystanders = bystanders.find(snapshot, planned, outcome.changes)
+        outcome.keep_learned(advertisements.changes_to_keep(outcome.all_changes(), wanted, snapshot))
+        lockout.refuse(outcome.all_changes(), outcome.bystanders.lost, snapshot, planned, mistakes)
+        if mistakes:
+            raise Refused(mistakes)
     return outcome
 
 

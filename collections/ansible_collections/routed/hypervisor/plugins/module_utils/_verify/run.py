@@ -69,6 +69,7 @@ STATE = {
     "bfd": verify_bfd,
     "route": lambda expected, now: kernel.verify_route(expected, now.routes(expected["family"], expected["table"])),
     "listening": lambda expected, now: kernel.verify_listening(expected),
+    "present": lambda expected, now: kernel.verify_present(expected),
     "rules": lambda expected, now: kernel.verify_rules(expected),
     "route_source": lambda expected, now: kernel.verify_route_source(expected),
     "container": lambda expected, now: kernel.verify_container(expected),
@@ -82,6 +83,7 @@ PACKETS = {"neighbor": packets.verify_neighbor}
 # The same for all expectations together: expectations -> a pair for each.
 PACKET_BATCHES = {"ping": packets.verify_pings, "trace": packets.verify_traces, "tcp": packets.verify_tcp}
 # An expectation that this node need not support is neither a success nor a failure.
+ABSENT = "absent"  # neither, too: a guest that it needs does not run
 STATES = {True: "passed", False: "failed", None: "not run"}
 KINDS = sorted([*STATE, *PACKETS, *PACKET_BATCHES])
 
@@ -98,7 +100,14 @@ def run(expectations, deadline_s):
     """
     start = time.monotonic()
     results = [None] * len(expectations)
-    pending = [index for index, expected in enumerate(expectations) if not expects_silence(expected)]
+    absent = _absent(expectations)
+    for index, expected in enumerate(expectations):
+        needed = absent.intersection(expected.get("guests", ()))
+        if needed:
+            seen = expected["interface"] if expected["kind"] == "present" else f"absent: {', '.join(sorted(needed))}"
+            results[index] = _result(expected, ABSENT, seen, start)
+    left = [index for index, found in enumerate(results) if found is None]
+    pending = [index for index in left if not expects_silence(expectations[index])]
     with ThreadPoolExecutor(WORKERS) as pool:
         while pending:
             pending = _round(expectations, pending, results, pool, start)
@@ -106,9 +115,21 @@ def run(expectations, deadline_s):
                 break
             if pending:
                 time.sleep(PAUSE_S)
-        silent = [i for i, expected in enumerate(expectations) if expects_silence(expected)]
+        silent = [index for index in left if expects_silence(expectations[index])]
         _round(expectations, silent, results, pool, start)
     return results
+
+
+def _absent(expectations):
+    """The guests of this node whose ports do not exist."""
+    present = [expected for expected in expectations if expected["kind"] == "present"]
+    return {guest for e in present if not kernel.verify_present(e)[0] for guest in e["guests"]}
+
+
+def _result(expected, state, seen, start):
+    seconds = round(time.monotonic() - start, 2)
+    found = {"title": expected["title"], "kind": expected["kind"], "state": state, "seen": seen, "seconds": seconds}
+    return {**found, "guests": expected["guests"]} if "guests" in expected else found
 
 
 class Part(t.NamedTuple):
@@ -137,11 +158,5 @@ def _round(expectations, pending, results, pool, start):
     for index in pending:
         expected = expectations[index]
         passed, seen = waiting[index].result() if index in waiting else STATE[expected["kind"]](expected, now)
-        results[index] = {
-            "title": expected["title"],
-            "kind": expected["kind"],
-            "state": STATES[None if passed is None else bool(passed)],
-            "seen": seen,
-            "seconds": round(time.monotonic() - start, 2),
-        }
+        results[index] = _result(expected, STATES[None if passed is None else bool(passed)], seen, start)
     return [index for index in pending if results[index]["state"] == "failed"]

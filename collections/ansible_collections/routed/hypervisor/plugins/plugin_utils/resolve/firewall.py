@@ -11,6 +11,7 @@ routers.
 from __future__ import annotations
 
 from ...module_utils._daemon.nftables import TABLE
+from ...module_utils._netlink.marks import CLOSED_PORT
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent
 from ..libraries import netaddr
@@ -38,6 +39,7 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sess
         # A lab may run on a kernel without nftables; a real host must not be left open because of that.
         "required": intent.lab is None,
         "ports": ports,
+        "closed_group": CLOSED_PORT,
         "sources": _sources(node),
         "tenants": _tenants(intent, found, node, network),
         "gateways": _gateways(intent, node),

@@ -139,6 +139,7 @@ def _port(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:
     ipv6 = {"accept_ra": 0, "accept_redirects": 0, "addr_gen_mode": 1}
     port = {
         "name": guest.port,
+        "guest": guest.name,  # the port exists while the guest runs
         "vrf": vrf_device,
         "mtu": segment.mtu,
         "addresses": addresses,

@@ -20,7 +20,8 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
             "proxies": [
                 *(_ndppd(guest.port, segment.prefix["ipv6"]) for guest, segment in pairs if "ipv6" in guest.address),
                 *(_ndppd(part.host_link, part.prefix["ipv6"]) for part in _spanning(node)),
-            ]
+            ],
+            "may_be_absent": [guest.port for guest, _segment in pairs if "ipv6" in guest.address],
         },
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..intent.model import Intent
 from ..resolve.index import Index
 from . import border, guest, hypervisor, leaf, sessions
+from .presence import name_guests
 
 
 def expectations(intent: Intent, found: Index, host_vars: dict[str, dict]) -> dict[str, list[dict]]:
@@ -26,4 +27,5 @@ def expectations(intent: Intent, found: Index, host_vars: dict[str, dict]) -> di
         for carrier in intent.hypervisors.values():
             for node in carrier.guests:
                 made[node.name] = guest.expectations(intent, found, node)
+    name_guests(intent, made)
     return made

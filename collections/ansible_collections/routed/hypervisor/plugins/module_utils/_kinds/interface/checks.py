@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from ..._engine.change import Item
 from ..._engine.options import Mistakes
 from ..._engine.planned import Planned
@@ -27,7 +29,9 @@ def check(want: list[Item[str]], snapshot: Snapshot, planned: Planned, mistakes:
         if item.creates and item.key in planned.tables:
             mistakes.at(f"{item.place}.name", f"{item.key} is a VRF")
         if not item.creates and item.key not in planned.links:
-            mistakes.at(f"{item.place}.name", f"{item.key} does not exist; give its type to create it")
+            similar = difflib.get_close_matches(item.key, set(snapshot.links) - {other.key for other in want}, 1)
+            hint = f"did you mean {similar[0]}? " if similar else ""
+            mistakes.at(f"{item.place}.name", f"{item.key} does not exist; {hint}give its type if it is to be created")
         _parent(item, planned, mistakes)
         _master(item, snapshot, planned, mistakes)
         check_sysctls(item, mistakes)

@@ -32,6 +32,7 @@ from ..link_members import (
 from . import checks as interface_checks
 from . import steps as interface_steps
 from .effects import disturb, rejoin_bridges, replace_children
+from .ports import observe_wanted_port, parse_guest, prepare_release
 from .usable import is_duplicate
 
 TYPES = {"vlan": ("parent", "vlan_id"), "dummy": (), "veth": ("peer",), "bridge": ()}
@@ -58,6 +59,7 @@ class Interfaces(Kind[str]):
         "state": {"type": "str", "choices": ["up", "down"], "default": "up"},
         "mtu": {"type": "int"},
         "mac": {"type": "str"},
+        "guest": {"type": "str"},
         **MEMBERS,
     }
 
@@ -85,7 +87,10 @@ class Interfaces(Kind[str]):
                     given["bridge" if key == "vrf" else "vrf"] = None
         if "mac" in given:
             given["mac"] = _mac(given["mac"], f"{place}.mac", mistakes)
+        guest = given.pop("guest", None)
         item = Item(name, name, given, creates="type" in given, place=place)
+        if guest is not None:
+            parse_guest(item, guest, mistakes)
         parse_addresses(item, entry.get("addresses"), mistakes)
         parse_sysctls(item, entry.get("sysctls"), mistakes)
         return item
@@ -132,6 +137,9 @@ class Interfaces(Kind[str]):
     def displaced(self, attribute: str, wanted: dict[str, t.Any], members: dict[str, t.Any]) -> set[str]:
         return displaced(wanted, members) if attribute == "addresses" else set()
 
+    def release(self, target: dict[str, t.Any], have: Item[str], given: Item[str] | None) -> None:
+        target.update(have.hints.get("released", {}))
+
     def complete(self, item: Item[str]) -> dict[str, t.Any]:
         return {name: value for name, value in item.attributes.items() if value is not None}
 
@@ -146,6 +154,7 @@ class Interfaces(Kind[str]):
                 _attributes(link, snapshot),
                 # a VRF belongs to the kind vrfs; here it is just a link that may have addresses
                 owned=link.owned and link.kind != "vrf",
+                configured=link.port is not None,
                 marked={"addresses": set()},
                 hints={"default_mtu": _default_mtu(link, snapshot), "protocols": {}},
                 former=_former(link, planned),
@@ -162,13 +171,18 @@ class Interfaces(Kind[str]):
         for item in want:
             if item.key not in found:
                 continue
+            link = snapshot.links[item.key]
+            observe_wanted_port(found[item.key], item, link)
             if item.attributes.get("sysctls", {}).get("ipv6.addr_gen_mode") == "1":  # none are generated from now on
-                link = snapshot.links[item.key]
                 if link.mtu < IPV6_MTU and read_sysctl("ipv6/conf/default/addr_gen_mode") == "0":
                     observe_address(found[item.key], generated_address(link))
                 own = found[item.key].hints["protocols"]
                 generated = {key for key in own if own[key] == interface_steps.KERNEL_LINK_LOCAL}
                 found[item.key].marked["addresses"] |= generated
+        wanted_names = set() if planned.state == "deleted" else {item.key for item in want}
+        for item in found.values():
+            if item.key not in wanted_names and not item.owned:
+                prepare_release(item, snapshot, planned.state)
         return found
 
     def check(
@@ -286,6 +300,8 @@ def _attributes(link: Link, snapshot: Snapshot) -> dict[str, t.Any]:
         "mac": link.mac,
         "addresses": {},
     }
+    if link.port:
+        attributes["port"] = link.port
     if link.kind == "vlan":
         attributes.update(parent=link.parent, vlan_id=link.data.get("IFLA_VLAN_ID"))
     elif link.kind == "veth":
@@ -320,7 +336,7 @@ def observe_address(item: Item[t.Any], found: Address, wanted: t.Collection[str]
     item.hints["protocols"][key] = found.protocol
     # before Linux 5.18 an address cannot carry a mark: on our links all except the kernel's own count as ours
     ours = (
-        item.owned and bool(found.flags & PERMANENT) and not text.startswith("fe80:")
+        (item.owned or item.configured) and bool(found.flags & PERMANENT) and not text.startswith("fe80:")
         if not has_address_protocol()
         else found.protocol == PROTOCOL
     )

@@ -14,7 +14,7 @@ from ..._engine.apply import Phase, Step
 from ..._engine.change import Change, Item
 from ..._netlink.codec import ADDRESS, IFF_UP, LINK
 from ..._netlink.kernel import BEING_CREATED, FAMILIES, Kernel
-from ..._netlink.marks import PROTOCOL
+from ..._netlink.marks import CLOSED_PORT, OPEN_PORT, PROTOCOL
 from ..._netlink.sockets import CREATE, REPLACE
 from ..link import creation_remedies, deletion, mark_link, set_link
 from ..link_members import host, sysctl_path
@@ -81,6 +81,8 @@ def steps(change: Change[str]) -> list[Step]:
                 lambda kernel: set_link(kernel, name, [("IFLA_LINKINFO", info)]),
             )
         )
+    if "port" in todo:
+        result.append(_port_step(name, todo["port"]))
     result += sysctl_steps(name, todo.get("sysctls", {}))
     if "state" in todo:
         up = todo["state"] == "up"
@@ -93,6 +95,14 @@ def steps(change: Change[str]) -> list[Step]:
                 )
             )
     return result + address_steps(name, change.want, todo.get("addresses", {}), removed.get("addresses", {}))
+
+
+def _port_step(name: str, port: str | None) -> Step:
+    """Opens, closes or releases the port to a guest. It is closed before it leaves its VRF, and opened at the end."""
+    group = {"open": OPEN_PORT, "closed": CLOSED_PORT}.get(port or "", 0)
+    phase = Phase.MARKS if port == "closed" else Phase.LINK_STATES
+    text = {"open": f"open port {name}", "closed": f"close port {name}"}.get(port or "", f"release port {name}")
+    return Step(phase, text, lambda kernel: set_link(kernel, name, [("IFLA_GROUP", group)]))
 
 
 def sysctl_steps(name: str, values: dict[str, str], where: str = "") -> list[Step]:

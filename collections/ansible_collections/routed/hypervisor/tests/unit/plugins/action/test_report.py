@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.action.report import failure_message, summarise
+from ansible_collections.routed.hypervisor.plugins.action.report import excuse, failure_message, summarise
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.summary import summary
 
 GOOD = {"title": "vm1 reaches vm3", "kind": "ping", "state": "passed", "seen": "reply"}
@@ -34,9 +34,10 @@ UML = {"kind": "uml", "release": "7.2.12"}
 UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not run", "seen": "this kernel cannot"}
 
 
-def lines(kernel=None, failed=False, results=None, changes=(), inventory=""):
+def lines(kernel=None, failed=False, results=None, changes=(), inventory="", absent=()):
     report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "artifacts/x/verify.json"}
     found = {"changed": 3, "changes": dict(changes), "failed": failed, "kernel": kernel, "inventory": inventory}
+    found["absent"] = dict(absent)
     return summary("site.yml", [("BGP", 1.25)], report=report, **found)
 
 
@@ -83,3 +84,34 @@ def test_a_run_that_failed_does_not_say_what_to_type_next():
     text = "\n".join(lines(failed=True, results={"vm1": [BAD]}))
     assert "NOT verified, 0 of 1" in text
     assert "Next" not in text
+
+
+def port(guest, state):
+    return {
+        "title": f"guest {guest} is present",
+        "kind": "present",
+        "state": state,
+        "seen": f"tap-{guest}",
+        "guests": [guest],
+    }
+
+
+def test_what_an_absent_guest_explains_is_counted_apart_and_does_not_fail():
+    results = {
+        "hv1": [port("web1", "absent"), port("web2", "passed")],
+        "rr1": [{**BAD, "guests": ["web1"]}, {**GOOD, "guests": ["web2"]}],
+    }
+    answer = summarise(excuse(results))
+    assert (answer["total"], answer["passed"], answer["failures"]) == (1, 1, 0)
+    assert (answer["guests"], answer["present"], answer["absent"]) == (2, 1, ["hv1 web1 (tap-web1)"])
+    assert "  1 of 2 guests present; absent: hv1 web1 (tap-web1)" in lines(results=excuse(results))
+
+
+def test_the_absence_of_a_guest_excuses_nothing_else():
+    results = {"hv1": [port("web1", "absent"), BAD], "rr1": [{**BAD, "guests": ["web2"]}]}
+    assert summarise(excuse(results))["failures"] == 2
+
+
+def test_the_ports_that_a_run_left_out_are_listed_in_one_line_for_each_host():
+    absent = {"hv1": ["web1 (tap-web1)", "web3 (tap-web3)"]}
+    assert "  hv1: absent, and not configured: web1 (tap-web1), web3 (tap-web3)" in lines(absent=absent)

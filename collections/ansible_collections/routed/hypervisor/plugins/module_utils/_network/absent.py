@@ -1,0 +1,79 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports of guests that do not run: left out, with all that depends on them. Private to this collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing as t
+
+from .._engine.change import Item
+from .._engine.planned import Planned
+
+Wanted = dict[str, list[Item[t.Any]]]
+SIMILAR = 0.8  # of two names; tap-web1 and tap-wbe1 have 0.875
+
+
+def leave_out(wanted: Wanted, planned: Planned) -> None:
+    """Removes absent ports, and what depends on them, from `wanted`, and records them in `planned`.
+
+    Called when the names of all links that will exist are known.
+    """
+    for item in wanted.get("interfaces", ()):
+        if "guest" in item.hints and item.key not in planned.links and item.key not in planned.snapshot.altnames:
+            planned.absent[item.key] = item.hints["guest"]
+    if not planned.absent:
+        return
+    gone = set(planned.absent)
+    for item in wanted["interfaces"]:  # parents come first
+        if item.attributes.get("parent") in gone or item.attributes.get("bridge") in gone:
+            gone.add(item.key)
+            planned.links.pop(item.key, None)
+    for name, belongs in BELONGS.items():
+        if name in wanted:
+            wanted[name] = [item for item in wanted[name] if not belongs(item, gone)]
+    if "routes" in wanted:
+        wanted["routes"] = [route for item in wanted["routes"] if (route := _without(item, gone)) is not None]
+
+
+def _of_sysctl(item: Item[t.Any], gone: set[str]) -> bool:
+    parts = item.key.split("/")  # ipv4/conf/NAME/forwarding
+    return len(parts) == 4 and parts[1] in ("conf", "neigh") and parts[2] in gone
+
+
+BELONGS: dict[str, t.Callable[[Item[t.Any], set[str]], bool]] = {
+    "sysctls": _of_sysctl,
+    "interfaces": lambda item, gone: item.key in gone,
+    "ipvlan_links": lambda item, gone: item.attributes.get("master") in gone,
+    "proxy_arp": lambda item, gone: item.key in gone,
+}
+
+
+def _without(route: Item[t.Any], gone: set[str]) -> Item[t.Any] | None:
+    """A route without its next hops through absent ports; None if none are left."""
+    hops = route.attributes["nexthops"]
+    left = [hop for hop in hops if hop.get("interface") not in gone]
+    if len(left) == len(hops):
+        return route
+    return dataclasses.replace(route, attributes={**route.attributes, "nexthops": left}) if left else None
+
+
+def suggestions(wanted: Wanted, planned: Planned, known: t.Collection[str] = ()) -> list[str]:
+    """Warnings for absent ports whose names are probably mistyped: an interface that nobody claims has a similar one.
+
+    `known` are ports that an earlier run has configured: their guests have just stopped.
+    """
+    claimed = {item.key for item in wanted.get("interfaces", ())}
+    free = [name for name, link in planned.snapshot.links.items() if name not in claimed and not link.owned]
+    found = []
+    for name, guest in planned.absent.items():
+        similar = difflib.get_close_matches(name, free, 1, SIMILAR) if name not in known else []
+        if similar:
+            found.append(f"there is no port {name} of guest {guest}; did you mean {similar[0]}?")
+    return found
+
+
+def shown(planned: Planned) -> list[dict[str, str]]:
+    return [{"interface": name, "guest": guest} for name, guest in planned.absent.items()]
