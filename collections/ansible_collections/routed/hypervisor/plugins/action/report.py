@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
                 "path": {"type": "path", "required": True},
             }
         )
-        results = excuse(given["results"])
+        results = given["results"]
         answer = summarise(results)
         answer.update(changed=False, fabric=given["fabric"], path=given["path"])
         if not self._task.check_mode:
@@ -63,20 +63,6 @@ def presence(results):
         "guests": len(ports),
         "present": len(ports) - len(missing),
         "absent": [f"{node} {', '.join(result['guests'])} ({result['seen']})" for node, result in missing],
-    }
-
-
-def excuse(results):
-    """The results of all nodes; failures that are explained by the absence of a guest have the state absent."""
-    found = [result for node in results.values() if isinstance(node, list) for result in node]
-    absent = {guest for r in found if r["kind"] == "present" and r["state"] == "absent" for guest in r["guests"]}
-
-    def excused(result):
-        explained = result["state"] == "failed" and absent.intersection(result.get("guests", ()))
-        return {**result, "state": "absent"} if explained else result
-
-    return {
-        name: [excused(result) for result in node] if isinstance(node, list) else node for name, node in results.items()
     }
 
 

@@ -55,7 +55,7 @@ options:
         type: str
         required: true
       guests:
-        description: The guests without which this fails. Returned with the result.
+        description: The guests that this needs.
         type: list
         elements: str
       family:
@@ -63,6 +63,11 @@ options:
         type: str
         choices: [ipv4]
         default: ipv4
+  absent:
+    description: Guests that do not run. What needs one of them is not tried; its result is C(absent).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -100,6 +105,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._lab import node as lab_node
 from ..module_utils._lab.spoof import verify_spoof
 from ..module_utils._netlink import namespaces
+from ..module_utils._verify.presence import ABSENT, missing_for
 
 WORKERS = 16
 
@@ -124,6 +130,7 @@ def main():
                     "family": {"type": "str", "choices": ["ipv4"], "default": "ipv4"},
                 },
             },
+            "absent": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -139,11 +146,13 @@ def main():
 
     def result(expected):
         start = time.monotonic()
-        passed, seen = verify_spoof(expected, socket_in)
-        state = "passed" if passed else "failed"
+        seen = missing_for(expected, module.params["absent"])
+        state = ABSENT
+        if not seen:
+            passed, seen = verify_spoof(expected, socket_in)
+            state = "passed" if passed else "failed"
         seconds = round(time.monotonic() - start, 2)
-        found = {"title": expected["title"], "kind": "spoof", "state": state, "seen": seen, "seconds": seconds}
-        return {**found, "guests": expected["guests"]} if expected.get("guests") else found
+        return {"title": expected["title"], "kind": "spoof", "state": state, "seen": seen, "seconds": seconds}
 
     # The threads mostly wait for packets. Each has its own ports and packets.
     with ThreadPoolExecutor(WORKERS) as pool:

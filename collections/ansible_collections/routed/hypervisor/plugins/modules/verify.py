@@ -33,8 +33,8 @@ options:
         (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container) (namespace,
         interface, mode, flag, addresses, gateways), C(firewall) (table, required, hooks, sets, counters), C(in_step),
         C(present) (interface, guests).
-      - What needs guests has their names in C(guests). If the interface of one of them is missing on this node, the
-        result is C(absent).
+      - What needs guests has their names in C(guests). It is not tried if one of them is absent, that is if it is in
+        O(absent), or if this node should have its interface and does not.
     type: list
     elements: dict
     required: true
@@ -42,6 +42,11 @@ options:
     description: How many seconds to retry expectations that do not hold yet.
     type: int
     default: 30
+  absent:
+    description: Guests of other nodes that do not run.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -81,6 +86,7 @@ def main():
         argument_spec={
             "config": {"type": "list", "elements": "dict", "required": True},
             "deadline": {"type": "int", "default": 30},
+            "absent": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -92,7 +98,7 @@ def main():
     ]
     if mistakes:
         module.fail_json(msg="\n".join(mistakes))
-    module.exit_json(changed=False, results=run(config, module.params["deadline"]))
+    module.exit_json(changed=False, results=run(config, module.params["deadline"], module.params["absent"]))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Everything is read with iproute2, not with the code that configured it.
 from __future__ import annotations
 
 import json
-import os
 from ipaddress import ip_address, ip_interface, ip_network
 
 from .._netlink.marks import PROTOCOL
@@ -53,11 +52,6 @@ def verify_route(expected, table):
     if seen is None:
         return False, "no such route"
     return seen == wanted, ", ".join(sorted(seen))
-
-
-def verify_present(expected):
-    """Whether the port of a guest exists: it does while the guest runs."""
-    return os.path.exists(f"/sys/class/net/{expected['interface']}"), expected["interface"]
 
 
 def verify_rules(expected):

@@ -9,7 +9,7 @@ import time
 import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from . import bird, firewall, frr, gobgp, kernel, packets
+from . import bird, firewall, frr, gobgp, kernel, packets, presence
 
 # Probes mostly wait for answers, so there may be more workers than cores.
 WORKERS = 8
@@ -69,7 +69,7 @@ STATE = {
     "bfd": verify_bfd,
     "route": lambda expected, now: kernel.verify_route(expected, now.routes(expected["family"], expected["table"])),
     "listening": lambda expected, now: kernel.verify_listening(expected),
-    "present": lambda expected, now: kernel.verify_present(expected),
+    "present": lambda expected, now: (True, expected["interface"]),
     "rules": lambda expected, now: kernel.verify_rules(expected),
     "route_source": lambda expected, now: kernel.verify_route_source(expected),
     "container": lambda expected, now: kernel.verify_container(expected),
@@ -82,8 +82,8 @@ STATE = {
 PACKETS = {"neighbor": packets.verify_neighbor}
 # The same for all expectations together: expectations -> a pair for each.
 PACKET_BATCHES = {"ping": packets.verify_pings, "trace": packets.verify_traces, "tcp": packets.verify_tcp}
-# An expectation that this node need not support is neither a success nor a failure.
-ABSENT = "absent"  # neither, too: a guest that it needs does not run
+# An expectation that this node need not support is neither a success nor a failure, nor is one that needs a guest that
+# does not run (presence.py).
 STATES = {True: "passed", False: "failed", None: "not run"}
 KINDS = sorted([*STATE, *PACKETS, *PACKET_BATCHES])
 
@@ -92,20 +92,20 @@ def expects_silence(expected):
     return expected.get("expect") == "silence"
 
 
-def run(expectations, deadline_s):
+def run(expectations, deadline_s, absent=()):
     """Returns a result for each expectation, in the order given: {title, kind, state, seen, seconds}.
 
     What must be true is retried until it is, or until the deadline. What must *not* be reachable is tried afterwards,
-    once: before the network is up everything is unreachable, which would prove nothing.
+    once: before the network is up everything is unreachable, which would prove nothing. What needs an absent guest is
+    not tried at all; `absent` are guests of other nodes.
     """
     start = time.monotonic()
     results = [None] * len(expectations)
-    absent = _absent(expectations)
+    absent = presence.absent_guests(expectations).union(absent)
     for index, expected in enumerate(expectations):
-        needed = absent.intersection(expected.get("guests", ()))
-        if needed:
-            seen = expected["interface"] if expected["kind"] == "present" else f"absent: {', '.join(sorted(needed))}"
-            results[index] = _result(expected, ABSENT, seen, start)
+        missing = presence.missing_for(expected, absent)
+        if missing:
+            results[index] = _result(expected, presence.ABSENT, missing, start)
     left = [index for index, found in enumerate(results) if found is None]
     pending = [index for index in left if not expects_silence(expectations[index])]
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -120,16 +120,10 @@ def run(expectations, deadline_s):
     return results
 
 
-def _absent(expectations):
-    """The guests of this node whose ports do not exist."""
-    present = [expected for expected in expectations if expected["kind"] == "present"]
-    return {guest for e in present if not kernel.verify_present(e)[0] for guest in e["guests"]}
-
-
 def _result(expected, state, seen, start):
     seconds = round(time.monotonic() - start, 2)
     found = {"title": expected["title"], "kind": expected["kind"], "state": state, "seen": seen, "seconds": seconds}
-    return {**found, "guests": expected["guests"]} if "guests" in expected else found
+    return {**found, "guests": expected["guests"]} if expected["kind"] == "present" else found
 
 
 class Part(t.NamedTuple):
