@@ -112,7 +112,12 @@ class Planned:
         return attributes.get("mtu") or DEFAULT_MTUS.get(attributes.get("type", ""))
 
     def former_of(self, kind: str, link: Link) -> dict[str, t.Any]:
-        """The attributes that a link of others had before we changed them."""
+        """The attributes that a link of others had before we changed them.
+
+        The port of a guest that has left is closed, not restored: its guest may still be running.
+        """
+        if link.port and self.state != "deleted":
+            return {}
         return self.former.attributes(kind, link.name, link.index) if self.former and not link.owned else {}
 
     def down(self, name: str) -> bool:

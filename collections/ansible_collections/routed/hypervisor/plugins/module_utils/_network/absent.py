@@ -13,6 +13,7 @@ from .._engine.change import Item
 from .._engine.planned import Planned
 
 Wanted = dict[str, list[Item[t.Any]]]
+LISTED = 10  # ports in one warning
 SIMILAR = 0.8  # of two names; tap-web1 and tap-wbe1 have 0.875
 
 
@@ -60,18 +61,25 @@ def _without(route: Item[t.Any], gone: set[str]) -> Item[t.Any] | None:
     return dataclasses.replace(route, attributes={**route.attributes, "nexthops": left}) if left else None
 
 
-def suggestions(wanted: Wanted, planned: Planned, known: t.Collection[str] = ()) -> list[str]:
-    """Warnings for absent ports whose names are probably mistyped: an interface that nobody claims has a similar one.
+def warnings(wanted: Wanted, planned: Planned, known: t.Collection[str] | None) -> list[str]:
+    """Absent ports whose names may be mistyped, because no earlier run has configured them.
 
-    `known` are ports that an earlier run has configured: their guests have just stopped.
+    `known` are ports that an earlier run has configured: their guests have just stopped. None if that is not recorded.
     """
     claimed = {item.key for item in wanted.get("interfaces", ())}
     free = [name for name, link in planned.snapshot.links.items() if name not in claimed and not link.owned]
-    found = []
-    for name, guest in planned.absent.items():
-        similar = difflib.get_close_matches(name, free, 1, SIMILAR) if name not in known else []
+    unknown = {name: guest for name, guest in planned.absent.items() if name not in (known or ())}
+    found, unseen = [], []
+    for name, guest in unknown.items():
+        similar = difflib.get_close_matches(name, free, 1, SIMILAR)
         if similar:
             found.append(f"there is no port {name} of guest {guest}; did you mean {similar[0]}?")
+        else:
+            unseen.append(f"{name} of guest {guest}")
+    if unseen and known is not None:
+        more = f" and {len(unseen) - LISTED} others" if len(unseen) > LISTED else ""
+        names = ", ".join(unseen[:LISTED]) + more
+        found.append(f"no run has seen these ports yet; if their guests are running, the names are wrong: {names}")
     return found
 
 

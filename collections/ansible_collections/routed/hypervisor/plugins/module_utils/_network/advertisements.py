@@ -51,6 +51,16 @@ def _starts_forwarding(change: Change[t.Any]) -> bool:
     return bool((change.after.get("sysctls") or {}).get("ipv6.forwarding", "0") != "0")
 
 
+def starts_forwarding(wanted: dict[str, list[Item[t.Any]]]) -> bool:
+    """Whether the configuration makes this host a router for IPv6."""
+    return any(
+        item.key.startswith("ipv6/conf/") and item.key.endswith("/forwarding") and item.attributes["value"] != "0"
+        for item in wanted.get("sysctls", ())
+    ) or any(
+        item.attributes.get("sysctls", {}).get("ipv6.forwarding", "0") != "0" for item in wanted.get("interfaces", ())
+    )
+
+
 def _learning(snapshot: Snapshot) -> set[str]:
     """Interfaces with routes or addresses from router advertisements."""
     routes = snapshot.kernel.dump(ROUTE, {"family": socket.AF_INET6, "proto": ROUTER_ADVERTISEMENT})

@@ -131,7 +131,8 @@ def _run(
     result = {"changed": bool(changes), "changes": [change.shown() for change in shown]}
     if single in (None, "interfaces"):
         result["absent"] = absent.shown(outcome.planned)
-    for warning in absent.suggestions(wanted, outcome.planned):
+    known = former.of("interfaces") if former else None
+    for warning in absent.warnings(wanted, outcome.planned, known):
         module.warn(warning)
     for name, objects in (("before", _before(outcome)), ("after", _after(outcome))):
         result[name] = objects.get(single, []) if single else objects

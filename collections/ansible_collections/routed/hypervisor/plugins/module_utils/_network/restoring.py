@@ -13,6 +13,7 @@ from .._engine.former import Entry, Former
 from .._engine.snapshot import Snapshot
 from .._kinds.sysctl import SPREADS
 from .._netlink.kernel import read_sysctl
+from . import advertisements
 
 if t.TYPE_CHECKING:
     from .network import Outcome, Wanted
@@ -37,7 +38,12 @@ def with_former_sysctls(wanted: Wanted, former: Former) -> Wanted:
 
 def _unwanted(wanted: Wanted, former: Former) -> dict[str, Entry]:
     given = {item.key for item in wanted.get("sysctls", [])}
-    return {key: entry for key, entry in former.of("sysctls").items() if _general(key) not in given}
+    keeps_routes = advertisements.starts_forwarding(wanted)
+    return {
+        key: entry
+        for key, entry in former.of("sysctls").items()
+        if _general(key) not in given and not (keeps_routes and key.endswith("/accept_ra"))
+    }
 
 
 def _is_untouched(key: str, former: Former) -> bool:
@@ -101,11 +107,16 @@ def _note_rules(former: Former, snapshot: Snapshot) -> None:
 
 
 def settle(former: Former, wanted: Wanted, outcome: Outcome) -> None:
-    """Forgets what was restored, and what somebody else has changed since."""
+    """Forgets what was restored, and what somebody else has changed since.
+
+    Ports that were closed, and those of guests that do not run, are restored when the host is given back.
+    """
+    ports = {link.name for link in outcome.planned.snapshot.links.values() if link.port}
+    kept = set(outcome.planned.absent) | ports if outcome.planned.state != "deleted" else set()
     for key in _unwanted(wanted, former):
         former.forget("sysctls", key)
     for kind in LINKS:
-        for name in set(former.of(kind)) - outcome.wanted_keys.get(kind, set(former.of(kind))):
+        for name in set(former.of(kind)) - outcome.wanted_keys.get(kind, set(former.of(kind))) - kept:
             former.forget(kind, name)
     for change in outcome.changes.get("rules", []):
         if change.op == "delete" and change.item.attributes.get("l3mdev"):

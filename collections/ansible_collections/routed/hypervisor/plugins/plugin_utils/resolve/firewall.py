@@ -21,7 +21,7 @@ from .links import vlan_interface
 # Protocols between routers. BFD: single-hop, echo, multihop (RFC 5881, RFC 5883).
 ROUTING_PORTS = {"tcp": [179], "udp": [3784, 3785, 4784]}
 # Kinds of dropped packets, by counter name.
-DROPS = ["forged_source", "to_hypervisor", "to_routing", "icmp_redirect"]
+DROPS = ["forged_source", "to_hypervisor", "to_routing", "icmp_redirect", "closed_port"]
 DROPS_WITH_VRFS = [*DROPS, "between_vrfs"]
 # Log rate per kind of drop: enough to notice, too little to fill a disk.
 LOG = {"rate": "10/minute", "burst": 5}

@@ -3,13 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ports to guests. A hypervisor's own tools create and remove them; we only configure them. Private to this collection.
 
-A port that we configure is in a link group of ours (marks.py). When its guest leaves the configuration, the mark shows
-what to take back. The port is then closed, not just released: its guest may still be running.
+A port that we configure is in a link group of ours (marks.py), by which it is recognized when its guest has left the
+configuration. The port is then closed: its guest may still be running. What it had before it was first configured is
+restored only when the host is given back.
 """
 
 from __future__ import annotations
-
-import typing as t
 
 from ..._engine import options
 from ..._engine.change import Item
@@ -18,7 +17,8 @@ from ..._netlink.kernel import read_sysctl
 from ..link_members import sysctl_path
 
 # Nothing is forwarded or answered for the guest. The firewall drops the rest by the link group.
-CLOSED = {"ipv4.forwarding": "0", "ipv4.proxy_arp": "0", "ipv6.proxy_ndp": "0", "ipv6.disable_ipv6": "1"}
+ANSWERS = {"ipv4.arp_ignore": "8", "ipv6.disable_ipv6": "1"}  # ARP is answered for no address
+CLOSED = {"ipv4.forwarding": "0", "ipv4.proxy_arp": "0", "ipv6.proxy_ndp": "0", **ANSWERS}
 
 
 def parse_guest(item: Item[str], guest: str, mistakes: options.Mistakes) -> None:
@@ -32,26 +32,25 @@ def observe_wanted_port(found: Item[str], wanted: Item[str], link: Link) -> None
     """A port in a group of someone else stays there: it is configured like any other, without our mark."""
     if "guest" in wanted.hints and link.group and link.port is None:
         found.attributes["port"] = "open"
-    if link.port == "closed":
-        wanted.attributes.setdefault("sysctls", {}).setdefault("ipv6.disable_ipv6", "0")
-        found.attributes["sysctls"]["ipv6.disable_ipv6"] = read_sysctl(sysctl_path(found.key, "ipv6.disable_ipv6"))
+    for key in ANSWERS if link.port == "closed" else ():
+        default = read_sysctl(sysctl_path("default", key))
+        if default is not None:
+            wanted.attributes.setdefault("sysctls", {}).setdefault(key, default)
+            found.attributes["sysctls"][key] = read_sysctl(sysctl_path(found.key, key))
 
 
 def prepare_release(item: Item[str], snapshot: Snapshot, state: str) -> None:
     """Records what to take back from an interface of others that is no longer wanted."""
     vrf = item.attributes["vrf"]
+    if vrf and snapshot.links[vrf].owned and "vrf" not in item.former and item.has_mark():
+        item.hints["released"] = {"vrf": None}
     if not item.configured:
-        if vrf and snapshot.links[vrf].owned and item.marked["addresses"]:
-            item.hints["released"] = {"vrf": None}
         return
-    released: dict[str, t.Any] = {"vrf": None if vrf and snapshot.links[vrf].owned else vrf}
+    released = item.hints.setdefault("released", {})
     if state == "deleted":  # the host is given back
         released["port"] = None
-        wanted = {key: read_sysctl(sysctl_path("default", key)) for key in CLOSED}
-    else:
-        released["port"] = "closed"
-        wanted = dict(CLOSED)
-    observed = {key: read_sysctl(sysctl_path(item.key, key)) for key in wanted}
+        return
+    released["port"] = "closed"
+    observed = {key: read_sysctl(sysctl_path(item.key, key)) for key in CLOSED}
     item.attributes["sysctls"] = {key: value for key, value in observed.items() if value is not None}
-    released["sysctls"] = {key: wanted[key] for key in item.attributes["sysctls"]}
-    item.hints["released"] = released
+    released["sysctls"] = {key: CLOSED[key] for key in item.attributes["sysctls"]}
