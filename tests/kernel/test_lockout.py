@@ -187,6 +187,18 @@ def test_a_learned_default_route_survives_forwarding(advertised, module):
     assert learned(advertised) == ["eth7"]
 
 
+def test_accept_ra_is_restored_only_with_forwarding(advertised, tmp_path):
+    former = str(tmp_path / "former.json")
+    arguments = {"config": {"sysctls": FORWARDING}, "state": "overridden", "former": former}
+    advertised.changed("network", **arguments)
+    assert advertised.changed("network", **arguments) == []
+    assert advertised.sysctl("ipv6/conf/eth7/accept_ra") == "2"
+    advertised.changed("network", state="deleted", former=former)
+    assert advertised.sysctl("ipv6/conf/eth7/accept_ra") == "1"
+    assert advertised.sysctl("ipv6/conf/all/forwarding") == "0"
+    assert learned(advertised) == ["eth7"]
+
+
 def test_the_port_of_a_guest_does_not_accept_router_advertisements(advertised):
     config = {
         "sysctls": FORWARDING,

@@ -84,13 +84,33 @@ def test_a_port_that_will_be_plugged_in_is_not_absent(namespace):
     assert set(namespace.changed("network", **arguments)) <= set(kinds)
 
 
+def warnings(result):
+    """Their texts; Ansible with events wraps them."""
+    found = result.get("warnings", [])
+    return [warning if isinstance(warning, str) else warning["event"]["msg"] for warning in found]
+
+
 def test_a_mistyped_port_is_reported_with_the_interface_that_nobody_claims(namespace):
     for name in ("eth7", "tap-wbe1", "tap-web2"):
         namespace.cable(name)
     for check in (True, False):
         result = namespace.module("network", config=config(1, 2), state="overridden", _check=check)
-        [warning] = result["warnings"]
-        assert warning == "there is no port tap-web1 of guest web1; did you mean tap-wbe1?"
+        assert warnings(result) == ["there is no port tap-web1 of guest web1; did you mean tap-wbe1?"]
+
+
+def test_only_a_port_that_no_run_has_seen_may_be_mistyped(namespace, tmp_path):
+    for name in ("eth7", "tap-web1", "tap-wbe1"):
+        namespace.cable(name)
+    arguments = {"config": config(1, 2), "state": "overridden", "former": str(tmp_path / "former.json")}
+    unseen = "no run has seen these ports yet; if their guests are running, the names are wrong: tap-web2 of guest web2"
+    namespace.ip("link set tap-wbe1 name office")
+    assert warnings(namespace.module("network", **arguments)) == [unseen]
+    namespace.ip("link set office name tap-wbe1")
+    namespace.ip("link delete tap-web1")
+    for _run in range(2):
+        assert warnings(namespace.module("network", **arguments)) == [
+            "there is no port tap-web2 of guest web2; did you mean tap-wbe1?"
+        ]
 
 
 def test_what_is_on_an_absent_port_is_left_out(namespace):
@@ -145,6 +165,7 @@ def test_the_port_of_a_guest_that_left_is_closed(namespace):
     result = apply(namespace, config(2))
     assert state_of(namespace, "tap-web1") == (None, [], ["0", "0", "1"], [])
     assert namespace.show("link show dev tap-web1")[0]["group"] == str(0x52480011)
+    assert namespace.sysctl("ipv4/conf/tap-web1/arp_ignore") == "8"
     assert state_of(namespace, "tap-web2")[2] == ["1", "1", "0"]
     assert state_of(namespace, "stranger") == stranger
     [change] = [change for change in result["changes"] if change["kind"] == "interfaces"]
@@ -153,17 +174,26 @@ def test_the_port_of_a_guest_that_left_is_closed(namespace):
     apply(namespace, config(1, 2))
     assert state_of(namespace, "tap-web1")[0] == "public"
     assert state_of(namespace, "tap-web1")[2:] == (["1", "1", "0"], ["203.0.113.77"])
+    assert namespace.sysctl("ipv4/conf/tap-web1/arp_ignore") == "0"
 
 
-def test_the_ports_of_a_host_that_is_given_back_are_released(namespace):
+@pytest.mark.parametrize("left", [False, True])
+def test_the_ports_of_a_host_that_is_given_back_are_as_they_were(namespace, tmp_path, left):
     for name in ("eth7", "tap-web1"):
         namespace.cable(name)
     before = [state_of(namespace, "tap-web1")[number] for number in (0, 2, 3)]
-    apply(namespace, config(1))
-    namespace.module("network", state="deleted")
+    former = str(tmp_path / "former.json")
+    apply(namespace, config(1), former=former)
+    if left:
+        for _run in range(2):
+            apply(namespace, config(), former=former)
+        assert state_of(namespace, "tap-web1")[2] == ["0", "0", "1"]
+    namespace.module("network", state="deleted", former=former)
     assert [state_of(namespace, "tap-web1")[number] for number in (0, 2, 3)] == before
+    assert namespace.sysctl("ipv4/conf/tap-web1/arp_ignore") == "0"
     assert namespace.show("link show dev tap-web1")[0]["group"] == "default"
-    assert namespace.module("network", state="deleted")["changes"] == []
+    assert namespace.module("network", state="deleted", former=former)["changes"] == []
+    assert not (tmp_path / "former.json").exists()
 
 
 @pytest.mark.parametrize("state", ["overridden", "merged"])
