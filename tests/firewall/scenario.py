@@ -202,7 +202,18 @@ def build() -> None:
         subprocess.run(["ip", "netns", "add", name], check=True)
     ip(TOPOLOGY)
     with open("network.json", encoding="utf-8") as file:
-        arguments = {"config": json.load(file), "state": "overridden", "_ansible_remote_tmp": "/tmp"}
+        configure(json.load(file))
+    for netns in ("vm1", "vm2", "router"):
+        for setting in ("ipv4/conf/all/accept_redirects", "ipv6/conf/all/accept_dad", "ipv4/conf/all/rp_filter"):
+            with inside(netns), open(f"/proc/sys/net/{setting}", "w", encoding="ascii") as file:
+                file.write("0")
+    for netns, lines in (("vm1", guest(1)), ("vm2", guest(2)), ("router", ROUTER), ("office", OFFICE)):
+        ip(lines, netns)
+    ip(AFTERWARDS)
+
+
+def configure(config: dict) -> None:
+    arguments = {"config": config, "state": "overridden", "_ansible_remote_tmp": "/tmp"}
     name = "ansible_collections.routed.hypervisor.plugins.modules.network"
     done = subprocess.run(
         [sys.executable, "-m", name],
@@ -213,13 +224,6 @@ def build() -> None:
     )
     if done.returncode:
         sys.exit(f"module network failed: {done.stdout}{done.stderr}")
-    for netns in ("vm1", "vm2", "router"):
-        for setting in ("ipv4/conf/all/accept_redirects", "ipv6/conf/all/accept_dad", "ipv4/conf/all/rp_filter"):
-            with inside(netns), open(f"/proc/sys/net/{setting}", "w", encoding="ascii") as file:
-                file.write("0")
-    for netns, lines in (("vm1", guest(1)), ("vm2", guest(2)), ("router", ROUTER), ("office", OFFICE)):
-        ip(lines, netns)
-    ip(AFTERWARDS)
 
 
 def attempts(net: Net) -> dict:
@@ -289,6 +293,41 @@ def attempts(net: Net) -> dict:
     }
 
 
+# Packets on purpose without an answer, and without what a closed port does besides: only the firewall is tested.
+LEFT = """
+addr add 10.7.7.1/32 dev lo
+route add 203.0.113.1/32 dev vm1
+"""
+
+
+def leave() -> None:
+    """Takes vm1 out of the configuration, while it runs."""
+    with open("network.json", encoding="utf-8") as file:
+        config = json.load(file)
+    kept = {
+        "interfaces": [entry for entry in config["interfaces"] if entry["name"] != "vm1"],
+        "proxy_arp": [entry for entry in config["proxy_arp"] if entry["interface"] != "vm1"],
+        "routes": [entry for entry in config["routes"] if entry.get("interface") != "vm1"],
+    }
+    configure({**config, **kept})
+    ip(LEFT)
+    for setting in ("conf/all/rp_filter", "conf/vm1/rp_filter"):
+        with open(f"/proc/sys/net/ipv4/{setting}", "w", encoding="ascii") as file:
+            file.write("0")
+    [port] = json.loads(run(["ip", "-json", "link", "show", "dev", "vm1"])[1])
+    ip(f"neigh replace {GATEWAY4} lladdr {port['address']} dev eth0 nud permanent", "vm1")
+    [far] = json.loads(run(["ip", "-n", "vm1", "-json", "link", "show", "dev", "eth0"])[1])
+    ip(f"neigh replace 203.0.113.1 lladdr {far['address']} dev vm1 nud permanent")
+
+
+def attempts_after_leaving(net: Net) -> dict:
+    return {
+        "a guest that left sends to the hypervisor": lambda: net.udp("vm1", "10.7.7.1", 514, None),
+        "a guest that left sends from another's address": lambda: net.udp("vm1", "10.7.7.1", 514, None, "203.0.113.2"),
+        "the hypervisor sends to a guest that left": lambda: net.udp(None, "203.0.113.1", 5000, "vm1"),
+    }
+
+
 def nft(*words: str) -> str:
     return subprocess.run(["nft", *words], check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -300,9 +339,9 @@ def counters() -> dict[str, int]:
     return {counter["name"]: counter["packets"] for counter in named if counter["name"] != "multicast"}
 
 
-def tried(net: Net, with_counters: bool) -> dict:
+def tried(attempts: dict, with_counters: bool) -> dict:
     found = {}
-    for name, attempt in attempts(net).items():
+    for name, attempt in attempts.items():
         before = counters() if with_counters else {}
         # On a busy machine an answer may take longer than the timeout; the firewall counts what it drops.
         for _time in range(3):
@@ -341,9 +380,9 @@ def main() -> None:
     earlier = len(logged(0))
     build()
     net = Net()
-    result = {"without": tried(net, False)}
+    result = {"without": tried(attempts(net), False)}
     nft("--file", "hypervisor.nft")
-    result["with"] = tried(net, True)
+    result["with"] = tried(attempts(net), True)
     result["logged"] = logged(earlier)
     before = counters()["forged_source"]
     flood(net, 200)
@@ -351,6 +390,10 @@ def main() -> None:
         "counted": counters()["forged_source"] - before,
         "logged": len(logged(earlier)) - len(result["logged"]),
     }
+    leave()
+    result["left"] = {"with": tried(attempts_after_leaving(net), True)}
+    nft("delete", "table", "inet", "routed_hypervisor")
+    result["left"]["without"] = tried(attempts_after_leaving(net), False)
     print(json.dumps(result))
 
 

@@ -183,3 +183,9 @@ def test_each_kind_of_drop_is_logged_with_its_name_and_limited(seen, counter):
 def test_a_flood_is_counted_in_full_but_hardly_logged(seen):
     assert seen["flood"]["counted"] == 200
     assert seen["flood"]["logged"] <= 10
+
+
+def test_only_the_firewall_stops_the_packets_of_a_guest_that_left_and_counts_them(seen):
+    assert [found["through"] for found in seen["left"]["without"].values()] == [True, True, True]
+    assert [found["through"] for found in seen["left"]["with"].values()] == [False, False, False]
+    assert [list(found["counted"]) for found in seen["left"]["with"].values()] == [["closed_port"]] * 3

@@ -134,3 +134,19 @@ def test_the_table_of_packages_has_everything_that_preflight_asks_for():
     packages = {package for programs in PROGRAMS.values() for package in programs.values()}
     missing = {package for package in [*packages, "python3", "python3-pyroute2", "sudo"] if f"`{package}`" not in table}
     assert not missing
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("in_band", "management: in_band needs changes that undo themselves, which this version does not have"),
+        ("inband", "management: must be out_of_band, not inband"),
+    ],
+)
+def test_a_host_that_is_managed_in_band_is_refused_before_anything_is_touched(production, value, reason):
+    command = ["ansible-playbook", "-i", production, "playbooks/preflight.yml", "--limit", "hv1"]
+    variables = ["-e", f"management={value}", "-e", "ansible_connection=local", "-e", "ansible_become=false"]
+    enabled = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    done = subprocess.run([*command, *variables], check=False, capture_output=True, text=True, cwd=PROJECT, env=enabled)
+    assert done.returncode != 0
+    assert f"hv1: {reason}" in re.sub(r"\s+", " ", done.stdout + done.stderr)

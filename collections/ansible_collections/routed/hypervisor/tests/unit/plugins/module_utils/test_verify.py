@@ -141,3 +141,31 @@ def test_a_request_that_could_not_be_sent_proves_neither_an_answer_nor_silence()
     assert packets.verdict({"expect": "silence"}, None, "no rights") == (False, "no rights")
     assert packets.verdict({}, None, "no rights") == (False, "no rights")
     assert packets.verdict({"expect": "silence"}, False, "no reply") == (True, "no reply")
+
+
+def test_what_needs_an_absent_guest_is_not_tried_and_the_rest_is(monkeypatch):
+    tried = []
+
+    def pings(expectations):
+        tried.extend(expected["title"] for expected in expectations)
+        return [(True, "reply") for _expected in expectations]
+
+    monkeypatch.setitem(verify.PACKET_BATCHES, "ping", pings)
+    config = [
+        {"title": "here", "kind": "present", "interface": "lo", "guests": ["web1"]},
+        {"title": "not here", "kind": "present", "interface": "tap-web2", "guests": ["web2"]},
+        {"title": "to web1", "kind": "ping", "guests": ["web1"]},
+        {"title": "to web2", "kind": "ping", "guests": ["web1", "web2"]},
+        {"title": "silence of web3", "kind": "ping", "guests": ["web3"], "expect": "silence"},
+        {"title": "to the world", "kind": "ping"},
+    ]
+    results = verify.run(config, deadline_s=60, absent=["web3"])
+    assert tried == ["to web1", "to the world"]
+    assert [(result["state"], result["seen"]) for result in results] == [
+        ("passed", "lo"),
+        ("absent", "tap-web2"),
+        ("passed", "reply"),
+        ("absent", "absent: web2"),
+        ("absent", "absent: web3"),
+        ("passed", "reply"),
+    ]
