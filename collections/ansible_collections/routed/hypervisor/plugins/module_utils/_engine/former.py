@@ -24,6 +24,13 @@ def _boot() -> str:
         return file.read().strip()
 
 
+def _added(old: t.Any, new: t.Any) -> t.Any:
+    """What is recorded already, and members of dictionaries that are not."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return old
+    return {**new, **{key: _added(value, new.get(key)) for key, value in old.items()}}
+
+
 class Former:
     """Entries by kind and name: {"sysctls": {"ipv4/…": {"boot": …, "was": …, "ours": …}}, …}."""
 
@@ -49,7 +56,7 @@ class Former:
         same = old is not None and old["boot"] == self.boot and old.get("index") == entry.get("index")
         if old is not None and same:
             for key, value in entry.items():
-                old[key] = {**value, **old[key]} if isinstance(value, dict) and key in old else old.get(key, value)
+                old[key] = _added(old[key], value) if key in old else value
         else:
             self.entries[kind][name] = entry
 
