@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
 
 RESTORED = "former"  # the place of a value that is restored
 LINKS = ("interfaces", "proxy_arp")  # kinds that also change links of others
+PROXYING = ("ipv4.proxy_arp", "ipv6.proxy_ndp")  # of a port that is closed, set by the kind proxy_arp and by ndppd
 SETTINGS = {  # without those that go with our addresses and entries
     "interfaces": ("vrf", "bridge", "state", "mtu", "mac", "vlan_filtering", "sysctls"),
     "proxy_arp": ("proxy_arp", "delay"),
@@ -94,7 +95,9 @@ def _note_link(former: Former, change: Change[t.Any], snapshot: Snapshot) -> Non
     settings = {key: change.before[key] for key in SETTINGS[change.kind] if key in change.before}
     if settings.get("sysctls"):
         # Of members, `before` has also those that were not set.
-        settings["sysctls"] = {key: value for key, value in settings["sysctls"].items() if value is not None}
+        settings["sysctls"] = {
+            key: value for key, value in settings["sysctls"].items() if value is not None and key not in PROXYING
+        }
     if settings:
         former.note(change.kind, link.name, index=link.index, was=settings)
 
