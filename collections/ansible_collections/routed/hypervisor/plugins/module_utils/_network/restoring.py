@@ -95,8 +95,9 @@ def _note_link(former: Former, change: Change[t.Any], snapshot: Snapshot) -> Non
     settings = {key: change.before[key] for key in SETTINGS[change.kind] if key in change.before}
     if settings.get("sysctls"):
         # Of members, `before` has also those that were not set.
+        left = PROXYING if change.after.get("port") == "closed" else ()
         settings["sysctls"] = {
-            key: value for key, value in settings["sysctls"].items() if value is not None and key not in PROXYING
+            key: value for key, value in settings["sysctls"].items() if value is not None and key not in left
         }
     if settings:
         former.note(change.kind, link.name, index=link.index, was=settings)
