@@ -30,8 +30,8 @@ def external(config: Config) -> list[str]:
 
 
 def uplinks(config: Config) -> list[str]:
-    """Those that exist without guests. Guests' ports are those with proxy ARP."""
-    ports = {entry["interface"] for entry in config.get("proxy_arp") or ()}
+    """Those that exist without guests."""
+    ports = {entry["name"] for entry in config.get("interfaces") or () if entry.get("guest")}
     return [name for name in external(config) if name not in ports]
 
 
