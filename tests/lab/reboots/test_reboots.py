@@ -8,7 +8,6 @@ import json
 import re
 
 import pytest
-import yaml
 from support.waiting import seconds_until, until, until_equal
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
@@ -25,31 +24,9 @@ ONLY_REBOOT = """
         config: [{{name: hv1}}]
         state: rebooted
 """
-DROP_IN = "/etc/systemd/system/routed-hypervisor.service.d/wait.conf"
-SHORT_WAIT = """[Service]
-ExecStart=
-ExecStart=/usr/local/sbin/routed-hypervisor apply --boot --wait 2
-"""
 # What the program printed, without what systemd reports about it.
 OF_THE_LAST_START = """journalctl --quiet --output=cat --identifier=routed-hypervisor \\
   _SYSTEMD_INVOCATION_ID=$(systemctl show --value --property=InvocationID routed-hypervisor)"""
-
-
-def smaller(text):
-    """Two hypervisors on two fabrics, of which one boots systemd."""
-    intent = yaml.safe_load(text)
-    intent["lab"] = {"nodes": {"hv1": {"init": "systemd"}}}
-    del intent["hypervisors"]["hv3"], intent["borders"]
-    return yaml.safe_dump(intent, sort_keys=False)
-
-
-@pytest.fixture(scope="module")
-def lab(bring_up):
-    lab = bring_up("l3_hypervisor", name="reboots", edit=smaller)
-    lab.run("hv1", "mkdir", "-p", DROP_IN.rpartition("/")[0])
-    write(lab, DROP_IN, SHORT_WAIT)
-    lab.run("hv1", "systemctl", "daemon-reload")
-    return lab
 
 
 def reboot(lab):

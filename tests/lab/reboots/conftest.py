@@ -1,0 +1,28 @@
+"""Two hypervisors on two fabrics, of which hv1 boots systemd."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+DROP_IN = "/etc/systemd/system/routed-hypervisor.service.d/wait.conf"
+SHORT_WAIT = """[Service]
+ExecStart=
+ExecStart=/usr/local/sbin/routed-hypervisor apply --boot --wait 2
+"""
+
+
+def smaller(text):
+    intent = yaml.safe_load(text)
+    intent["lab"] = {"nodes": {"hv1": {"init": "systemd"}}}
+    del intent["hypervisors"]["hv3"], intent["borders"]
+    return yaml.safe_dump(intent, sort_keys=False)
+
+
+@pytest.fixture(scope="session")
+def lab(bring_up):
+    lab = bring_up("l3_hypervisor", name="reboots", edit=smaller)
+    lab.run("hv1", "mkdir", "-p", DROP_IN.rpartition("/")[0])
+    lab.run("hv1", "sh", "-ec", 'printf %s "$1" >"$2"', "write", SHORT_WAIT, DROP_IN)
+    lab.run("hv1", "systemctl", "daemon-reload")
+    return lab
