@@ -26,7 +26,7 @@ ELSEWHERE = {
     "make reboot": "test_reboots.py",
     "make docs": "the stage docs",
     "ansible-playbook -i inventories/NAME": "tests/golden",
-    "ansible-playbook -i INVENTORY": "tests/nodes, with an emulated switch",
+    "ansible-playbook -i INVENTORY": "tests/nodes/daemons, with an emulated switch",
     "ansible-playbook playbooks/retire.yml": "tests/lab/retire; it is refused while guests run",
     "nft flush ruleset": "removes what others made; tests/firewall",
     "nft --check": "part of a sentence",

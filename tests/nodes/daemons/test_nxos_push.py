@@ -13,7 +13,7 @@ import yaml
 from support.nxos_device import Device
 from support.nxos_ssh import Server
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 pytest.importorskip("ansible_collections.cisco.nxos.plugins", reason="no cisco.nxos: run bin/setup --dev")
 
