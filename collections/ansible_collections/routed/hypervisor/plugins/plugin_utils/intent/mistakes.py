@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
-from ...module_utils._engine.printable import printable, shortened
+from ...module_utils._engine.printable import counted, printable, shortened
 from ...module_utils._engine.spelling import closest
 
 Path = tuple["str | int", ...]  # keys, and positions in lists
@@ -182,5 +182,5 @@ class IntentError(Exception):
     def __init__(self, source: str, lines: list[str], count: int | None = None):
         count = len(lines) if count is None else count
         self.source, self.lines = source, [printable(shortened(line, LONGEST_LINE)) for line in lines]
-        head = f"1 mistake in {source}" if count == 1 else f"{count:,} mistakes in {source}"
+        head = f"{counted(count, 'mistake(s)')} in {source}"
         super().__init__("\n".join([f"{printable(head)}; nothing was touched.", *(f"  {line}" for line in self.lines)]))
