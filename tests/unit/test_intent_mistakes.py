@@ -12,6 +12,7 @@ import yaml
 from support.intent_samples import DEFAULT_FILE, REMOVE, changed, default, mistakes_in, only_mistake_in, other
 from support.modules import PROJECT
 
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.beside import check_groups
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent import mistakes as mistakes_of
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
 
@@ -321,7 +322,80 @@ def test_a_yaml_error_beside_the_intent_has_its_line(inventory):
     (inventory.path / "hosts.yml").write_text("all:\n  hosts:\n    a: {}\n   b: {}\n")
     result = inventory("inventory", "--list")
     assert result.returncode != 0
-    assert f"{inventory.path}/hosts.yml:4:4" in result.stderr
+    assert f"1 mistake in {inventory.path}/hosts.yml; nothing was touched." in result.stderr
+    assert result.stderr.count("line 4, column 4: invalid YAML: did not find expected key") == 1
+    assert result.stderr.count("did not find expected key") == 1
+
+
+# Accepted by Ansible, which prints a warning at most: refused with the line of each mistake.
+IGNORED = {
+    "a host at the top": ("hv1: {ansible_host: 192.0.2.1}", "line 1, hv1: a host where Ansible expects a group; write it as all.hosts.hv1"),
+    "a host in the place of a section": ("hypervisors:\n  hv2: {ansible_host: 192.0.2.2}", "line 2, hypervisors.hv2: not a key of a group; put a host under hosts"),
+    "a variable in the place of a section": ("all:\n  ansible_user: admin", "line 2, all.ansible_user: not a key of a group; put a variable under vars"),
+    "a misspelled section": ("all:\n  host: {hv1: {}}", "line 2, all.host: unknown key; did you mean hosts?"),
+    "hosts in a list": ("all:\n  hosts: [hv1]", "line 2, all.hosts: a list where a map is expected; write each host as a key"),
+    "text for a group": ("all: {}\nhv1: 192.0.2.1", "line 2, hv1: neither a group nor a host"),
+    "a child that is a host": ("all:\n  children:\n    hv1: {ansible_host: 192.0.2.1}", "line 3, all.children.hv1: a host where Ansible expects a group"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IGNORED)
+def test_what_ansible_would_ignore_in_a_file_of_hosts_is_refused(case, tmp_path):
+    text, expected = IGNORED[case]
+    (tmp_path / "hosts.yml").write_text(f"{text}\n")
+    with pytest.raises(mistakes_of.IntentError) as refusal:
+        check_groups(str(tmp_path / "hosts.yml"))
+    [line] = refusal.value.lines
+    assert line.startswith(expected)
+
+
+def test_everything_that_ansible_understands_is_accepted(tmp_path):
+    text = "all: {vars: {a: {b: c}}, hosts: hv1, children: {x: , y: {}, z: {hosts: {hv2: , hv3: {a: !vault b}}}}}\n"
+    (tmp_path / "hosts.yml").write_text(text)
+    check_groups(str(tmp_path / "hosts.yml"))
+
+
+MISPLACED = {
+    "a host at the top": ("hv1: {ansible_host: 192.0.2.1}", "line 1, hv1: a host where Ansible expects a group"),
+    "an empty host at the top": ("all: {}\nhv1:", "line 2, hv1: a node of the intent in the place of a group; write it as all.hosts.hv1"),
+    "an unknown host in a group of the intent": ("hypervisors:\n  hosts:\n    hv11: {}", "line 3, hv11: no node of the intent, but in its group hypervisors; did you mean hv1?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISPLACED)
+def test_a_misplaced_host_beside_the_intent_is_refused(inventory, case):
+    text, expected = MISPLACED[case]
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(default()))
+    (inventory.path / "hosts.yml").write_text(f"{text}\n")
+    result = inventory("inventory", "--list")
+    assert result.returncode != 0
+    assert f"1 mistake in {inventory.path}/hosts.yml; nothing was touched.\n  {expected}" in result.stderr
+
+
+# Also where a file of hosts is read before the intent.
+@pytest.mark.parametrize("hosts", ["hosts.yml", "a.yml"])
+def test_names_that_the_intent_does_not_have_are_warned_about(inventory, hosts):
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(default()))
+    text = (
+        "all:\n  hosts: {hv1: {}, hv11: {}, extra: {}}\n  children: {others: {hosts: {graphs: {}}}, hypervisor: {}}\n"
+    )
+    (inventory.path / hosts).write_text(text)
+    for name in ("group_vars", "host_vars"):
+        (inventory.path / name).mkdir()
+    for name in ("group_vars/all.yml", "group_vars/others", "group_vars/hypervisors.yml", "group_vars/reflector.yml"):
+        (inventory.path / name).write_text("a: b\n")
+    for name in ("host_vars/hv2.yml", "host_vars/localhost.yml", "host_vars/graphs.json", "host_vars/HV2"):
+        (inventory.path / name).write_text("{}\n")
+    result = inventory("inventory", "--list")
+    assert result.returncode == 0, result.stderr
+    warnings = " ".join(result.stderr.split()).split("[WARNING]: ")[1:]
+    assert [warning.strip().removeprefix(f"{inventory.path}/") for warning in warnings] == [
+        f"{hosts}: line 2, no node of the intent is called hv11; did you mean hv1?",
+        f"{hosts}: line 2, no node of the intent is called extra; put another machine in a group of your own",
+        f"{hosts}: line 3, the group hypervisor has no hosts; did you mean hypervisors?",
+        "group_vars: reflector.yml: no group is called reflector, so nothing uses it; did you mean reflectors?",
+        "host_vars: HV2: no host is called HV2, so nothing uses it; did you mean hv2?",
+    ]
 
 
 def test_an_empty_intent_is_not_an_empty_inventory(inventory):
