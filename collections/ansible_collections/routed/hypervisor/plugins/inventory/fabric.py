@@ -86,7 +86,6 @@ class InventoryModule(BaseInventoryPlugin):
             raise IntentRefused(missing_required_lib(library))
         # Imported late, because these modules need third-party libraries.
         from ..plugin_utils.intent.read import read  # noqa: PLC0415
-        from ..plugin_utils.inventory import inventory as resolved  # noqa: PLC0415
 
         found = beside(inventory)
         found.intent = found.intent or path
@@ -99,7 +98,10 @@ class InventoryModule(BaseInventoryPlugin):
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            self._populate(resolved(read(path), owner=os.path.dirname(os.path.abspath(str(path)))))
+            intent = read(path)
+            from ..plugin_utils.inventory import inventory as resolved  # noqa: PLC0415 - a refusal does without it
+
+            self._populate(resolved(intent, owner=os.path.dirname(os.path.abspath(str(path)))))
         except IntentError as error:
             raise IntentRefused(str(error)) from None
         finally:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..libraries import netaddr
+from .addresses import address
 
 # Interface names with another meaning in the kernel (/proc/sys/net/*/conf/all, default), or that are
 # keywords where `ip` and dhcpcd expect a name.
@@ -62,8 +63,8 @@ def _meant_network(text: str) -> str | None:
 def _address(family: int | None) -> Callable[[str], bool]:
     def check(text: str) -> bool:
         try:
-            return family in (None, netaddr.IPAddress(text, flags=netaddr.INET_PTON).version)
-        except (netaddr.AddrFormatError, ValueError):
+            return family in (None, address(text).version)
+        except ValueError:
             return False
 
     return check

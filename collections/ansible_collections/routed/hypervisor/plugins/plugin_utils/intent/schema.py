@@ -71,7 +71,9 @@ def _validator():
         "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
     )
     extended = jsonschema.validators.extend(
-        jsonschema.Draft202012Validator, {"additionalProperties": _others, "properties": _known}, type_checker=types
+        jsonschema.Draft202012Validator,
+        {"additionalProperties": _others, "properties": _known, "propertyNames": _names},
+        type_checker=types,
     )
     return extended(schema(), format_checker=checker)
 
@@ -97,16 +99,39 @@ def _others(validator, others, instance, part):
         yield from _below(validator, others, instance[key], key)
 
 
-_VALIDATORS: dict[int, typing.Any] = {}  # by the identity of a part of the schema, which is never freed
+def _names(validator, names, instance, _part):
+    for key in instance if isinstance(instance, dict) else ():
+        yield from _errors(validator, names, key)
 
 
 def _below(validator, part, value, key):
+    for error in _errors(validator, part, value):
+        error.path.appendleft(key)
+        yield error
+
+
+# By the identity of a part of the schema, which is never freed.
+_VALIDATORS: dict[int, typing.Any] = {}
+_FORMATS: dict[int, typing.Any] = {}
+_DESCRIBING = {"type", "format", "role", "default", "description"}  # keywords of text of which only the format matters
+
+
+def _format_of(part):
+    """The format of a part of the schema that is text and nothing else."""
+    is_text = part.get("type", "string") == "string" and "format" in part and part.keys() <= _DESCRIBING
+    return FORMATS[part["format"]] if is_text else None
+
+
+def _errors(validator, part, value):
+    if id(part) not in _FORMATS:
+        _FORMATS[id(part)] = _format_of(part)
+    form = _FORMATS[id(part)]
+    if form is not None and isinstance(value, str) and len(value) <= LONGEST and form.is_valid(value):
+        return ()
     made = _VALIDATORS.get(id(part))
     if made is None:
         made = _VALIDATORS[id(part)] = validator.evolve(schema=part)
-    for error in made.iter_errors(value):
-        error.path.appendleft(key)
-        yield error
+    return made.iter_errors(value)
 
 
 def check_shape(data: dict, mistakes: Mistakes) -> None:
