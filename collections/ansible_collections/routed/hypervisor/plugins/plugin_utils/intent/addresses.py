@@ -46,7 +46,7 @@ def plus(base: IPAddress, number: int) -> IPAddress | None:
 
 def mac_from_ipv4(address: IPAddress) -> str:
     """02:00 (locally administered) and the four bytes of the address: unique as long as the address is."""
-    return ":".join(f"{byte:02x}" for byte in (2, 0, *address.packed))
+    return f"02:00:{int(address).to_bytes(4, 'big').hex(':')}"
 
 
 def port_mac(guest_mac: str) -> str:
