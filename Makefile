@@ -3,6 +3,8 @@ INVENTORY ?= inventories/l3_hypervisor
 # The name of the lab is in the intent; the default is the directory's name.
 LAB := $(or $(shell sed -n 's/^name: *"\{0,1\}\([A-Za-z0-9_-]*\).*/\1/p' $(wildcard $(INVENTORY)/fabric.yml) 2>/dev/null </dev/null | head -n1),$(notdir $(patsubst %/,%,$(INVENTORY))))
 OWNER := $(if $(wildcard $(INVENTORY)),--owner $(INVENTORY))
+# Empty for an inventory of real hosts.
+IS_LAB := $(shell grep -s '^lab:' $(wildcard $(INVENTORY)/fabric.yml) </dev/null)
 NODE ?=
 # Passed to ansible-playbook unchanged: make lab ARGS="--check --diff"
 ARGS ?=
@@ -23,7 +25,7 @@ setup: ## prepare what the lab needs, in .venv and the cache directory; nothing 
 	@$(ROOT) bin/setup $(INVENTORY)
 
 lab: setup ## bring up the lab, verify it, and leave it up [INVENTORY=inventories/NAME]
-	@$(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
+	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
 
 shell: ## open a shell in the running lab [NODE=hv1: in that node]
 	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"
@@ -32,7 +34,7 @@ reboot: ## reboot a node that runs systemd, or boot it if it is off [NODE=hv1]
 	@$(if $(NODE),,$(error NODE is missing: make reboot NODE=hv1))$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/reboot.yml -e "lab_reboot=$(NODE)" $(ARGS)
 
 verify: ## verify the running lab
-	@$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
+	@$(if $(IS_LAB),$(ROOT) bin/lab status $(LAB) --inventory $(INVENTORY) >/dev/null && )$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
 
 status: ## show which labs are up, since when, and where
 	@$(ROOT) bin/lab status

@@ -7,7 +7,7 @@ one process for each namespace to set links up in. A thousand namespaces are don
 
 from __future__ import annotations
 
-from measure import Results, Times, arguments, interleaved, ip, module, timed, unchanged
+from measure import Results, Times, arguments, counted, interleaved, ip, module, timed, unchanged
 
 HOST = "bench-host"
 MASTER = "bench-master"
@@ -69,7 +69,7 @@ def compare(results: Results, where: str, count: int) -> None:
     finally:
         ip("-force", batch=[f"netns delete {name}" for name in (HOST, *containers)])
     ours, theirs = medians["module"], medians["ip -batch"]
-    case = f"{count} links, {where}"
+    case = f"{counted(count, 'link(s)')}, {where}"
     for step in theirs:
         results.add(case, step, ours[step], "ip -batch", theirs[step])
     results.add(case, "again", ours["again"], "create", ours["create"], 0.3)

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from measure import Results, Times, Worker, arguments, each_more, interleaved, ip, module, timed, unchanged
+from measure import Results, Times, Worker, arguments, counted, each_more, interleaved, ip, module, timed, unchanged
 
 HOST = "bench-host"
 SLOWER, AGAIN = 2.0, 0.5  # aims, in a worker
@@ -53,7 +53,7 @@ def vrfs(count: int) -> Case:
         delete += [f"link delete {name}"]
         delete += [f"route delete unreachable {default} {LAST} table {table}" for default in DEFAULTS]
     config = [{"name": name, "table": table} for name, table in tables.items()]
-    return Case(f"{count} VRFs", "vrfs", config, create, delete)
+    return Case(counted(count, "VRF(s)"), "vrfs", config, create, delete)
 
 
 def interfaces(count: int) -> Case:
@@ -61,7 +61,7 @@ def interfaces(count: int) -> Case:
     for n in range(count):
         create += [f"link add port{n} up master vrf{n} type dummy", f"link set port{n} {MARK}"]
     return Case(
-        f"{count} interfaces in VRFs",
+        counted(count, "interface(s) in VRFs"),
         "interfaces",
         [{"name": f"port{n}", "type": "dummy", "vrf": f"vrf{n}"} for n in range(count)],
         create,
@@ -72,7 +72,7 @@ def interfaces(count: int) -> Case:
 
 def routes(count: int) -> Case:
     return Case(
-        f"{count} routes",
+        counted(count, "route(s)"),
         "routes",
         [{"prefix": prefix(n), "gateway": "192.0.2.2"} for n in range(count)],
         [f"route add {prefix(n)} via 192.0.2.2 {OURS}" for n in range(count)],
@@ -104,7 +104,7 @@ def settings(count: int, proxy: int, delay: int) -> dict[str, int]:
 def proxy_arp(count: int) -> Case:
     config = [{"interface": f"port{n}", "proxy_arp": True, "delay": 0} for n in range(count)]
     return Case(
-        f"{count} proxy ARP ports",
+        counted(count, "proxy ARP port(s)"),
         "proxy_arp",
         config,
         write=settings(count, 1, 0),
@@ -117,7 +117,7 @@ def proxy_arp(count: int) -> Case:
 def proxy_entries(count: int) -> Case:
     entries = {f"port{n}": f"192.0.{2 + n // 250}.{n % 250 + 1}" for n in range(count)}
     return Case(
-        f"{count} proxy entries",
+        counted(count, "proxy neighbour(s)"),
         "proxy_arp",
         [{"interface": name, "entries": [address]} for name, address in entries.items()],
         [f"neighbor add proxy {address} dev {name} {OURS}" for name, address in entries.items()],

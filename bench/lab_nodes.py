@@ -23,6 +23,7 @@ from measure import (
     Results,
     Times,
     arguments,
+    counted,
     each_more,
     image,
     interleaved,
@@ -112,7 +113,7 @@ def main() -> None:
         if not given.alone:
             everyone["Mininet"] = lambda names=names: with_mininet(names)
         medians, results.seen[str(count)] = interleaved(given.runs, everyone)
-        case = f"{count} nodes, {count} cables"
+        case = f"{counted(count, 'node(s)')}, {counted(count, 'cable(s)')}"
         show(results, case, medians)
         if fewer:
             less, before = fewer

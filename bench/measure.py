@@ -16,6 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.append(str(PROJECT / "collections"))
+from ansible_collections.routed.hypervisor.plugins.module_utils._engine.printable import counted  # noqa: E402, F401
+
 CACHE = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE", Path.home() / ".cache/routed-hypervisor"))
 RESULTS = PROJECT / "artifacts" / "bench"
 MODULES = "ansible_collections.routed.hypervisor.plugins.modules"

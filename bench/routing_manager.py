@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from measure import PROJECT, Results, Times, arguments, image, ip, timed
+from measure import PROJECT, Results, Times, arguments, counted, image, ip, timed
 
 sys.path.extend([str(PROJECT / "tests"), str(PROJECT / "collections")])
 from support.routing_lab import RoutingLab, many
@@ -125,9 +125,9 @@ def main() -> None:
         limit = medians.pop("ip -batch")
         for step, value in medians.items():
             if "memory" in step or "lost" in step:
-                results.add(f"{count} routes", step, value, unit="MB" if "memory" in step else "routes")
+                results.add(counted(count, "route(s)"), step, value, unit="MB" if "memory" in step else "routes")
             else:
-                results.add(f"{count} routes", step, value, "ip -batch", limit)
+                results.add(counted(count, "route(s)"), step, value, "ip -batch", limit)
     results.finish()
 
 

@@ -192,8 +192,9 @@ def end_supervisors(lab: str) -> None:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Print which labs are up, since when, where their kernel is, and their memory usage."""
-    found = all_labs()
+    """Print which labs are up, since when, where their kernel is, and their memory usage; refuse one that is not up."""
+    lab = arguments.lab
+    found = [lab_client.ask(lab, "status", owner=arguments.inventory)] if lab else all_labs()
     if arguments.json:
         print(json.dumps(found))
         return 0
@@ -259,7 +260,9 @@ def main() -> int:
     action.add_argument("--owner", help="refuse a lab of another inventory")
     action.add_argument("--check", action="store_true", help="only report whether there is anything to take down")
     action.set_defaults(run=down)
-    action = actions.add_parser("status", help="which labs are up")
+    action = actions.add_parser("status", help="which labs are up, or whether one is")
+    action.add_argument("lab", nargs="?")
+    action.add_argument("--inventory", default="", help="its directory, for the advice if the lab is not up")
     action.add_argument("--json", action="store_true")
     action.set_defaults(run=status)
     action = actions.add_parser("exec", help="run a command, or a shell, in a node or (node '') in the lab's kernel")
@@ -271,7 +274,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise Refused("must be root, because a lab consists of network namespaces: try again with sudo")
-    if "lab" in arguments and (mistakes := lab_node.name_mistakes(arguments.lab, [])):
+    if arguments.lab and (mistakes := lab_node.name_mistakes(arguments.lab, [])):
         raise Refused(mistakes[0].removeprefix("lab: "))
     return int(arguments.run(arguments))
 

@@ -157,14 +157,20 @@ def find_node(lab: str, node: str) -> Node:
             os.close(descriptor)
     if any(_is_chassis(process, lab, node) for process in candidates):
         raise NoSuchNode(f"node {node} of lab {lab} is not up, because its systemd has ended: make reboot NODE={node}")
-    raise NoSuchNode(f"node {node} of lab {lab} is not up: make lab{_others(lab, node)}")
+    raise NoSuchNode(f"node {node} of lab {lab} is not up{_remedy(lab, node)}")
 
 
-def _others(lab: str, node: str) -> str:
-    """Names of the nodes that a lab has, in case the one that was asked for is mistyped."""
+def _remedy(lab: str, node: str) -> str:
+    """What a lab has instead of a node whose name is probably mistyped; otherwise how to bring the node up."""
     try:
         names = sorted(name[:-4] for name in os.listdir(f"{RUN}/{lab}/nodes") if name.endswith(".pid"))
     except FileNotFoundError:
-        return ""
-    names = [name for name in names if name != node]
-    return f" (its nodes are {', '.join(names[:20])}{', …' if len(names) > 20 else ''})" if names else ""
+        names = []
+    if not names or node in names:
+        return ": make lab"
+    import difflib  # noqa: PLC0415 - rarely needed
+
+    spelled = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(node.lower(), spelled, 1)
+    meant = f"; did you mean {spelled[near[0]]}?" if near else "."
+    return f"{meant} The lab's nodes: {', '.join(names[:20])}{f', … ({len(names)} in all)' if len(names) > 20 else ''}"

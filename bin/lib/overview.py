@@ -10,6 +10,7 @@ import typing as t
 
 import places
 
+from ansible_collections.routed.hypervisor.plugins.module_utils._engine.printable import counted
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab import exchange as lab_exchange
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
@@ -68,7 +69,7 @@ def describe(status: dict[str, t.Any]) -> str:
     memory = (
         f", {status['memory_used']} of {status['memory']} MB" if status["memory"] and "memory_used" in status else ""
     )
-    nodes = f"{status['nodes']} nodes, " if "nodes" in status else ""
+    nodes = f"{counted(status['nodes'], 'node(s)')}, " if "nodes" in status else ""
     trouble = f"; {status['out_of_memory']}" if status.get("out_of_memory") else ""
     return (
         f"{status['lab']}: up since {since}, {nodes}{where} {status['release']} (process {status['process']}){memory}, "

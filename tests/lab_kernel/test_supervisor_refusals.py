@@ -150,3 +150,9 @@ def test_a_name_that_is_none(bad):
     result = lab("exec", "--", bad, "", "true")
     assert result.returncode == 125
     assert "is not a lab name: use 1 to 63 of" in result.stderr
+
+
+def test_the_status_of_one_lab_is_refused_if_it_is_not_up(name):
+    result = lab("status", name, "--inventory", "inventories/racks")
+    reason = f"lab: lab {name} is not up. Bring it up with make lab INVENTORY=inventories/racks\n"
+    assert (result.returncode, result.stdout, result.stderr) == (125, "", reason)

@@ -16,7 +16,7 @@ def test_a_benchmark_measures_and_keeps_what_it_measured(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     kept = json.loads((tmp_path / "lab_nodes.json").read_text())
-    assert {row["case"] for row in kept["rows"]} == {"1 nodes, 1 cables", "2 nodes, 2 cables"}
+    assert {row["case"] for row in kept["rows"]} == {"1 node, 1 cable", "2 nodes, 2 cables"}
     whole = [row for row in kept["rows"] if not row["step"].endswith(", each more")]
     assert {row["step"] for row in whole} == {"nodes", "links, up", "up in all", "down", "again in all"}
     assert all(row["ours"] > 0 and row["theirs"] > 0 for row in whole)

@@ -163,7 +163,7 @@ def test_a_node_that_is_not_up_is_unreachable(run, warm, supervised):
         run[2]["gone"]["unreachable for a command"],
     ):
         assert result["unreachable"]
-        assert f"node gone of lab {supervised.name} is not up: make lab (its nodes are n1, n2" in result["msg"]
+        assert f"node gone of lab {supervised.name} is not up. The lab's nodes: n1, n2" in result["msg"]
 
 
 def test_the_machines_jobs_have_its_directory_and_environment(run):

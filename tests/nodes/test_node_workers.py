@@ -303,7 +303,7 @@ def test_a_node_that_is_replaced_gets_another_worker(supervised):
         lab_client.JobFailed, match=r"the module's process on n2 was killed by SIGKILL.*was the node stopped"
     ):
         task.result(20)
-    with pytest.raises(lab_client.JobFailed, match=f"node n2 of lab {lab.name} is not up: make lab"):
+    with pytest.raises(lab_client.JobFailed, match=f"node n2 of lab {lab.name} is not up. The lab's nodes: n1"):
         supervised.mischief("n2")
     lab.nodes("n2")
     assert supervised.mischief("n2", "result['seen'] = os.path.exists('/root/of-the-first')")["seen"] is False

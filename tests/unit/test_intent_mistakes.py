@@ -12,6 +12,7 @@ import yaml
 from support.intent_samples import DEFAULT_FILE, REMOVE, changed, default, mistakes_in, only_mistake_in, other
 from support.modules import PROJECT
 
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.beside import check_groups
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent import mistakes as mistakes_of
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
 
@@ -35,6 +36,15 @@ ONE_MISTAKE = {
     "misspelled required section": (renamed("vrfs", "vrf"), "vrf: unknown key; did you mean vrfs?"),
     "misspelled key": (renamed("vrfs.public.table", "tabel"), "vrfs.public.tabel: unknown key; did you mean table?"),
     "misspelled family": (renamed("fabrics.A.networks.private.ipv4", "ipv44"), "fabrics.A.networks.private.ipv44: unknown key; did you mean ipv4?"),
+    "a key in capitals": (renamed("hypervisors.hv2.id", "ID"), "hypervisors.hv2.ID: unknown key; did you mean id?"),
+    "a section in capitals": (renamed("segments", "SEGMENTS"), "SEGMENTS: unknown key; did you mean segments?"),
+    "a reference in capitals": (changed(("segments.guests.vrf", "PUBLIC")), "segments.guests.vrf: no VRF is called PUBLIC; did you mean public?"),
+    "family 5 of a guest": (renamed(f"{GUEST}.ipv4", "ipv5"), f"{GUEST}.ipv5: unknown key; did you mean ipv4?"),
+    "family 5 of a guest with IPv4": (changed((f"{GUEST}.ipv5", "203.0.113.3")), f"{GUEST}.ipv5: unknown key; did you mean ipv6?"),
+    "family 5 of a segment with DHCP": (renamed("segments.guests.ipv4", "ipv5"), "segments.guests.ipv5: unknown key; did you mean ipv4?"),
+    "family 5 of hypervisors' addresses": (renamed("fabrics.A.networks.public.hypervisors.ipv4", "ipv5"), "fabrics.A.networks.public.hypervisors.ipv5: unknown key; did you mean ipv4?"),
+    "family in capitals": (renamed("loopbacks.private.ipv4", "IPV4"), "loopbacks.private.IPV4: unknown key; did you mean ipv4?"),
+    "gateway without family": (renamed("segments.guests.gateway4", "gateway"), "segments.guests.gateway: unknown key; did you mean gateway4?"),
     "unknown key": (changed((f"{GUEST}.cpu", 4)), f"{GUEST}.cpu: unknown key; known here: segment, ipv4, ipv6, mac, port"),
     "a key that is a number": (changed(("vrfs", {**default()["vrfs"], 7: {}})), "vrfs.7: the key 7 is not text; put it in quotes"),
     # shapes
@@ -70,7 +80,10 @@ ONE_MISTAKE = {
     "not an address": (changed((f"{GUEST}.ipv4", "203.0.113.300")), f"{GUEST}.ipv4: '203.0.113.300' is not an IPv4 address"),
     "half an address": (changed((f"{GUEST}.ipv4", "203.0")), f"{GUEST}.ipv4: '203.0' is not an IPv4 address"),
     "other family": (changed((f"{GUEST}.ipv4", "2001:db8::1")), f"{GUEST}.ipv4: '2001:db8::1' is not an IPv4 address"),
-    "prefix with host bits": (changed(("segments.guests.ipv4", "203.0.113.9/24")), "segments.guests.ipv4: '203.0.113.9/24' is not an IPv4 prefix"),
+    "prefix with host bits": (changed(("segments.guests.ipv4", "203.0.113.9/24")), "segments.guests.ipv4: '203.0.113.9/24' is not an IPv4 prefix; did you mean 203.0.113.0/24?"),
+    "IPv6 prefix with host bits": (changed(("segments.guests.ipv6", "2001:db8:cb00:7100::1/64")), "segments.guests.ipv6: '2001:db8:cb00:7100::1/64' is not an IPv6 prefix; did you mean 2001:db8:cb00:7100::/64?"),
+    "prefix in a list with host bits": (changed(("vrfs.private.host", ["172.22.0.1/16"])), "vrfs.private.host[0]: '172.22.0.1/16' is not a prefix; did you mean 172.22.0.0/16?"),
+    "prefix of the other family with host bits": (changed(("segments.guests.ipv4", "2001:db8::1/64")), "segments.guests.ipv4: '2001:db8::1/64' is not an IPv4 prefix; for instance"),
     "prefix without length": (changed(("loopbacks.private.ipv4", "172.22.2.0")), "loopbacks.private.ipv4: '172.22.2.0' is not an IPv4 prefix"),
     "multicast MAC": (changed((f"{GUEST}.mac", "01:00:5e:00:00:01")), f"{GUEST}.mac: '01:00:5e:00:00:01' is not the MAC address of one interface"),
     # names
@@ -309,7 +322,80 @@ def test_a_yaml_error_beside_the_intent_has_its_line(inventory):
     (inventory.path / "hosts.yml").write_text("all:\n  hosts:\n    a: {}\n   b: {}\n")
     result = inventory("inventory", "--list")
     assert result.returncode != 0
-    assert f"{inventory.path}/hosts.yml:4:4" in result.stderr
+    assert f"1 mistake in {inventory.path}/hosts.yml; nothing was touched." in result.stderr
+    assert result.stderr.count("line 4, column 4: invalid YAML: did not find expected key") == 1
+    assert result.stderr.count("did not find expected key") == 1
+
+
+# Accepted by Ansible, which prints a warning at most: refused with the line of each mistake.
+IGNORED = {
+    "a host at the top": ("hv1: {ansible_host: 192.0.2.1}", "line 1, hv1: a host where Ansible expects a group; write it as all.hosts.hv1"),
+    "a host in the place of a section": ("hypervisors:\n  hv2: {ansible_host: 192.0.2.2}", "line 2, hypervisors.hv2: not a key of a group; put a host under hosts"),
+    "a variable in the place of a section": ("all:\n  ansible_user: admin", "line 2, all.ansible_user: not a key of a group; put a variable under vars"),
+    "a misspelled section": ("all:\n  host: {hv1: {}}", "line 2, all.host: unknown key; did you mean hosts?"),
+    "hosts in a list": ("all:\n  hosts: [hv1]", "line 2, all.hosts: a list where a map is expected; write each host as a key"),
+    "text for a group": ("all: {}\nhv1: 192.0.2.1", "line 2, hv1: neither a group nor a host"),
+    "a child that is a host": ("all:\n  children:\n    hv1: {ansible_host: 192.0.2.1}", "line 3, all.children.hv1: a host where Ansible expects a group"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", IGNORED)
+def test_what_ansible_would_ignore_in_a_file_of_hosts_is_refused(case, tmp_path):
+    text, expected = IGNORED[case]
+    (tmp_path / "hosts.yml").write_text(f"{text}\n")
+    with pytest.raises(mistakes_of.IntentError) as refusal:
+        check_groups(str(tmp_path / "hosts.yml"))
+    [line] = refusal.value.lines
+    assert line.startswith(expected)
+
+
+def test_everything_that_ansible_understands_is_accepted(tmp_path):
+    text = "all: {vars: {a: {b: c}}, hosts: hv1, children: {x: , y: {}, z: {hosts: {hv2: , hv3: {a: !vault b}}}}}\n"
+    (tmp_path / "hosts.yml").write_text(text)
+    check_groups(str(tmp_path / "hosts.yml"))
+
+
+MISPLACED = {
+    "a host at the top": ("hv1: {ansible_host: 192.0.2.1}", "line 1, hv1: a host where Ansible expects a group"),
+    "an empty host at the top": ("all: {}\nhv1:", "line 2, hv1: a node of the intent in the place of a group; write it as all.hosts.hv1"),
+    "an unknown host in a group of the intent": ("hypervisors:\n  hosts:\n    hv11: {}", "line 3, hv11: no node of the intent, but in its group hypervisors; did you mean hv1?"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MISPLACED)
+def test_a_misplaced_host_beside_the_intent_is_refused(inventory, case):
+    text, expected = MISPLACED[case]
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(default()))
+    (inventory.path / "hosts.yml").write_text(f"{text}\n")
+    result = inventory("inventory", "--list")
+    assert result.returncode != 0
+    assert f"1 mistake in {inventory.path}/hosts.yml; nothing was touched.\n  {expected}" in result.stderr
+
+
+# Also where a file of hosts is read before the intent.
+@pytest.mark.parametrize("hosts", ["hosts.yml", "a.yml"])
+def test_names_that_the_intent_does_not_have_are_warned_about(inventory, hosts):
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(default()))
+    text = (
+        "all:\n  hosts: {hv1: {}, hv11: {}, extra: {}}\n  children: {others: {hosts: {graphs: {}}}, hypervisor: {}}\n"
+    )
+    (inventory.path / hosts).write_text(text)
+    for name in ("group_vars", "host_vars"):
+        (inventory.path / name).mkdir()
+    for name in ("group_vars/all.yml", "group_vars/others", "group_vars/hypervisors.yml", "group_vars/reflector.yml"):
+        (inventory.path / name).write_text("a: b\n")
+    for name in ("host_vars/hv2.yml", "host_vars/localhost.yml", "host_vars/graphs.json", "host_vars/HV2"):
+        (inventory.path / name).write_text("{}\n")
+    result = inventory("inventory", "--list")
+    assert result.returncode == 0, result.stderr
+    warnings = " ".join(result.stderr.split()).split("[WARNING]: ")[1:]
+    assert [warning.strip().removeprefix(f"{inventory.path}/") for warning in warnings] == [
+        f"{hosts}: line 2, no node of the intent is called hv11; did you mean hv1?",
+        f"{hosts}: line 2, no node of the intent is called extra; put another machine in a group of your own",
+        f"{hosts}: line 3, the group hypervisor has no hosts; did you mean hypervisors?",
+        "group_vars: reflector.yml: no group is called reflector, so nothing uses it; did you mean reflectors?",
+        "host_vars: HV2: no host is called HV2, so nothing uses it; did you mean hv2?",
+    ]
 
 
 def test_an_empty_intent_is_not_an_empty_inventory(inventory):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import shutil
+import signal
 import subprocess
 
 import pytest
@@ -56,3 +60,59 @@ def test_a_lab_whose_inventory_is_gone_is_taken_down_by_the_directorys_name(tmp_
 
 def test_the_default_lab_is_the_one_of_the_readme():
     assert "bin/lab down l3_hypervisor --owner inventories/l3_hypervisor" in commands("down")
+
+
+def test_a_lab_that_is_not_up_is_reported_before_it_is_verified(inventory):
+    given = inventory("name: harbour\nlab: {}\n")
+    directory = given.partition("=")[2]
+    first, second = commands("verify", given).split("&&")
+    assert f"bin/lab status harbour --inventory {directory}" in first
+    assert "playbooks/verify.yml" in second
+
+
+def test_real_hosts_are_verified_without_a_lab(inventory):
+    assert "bin/lab" not in commands("verify", inventory("name: harbour\nvrfs: {}\n"))
+
+
+def test_an_interrupted_run_reports_that_the_next_one_completes_it(tmp_path):
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    for program, script in (("bin/setup", "exit 0"), (".venv/bin/ansible-playbook", "echo began; exec sleep 60")):
+        path = tmp_path / program
+        path.parent.mkdir(parents=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    run = subprocess.Popen(
+        ["make", "lab", "ROOT="],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    with run:
+        assert run.stdout.readline() == "began\n"
+        os.killpg(run.pid, signal.SIGINT)
+        _output, errors = run.communicate(timeout=30)
+    assert run.returncode
+    assert errors.startswith("Interrupted: the next run completes it.\n")
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        ("vm22", "; did you mean vm2? The lab's nodes: hv1, vm1, vm2"),
+        ("HV1", "; did you mean hv1? The lab's nodes: hv1, vm1, vm2"),
+        ("router", ". The lab's nodes: hv1, vm1, vm2"),
+        ("vm1", ": make lab"),
+    ],
+)
+def test_a_mistyped_node_is_answered_with_the_labs_nodes(node, expected, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT / "bin" / "lib"))
+    namespaces = importlib.import_module("namespaces")
+    monkeypatch.setattr(namespaces, "RUN", str(tmp_path))
+    (tmp_path / "harbour" / "nodes").mkdir(parents=True)
+    for name in ("vm1", "vm2", "hv1"):
+        (tmp_path / "harbour" / "nodes" / f"{name}.pid").write_text("0")
+    with pytest.raises(namespaces.NoSuchNode) as refused:
+        namespaces.find_node("harbour", node)
+    assert str(refused.value) == f"node {node} of lab harbour is not up{expected}"

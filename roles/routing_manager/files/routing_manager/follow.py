@@ -82,7 +82,7 @@ class Follower:
             log.warning("%s: %s", self.instance, problem)
             return
         self.deadline = time.monotonic() + self.stale_s
-        kept = f"its {len(self.instance.learned)} routes are kept for {self.stale_s:g} s"
+        kept = f"its learned routes ({len(self.instance.learned)}) are kept for {self.stale_s:g} s"
         log.warning("%s: lost gobgpd (%s); %s", self.instance, problem, kept)
         self.instance.lose()
 
@@ -164,7 +164,7 @@ class Follower:
         if not self.instance.complete and (rib.is_complete(found, now - changed >= QUIET_S) or now >= self.deadline):
             # Read again: changes between the first reading and the first line of the stream are missing.
             await self._read_table(complete=True)
-            log.info("%s: in step, %d routes", self.instance, len(self.instance.learned))
+            log.info("%s: in step, learned routes: %d", self.instance, len(self.instance.learned))
             new = up
         for entry in found:
             # After a start with --graceful-restart, GoBGP 3.10 waits for all neighbours and then announces nothing to

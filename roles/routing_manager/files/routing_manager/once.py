@@ -127,8 +127,8 @@ def status(settings: config.Config, as_json: bool, show: t.Callable[[str], None]
         show(json.dumps(reports, indent=2))
     for entry in [] if as_json else reports:
         show(
-            f"{entry['instance']} (table {entry['table']}): {entry['learned']} prefixes learned, "
-            f"{len(entry['announced'])} announced, {len(entry['containers'])} container addresses"
+            f"{entry['instance']} (table {entry['table']}): learned prefixes: {entry['learned']}, "
+            f"announced: {len(entry['announced'])}, addresses of containers: {len(entry['containers'])}"
         )
         for address in entry["neighbors_away"]:
             show(f"  neighbour {address} is not connected")

@@ -52,12 +52,12 @@ def test_a_restart_of_gobgpd_loses_nothing(lab, number):
     since = len(lab.log.read_text())
     with lab.pings("10.1.0.1") as result:
         lab.kill_gobgpd("host", number)
-        until(lambda: lab.logged("its 2 routes are kept", since))
+        until(lambda: lab.logged("its learned routes (2) are kept", since))
         withdraw(lab, "left", "10.3.0.0/16")
         lab.start_gobgpd("host")
         if number == signal.SIGKILL:  # without a word to its neighbours: they keep what it announced
-            until(lambda: kept(lab, "10.20.1.5/32") and lab.logged("in step, 1 routes", since), 60)
-        until(lambda: lab.logged("in step, 1 routes", since), 60)
+            until(lambda: kept(lab, "10.20.1.5/32") and lab.logged("in step, learned routes: 1", since), 60)
+        until(lambda: lab.logged("in step, learned routes: 1", since), 60)
         assert lab.routes() == {"10.1.0.0/16": {LEFT}}
         until(lambda: "10.20.1.5/32" in lab.rib("left"))
     lab.ip("left", "addr del 10.1.0.1/16 dev lo")
@@ -89,10 +89,10 @@ def test_a_gobgpd_that_takes_leave_of_many_routes_does_not_take_them_along(lab):
     until(lambda: len(lab.routes()) == 5000, 30)
     since = len(lab.log.read_text())
     lab.kill_gobgpd("host", signal.SIGTERM)
-    until(lambda: lab.logged("its 5000 routes are kept", since))
+    until(lambda: lab.logged("its learned routes (5000) are kept", since))
     assert len(lab.routes()) == 5000
     lab.start_gobgpd("host")
-    until(lambda: lab.logged("in step, 5000 routes", since), 60)
+    until(lambda: lab.logged("in step, learned routes: 5000", since), 60)
     assert len(lab.routes()) == 5000
 
 

@@ -58,25 +58,16 @@ hypervisors:
 import functools
 import gc
 import os
-import weakref
 
-from ansible.errors import AnsibleParserError
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.template import trust_as_template
 
+from ..plugin_utils.beside import IntentRefused, beside
 from ..plugin_utils.intent.load import is_intent
 from ..plugin_utils.intent.mistakes import IntentError
 from ..plugin_utils.libraries import IMPORT_ERRORS
 from ..plugin_utils.preload import preload
-
-_FIRST: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # the intent of each inventory
-
-
-class IntentRefused(AnsibleParserError):
-    """The full reason why an intent cannot be used. With Ansible's own context everything would be printed twice."""
-
-    _formatted_source_context = None
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -95,19 +86,22 @@ class InventoryModule(BaseInventoryPlugin):
             raise IntentRefused(missing_required_lib(library))
         # Imported late, because these modules need third-party libraries.
         from ..plugin_utils.intent.read import read  # noqa: PLC0415
-        from ..plugin_utils.inventory import inventory as resolved  # noqa: PLC0415
 
-        first = _FIRST.setdefault(getattr(inventory, "__wrapped__", inventory), path)
-        if first != path:
+        found = beside(inventory)
+        found.intent = found.intent or path
+        if found.intent != path:
             raise IntentRefused(
-                f"{path} is a second intent beside {first}: variables of one would replace those of the other; "
+                f"{path} is a second intent beside {found.intent}: variables of one would replace those of the other; "
                 "run Ansible once for each, with an inventory directory of its own (-i)"
             )
         # Nothing made here becomes garbage: collecting again and again would cost more than building it.
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            self._populate(resolved(read(path), owner=os.path.dirname(os.path.abspath(str(path)))))
+            intent = read(path)
+            from ..plugin_utils.inventory import inventory as resolved  # noqa: PLC0415 - a refusal does without it
+
+            self._populate(resolved(intent, owner=os.path.dirname(os.path.abspath(str(path)))))
         except IntentError as error:
             raise IntentRefused(str(error)) from None
         finally:
@@ -116,6 +110,9 @@ class InventoryModule(BaseInventoryPlugin):
                 gc.enable()
 
     def _populate(self, made) -> None:
+        found = beside(self.inventory)
+        found.groups = dict.fromkeys((*made.groups, *made.children))
+        found.nodes = dict.fromkeys(host for hosts in made.groups.values() for host in hosts)
         for group, hosts in made.groups.items():
             self.inventory.add_group(group)
             for host in hosts:

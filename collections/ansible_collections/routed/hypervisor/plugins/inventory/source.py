@@ -37,18 +37,22 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.plugins.loader import inventory_loader
 
+from ..plugin_utils.beside import IntentRefused, beside, check_groups, check_names, is_last
+from ..plugin_utils.intent.mistakes import IntentError
+
 FABRIC = "routed.hypervisor.fabric"
+YAML, INI = "ansible.builtin.yaml", "ansible.builtin.ini"
 
 
 def plugin_for(path: str) -> str:
     """The name of the plugin for the file."""
     if not path.endswith((".yml", ".yaml")):
-        return "ansible.builtin.ini"
+        return INI
     if os.path.basename(path) in ("fabric.yml", "fabric.yaml"):
         return FABRIC
     with open(path, "rb") as file:
         named = re.search(rb"(?m)^[\"']?plugin[\"']?\s*:\s*[\"']?([\w.]+)", file.read())
-    return named.group(1).decode() if named else "ansible.builtin.yaml"
+    return named.group(1).decode() if named else YAML
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -67,8 +71,19 @@ class InventoryModule(BaseInventoryPlugin):
             )
         # As the plugin "auto" does: the file's own plugin decides whether its templates are trusted.
         inventory._target_plugin = plugin
+        found, hosts, groups = beside(inventory), set(inventory.hosts), set(inventory.groups)
         try:
+            if name == YAML:
+                check_groups(path)
             plugin.parse(inventory, loader, path, cache=cache)
+            if name in (YAML, INI):
+                found.hosts_of_files.update((host, path) for host in inventory.hosts if host not in hosts)
+                found.groups_of_files.update((group, path) for group in inventory.groups if group not in groups)
+            if found.intent and is_last(path):
+                for warning in check_names(inventory, os.path.dirname(path)):
+                    self.display.warning(warning)
+        except IntentError as error:
+            raise IntentRefused(str(error)) from None
         except AnsibleError as error:
             # Ansible's own plugins raise the loader's error again without its line.
             error.obj = error.obj or getattr(error.__cause__ or error.__context__, "obj", None)

@@ -90,9 +90,9 @@ def _hangs(lab: str) -> str:
     )
 
 
-def ask(lab: str, kind: str, seconds: float = PATIENCE_S) -> dict[str, t.Any]:
+def ask(lab: str, kind: str, seconds: float = PATIENCE_S, owner: str = "") -> dict[str, t.Any]:
     """The supervisor's reply to a request about itself. A stopped supervisor accepts connections, but never replies."""
-    with connect(lab) as connection:
+    with connect(lab, owner) as connection:
         connection.settimeout(seconds)
         try:
             connection.sendall(frames.pack(0, frames.OPEN, json.dumps({"kind": kind}).encode() + b"\n"))

@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import shlex
 
+from ..module_utils._engine.printable import counted
+
 # The names of kinds of results in the summary, in order.
 KINDS = {
-    "bgp": "BGP sessions established",
-    "listening": "listening sockets of BGP",
-    "bfd": "BFD sessions up",
-    "route": "routes with the intended next hops",
-    "in_step": "routing managers in step with GoBGP and the kernel",
-    "container": "containers on their ipvlan links",
-    "lease": "DHCP leases",
-    "slaac": "autoconfigured addresses",
-    "ping": "pings, those that must fail included",
-    "trace": "traceroutes",
-    "neighbor": "ARP and NDP answers",
-    "route_source": "source addresses of the hypervisors' own traffic",
-    "rules": "sets of routing rules",
-    "tcp": "BGP ports of hypervisors that do not answer guests",
-    "firewall": "firewalls of hypervisors complete",
-    "spoof": "packets with forged sources stopped",
+    "bgp": "BGP session(s) established",
+    "listening": "listening socket(s) of BGP",
+    "bfd": "BFD session(s) up",
+    "route": "route(s) with the intended next hops",
+    "in_step": "routing manager(s) in step with GoBGP and the kernel",
+    "container": "container(s) on ipvlan links",
+    "lease": "DHCP lease(s)",
+    "slaac": "autoconfigured address(es)",
+    "ping": "ping(s), including those that must fail",
+    "trace": "traceroute(s)",
+    "neighbor": "ARP and NDP answer(s)",
+    "route_source": "source address(es) of the hypervisors' own traffic",
+    "rules": "set(s) of routing rules",
+    "tcp": "BGP port(s) of hypervisors closed to guests",
+    "firewall": "hypervisor firewall(s) complete",
+    "spoof": "forged source(s) stopped",
 }
+
+# The names of kinds of changes that are not plurals in -s.
+CHANGES = {"proxy_arp": "proxy ARP setting(s)"}
 
 # A lab's kernel, if it is not the machine's own.
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU, Linux"}
@@ -44,16 +49,23 @@ def summary(playbook, stages, *, report, changed, changes, absent, failed, kerne
         lines.append(verdict(report))
         if report.get("absent"):
             names = ", ".join(report["absent"])
-            lines.append(f"  {report['present']} of {report['guests']} guests present; absent: {names}")
-        counted = {**dict.fromkeys(KINDS, 0), **report["kinds"]}
-        lines += [f"  {count:5d} {KINDS.get(kind, kind)}" for kind, count in counted.items() if count]
+            lines.append(f"  {report['present']} of {counted(report['guests'], 'guest(s)')} present; absent: {names}")
+        passed = {**dict.fromkeys(KINDS, 0), **report["kinds"]}
+        found = [counted(count, KINDS.get(kind, kind)).split(" ", 1) for kind, count in passed.items() if count]
+        lines += [f"  {number:>5} {things}" for number, things in found]
         lines.append(f"  every result is in {report['path']}")
-    lines.append(f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {changed} changes:")
+    lines.append(
+        f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {counted(changed, 'change(s)')}:"
+    )
     if changes:
-        lines.append("  " + ", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())))
+        lines.append("  " + ", ".join(counted(count, _changed(kind)) for kind, count in sorted(changes.items())))
     lines += [f"  {host}: absent, and not configured: {', '.join(names)}" for host, names in absent.items()]
     lines += [f"  {seconds:7.1f} s  {name}" for name, seconds in stages]
     return lines + next_steps(report, failed, kernel, inventory)
+
+
+def _changed(kind):
+    return CHANGES.get(kind) or f"{kind.removesuffix('s').replace('_', ' ')}(s)"
 
 
 def verdict(report):

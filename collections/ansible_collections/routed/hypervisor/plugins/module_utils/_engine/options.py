@@ -9,7 +9,6 @@ same argument specification; Ansible's message is used only if it finds nothing.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import ipaddress
 import typing as t
@@ -120,12 +119,6 @@ def namespace_name(name: str, place: str, mistakes: Mistakes) -> bool:
         mistakes.at(place, f"{name!r} is not a namespace name (1 to 255 characters, no '/')")
         return False
     return True
-
-
-def suggestion(name: str, names: t.Iterable[str]) -> str:
-    """Appended to a message about an unknown name: the name that was probably meant, or nothing."""
-    near = difflib.get_close_matches(name, list(names), 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def address(text: str, place: str, mistakes: Mistakes) -> t.Any:

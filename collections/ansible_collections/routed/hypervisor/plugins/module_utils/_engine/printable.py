@@ -8,6 +8,7 @@ Private to this collection.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 LONGEST = 80  # characters shown of one value
@@ -36,3 +37,12 @@ def shown(value: t.Any, longest: int = LONGEST) -> str:
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"
     return shortened(repr(value), longest)
+
+
+def counted(number: int, things: str) -> str:
+    """A number of things: counted(1, "route(s) of hv1") is "1 route of hv1"."""
+    ending = "" if number == 1 else r"\1"
+    return f"{number:,} {_PLURAL.sub(ending, things)}"
+
+
+_PLURAL = re.compile(r"\((e?s)\)")

@@ -15,6 +15,7 @@ from .._engine.change import Change, Item
 from .._engine.kind import Have, Kind
 from .._engine.planned import Planned
 from .._engine.snapshot import Snapshot
+from .._engine.spelling import suggestion
 from .._netlink.kernel import read_sysctl, write_sysctl
 from .interface.steps import OF_SYSCTLS
 from .sysctl_values import as_wanted
@@ -110,5 +111,5 @@ def _why_missing(item: Item[str]) -> str:
             "sysctls of an interface that this call creates are set with it, in its sysctls"
         )
     there = f"/proc/sys/net/{directory}"
-    near = options.suggestion(parts[0], os.listdir(there)) if parts and os.path.isdir(there) else ""
+    near = suggestion(parts[0], os.listdir(there)) if parts and os.path.isdir(there) else ""
     return f"this kernel has no sysctl {item.label}{near}"

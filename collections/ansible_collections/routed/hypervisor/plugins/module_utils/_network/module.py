@@ -18,7 +18,7 @@ from .._engine.kind import Have
 from .._engine.lock import Held, host_lock
 from .._engine.options import Mistakes
 from .._engine.plan import STATES, Refused
-from .._engine.printable import printable, shortened
+from .._engine.printable import counted, printable, shortened
 from .._engine.snapshot import Snapshot
 from .._engine.text import to_text
 from .._fast.ansible_module import FastModule
@@ -166,10 +166,9 @@ def _refuse(module: Module, mistakes: list[str]) -> None:
 
 
 def _refusal(mistakes: list[str]) -> str:
-    count = f"{len(mistakes)} mistakes" if len(mistakes) > 1 else "1 mistake"
     more = [f"and {len(mistakes) - LISTED} more"] if len(mistakes) > LISTED else []
     lines = [printable(shortened(mistake, LONGEST)) for mistake in mistakes[:LISTED]]
-    return "\n".join([f"Nothing was changed: {count}.", *lines, *more])
+    return "\n".join([f"Nothing was changed: {counted(len(mistakes), 'mistake(s)')}.", *lines, *more])
 
 
 def _show(name: str, items: t.Iterable[Item[t.Any]]) -> list[dict[str, t.Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..libraries import netaddr
 from . import containers, names
+from .addresses import address as parsed
 from .addresses import gateways, mac_from_ipv4, plus, slaac
 from .draft import (
     FAMILIES,
@@ -92,7 +93,7 @@ def _prefixes(data: dict) -> dict:
 
 
 def _addresses(data: dict) -> dict:
-    return {family: netaddr.IPAddress(data[family]) for family in FAMILIES if family in data}
+    return {family: parsed(data[family]) for family in FAMILIES if family in data}
 
 
 def _fabric(name: str, data: dict) -> Fabric:
@@ -109,11 +110,11 @@ def _segment(name: str, data: dict) -> Segment:
     prefix = _prefixes(data)
     gateway = {}
     if "ipv4" in prefix and "gateway4" in data:
-        gateway["ipv4"] = netaddr.IPAddress(data["gateway4"])
+        gateway["ipv4"] = parsed(data["gateway4"])
     if "ipv6" in prefix:
-        gateway["ipv6"] = netaddr.IPAddress(data["gateway6"])
+        gateway["ipv6"] = parsed(data["gateway6"])
     lease = data["dhcp"]["lease_s"] if "dhcp" in data else None
-    dns = [netaddr.IPAddress(address) if address else None for address in data["dns"]]
+    dns = [parsed(address) if address else None for address in data["dns"]]
     return Segment(name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"))
 
 
@@ -141,7 +142,7 @@ def _reflector(intent: Intent, name: str, data: dict) -> Reflector:
 
 def _border(intent: Intent, name: str, data: dict) -> Border:
     path = ("borders", name)
-    world = [netaddr.IPAddress(address) if address else None for address in data["world"]]
+    world = [parsed(address) if address else None for address in data["world"]]
     node = Border(name, path, data.get("router_id"), intent.asn, BORDER_DAEMON, vrf=data.get("vrf"), world=world)
     for fabric, place in data.get("fabrics", {}).items():
         uplink = _uplink(intent, fabric, place)
@@ -157,7 +158,7 @@ def _leaf(intent: Intent, name: str, data: dict) -> Leaf:
     node.loopback = _given(data.get("loopback", {}), (*path, "loopback"))
     node.maximum_prefix = data["maximum_prefix"]
     node.static = [
-        Static((*path, "static", vrf, prefix), vrf, netaddr.IPNetwork(prefix), netaddr.IPAddress(next_hop))
+        Static((*path, "static", vrf, prefix), vrf, netaddr.IPNetwork(prefix), parsed(next_hop))
         for vrf, routes in data["static"].items()
         for prefix, next_hop in routes.items()
     ]
@@ -200,7 +201,7 @@ def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
     for vrf, addresses in data.get("loopbacks", {}).items():
         node.loopbacks.setdefault(vrf, {}).update(_given(addresses, (*path, "loopbacks", vrf)))
     for neighbor, facts in data["neighbors"].items():
-        address = netaddr.IPAddress(facts["address"]) if "address" in facts else None
+        address = parsed(facts["address"]) if "address" in facts else None
         node.neighbors[neighbor] = Neighbor(neighbor, (*path, "neighbors", neighbor), address, facts.get("as"))
     for network, part in data["container_networks"].items():
         node.parts[network] = containers.part(intent, node, network, part)
@@ -212,11 +213,11 @@ def _guest(intent: Intent, hypervisor: Hypervisor, name: str, data: dict) -> Gue
     only = next(iter(intent.segments)) if len(intent.segments) == 1 else None
     segment = data.get("segment", only)
     prefix = intent.segments[segment].prefix if segment is not None and segment in intent.segments else {}
-    address = {"ipv4": netaddr.IPAddress(data["ipv4"])} if "ipv4" in data else {}
+    address = {"ipv4": parsed(data["ipv4"])} if "ipv4" in data else {}
     mac = data["mac"].lower() if "mac" in data else mac_from_ipv4(address["ipv4"]) if address else None
     ipv6 = data["ipv6"]
     if ipv6 not in ("slaac", "none"):
-        address["ipv6"] = netaddr.IPAddress(ipv6)
+        address["ipv6"] = parsed(ipv6)
     elif ipv6 == "slaac" and mac and "ipv6" in prefix and prefix["ipv6"].prefixlen == 64:
         address["ipv6"] = slaac(prefix["ipv6"], mac)
     path = (*hypervisor.path, "guests", name)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..libraries import netaddr
+from .addresses import address
 
 # Interface names with another meaning in the kernel (/proc/sys/net/*/conf/all, default), or that are
 # keywords where `ip` and dhcpcd expect a name.
@@ -51,11 +52,19 @@ def _prefix(family: int | None) -> Callable[[str], bool]:
     return check
 
 
+def _meant_network(text: str) -> str | None:
+    """The network of an address with a prefix length."""
+    try:
+        return str(netaddr.IPNetwork(text).cidr) if "/" in text else None
+    except (netaddr.AddrFormatError, ValueError):
+        return None
+
+
 def _address(family: int | None) -> Callable[[str], bool]:
     def check(text: str) -> bool:
         try:
-            return family in (None, netaddr.IPAddress(text, flags=netaddr.INET_PTON).version)
-        except (netaddr.AddrFormatError, ValueError):
+            return family in (None, address(text).version)
+        except ValueError:
             return False
 
     return check
@@ -103,10 +112,18 @@ def _mac(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Format:
-    """`is_valid` tests a string; `wanted` completes the sentence "X is not …"."""
+    """`is_valid` tests a string, `wanted` completes "X is not …", and `meant` returns what was probably meant."""
 
     is_valid: Callable[[str], bool]
     wanted: str
+    meant: Callable[[str], str | None] = lambda _text: None
+
+    def rejection(self, text: str) -> str:
+        """The rest of the sentence about a string that is not valid, and what would be right."""
+        meant = self.meant(text)
+        if meant is None or not self.is_valid(meant):
+            return f"is not {self.wanted}"
+        return f"is not {self.wanted.partition(';')[0]}; did you mean {meant}?"
 
 
 _IN_A_NAME = "letters, digits and hyphens, beginning with a letter"
@@ -147,9 +164,15 @@ FORMATS = {
     "ipv4": Format(_address(4), "an IPv4 address; for instance 192.0.2.1"),
     "ipv6": Format(_address(6), "an IPv6 address; for instance 2001:db8::1"),
     "address": Format(_address(None), "an address; for instance 192.0.2.1 or 2001:db8::1"),
-    "ipv4-prefix": Format(_prefix(4), "an IPv4 prefix; for instance 192.0.2.0/24, with no bits set after the length"),
-    "ipv6-prefix": Format(_prefix(6), "an IPv6 prefix; for instance 2001:db8::/64, with no bits set after the length"),
-    "prefix": Format(_prefix(None), "a prefix; for instance 192.0.2.0/24, with no bits set after the length"),
+    "ipv4-prefix": Format(
+        _prefix(4), "an IPv4 prefix; for instance 192.0.2.0/24, with no bits set after the length", _meant_network
+    ),
+    "ipv6-prefix": Format(
+        _prefix(6), "an IPv6 prefix; for instance 2001:db8::/64, with no bits set after the length", _meant_network
+    ),
+    "prefix": Format(
+        _prefix(None), "a prefix; for instance 192.0.2.0/24, with no bits set after the length", _meant_network
+    ),
     "ipv4-range": Format(_range, "a range of IPv4 addresses; for instance 192.0.2.100-192.0.2.199"),
     "guest-ipv6": Format(
         lambda text: text in ("slaac", "none") or _address(6)(text),

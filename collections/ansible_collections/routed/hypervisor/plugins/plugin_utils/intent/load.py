@@ -34,6 +34,18 @@ def is_intent(path: str, plugin: str) -> bool:
     return re.search(rb"(?m)^[\"']?plugin[\"']?\s*:\s*[\"']?" + re.escape(plugin.encode()) + rb"\b", start) is not None
 
 
+def invalid_yaml(error: yaml.MarkedYAMLError) -> str:
+    """The line about what a parser of YAML found."""
+    mark = error.problem_mark or error.context_mark
+    context = f" ({error.context})" if error.context else ""
+    return _invalid((mark.line + 1, mark.column + 1) if mark else None, f"{error.problem}{context}")
+
+
+def _invalid(place: tuple[int, int] | None, message: str) -> str:
+    where = f"line {place[0]}, column {place[1]}: " if place else ""
+    return f"{where}invalid YAML: {message}"
+
+
 class Source:
     """An intent file's text. `data()` is the parsed content, `line_of(path)` the line where a path begins."""
 
@@ -80,15 +92,12 @@ class Source:
         except Refused as error:
             self._refuse(error.place, error.message)
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            context = f" ({error.context})" if error.context else ""
-            self._refuse((mark.line + 1, mark.column + 1) if mark else None, f"{error.problem}{context}")
+            raise IntentError(self.path, [invalid_yaml(error)]) from None
         except (RecursionError, ValueError, yaml.YAMLError) as error:
             self._refuse(None, shown(str(error)))
 
     def _refuse(self, place: tuple[int, int] | None, message: str) -> t.NoReturn:
-        where = f"line {place[0]}, column {place[1]}: " if place else ""
-        raise IntentError(self.path, [f"{where}invalid YAML: {message}"]) from None
+        raise IntentError(self.path, [_invalid(place, message)]) from None
 
     def line_of(self, path: Path) -> int | None:
         """The line of PATH, or of its deepest part that is in the file."""

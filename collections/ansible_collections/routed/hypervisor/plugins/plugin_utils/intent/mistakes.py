@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
-from ...module_utils._engine.printable import printable, shortened
+from ...module_utils._engine.printable import counted, printable, shortened
+from ...module_utils._engine.spelling import closest
 
 Path = tuple["str | int", ...]  # keys, and positions in lists
 LineOf = Callable[[Path], "int | None"]
@@ -36,13 +36,9 @@ def render(path: Path) -> str:
     return text or "the file"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """The known word closest to WORD, if any is close."""
-    choices = [str(k) for k in known]
-    if len(word) > WORDS or len(choices) > SUGGESTIONS:
-        return None
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
-    return close[0] if close else None
+@functools.lru_cache(4096)
+def _closest(word: str, known: tuple[str, ...]) -> str | None:
+    return None if len(word) > WORDS or len(known) > SUGGESTIONS else closest(word, known)
 
 
 def listed(things: Iterable[object], limit: int = 8) -> str:
@@ -88,6 +84,8 @@ class Mistakes:
 
     found: dict[Path, Mistake] = field(default_factory=dict)
     touched: set[Path] = field(default_factory=set)  # every part of the intent with a mistake in it
+    meant: set[Path] = field(default_factory=set)  # keys that are probably there, misspelled
+    words: set[str] = field(default_factory=set)  # that other spellings were looked for
     left_out: int = 0  # more like those that were found
 
     @property
@@ -96,7 +94,7 @@ class Mistakes:
 
     def add(self, path: Path, wrong: str, right: str = "", cause: Path | None = None) -> None:
         path = tuple(path)
-        if path in self.found:
+        if path in self:
             return
         self.found[path] = Mistake(path, f"{wrong}; {right}" if right else wrong, cause)
         for length in range(len(path), -1, -1):
@@ -107,13 +105,27 @@ class Mistakes:
 
     def did_you_mean(self, word: str, known: Iterable[str]) -> str | None:
         """The known word closest to WORD; not looked for once there are more mistakes than anyone reads."""
-        return did_you_mean(word, known) if len(self.found) < SUGGESTIONS else None
+        if word not in self.words and len(self.words) >= SUGGESTIONS:
+            return None
+        self.words.add(word)
+        return _closest(word, tuple(known))
+
+    def unknown_key(self, path: Path, key: str, known: Iterable[str], given: Container[str]) -> None:
+        """A key that is not one of KNOWN, in a map that has the keys GIVEN.
+
+        Probably one of the others was meant, which is then not reported as missing.
+        """
+        close = self.did_you_mean(key, sorted(known, key=given.__contains__))
+        self.add((*path, key), "unknown key", f"did you mean {close}?" if close else f"known here: {listed(known, 20)}")
+        if close is not None and close not in given:
+            self.meant.add((*path, close))
 
     def __bool__(self) -> bool:
         return bool(self.found)
 
     def __contains__(self, path: Path) -> bool:
-        return tuple(path) in self.found
+        """Whether a mistake at PATH was found, or a misspelled key that was meant to be there."""
+        return tuple(path) in self.found or tuple(path) in self.meant
 
     def lines(self, line_of: LineOf = lambda path: None) -> list[str]:
         """One line per mistake, in the order of the file as far as LINE_OF returns lines.
@@ -170,5 +182,5 @@ class IntentError(Exception):
     def __init__(self, source: str, lines: list[str], count: int | None = None):
         count = len(lines) if count is None else count
         self.source, self.lines = source, [printable(shortened(line, LONGEST_LINE)) for line in lines]
-        head = f"1 mistake in {source}" if count == 1 else f"{count:,} mistakes in {source}"
+        head = f"{counted(count, 'mistake(s)')} in {source}"
         super().__init__("\n".join([f"{printable(head)}; nothing was touched.", *(f"  {line}" for line in self.lines)]))

@@ -10,7 +10,7 @@ import typing as t
 from .addresses import family_of, hosts_of, is_host
 from .adjacency import mesh, named, names, place, remote, shared
 from .draft import Hypervisor, Intent, Leaf, Neighbor, Router
-from .mistakes import Mistakes, did_you_mean, listed, render
+from .mistakes import Mistakes, listed, render
 from .placement import Placement
 from .uniqueness import Once
 
@@ -43,10 +43,9 @@ def _neighbors(intent: Intent, node: Hypervisor, owners: dict, placed: Placement
             _foreign(intent, node, neighbor, neighbor.address, owners, placed, mistakes)
             addresses.give(neighbor.address, (*neighbor.path, "address"))
         elif intent.router(neighbor.name) in (None, node):
-            routers = [router.name for router in intent.routers]
-            close = did_you_mean(neighbor.name, routers)
-            known = listed(name for name in routers if name != node.name)
-            right = f"did you mean {close}?" if close and close != node.name else f"there are {known}"
+            routers = [router.name for router in intent.routers if router.name != node.name]
+            close = mistakes.did_you_mean(neighbor.name, routers)
+            right = f"did you mean {close}?" if close else f"there are {listed(routers)}"
             mistakes.add(neighbor.path, "no other router of this file has this name, and it has no address", right)
     for other in named(intent, node):
         if other is not node:

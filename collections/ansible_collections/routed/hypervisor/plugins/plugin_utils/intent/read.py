@@ -65,12 +65,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     check_shape(data, mistakes)
     roles.check(data, mistakes)
     for section in OPTIONAL:
-        misspelled = [
-            path
-            for path, mistake in mistakes.found.items()
-            if len(path) == 1 and f"did you mean {section}?" in mistake.message
-        ]
-        if misspelled or (section,) in mistakes:
+        if (section,) in mistakes:
             declared[section] = None
     intent = build(data)
     references.References(intent, declared, mistakes).check()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 import json
 import os
 import re
@@ -21,11 +20,13 @@ from ...module_utils._engine.printable import LONGEST as LONGEST_SHOWN
 from ...module_utils._engine.printable import shown
 from ..libraries import jsonschema
 from .formats import FORMATS, INTERFACE_LENGTH
-from .mistakes import Mistakes, Path, did_you_mean, listed
+from .mistakes import Mistakes, Path
 
 KEYS = os.path.join(os.path.dirname(__file__), "keys")
 Bad = tuple[Path, Sequence["str | int"]]  # keys or positions, and where they are
 
+# Unknown keys first, because they may be missing ones, misspelled.
+_ORDER = {"additionalProperties": 0, "required": 2}
 MOST_UNKNOWN = 1000  # keys of one map that are mistakes each; others are counted
 LONGEST = 300  # characters; no name or address is as long
 _KINDS = {
@@ -70,7 +71,9 @@ def _validator():
         "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
     )
     extended = jsonschema.validators.extend(
-        jsonschema.Draft202012Validator, {"additionalProperties": _others, "properties": _known}, type_checker=types
+        jsonschema.Draft202012Validator,
+        {"additionalProperties": _others, "properties": _known, "propertyNames": _names},
+        type_checker=types,
     )
     return extended(schema(), format_checker=checker)
 
@@ -96,22 +99,45 @@ def _others(validator, others, instance, part):
         yield from _below(validator, others, instance[key], key)
 
 
-_VALIDATORS: dict[int, typing.Any] = {}  # by the identity of a part of the schema, which is never freed
+def _names(validator, names, instance, _part):
+    for key in instance if isinstance(instance, dict) else ():
+        yield from _errors(validator, names, key)
 
 
 def _below(validator, part, value, key):
+    for error in _errors(validator, part, value):
+        error.path.appendleft(key)
+        yield error
+
+
+# By the identity of a part of the schema, which is never freed.
+_VALIDATORS: dict[int, typing.Any] = {}
+_FORMATS: dict[int, typing.Any] = {}
+_DESCRIBING = {"type", "format", "role", "default", "description"}  # keywords of text of which only the format matters
+
+
+def _format_of(part):
+    """The format of a part of the schema that is text and nothing else."""
+    is_text = part.get("type", "string") == "string" and "format" in part and part.keys() <= _DESCRIBING
+    return FORMATS[part["format"]] if is_text else None
+
+
+def _errors(validator, part, value):
+    if id(part) not in _FORMATS:
+        _FORMATS[id(part)] = _format_of(part)
+    form = _FORMATS[id(part)]
+    if form is not None and isinstance(value, str) and len(value) <= LONGEST and form.is_valid(value):
+        return ()
     made = _VALIDATORS.get(id(part))
     if made is None:
         made = _VALIDATORS[id(part)] = validator.evolve(schema=part)
-    for error in made.iter_errors(value):
-        error.path.appendleft(key)
-        yield error
+    return made.iter_errors(value)
 
 
 def check_shape(data: dict, mistakes: Mistakes) -> None:
     """Adds violations of the schema to MISTAKES. In DATA, defaults replace invalid and missing values."""
     _fill_empty(data, schema(), (), mistakes)
-    errors = sorted(_validator().iter_errors(data), key=lambda error: error.validator == "required")
+    errors = sorted(_validator().iter_errors(data), key=lambda error: _ORDER.get(error.validator, 1))
     bad = [_explain(error, mistakes) for error in errors]
     for path, keys in sorted(bad, key=lambda part: len(part[0]), reverse=True):
         _remove(data, path, keys)
@@ -172,34 +198,25 @@ def _explain(error, mistakes: Mistakes) -> Bad:
 def _unknown_keys(error, path: Path, mistakes: Mistakes) -> Bad:
     known = error.schema.get("properties", {})
     unknown = [key for key in error.instance if key not in known]
-    all_known = f"known here: {listed(known, 20)}"
     mistakes.left_out += max(len(unknown) - MOST_UNKNOWN, 0)
     for key in unknown[:MOST_UNKNOWN]:
-        close = mistakes.did_you_mean(key, known)
-        mistakes.add((*path, key), "unknown key", f"did you mean {close}?" if close else all_known)
+        mistakes.unknown_key(path, key, known, error.instance)
     return path, unknown
 
 
 def _missing_keys(error, path: Path, mistakes: Mistakes) -> Bad:
     known, wanted = error.schema["properties"], error.validator_value
-    meant = {did_you_mean(key, known) for key in _unknown(error.instance, known)}
     if error.validator == "dependentRequired":
         wanted = [key for given, keys in wanted.items() if given in error.instance for key in keys]
     for key in wanted:
-        if key not in error.instance and key not in meant:
+        if key not in error.instance:
             mistakes.add((*path, key), "missing", known[key]["description"])
     return path, ()
 
 
-def _unknown(instance: dict, known: dict) -> list[str]:
-    """Keys that may be misspelled ones; enough of them for a map that a person wrote."""
-    return list(itertools.islice((key for key in instance if key not in known), len(known)))
-
-
 def _none_of_the_keys(error, path: Path, mistakes: Mistakes) -> Bad:
     choices = [choice["required"][0] for choice in error.validator_value]
-    known = error.schema["properties"]
-    if not any(did_you_mean(key, choices) for key in _unknown(error.instance, known)):
+    if not any((*path, choice) in mistakes for choice in choices):
         mistakes.add(path, f"has neither {' nor '.join(choices)}", f"give it one of them: {_about(error)}")
     return path, ()
 
@@ -247,7 +264,7 @@ def _not_the_format(value: str, name: str) -> str:
         if LONGEST_SHOWN >= len(value) > INTERFACE_LENGTH and str(INTERFACE_LENGTH) in FORMATS[name].wanted
         else ""
     )
-    return f"{shown(value)}{length} is not {FORMATS[name].wanted}"
+    return f"{shown(value)}{length} {FORMATS[name].rejection(value)}"
 
 
 def kind_of(value) -> str:

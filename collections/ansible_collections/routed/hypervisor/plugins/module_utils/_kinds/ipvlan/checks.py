@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from ..._engine import options
 from ..._engine.change import Change, Item
 from ..._engine.kind import Have
 from ..._engine.options import Mistakes
 from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
+from ..._engine.spelling import suggestion
 from ..._netlink.kernel import FAMILIES
 from ..._netlink.marks import PROTOCOL
 from ..link_members import check_sysctls, host
@@ -71,7 +71,7 @@ def _existence(
 def _master(item: Item[LinkKey], master: str, macvlan: str | None, planned: Planned, mistakes: Mistakes) -> None:
     place = f"{item.place}.master"
     if master not in planned.links:
-        near = options.suggestion(master, planned.links)
+        near = suggestion(master, planned.links)
         mistakes.at(place, f"{planned.no_link(master)}{near}")
         return
     kind = planned.links[master]

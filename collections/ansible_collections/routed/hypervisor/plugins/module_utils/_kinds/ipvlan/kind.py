@@ -14,6 +14,7 @@ from ..._engine.change import Change, Item
 from ..._engine.kind import Have, Kind
 from ..._engine.planned import Planned
 from ..._engine.snapshot import Snapshot
+from ..._engine.spelling import suggestion
 from ..._netlink.kernel import DIRECTORY
 from ..interface.effects import without_ipv4
 from ..interface.kind import planned_interfaces
@@ -229,7 +230,7 @@ def _find_namespace(item: Item[LinkKey], planned: Planned, mistakes: options.Mis
     else:
         where = spaces.found[spaces.named[given]] if given in spaces.named else None
         if where is None and given not in planned.new_namespaces:
-            near = options.suggestion(given, {*spaces.named, *planned.new_namespaces})
+            near = suggestion(given, {*spaces.named, *planned.new_namespaces})
             mistakes.at(f"{item.place}.namespace", f"there is no namespace {given}, and none is configured{near}")
     if given in planned.old_namespaces:
         mistakes.at(f"{item.place}.namespace", f"namespace {given} will be deleted")

@@ -34,11 +34,10 @@ UML = {"kind": "uml", "release": "7.2.12"}
 UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not run", "seen": "this kernel cannot"}
 
 
-def lines(kernel=None, failed=False, results=None, changes=(), inventory="", absent=()):
+def lines(kernel=None, failed=False, results=None, changes=(), inventory="", changed=3, absent=()):
     report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "artifacts/x/verify.json"}
-    found = {"changed": 3, "changes": dict(changes), "failed": failed, "kernel": kernel, "inventory": inventory}
-    found["absent"] = dict(absent)
-    return summary("site.yml", [("BGP", 1.25)], report=report, **found)
+    found = {"changed": changed, "changes": dict(changes), "failed": failed, "kernel": kernel, "inventory": inventory}
+    return summary("site.yml", [("BGP", 1.25)], report=report, absent=dict(absent), **found)
 
 
 def test_the_summary_says_verdict_stages_and_what_to_type_next():
@@ -51,6 +50,14 @@ def test_the_summary_says_verdict_stages_and_what_to_type_next():
 def test_the_summary_counts_what_changed_by_kind():
     text = lines(changes={"services": 2, "files": 14})
     assert "  14 files, 2 services" in text
+    assert "Stages of site.yml, 1.2 s, 3 changes:" in text
+
+
+def test_one_of_a_kind_is_singular():
+    text = lines(changes={"services": 1, "proxy_arp": 1, "ipvlan_links": 1}, changed=1)
+    assert "  1 ipvlan link, 1 proxy ARP setting, 1 service" in text
+    assert "Stages of site.yml, 1.2 s, 1 change:" in text
+    assert "      1 ping, including those that must fail" in text
     assert "" not in lines()[1:]
 
 
