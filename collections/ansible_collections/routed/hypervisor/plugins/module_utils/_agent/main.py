@@ -77,7 +77,8 @@ def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) 
         _complain(f"absent, and left out: {', '.join(report.ports)}")
     for change in late:
         _complain(f"{change.op} {change.name}: {change.why}")
-    _print(f"{len(report.changes) + len(loaded) + len(late)} changes")
+    done = len(report.changes) + len(loaded) + len(late)
+    _print(f"{done} change{'' if done == 1 else 's'}")
     if given.boot and any(change.op in ("create", "replace") for change in report.changes):
         from . import daemons  # noqa: PLC0415
 
