@@ -14,6 +14,7 @@ import os
 import sys
 import typing as t
 
+from .._engine.printable import counted
 from . import stored as states
 
 DONE, INCOMPLETE, REFUSED = 0, 1, 2
@@ -78,7 +79,7 @@ def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) 
     for change in late:
         _complain(f"{change.op} {change.name}: {change.why}")
     done = len(report.changes) + len(loaded) + len(late)
-    _print(f"{done} change{'' if done == 1 else 's'}")
+    _print(counted(done, "change(s)"))
     if given.boot and any(change.op in ("create", "replace") for change in report.changes):
         from . import daemons  # noqa: PLC0415
 
