@@ -182,6 +182,44 @@ def test_a_command_that_ends_at_once_gives_its_last_words_and_can_be_removed(mac
     assert "moody" not in machine.run("systemctl", "list-units", "--plain", "--no-legend")
 
 
+SCRIPT = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides: quitter
+# Default-Start: 2 3 4 5
+# Default-Stop:
+### END INIT INFO
+exit 0
+"""
+
+
+def test_why_a_service_does_not_run_is_told_apart(machine):
+    """Masked, missing, killed, and active for systemd although it has ended."""
+    machine.run("sh", "-c", "cat >/etc/systemd/system/plain.service", text="[Service]\nExecStart=/bin/sleep 600\n")
+    machine.run("systemctl", "daemon-reload")
+
+    def why() -> list[str]:
+        changes = machine.module(_check=True, name="plain", executable="/bin/sleep")["changes"]
+        return [change["why"] for change in changes if change["op"] == "start"]
+
+    assert why() == ["it is not running"]
+    for number, reason in ("SEGV", "it was killed by SIGSEGV"), ("KILL", "it was killed by SIGKILL"):
+        actions(machine.module(name="plain", executable="/bin/sleep"))
+        machine.run("systemctl", "kill", f"--signal={number}", "plain")
+        until(lambda reason=reason: why() == [reason], 10, reason)
+    machine.run("systemctl", "reset-failed", "plain")
+
+    missing = machine.module(_check=True, name="quitter", executable="/bin/true")
+    assert missing["msg"] == "quitter: there is no unit quitter.service"
+    machine.run("sh", "-c", "cat >/etc/init.d/quitter; chmod +x /etc/init.d/quitter", text=SCRIPT)
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "start", "quitter")
+    [change] = machine.module(_check=True, name="quitter", executable="/bin/true")["changes"]
+    assert change["why"] == "it has ended, although systemd shows it as active (exited)"
+    machine.run("systemctl", "mask", "quitter")
+    masked = machine.module(_check=True, name="quitter", executable="/bin/true")
+    assert masked["msg"] == "quitter: unit quitter.service is masked: run `systemctl unmask quitter`"
+
+
 def test_a_service_sees_namespaces_that_come_and_go_after_its_start(machine):
     actions(machine.module(name="sleeper", command=["sleep", "600"]))
     pid = shown(machine, "sleeper", "MainPID")

@@ -18,6 +18,7 @@ from .._engine.change import Change
 from .firewall import PATH
 from .units import DAEMONS
 
+ENDED = "active, but has ended"  # as systemd takes an init script whose daemon has ended
 LATE = ("restart", "reload", "refresh")
 PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service"]
 
@@ -28,7 +29,8 @@ def states() -> dict[str, str]:
         return {}
     output = _systemctl("list-units", "--all", "--plain", "--no-legend", "--no-pager", *PATTERNS)
     rows = [line.split() for line in output.splitlines()]
-    return {row[0]: row[2] for row in rows if len(row) > 2 and row[1] == "loaded"}
+    loaded = [row for row in rows if len(row) > 3 and row[1] == "loaded"]
+    return {row[0]: ENDED if row[3] == "exited" else row[2] for row in loaded}
 
 
 def restart_early() -> list[str]:

@@ -107,7 +107,7 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         "problems": notes + problems + report.problems,
         "daemons": units,
     }
-    failed = [f"{name} is {state}" for name, state in units.items() if state == "failed"]
+    failed = [f"{name} is {state}" for name, state in units.items() if state in ("failed", daemons.ENDED)]
     if given.json:
         import json  # noqa: PLC0415
 

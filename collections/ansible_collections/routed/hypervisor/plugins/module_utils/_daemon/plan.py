@@ -107,6 +107,7 @@ class Seen:
     bound: set[int] = dataclasses.field(default_factory=set)  # interfaces that the process has packet sockets on
     # When interfaces came up and addresses were added, in clock ticks after boot
     came_up: dict[str, int] = dataclasses.field(default_factory=dict)
+    ended: str = "it is not running"  # why there is no process
     enabled: bool | None = None
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
     others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one
@@ -214,7 +215,7 @@ def service_changes(wanted: Wanted, seen: Seen) -> list[Change]:
         if seen.process is not None:
             changes.append(Change("services", "stop", name, "it is running"))
     elif seen.process is None:
-        changes.append(Change("services", "start", name, "it is not running"))
+        changes.append(Change("services", "start", name, seen.ended))
     else:
         if seen.process.stopped:
             changes.append(Change("services", "resume", name, "a signal has stopped it"))

@@ -78,6 +78,7 @@ def observe(daemon: Daemon) -> pure.Seen:
         indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
         came_up=came_up({*wanted.uses, *wanted.session_interfaces}, wanted.session_addresses) if process else {},
+        ended=daemon.service.ended() if process is None and wanted.state == "started" else "",
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
         others=others.find(daemon.stops, daemon.service.name, daemon.service.timeout),

@@ -194,26 +194,42 @@ class Service:
         """What is missing; None if nothing is."""
         if self.executable is None:
             return f"{self.program} is not installed: install its package"
+        if self.systemd:
+            loaded = self._shown("LoadState")["LoadState"]
+            if loaded == "masked":
+                return f"unit {self.name}.service is masked: run `systemctl unmask {self.name}`"
+            return None if self.ours or loaded != "not-found" else f"there is no unit {self.name}.service"
         if self.ours:
             return None
-        if self.systemd:
-            if self._systemctl("cat", self.name).code == 0:
-                return None
-            return f"there is no unit {self.name}.service"
         return None if os.access(f"/etc/init.d/{self.name}", os.X_OK) else f"there is no /etc/init.d/{self.name}"
 
     def main(self) -> Process | None:
         if self.executable is None and not self.ours:
             return None
         if self.systemd:
-            shown = self._systemctl("show", "--property=MainPID,ActiveState", self.name).output
-            values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-            pid = int(values.get("MainPID", "0"))
-            if pid or self.ours or values.get("ActiveState") not in ("active", "reloading"):
+            values = self._shown("MainPID", "ActiveState")
+            pid = int(values["MainPID"] or 0)
+            if pid or self.ours or values["ActiveState"] not in ("active", "reloading"):
                 return process(pid) if pid else None
         if self.pid_file is None:
             return find(t.cast(str, self.executable))
         return self._by_pid_file(self.pid_file)
+
+    def ended(self) -> str:
+        """Why a service that does not run does not, as far as systemd knows."""
+        if not self.systemd:
+            return "it is not running"
+        values = self._shown("ActiveState", "SubState", "Result", "ExecMainStatus")
+        if values["ActiveState"] == "active":
+            return f"it has ended, although systemd shows it as active ({values['SubState']})"
+        if values["ActiveState"] != "failed":
+            return "it is not running"
+        status = int(values["ExecMainStatus"] or 0)
+        if values["Result"] in ("signal", "core-dump"):
+            return f"it was killed by {signal.Signals(status).name if status else 'a signal'}"
+        if values["Result"] == "exit-code":
+            return f"it has failed (exit code {status})"
+        return f"it has failed ({values['Result']})"
 
     def is_on(self) -> bool:
         """Whether it runs, or systemd is about to start it again."""
@@ -230,6 +246,11 @@ class Service:
             return None
         is_it = is_named(pid, self.name) if self.ours else _runs(pid, t.cast(str, self.executable))
         return process(pid) if is_it else None
+
+    def _shown(self, *properties: str) -> dict[str, str]:
+        output = self._systemctl("show", f"--property={','.join(properties)}", self.name).output
+        found = dict(line.split("=", 1) for line in output.splitlines() if "=" in line)
+        return {name: found.get(name, "") for name in properties}
 
     def _systemctl(self, *words: str) -> Result:
         return run(["systemctl", *words], self.timeout + ANSWERS)
