@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 
 import pytest
+from support.kernel_state import OBJECTS, without_chance
 from support.waiting import seconds_until, until, until_equal
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
@@ -62,27 +62,9 @@ def assert_intact(lab):
     assert passed == total > 100
 
 
-# New after each boot: indexes, MAC addresses of VRFs and of the dummy, timers, counters of packets.
-CHANCE = {
-    "ifindex", "link_index", "link_netnsid", "address", "permaddr", "valid_life_time", "preferred_life_time", "stats64",
-    "expires", "bridge_id", "root_id", "last_used", "used",
-}  # fmt: skip
-
-
-def without_chance(value):
-    if isinstance(value, dict):
-        return {key: without_chance(one) for key, one in value.items() if key not in CHANCE}
-    if isinstance(value, list):
-        return sorted((without_chance(one) for one in value), key=str)
-    # Link-local addresses of the dummy and the VRFs come from their random MAC addresses.
-    return re.sub(r"^fe80::[0-9a-f:]+ff:fe[0-9a-f:]+", "fe80::", value) if isinstance(value, str) else value
-
-
 def kernel_state(lab):
     """All that `ip` shows of hv1."""
-    objects = ["link", "address", "-4 route show table all", "-6 route show table all", "-4 rule", "-6 rule"]
-    objects += ["-4 neighbour show proxy", "-6 neighbour show proxy"]
-    return {one: without_chance(lab.json("hv1", "-details", *one.split())) for one in objects}
+    return {one: without_chance(lab.json("hv1", "-details", *one.split())) for one in OBJECTS}
 
 
 def test_guests_answer_again_and_the_next_run_changes_nothing(lab):

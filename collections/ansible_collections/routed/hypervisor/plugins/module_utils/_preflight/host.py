@@ -127,14 +127,14 @@ def managers() -> list[str]:
     """Programs that manage interfaces, and which."""
     names, remarks = _names(), []
     states = {
-        "systemd-networkd": ("/run/systemd/netif/links/*", "ADMIN_STATE=configured"),
-        "NetworkManager": ("/run/NetworkManager/devices/*", "managed=true"),
+        "systemd-networkd": ("/run/systemd/netif/links/*", r"^ADMIN_STATE=(configur|degraded|failed)"),
+        "NetworkManager": ("/run/NetworkManager/devices/*", "^managed=true"),
     }
     for manager, (pattern, mark) in states.items():
         managed = []
         for path in glob.glob(pattern):
             with open(path, encoding="utf-8", errors="replace") as file:
-                if mark in file.read():
+                if re.search(mark, file.read(), re.MULTILINE):
                     managed.append(names.get(os.path.basename(path), os.path.basename(path)))
         if managed:
             remarks.append(f"{manager} manages {', '.join(sorted(managed))}")
