@@ -168,3 +168,17 @@ def server():
         made.machine.cut_power()
         if not os.environ.get("ROUTED_HYPERVISOR_TESTS_KEEP"):
             shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def configured(server) -> None:
+    """A machine that the first run has configured and that has booted since: server.machine.load("configured")."""
+    if not (server.directory / "configured.qcow2").exists():
+        server.machine.cut_power()
+        server.machine.create_disk()
+        server.machine.boot()
+        server.install_reflectors()
+        run = server.play("--skip-tags", "verify")
+        assert run.code == 0, run.output
+        server.machine.reboot()
+        server.machine.save("configured")

@@ -31,7 +31,7 @@ APPEND = "root=/dev/vda rw console=ttyS0 panic=-1 no_timer_check mitigations=off
 
 
 def network(port: int) -> list[str]:
-    """The management interface; eno1 and eno2, which udev names like on-board cards; and their other ends, eno11, eno12."""
+    """The management interface; eno1 and eno2, which udev names like on-board cards; and their other ends."""
     options = ["-netdev", f"user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"]
     options += ["-device", "virtio-net-pci,netdev=management,mac=52:54:00:00:00:01"]
     for number in (1, 2):
@@ -189,4 +189,3 @@ class Machine:
 
     def _variables(self) -> dict[str, str]:
         return {"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "files": str(self.directory), "root": str(self.root)}
-

@@ -1,4 +1,4 @@
-"""Runs of ansible-playbook whose results tests read: each task's, as the plugin tests/lab/plugins/record.py writes it."""
+"""Runs of ansible-playbook, with the result of each task as the plugin tests/lab/plugins/record.py writes it."""
 
 from __future__ import annotations
 

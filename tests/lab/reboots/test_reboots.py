@@ -216,6 +216,62 @@ def test_the_rest_is_applied_without_a_guests_port_and_an_uplink(lab, tmp_path):
     assert_intact(lab)
 
 
+# A file of the host that matches links of ours, and nothing else.
+MATCHES_OURS = "[Match]\nName=fabric-?.* private public vm?\n\n[Network]\nLinkLocalAddressing=no\n"
+# What Debian's networking.service does with an uplink that ifupdown manages.
+IFUPDOWN = """[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/ip link set fabric-A up
+ExecStop=/bin/ip link set fabric-A down
+"""
+
+
+def last_start(lab):
+    return lab.run("hv1", "sh", "-c", OF_THE_LAST_START).splitlines()
+
+
+def test_networkd_leaves_our_links_alone_whatever_its_files_match(lab):
+    before, file = kernel_state(lab), "/etc/systemd/network/50-all.network"
+    write(lab, file, MATCHES_OURS)
+    lab.run("hv1", "chmod", "644", file)
+    lab.run("hv1", "systemctl", "start", "systemd-networkd")
+    try:
+        for _ in range(2):
+            until(lambda: "AdministrativeState" in lab.run("hv1", "networkctl", "--json=short", "list"), 20)
+            setup = {link["Name"]: link["AdministrativeState"] for link in networkd_links(lab)}
+            assert {setup[name] for name in ("fabric-A.90", "fabric-B.20", "public", "vm1")} == {"unmanaged"}
+            assert kernel_state(lab) == before
+            lab.run("hv1", "systemctl", "restart", "systemd-networkd")
+        # Our unit is restarted with it, and has found nothing to do.
+        until(lambda: last_start(lab) == ["0 changes"], 30, "the unit has run again")
+        assert kernel_state(lab) == before
+    finally:
+        lab.run("hv1", "systemctl", "stop", "systemd-networkd.socket", "systemd-networkd")
+        lab.run("hv1", "rm", file)
+
+
+def networkd_links(lab):
+    return json.loads(lab.run("hv1", "networkctl", "--json=short", "list"))["Interfaces"]
+
+
+def test_what_a_manager_undoes_when_it_restarts_is_done_again(lab):
+    before, unit = kernel_state(lab), "/etc/systemd/system/networking.service"
+    write(lab, unit, IFUPDOWN)
+    try:
+        lab.run("hv1", "systemctl", "daemon-reload")
+        lab.run("hv1", "systemctl", "start", "networking", "routed-hypervisor")
+        lab.run("hv1", "systemctl", "restart", "networking")
+        until(lambda: last_start(lab) not in ([], ["0 changes"]), 30, "the unit has repaired the network")
+        until_equal(lambda: kernel_state(lab), before, 30, 0.2)
+        assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
+    finally:
+        lab.run("hv1", "rm", unit)
+        lab.run("hv1", "systemctl", "daemon-reload")
+        lab.run("hv1", "systemctl", "start", "routed-hypervisor")
+    wait_for_sessions(lab)
+
+
 def is_off(lab):
     try:
         lab.run("hv1", "true")

@@ -62,8 +62,8 @@ options:
     type: str
   state:
     description:
-      - V(prepared) is for a host whose network has not been made yet. It writes only the files by which systemd-networkd
-        and NetworkManager leave the links of O(network) alone, and makes those that run read them.
+      - V(prepared) is for a host whose network has not been made yet. It writes only the files by which
+        systemd-networkd and NetworkManager leave the links of O(network) alone, and makes those that run read them.
       - V(absent) removes the program, its unit and the stored state. The network itself remains.
     type: str
     choices: [present, prepared, absent]

@@ -138,12 +138,26 @@ def managers() -> list[str]:
                     managed.append(names.get(os.path.basename(path), os.path.basename(path)))
         if managed:
             remarks.append(f"{manager} manages {', '.join(sorted(managed))}")
+    for manager, managed in {"ifupdown": _of_ifupdown(), "ifupdown2": _of_ifupdown2()}.items():
+        if managed:
+            remarks.append(f"{manager} manages {', '.join(sorted(managed))}")
+    return remarks
+
+
+def _of_ifupdown() -> set[str]:
     try:
         with open("/run/network/ifstate", encoding="utf-8") as file:
-            managed = sorted({line.split("=")[0].strip() for line in file} - {"lo", ""})
+            return {line.split("=")[0].strip() for line in file} - {"lo", ""}
     except OSError:
-        managed = []
-    return [*remarks, *([f"ifupdown manages {', '.join(managed)}"] if managed else [])]
+        return set()
+
+
+def _of_ifupdown2() -> set[str]:
+    """It has no state file that others can read."""
+    if not os.path.isdir("/usr/share/ifupdown2"):
+        return set()
+    code, output = run(["ifquery", "--list"])
+    return set(output.split()) - {"lo"} if code == 0 else set()
 
 
 def daemons(needs: list[str]) -> list[str]:
