@@ -155,6 +155,8 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server():
+    if not (CACHE / "tools/qemu/usr/bin/qemu-img").exists():
+        pytest.skip("no QEMU in the cache: bin/setup --qemu")
     # Not pytest's directory, whose name may be too long for a socket.
     directory = Path(tempfile.mkdtemp(prefix="machine-"))
     try:
