@@ -51,9 +51,12 @@ def other(intent: dict) -> dict:
         fabric["networks"]["storage"] = {"ipv4": f"{prefix}.0/24", "hypervisors": {"ipv4": f"{prefix}.0"}}
         intent["reflectors"][f"rr{number + 1}"]["addresses"]["storage"] = {"ipv4": f"{prefix}.254"}
     intent["segments"]["disks"] = {"vrf": "storage", "ipv4": "10.7.0.0/24", "gateway4": "10.7.0.254"}
+    for hypervisor in intent["hypervisors"].values():
+        for guest in hypervisor["guests"].values():
+            guest["segment"] = "guests"
     guests = intent["hypervisors"]["hv1"]["guests"]
     del guests["web1"]
-    guests["web3"] = {"ipv4": "203.0.113.3", "mac": "52:54:00:12:34:03", "port": "tap-web3"}
+    guests["web3"] = {"ipv4": "203.0.113.3", "mac": "52:54:00:12:34:03", "port": "tap-web3", "segment": "guests"}
     guests["web4"] = {"ipv4": "10.7.0.4", "segment": "disks", "mac": "52:54:00:12:34:04", "port": "tap-web4"}
     return intent
 
@@ -125,9 +128,7 @@ class Server:
     def install_reflectors(self) -> None:
         """The reflectors at the other ends of the uplinks run what is rendered for them."""
         out = self.directory / "rendered"
-        self.write_other()  # with everything; BIRD of the reflectors does not wait for neighbors that come later
         self._ansible("ansible-playbook", "-i", self.inventory, "playbooks/render.yml", "-e", f"render_secrets={out}")
-        self.write(self.first_intent)
         for name in REFLECTORS:
             addresses = self.first_intent["reflectors"][name]["addresses"]["public"]
             place = f"/etc/reflectors/{name}"
