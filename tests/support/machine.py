@@ -27,7 +27,7 @@ mount --bind "$files" "$root/mnt"
 mount --rbind /dev "$root/dev"
 exec chroot "$root" "$@"
 """
-APPEND = "root=/dev/vda rw console=ttyS0 panic=-1 no_timer_check mitigations=off random.trust_cpu=on"
+APPEND = "root=/dev/vda rw console=ttyS0 quiet panic=-1 no_timer_check mitigations=off random.trust_cpu=on"
 
 
 def network(port: int) -> list[str]:
