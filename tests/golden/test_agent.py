@@ -20,7 +20,14 @@ CONFIG = {
         {"name": "vm1", "vrf": "public"},
     ],
 }
-FILES = units.files(CONFIG, {"/etc/NetworkManager", "/etc/init.d/ndppd"}.__contains__)
+THERE = {"/etc/NetworkManager", "/etc/init.d/ndppd"}.__contains__
+
+
+def texts(config, there) -> dict[str, str]:
+    return {**units.files(there), **units.for_managers(config, there)}
+
+
+FILES = texts(CONFIG, THERE)
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -46,8 +53,12 @@ def test_there_is_a_golden_file_for_each():
     ],
 )
 def test_programs_get_a_file_only_where_they_need_it(there, path):
-    found = set(units.files(CONFIG, there.__contains__)) - set(units.files(CONFIG, lambda _path: False))
+    found = set(texts(CONFIG, there.__contains__)) - set(texts(CONFIG, lambda _path: False))
     assert found == ({f"/etc/{path}/routed-hypervisor.conf"} if path else set())
+
+
+def test_without_links_of_ours_no_file_matches_every_link():
+    assert set(units.for_managers({"interfaces": [{"name": "eno1"}]}, THERE)) == {units.NETWORKD}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

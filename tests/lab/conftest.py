@@ -16,29 +16,13 @@ from pathlib import Path
 
 import pytest
 from support.modules import PROJECT
+from support.recorded_run import Run, recording
 from support.waiting import until
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 
 PROGRAM = PROJECT / "bin/lab"
 NOT_VERIFIED = ("--skip-tags", "verify")  # for tests of something else, when another run verifies
-
-
-class Run:
-    """The result of one run of ansible-playbook."""
-
-    def __init__(self, code, output, record):
-        self.code = code
-        self.output = output
-        self.tasks = [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
-
-    @property
-    def changed(self):
-        return {(task["host"], task["action"].rpartition(".")[2]) for task in self.tasks if task["changed"]}
-
-    @property
-    def failures(self):
-        return [task for task in self.tasks if task["status"] != "ok"]
 
 
 class Lab:
@@ -54,10 +38,7 @@ class Lab:
     def start(self, *args, playbook="site.yml", record=None):
         environment = {
             **os.environ,
-            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "plugins"),
-            "ANSIBLE_CALLBACKS_ENABLED": "record,routed.hypervisor.stages",
-            "RECORD_FILE": str(record or os.devnull),
-            "ANSIBLE_NOCOLOR": "1",
+            **recording(record),
         }
         command = ["ansible-playbook", "-i", self.inventory, "-e", f"lab_owner={self.owner}", playbook, *args]
         return subprocess.Popen(

@@ -49,3 +49,10 @@ def test_a_daemon_that_is_not_needed_is_reported_if_it_runs(tmp_path):
             assert remark not in host.daemons(["bird", "radvd"])
         finally:
             process.kill()
+
+
+def test_links_that_ifupdown2_manages_are_reported(bare, monkeypatch):
+    assert not any("ifupdown2" in remark for remark in host.managers())
+    monkeypatch.setattr(host.os.path, "isdir", lambda path: path == "/usr/share/ifupdown2")
+    install(bare, "ifquery", "lo eno2 eno1")
+    assert "ifupdown2 manages eno1, eno2" in host.managers()

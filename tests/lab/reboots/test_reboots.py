@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 
 import pytest
+from support.kernel_state import OBJECTS, without_chance
 from support.waiting import seconds_until, until, until_equal
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
@@ -62,27 +62,9 @@ def assert_intact(lab):
     assert passed == total > 100
 
 
-# New after each boot: indexes, MAC addresses of VRFs and of the dummy, timers, counters of packets.
-CHANCE = {
-    "ifindex", "link_index", "link_netnsid", "address", "permaddr", "valid_life_time", "preferred_life_time", "stats64",
-    "expires", "bridge_id", "root_id", "last_used", "used",
-}  # fmt: skip
-
-
-def without_chance(value):
-    if isinstance(value, dict):
-        return {key: without_chance(one) for key, one in value.items() if key not in CHANCE}
-    if isinstance(value, list):
-        return sorted((without_chance(one) for one in value), key=str)
-    # Link-local addresses of the dummy and the VRFs come from their random MAC addresses.
-    return re.sub(r"^fe80::[0-9a-f:]+ff:fe[0-9a-f:]+", "fe80::", value) if isinstance(value, str) else value
-
-
 def kernel_state(lab):
     """All that `ip` shows of hv1."""
-    objects = ["link", "address", "-4 route show table all", "-6 route show table all", "-4 rule", "-6 rule"]
-    objects += ["-4 neighbour show proxy", "-6 neighbour show proxy"]
-    return {one: without_chance(lab.json("hv1", "-details", *one.split())) for one in objects}
+    return {one: without_chance(lab.json("hv1", "-details", *one.split())) for one in OBJECTS}
 
 
 def test_guests_answer_again_and_the_next_run_changes_nothing(lab):
@@ -133,6 +115,10 @@ def test_a_daemon_that_ran_before_its_vrf_existed_is_restarted(lab):
     until(lambda: lab.run("hv1", "systemctl", "show", "--value", "--property=MainPID", "bird") != before, 20)
     wait_for_sessions(lab)
     assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
+
+
+def last_start(lab):
+    return lab.run("hv1", "sh", "-c", OF_THE_LAST_START).splitlines()
 
 
 def body_of(lab):
@@ -195,7 +181,7 @@ def test_a_state_that_must_not_be_applied_is_refused_in_the_journal(lab, saved):
         lab.run("hv1", "systemctl", "reset-failed", "routed-hypervisor")  # it has not been started too often
         code, _output, _errors = lab.tried("hv1", "systemctl", "restart", "routed-hypervisor")
         assert code != 0, sentence
-        (line,) = lab.run("hv1", "sh", "-c", OF_THE_LAST_START).splitlines()
+        (line,) = until(lambda: last_start(lab), 20, "the journal has the reason", 0.2)
         assert line.startswith(f"routed-hypervisor: {STATE} "), line
         assert sentence in line
         assert line.endswith("nothing was changed; run site.yml for this host, which stores it again"), line
@@ -232,6 +218,68 @@ def test_the_rest_is_applied_without_a_guests_port_and_an_uplink(lab, tmp_path):
     # ndppd does not run without one of its ports.
     until(lambda: lab.tried("hv1", "pidof", "ndppd")[0] == 0, 20, "ndppd runs again")
     assert_intact(lab)
+
+
+# A file of the host that matches links of ours, and nothing else.
+MATCHES_OURS = "[Match]\nName=fabric-?.* private public vm?\n\n[Network]\nLinkLocalAddressing=no\n"
+# What ifupdown2 does with links that it does not manage.
+IFUPDOWN2 = """[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/ip link set fabric-A.90 nomaster
+ExecReload=/bin/ip link set fabric-A.90 nomaster
+"""
+# A node has no udev, for which networkd waits unless this is read-only.
+WITHOUT_UDEV = "[Service]\nReadOnlyPaths=/sys\n"
+
+
+def write_for_all(lab, path, text):
+    lab.run("hv1", "mkdir", "-p", path.rpartition("/")[0])
+    write(lab, path, text)
+    lab.run("hv1", "chmod", "644", path)
+
+
+def networkd_links(lab):
+    links = json.loads(lab.run("hv1", "networkctl", "--json=short", "list"))["Interfaces"]
+    return {link["Name"]: link["AdministrativeState"] for link in links}
+
+
+def test_networkd_leaves_our_links_alone_whatever_its_files_match(lab):
+    before = kernel_state(lab)
+    write_for_all(lab, "/etc/systemd/network/50-all.network", MATCHES_OURS)
+    write_for_all(lab, "/etc/systemd/system/systemd-networkd.service.d/udev.conf", WITHOUT_UDEV)
+    lab.run("hv1", "systemctl", "daemon-reload")
+    try:
+        for _ in range(2):
+            lab.run("hv1", "systemctl", "restart", "systemd-networkd")
+            until(
+                lambda: not {"pending", "configuring"} & set(networkd_links(lab).values()), 30, "networkd is ready", 0.2
+            )
+            assert {networkd_links(lab)[name] for name in ("fabric-A.90", "fabric-B.20", "public", "vm1")} == {
+                "unmanaged"
+            }
+            # Our unit is restarted with it, and finds nothing to do.
+            until(lambda: last_start(lab) == ["0 changes"], 30, "the unit has run again", 0.2)
+            assert kernel_state(lab) == before
+    finally:
+        lab.run("hv1", "systemctl", "stop", "systemd-networkd.socket", "systemd-networkd")
+        lab.run("hv1", "rm", "/etc/systemd/network/50-all.network")
+
+
+def test_what_a_manager_undoes_when_it_restarts_is_done_again(lab):
+    before, unit = kernel_state(lab), "/etc/systemd/system/networking.service"
+    write_for_all(lab, unit, IFUPDOWN2)
+    lab.run("hv1", "systemctl", "daemon-reload")
+    lab.run("hv1", "systemctl", "start", "routed-hypervisor")
+    try:
+        for verb in ("restart", "reload"):
+            lab.run("hv1", "systemctl", verb, "networking")
+            until_equal(lambda: kernel_state(lab), before, 60, 0.2)
+            assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
+    finally:
+        lab.run("hv1", "rm", unit)
+        lab.run("hv1", "systemctl", "daemon-reload")
+    wait_for_sessions(lab)
 
 
 def is_off(lab):

@@ -34,7 +34,8 @@ options:
     description: The name of the host in the inventory. Required if O(state=present).
     type: str
   network:
-    description: The network, as O(routed.hypervisor.network#module:config). Required if O(state=present).
+    description: The network, as O(routed.hypervisor.network#module:config). Required unless
+      O(state=absent).
     type: dict
   tables:
     description: Tables of nftables, with the options of M(routed.hypervisor.nftables).
@@ -60,9 +61,12 @@ options:
     description: The SHA-256 digest of the program without byte code. Set by the action plugin.
     type: str
   state:
-    description: V(absent) removes the program, its unit and the stored state. The network itself remains.
+    description:
+      - V(prepared) is for a host whose network has not been made yet. It writes only the files by which
+        systemd-networkd and NetworkManager leave the links of O(network) alone, and makes those that run read them.
+      - V(absent) removes the program, its unit and the stored state. The network itself remains.
     type: str
-    choices: [present, absent]
+    choices: [present, prepared, absent]
     default: present
 """
 
@@ -71,6 +75,11 @@ EXAMPLES = r"""
   routed.hypervisor.agent:
     host: "{{ inventory_hostname }}"
     network: "{{ network }}"
+
+- name: Keep other managers of interfaces away from this host's network before it is made
+  routed.hypervisor.agent:
+    network: "{{ network }}"
+    state: prepared
 
 - name: Remove the agent
   routed.hypervisor.agent:
@@ -127,7 +136,7 @@ ARGUMENTS = {
     },
     "program": {"type": "str"},
     "program_digest": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
 }
 LISTED = 5  # differences in a message
 
@@ -150,9 +159,12 @@ def manage(module: FastModule) -> install.Outcome:
     given = module.params
     if given["state"] == "absent":
         return install.remove(module.check_mode)
-    missing = [name for name in ("host", "network", "program_digest") if given[name] is None]
+    needed = ("network",) if given["state"] == "prepared" else ("host", "network", "program_digest")
+    missing = [name for name in needed if given[name] is None]
     if missing:
-        raise install.InstallError(f"state is present, but missing: {', '.join(missing)}")
+        raise install.InstallError(f"state is {given['state']}, but missing: {', '.join(missing)}")
+    if given["state"] == "prepared":
+        return install.prepare(given["network"], module.check_mode)
     if not module.check_mode:  # the stages that make the network have only predicted it there
         found = differences(given["network"])
         if found:

@@ -19,14 +19,19 @@ from .._engine.text import to_text
 from . import archive, units
 from . import stored as states
 
-MANAGED = (  # every path that a version of this role may have written
+# Every path that a version of this role may have written, and of these, what other managers read
+MANAGED = (
     units.PROGRAM,
     units.UNIT,
     f"/etc/systemd/system/gobgpd-.service.d/{units.SERVICE}.conf",
     f"/etc/systemd/system/ndppd.service.d/{units.SERVICE}.conf",
-    f"/etc/systemd/networkd.conf.d/{units.SERVICE}.conf",
-    f"/etc/NetworkManager/conf.d/{units.SERVICE}.conf",
 )
+FOR_MANAGERS = (units.NETWORKD, units.NETWORKD_LINKS, units.NETWORK_MANAGER)
+# How a running manager of interfaces reads its files again, by directory.
+RELOADS = {
+    "/etc/systemd/network/": ("systemd-networkd", ("networkctl", "reload")),
+    "/etc/NetworkManager/": ("NetworkManager", ("systemctl", "reload", "NetworkManager")),
+}
 DROP_INS = (".service.d", "networkd.conf.d")  # directories that no package brings
 SYSTEMCTL_S = 150.0
 
@@ -48,7 +53,7 @@ def install(
     outcome = Outcome()
     wanted = [WantedFile(units.PROGRAM, b"", mode=0o755)]
     if has_systemd():
-        texts = units.files(stored.network, os.path.exists)
+        texts = units.files(os.path.exists)
         wanted += [WantedFile(path, text.encode()) for path, text in texts.items()]
     seen = {file.path: disk.read(file.path) for file in wanted}
     content = _program(seen[units.PROGRAM], program, digest)
@@ -57,21 +62,43 @@ def install(
         return outcome
     wanted[0] = dataclasses.replace(wanted[0], content=content or b"")
     for file in wanted:
-        old = seen[file.path]
-        change = _difference(file, old)
-        if change is None:
-            continue
-        outcome.changes.append(change)
-        if file.path != units.PROGRAM:
-            outcome.diff.append(_shown(file.path, old.content if old else b"", file.content))
-        if not check_mode:
-            disk.apply(change, file, old)
-    for path in MANAGED:
-        left = None if path in seen else disk.read(path)
-        if left is not None and is_ours(left.content):
-            _remove(path, outcome, check_mode)
+        _write(file, seen[file.path], outcome, check_mode)
+    _remove_ours([path for path in MANAGED if path not in seen], outcome, check_mode)
     _store(directory, stored, outcome, check_mode)
     return outcome
+
+
+def prepare(network: dict[str, t.Any], check_mode: bool) -> Outcome:
+    """Before the network is made: managers that match its links would undo it at once."""
+    outcome = Outcome()
+    if has_systemd():
+        wanted = units.for_managers(network, os.path.exists)
+        for path, text in wanted.items():
+            _write(WantedFile(path, text.encode()), disk.read(path), outcome, check_mode)
+        _remove_ours([path for path in FOR_MANAGERS if path not in wanted], outcome, check_mode)
+    if not check_mode:
+        _reload_managers(outcome)
+    return outcome
+
+
+def _write(file: WantedFile, old: t.Any, outcome: Outcome, check_mode: bool) -> None:
+    change = _difference(file, old)
+    if change is None:
+        return
+    outcome.changes.append(change)
+    if file.path != units.PROGRAM:
+        outcome.diff.append(_shown(file.path, old.content if old else b"", file.content))
+    if not check_mode:
+        disk.apply(change, file, old)
+
+
+def _reload_managers(outcome: Outcome) -> None:
+    for directory, (service, command) in RELOADS.items():
+        changed = any(change.kind == "files" and change.name.startswith(directory) for change in outcome.changes)
+        if changed and run(["systemctl", "is-active", "--quiet", service], SYSTEMCTL_S).code == 0:
+            result = run(list(command), SYSTEMCTL_S)
+            if result.code:
+                raise InstallError(f"{' '.join(command)} failed:\n{result.short()}")
 
 
 def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
@@ -80,10 +107,7 @@ def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
         outcome.changes.append(Change("services", "disable", units.SERVICE, "it is to be removed"))
         if not check_mode:
             _systemctl("disable", "--now", f"{units.SERVICE}.service")
-    for path in MANAGED:
-        old = disk.read(path)
-        if old is not None and is_ours(old.content):
-            _remove(path, outcome, check_mode)
+    _remove_ours([*MANAGED, *FOR_MANAGERS], outcome, check_mode)
     for name in (states.CURRENT, states.PREVIOUS):
         path = os.path.join(directory, name)
         if os.path.lexists(path):
@@ -92,6 +116,7 @@ def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
                 os.unlink(path)
     if outcome.changes and not check_mode and has_systemd():
         _systemctl("daemon-reload")
+        _reload_managers(outcome)
     return outcome
 
 
@@ -118,6 +143,13 @@ def _difference(file: WantedFile, old: t.Any) -> Change[t.Any] | None:
     if (old.mode, old.uid, old.gid) != (file.mode, file.uid, file.gid):
         return Change("files", "change", file.path, "its owner or mode differs", permissions(old), permissions(file))
     return None
+
+
+def _remove_ours(paths: list[str], outcome: Outcome, check_mode: bool) -> None:
+    for path in paths:
+        old = disk.read(path)
+        if old is not None and is_ours(old.content):
+            _remove(path, outcome, check_mode)
 
 
 def _remove(path: str, outcome: Outcome, check_mode: bool) -> None:

@@ -18,6 +18,8 @@ import socket
 import stat
 import typing as t
 
+from .._engine import atomic
+
 DIRECTORY = "/var/lib/routed-hypervisor"
 CURRENT, PREVIOUS = "state", "state.previous"
 MAGIC = b"routed-hypervisor-state"
@@ -173,28 +175,10 @@ def write(directory: str, stored: Stored) -> None:
     os.makedirs(directory, mode=0o700, exist_ok=True)
     os.chmod(directory, 0o700)
     current, previous = os.path.join(directory, CURRENT), os.path.join(directory, PREVIOUS)
-    draft = os.path.join(directory, ".state.draft")
-    with contextlib.suppress(FileNotFoundError):  # of a run that was killed
-        os.unlink(draft)
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(encode(stored))
-            file.flush()
-            os.fsync(file.fileno())
-        if is_good(current):  # a damaged one must not replace the last good one
-            spare = os.path.join(directory, ".state.spare")
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(spare)
-            os.link(current, spare)
-            os.replace(spare, previous)
-        os.replace(draft, current)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(draft)
-        raise
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if is_good(current):  # a damaged one must not replace the last good one
+        spare = os.path.join(directory, ".state.spare")
+        with contextlib.suppress(FileNotFoundError):  # of a run that was killed
+            os.unlink(spare)
+        os.link(current, spare)
+        os.replace(spare, previous)
+    atomic.replace(current, encode(stored), 0o600)

@@ -16,15 +16,13 @@ ENABLED = f"/etc/systemd/system/multi-user.target.wants/{SERVICE}.service"
 HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
 WAIT_S = 30  # for uplinks
 DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq", "routed-hypervisor-routes")
-# What configures the same kernel and would overwrite us if it came later. nftables.service flushes all tables.
-EARLIER = (
-    "network-pre.target",
-    "systemd-sysctl.service",
-    "nftables.service",
-    "networking.service",
-    "systemd-networkd.service",
-    "NetworkManager.service",
-)
+# What configures the same kernel and would overwrite us if it came later. nftables.service flushes all tables, and
+# networking.service takes uplinks down.
+MANAGERS = ("nftables.service", "networking.service", "systemd-networkd.service", "NetworkManager.service")
+EARLIER = ("network-pre.target", "systemd-sysctl.service", *MANAGERS)
+NETWORKD = f"/etc/systemd/networkd.conf.d/{SERVICE}.conf"
+NETWORKD_LINKS = f"/etc/systemd/network/00-{SERVICE}.network"  # the first file that matches a link applies to it
+NETWORK_MANAGER = f"/etc/NetworkManager/conf.d/{SERVICE}.conf"
 
 
 def unit() -> str:
@@ -34,9 +32,9 @@ def unit() -> str:
 Description=Network of this hypervisor, from its stored state
 After={" ".join(EARLIER)}
 Before={" ".join(f"{name}.service" for name in DAEMONS)}
-# When nftables is restarted or reloaded, it flushes our table.
-PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
+# What they undo when they are restarted or reloaded is done again.
+PartOf={" ".join(MANAGERS)}
+ReloadPropagatedFrom={" ".join(MANAGERS)}
 
 [Service]
 Type=oneshot
@@ -79,25 +77,41 @@ def networkd() -> str:
     return f"{HEADER}\n[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
 
 
+def networkd_links(config: Config) -> str:
+    """A file of the host that matches these links, such as `Name=en*`, would take them out of their VRFs."""
+    return f"{HEADER}\n[Match]\nName={' '.join(_our_links(config))}\n\n[Link]\nUnmanaged=yes\n"
+
+
 def network_manager(config: Config) -> str:
-    """The links that we create, or that are in our VRFs, are not NetworkManager's."""
-    names = [entry["name"] for kind in ("vrfs", "ipvlan_links") for entry in config.get(kind) or ()]
-    names += [entry["name"] for entry in config.get("interfaces") or () if entry.get("type") or entry.get("vrf")]
-    listed = ";".join(f"interface-name:{name}" for name in dict.fromkeys(names))
+    listed = ";".join(f"interface-name:{name}" for name in _our_links(config))
     return f"{HEADER}\n[device-{SERVICE}]\nmatch-device={listed}\nmanaged=0\n"
 
 
-def files(config: Config, exists: t.Callable[[str], bool]) -> dict[str, str]:
-    """The text of each file by its path, on a host with systemd."""
+def _our_links(config: Config) -> list[str]:
+    """The links that we create, and the members of our VRFs."""
+    names = [entry["name"] for kind in ("vrfs", "ipvlan_links") for entry in config.get(kind) or ()]
+    names += [entry["name"] for entry in config.get("interfaces") or () if entry.get("type") or entry.get("vrf")]
+    return list(dict.fromkeys(names))
+
+
+def for_managers(config: Config, exists: t.Callable[[str], bool]) -> dict[str, str]:
+    """The text of each file that makes other managers leave our links alone. It must be there before the links."""
+    found = {NETWORKD: networkd()}
+    if _our_links(config):  # without a name, the file would match every link
+        found[NETWORKD_LINKS] = networkd_links(config)
+        if exists("/etc/NetworkManager"):
+            found[NETWORK_MANAGER] = network_manager(config)
+    return found
+
+
+def files(exists: t.Callable[[str], bool]) -> dict[str, str]:
+    """The text of each other file by its path, on a host with systemd."""
     found = {
         UNIT: unit(),
         f"/etc/systemd/system/gobgpd-.service.d/{SERVICE}.conf": after(),
-        f"/etc/systemd/networkd.conf.d/{SERVICE}.conf": networkd(),
     }
     if exists("/etc/init.d/ndppd") and not exists("/lib/systemd/system/ndppd.service"):
         found[f"/etc/systemd/system/ndppd.service.d/{SERVICE}.conf"] = ndppd()
-    if exists("/etc/NetworkManager"):
-        found[f"/etc/NetworkManager/conf.d/{SERVICE}.conf"] = network_manager(config)
     return found
 
 

@@ -12,9 +12,9 @@ import json
 import os
 import pwd
 import stat
-import tempfile
 import typing as t
 
+from .._engine import atomic
 from .._engine.change import Change
 from .plan import BACKUP, SeenFile, WantedFile, is_ours
 
@@ -53,30 +53,13 @@ def read(path: str) -> SeenFile | None:
     return SeenFile(content, mode, status.st_uid, status.st_gid, status.st_mtime_ns, status.st_ctime_ns / 1e9)
 
 
-def _put(path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
-    """Replaces a file atomically. Until it has its owner and mode, only root can read it."""
-    directory, name = os.path.split(path)
-    handle, draft = tempfile.mkstemp(prefix=f".{name}.", dir=directory)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchown(handle, uid, gid)
-            os.fchmod(handle, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
-
-
 def write(file: WantedFile, old: SeenFile | None) -> None:
     try:
         if old is not None and not is_ours(old.content) and not os.path.lexists(file.path + BACKUP):
             os.link(file.path, file.path + BACKUP)
         # refuse_impossible has decided whether the directory may be created.
         os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
-        _put(file.path, file.content, file.mode, file.uid, file.gid)
+        atomic.replace(file.path, file.content, file.mode, file.uid, file.gid)
     except OSError as error:
         raise FileError(f"{file.path} cannot be written: {error.strerror}") from error
 
@@ -151,4 +134,4 @@ def _keep(path: str, content: dict[str, t.Any] | None) -> None:
     text = json.dumps(content, sort_keys=True).encode()
     if old is None or old.content != text:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        _put(path, text, 0o600, 0, 0)
+        atomic.replace(path, text, 0o600)

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import typing as t
+
+from . import atomic
 
 PATH = "/var/lib/routed-hypervisor/former.json"
 Entry = dict[str, t.Any]
@@ -82,10 +83,5 @@ class Former:
                 os.unlink(self.path)
         else:
             os.makedirs(directory, mode=0o700, exist_ok=True)
-            handle, draft = tempfile.mkstemp(prefix=".former.", dir=directory)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(handle)
-            os.replace(draft, self.path)
+            atomic.replace(self.path, text.encode(), 0o600)
         self.saved = json.dumps(entries)

@@ -127,23 +127,37 @@ def managers() -> list[str]:
     """Programs that manage interfaces, and which."""
     names, remarks = _names(), []
     states = {
-        "systemd-networkd": ("/run/systemd/netif/links/*", "ADMIN_STATE=configured"),
-        "NetworkManager": ("/run/NetworkManager/devices/*", "managed=true"),
+        "systemd-networkd": ("/run/systemd/netif/links/*", r"^ADMIN_STATE=(configur|degraded|failed)"),
+        "NetworkManager": ("/run/NetworkManager/devices/*", "^managed=true"),
     }
     for manager, (pattern, mark) in states.items():
         managed = []
         for path in glob.glob(pattern):
             with open(path, encoding="utf-8", errors="replace") as file:
-                if mark in file.read():
+                if re.search(mark, file.read(), re.MULTILINE):
                     managed.append(names.get(os.path.basename(path), os.path.basename(path)))
         if managed:
             remarks.append(f"{manager} manages {', '.join(sorted(managed))}")
+    for manager, managed in {"ifupdown": _of_ifupdown(), "ifupdown2": _of_ifupdown2()}.items():
+        if managed:
+            remarks.append(f"{manager} manages {', '.join(sorted(managed))}")
+    return remarks
+
+
+def _of_ifupdown() -> set[str]:
     try:
         with open("/run/network/ifstate", encoding="utf-8") as file:
-            managed = sorted({line.split("=")[0].strip() for line in file} - {"lo", ""})
+            return {line.split("=")[0].strip() for line in file} - {"lo", ""}
     except OSError:
-        managed = []
-    return [*remarks, *([f"ifupdown manages {', '.join(managed)}"] if managed else [])]
+        return set()
+
+
+def _of_ifupdown2() -> set[str]:
+    """It has no state file that others can read."""
+    if not os.path.isdir("/usr/share/ifupdown2"):
+        return set()
+    code, output = run(["ifquery", "--list"])
+    return set(output.split()) - {"lo"} if code == 0 else set()
 
 
 def daemons(needs: list[str]) -> list[str]:

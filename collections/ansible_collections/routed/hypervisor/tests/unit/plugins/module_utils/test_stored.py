@@ -127,7 +127,7 @@ def test_the_new_state_is_on_disk_before_it_is_in_place(tmp_path, monkeypatch):
         real = getattr(os, name)
         monkeypatch.setattr(os, name, lambda *args, name=name, real=real: calls.append(name) or real(*args))
     states.write(str(tmp_path), OTHER)
-    assert calls == ["fsync", "replace", "replace", "fsync"]  # the last one: the directory
+    assert calls == ["replace", "fsync", "replace", "fsync"]  # the state before; the draft; its rename; the directory
 
 
 def test_a_damaged_state_falls_back_to_the_last_good_one(tmp_path):
