@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 from support.namespace import Namespace
 from support.waiting import until
-from test_network import CONFIG
+from test_network import CONFIG as NETWORK
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent import stored as states
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import zipapp
 
+GUESTS = ("vm1", "vm2")
+CONFIG = {
+    **NETWORK,
+    "interfaces": [
+        {**entry, "guest": entry["name"]} if entry["name"] in GUESTS else entry for entry in NETWORK["interfaces"]
+    ],
+}
 OWN_PORTS = ("fabric-A", "fabric-B", "vm1", "vm2")
 TABLE = {
     "table": "routed_hypervisor",
