@@ -136,6 +136,18 @@ def test_the_table_of_packages_has_everything_that_preflight_asks_for():
     assert not missing
 
 
+def preflight(production, *options):
+    command = ["ansible-playbook", "-i", production, "playbooks/preflight.yml", "--limit", "hv1", *options]
+    variables = ["-e", "ansible_connection=local", "-e", "ansible_become=false"]
+    enabled = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    return subprocess.run([*command, *variables], check=False, capture_output=True, text=True, cwd=PROJECT, env=enabled)
+
+
+def test_a_host_without_that_variable_is_looked_at(production):
+    output = preflight(production, "-e", "ansible_python_interpreter=/usr/bin/python3").stdout
+    assert "TASK [preflight : Check packages, programs and the kernel of this host]" in output, output
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -144,9 +156,6 @@ def test_the_table_of_packages_has_everything_that_preflight_asks_for():
     ],
 )
 def test_a_host_that_is_managed_in_band_is_refused_before_anything_is_touched(production, value, reason):
-    command = ["ansible-playbook", "-i", production, "playbooks/preflight.yml", "--limit", "hv1"]
-    variables = ["-e", f"management={value}", "-e", "ansible_connection=local", "-e", "ansible_become=false"]
-    enabled = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    done = subprocess.run([*command, *variables], check=False, capture_output=True, text=True, cwd=PROJECT, env=enabled)
+    done = preflight(production, "-e", f"management={value}")
     assert done.returncode != 0
     assert f"hv1: {reason}" in re.sub(r"\s+", " ", done.stdout + done.stderr)
