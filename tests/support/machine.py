@@ -35,8 +35,11 @@ def network(port: int) -> list[str]:
     options = ["-netdev", f"user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"]
     options += ["-device", "virtio-net-pci,netdev=management,mac=52:54:00:00:00:01"]
     for number in (1, 2):
-        for end, name in enumerate((f"eno{number}", f"eno1{number}")):
-            options += ["-netdev", f"hubport,id={name},hubid={number}"]
+        ends = (f"eno{number}", f"eno1{number}")
+        for end, (name, peer) in enumerate((ends, ends[::-1])):
+            # Not ports of a hub, which send nothing any more after a machine is loaded.
+            link = f"local.type=unix,local.path=/mnt/{name},remote.type=unix,remote.path=/mnt/{peer}"
+            options += ["-netdev", f"dgram,id={name},{link}"]
             card = f"virtio-net-pci,netdev={name},mac=52:54:00:00:0{end + 1}:0{number},acpi-index={name[3:]}"
             options += ["-device", card]
     return options
