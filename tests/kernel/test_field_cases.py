@@ -367,6 +367,19 @@ def test_a_link_local_address_generated_before_ours_is_removed(bare_namespace):
     assert [entry["local"] for entry in link["addr_info"] if entry["family"] == "inet6"] == ["fe80::1"]
 
 
+def test_a_port_whose_mac_has_changed_generates_no_address_when_it_joins_its_vrf(bare_namespace):
+    """udev gives new links a MAC address of their own, when the kernel may have generated their address already."""
+    bare_namespace.cable("eth7")
+    until(lambda: "fe80::" in bare_namespace.ip("-6 address show dev eth7"), 10, "the kernel's address")
+    bare_namespace.ip("link set eth7 address 02:00:00:00:77:77")
+    port = interface("fe80::1/64", sysctls={"ipv6": {"addr_gen_mode": "1"}}, vrf="blue")
+    config = {"vrfs": [{"name": "blue", "table": 77}], "interfaces": port}
+    predicted = bare_namespace.changed("network", config=config, state="replaced", _check=True)
+    assert bare_namespace.changed("network", config=config, state="replaced") == predicted != []
+    [link] = bare_namespace.show("address show dev eth7")
+    assert [entry["local"] for entry in link["addr_info"] if entry["family"] == "inet6"] == ["fe80::1"]
+
+
 @pytest.mark.parametrize("usable", [False, True])
 @pytest.mark.parametrize("vrf", [None, "blue"])
 def test_ours_keeps_the_anycast_address_of_its_subnet_when_a_generated_one_is_removed(namespace, usable, vrf):

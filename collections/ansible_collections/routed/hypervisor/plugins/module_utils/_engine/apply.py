@@ -24,6 +24,7 @@ class Phase(enum.IntEnum):
     REMOVE_LINKS = 5
     REMOVE_VRFS = 6
     REMOVE_NAMESPACES = 7
+    NO_GENERATED_ADDRESSES = 8  # before masters: a link that joins a VRF generates its link-local address again
     KEEP_LEARNED_ROUTES = 9  # before forwarding: that drops what router advertisements brought
     HOST_SYSCTLS = 10  # before those of an interface: all.forwarding overwrites every interface's
     NAMESPACES = 11

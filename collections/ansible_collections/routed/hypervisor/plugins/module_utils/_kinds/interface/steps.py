@@ -23,6 +23,7 @@ from .usable import await_usable
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 BRIDGE = {"vlan_filtering": "IFLA_BR_VLAN_FILTERING", "stp": "IFLA_BR_STP_STATE"}
 NODAD = 0x02  # IFA_F_NODAD
+GENERATES = "ipv6.addr_gen_mode"
 OF_SYSCTLS = {  # remedies
     **dict.fromkeys((EINVAL, ERANGE), "give a value that this sysctl accepts"),
     **dict.fromkeys((EACCES, EPERM), "leave it out, it cannot be written"),
@@ -59,6 +60,18 @@ def steps(change: Change[str]) -> list[Step]:
         master = new.get("vrf") or new.get("bridge")
         text = f"put {name} into {master}" if master else f"take {name} out of its VRF or bridge"
         result.append(Step(Phase.MASTERS, text, lambda kernel: _set_master(kernel, name, master)))
+        if todo.get("sysctls", {}).get(GENERATES) == "1" and change.before.get("sysctls", {}).get(GENERATES):
+            # Its MAC address may have changed since the present address was generated, as udev does with new links.
+            text = f"generate no link-local address on {name}"
+            path = sysctl_path(name, GENERATES)
+            result.append(
+                Step(
+                    Phase.NO_GENERATED_ADDRESSES,
+                    text,
+                    lambda kernel: kernel.write_sysctl(path, "1"),
+                    remedies=OF_SYSCTLS,
+                )
+            )
     settings = [
         (attribute, todo[key]) for key, attribute in (("mtu", "IFLA_MTU"), ("mac", "IFLA_ADDRESS")) if todo.get(key)
     ]
