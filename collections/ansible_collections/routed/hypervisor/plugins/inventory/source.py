@@ -41,7 +41,9 @@ from ..plugin_utils.beside import IntentRefused, beside, check_groups, check_nam
 from ..plugin_utils.intent.mistakes import IntentError
 
 FABRIC = "routed.hypervisor.fabric"
-YAML, INI = "ansible.builtin.yaml", "ansible.builtin.ini"
+# ansible-doc reads no assignment of a tuple.
+YAML = "ansible.builtin.yaml"
+INI = "ansible.builtin.ini"
 
 
 def plugin_for(path: str) -> str:
