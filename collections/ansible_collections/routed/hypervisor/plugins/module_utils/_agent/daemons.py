@@ -41,11 +41,11 @@ def restart_early() -> list[str]:
     return names
 
 
-def late(apply: bool) -> tuple[list[Change[t.Any]], list[str]]:
+def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]]:
     """What daemons that run have to do because interfaces or addresses came after them, and what failed.
 
     An interface that comes without a run is as new to a daemon as one that a run creates: the module daemon has
-    recorded what to do.
+    recorded what to do. Without `wait`, systemd is only told to restart one: at boot it waits for us.
     """
     try:
         daemons = [recorded(content, _content) for content in disk.read_records()]
@@ -58,7 +58,9 @@ def late(apply: bool) -> tuple[list[Change[t.Any]], list[str]]:
             if seen.process is None:
                 continue
             found = [change for change in plan.service_changes(daemon.wanted, seen) if change.op in LATE]
-            if apply:
+            if apply and not wait and any(change.op == "restart" for change in found):
+                _systemctl("--no-block", "try-restart", daemon.wanted.service)
+            elif apply:
                 run.apply(daemon, seen, found)
         except (DaemonError, ServiceError, disk.FileError) as error:
             problems.append(" ".join(daemon.mask(str(error)).split()))

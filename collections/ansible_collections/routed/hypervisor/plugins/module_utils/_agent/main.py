@@ -71,20 +71,22 @@ def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) 
     except Held as error:
         return _refuse(str(error))
     problems += report.problems
-    late = [] if given.boot else _late(True, problems)
+    restarted, late = [], []
+    if given.boot and any(change.op in ("create", "replace") for change in report.changes):
+        from . import daemons  # noqa: PLC0415
+
+        restarted = daemons.restart_early()
+    else:
+        late = _late(True, problems, wait=not given.boot)
     for problem in problems:
         _complain(problem)
     if report.ports:
         _complain(f"absent, and left out: {', '.join(report.ports)}")
     for change in late:
         _complain(f"{change.op} {change.name}: {change.why}")
-    done = len(report.changes) + len(loaded) + len(late)
-    _print(counted(done, "change(s)"))
-    if given.boot and any(change.op in ("create", "replace") for change in report.changes):
-        from . import daemons  # noqa: PLC0415
-
-        for name in daemons.restart_early():
-            _complain(f"{name} ran before its interfaces existed, and is restarted")
+    _print(counted(len(report.changes) + len(loaded) + len(late), "change(s)"))
+    for name in restarted:
+        _complain(f"{name} ran before its interfaces existed, and is restarted")
     return INCOMPLETE if problems else DONE
 
 
@@ -119,11 +121,11 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
     return INCOMPLETE if wrong else DONE
 
 
-def _late(apply: bool, problems: list[str]) -> list[t.Any]:
+def _late(apply: bool, problems: list[str], wait: bool = True) -> list[t.Any]:
     """What daemons have to do, or had to; what failed is added to the problems."""
     from . import daemons  # noqa: PLC0415
 
-    changes, failed = daemons.late(apply)
+    changes, failed = daemons.late(apply, wait)
     problems += failed
     return changes
 
