@@ -274,7 +274,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         raise Refused("must be root, because a lab consists of network namespaces: try again with sudo")
-    if arguments.lab and (mistakes := lab_node.name_mistakes(arguments.lab, [])):
+    name = getattr(arguments, "lab", None)
+    if name is not None and (mistakes := lab_node.name_mistakes(name, [])):
         raise Refused(mistakes[0].removeprefix("lab: "))
     return int(arguments.run(arguments))
 
