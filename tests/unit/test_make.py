@@ -82,7 +82,8 @@ def test_an_interrupted_run_reports_that_the_next_one_completes_it(tmp_path):
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
     run = subprocess.Popen(
-        ["make", "lab", "ROOT="],
+        # Who starts tests in the background may have them ignore SIGINT.
+        ["env", "--default-signal=INT", "make", "lab", "ROOT="],
         cwd=tmp_path,
         # A make that runs this test would have this one print its directory.
         env={name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))},
