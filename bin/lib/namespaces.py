@@ -161,7 +161,7 @@ def find_node(lab: str, node: str) -> Node:
 
 
 def _remedy(lab: str, node: str) -> str:
-    """What a lab has instead of a node whose name is probably mistyped; otherwise how to bring the node up."""
+    """The nodes of a lab that has none of this name; for one that its intent has, how to bring it up."""
     try:
         names = sorted(name[:-4] for name in os.listdir(f"{RUN}/{lab}/nodes") if name.endswith(".pid"))
     except FileNotFoundError:

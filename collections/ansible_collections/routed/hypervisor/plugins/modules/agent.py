@@ -44,7 +44,7 @@ options:
     default: []
     suboptions:
       table:
-        description: Name of the table, whose family is C(inet).
+        description: Name of the table, of family C(inet).
         type: str
         default: routed_hypervisor
       text:

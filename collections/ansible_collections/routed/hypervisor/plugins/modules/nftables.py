@@ -32,7 +32,7 @@ attributes:
     description: A second run changes nothing.
 options:
   table:
-    description: Name of the table, whose family is C(inet).
+    description: Name of the table, of family C(inet).
     type: str
     default: routed_hypervisor
   text:

@@ -6,26 +6,23 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
 import typing as t
 
 from .._daemon import files as disk
-from .._daemon import plan, run
+from .._daemon import plan, run, service
 from .._daemon.daemon import Daemon, DaemonError, recorded
-from .._daemon.service import ServiceError
 from .._engine.change import Change
-from .firewall import PATH
 from .units import DAEMONS
 
 ENDED = "active, but has ended"  # as systemd takes an init script whose daemon has ended
+SYSTEMCTL_S = 20
 LATE = ("restart", "reload", "refresh")
 PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service"]
 
 
 def states() -> dict[str, str]:
     """The state of each loaded unit by its name; empty on a host without systemd."""
-    if not os.path.isdir("/run/systemd/system"):
+    if not service.has_systemd():
         return {}
     output = _systemctl("list-units", "--all", "--plain", "--no-legend", "--no-pager", *PATTERNS)
     rows = [line.split() for line in output.splitlines()]
@@ -62,7 +59,7 @@ def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]
                 _systemctl("--no-block", "try-restart", daemon.wanted.service)
             elif apply:
                 run.apply(daemon, seen, found)
-        except (DaemonError, ServiceError, disk.FileError) as error:
+        except (DaemonError, service.ServiceError, disk.FileError) as error:
             problems.append(" ".join(daemon.mask(str(error)).split()))
         else:
             changes += found
@@ -91,10 +88,7 @@ def _present(daemon: Daemon) -> Daemon:
 
 
 def _systemctl(*words: str) -> str:
-    argv = ["systemctl", *words]
-    environment = {"PATH": PATH, "LC_ALL": "C"}
     try:
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
+        return service.run(["systemctl", *words], SYSTEMCTL_S).output
+    except service.ServiceError:
         return ""
-    return done.stdout

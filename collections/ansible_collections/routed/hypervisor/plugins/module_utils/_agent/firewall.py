@@ -11,8 +11,7 @@ import tempfile
 import typing as t
 
 from .._daemon.nftables import NftablesError, Table, lacking
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from .._daemon.service import PATH
 
 
 def run(argv: list[str]) -> tuple[int, str, str]:
