@@ -133,6 +133,7 @@ def test_a_trace_shows_both_hypervisors(lab):
         ["198.51.100.103", "198.51.100.203"],
         ["203.0.113.4"],
     ]
+    assert trace["networks"] == ["198.51.100.0/24", "203.0.113.0/24"]
     assert not expectations(lab, "vm1", "trace", to="203.0.113.2")
 
 

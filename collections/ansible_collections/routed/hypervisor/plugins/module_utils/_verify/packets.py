@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address, ip_network
 
 from .._daemon.nftables import lacking
 from . import probes
@@ -50,17 +51,29 @@ def silence(echo, answer):
 
 
 def verify_traces(expectations):
-    """Every hop must be one that the intent allows at this distance, and the last one the destination."""
+    """Every hop must be the router that the intent has at this distance, and the last one the destination."""
     try:
         found = probes.trace([(expected["to"], len(expected["hops"])) for expected in expectations], ANSWER_S)
     except OSError as error:
         return [(False, str(error)) for _expected in expectations]
-    return [compare_hops(expected["hops"], seen) for expected, seen in zip(expectations, found, strict=True)]
+    return [
+        compare_hops(expected["hops"], expected["networks"], seen)
+        for expected, seen in zip(expectations, found, strict=True)
+    ]
 
 
-def compare_hops(allowed, seen):
-    passed = len(seen) == len(allowed) and all(hop in hops for hop, hops in zip(seen, allowed, strict=True))
+def compare_hops(allowed, networks, seen):
+    """A router answers from any address that it has. Outside of NETWORKS, its address is none of the intent's."""
+    *routers, _destination = allowed
+    passed = len(seen) == len(allowed) and seen[-1] in allowed[-1]
+    passed = passed and all(
+        hop in hops or _is_foreign(hop, networks) for hop, hops in zip(seen[:-1], routers, strict=True)
+    )
     return passed, " > ".join(seen) or "no hop answered"
+
+
+def _is_foreign(hop, networks):
+    return hop != probes.NO_ANSWER and not any(ip_address(hop) in ip_network(network) for network in networks)
 
 
 def verify_neighbor(expected):

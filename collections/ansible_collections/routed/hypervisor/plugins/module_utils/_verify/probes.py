@@ -33,6 +33,7 @@ RECEIVE_ERRORS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (41,
 REFUSED = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.EPERM, errno.ECONNREFUSED}
 TRACEROUTE_PORT = 33434
 TRACEROUTE_BYTES = bytes(32)
+NO_ANSWER = "*"  # in place of a hop's address
 
 
 class Answer(t.NamedTuple):
@@ -183,7 +184,7 @@ def _answer_to_syn(code: int) -> Answer:
 
 def trace(targets: list[tuple[str, int]], seconds: float) -> list[list[str]]:
     """The address of each hop towards each (address, maximum of hops), "*" for no answer, up to the destination."""
-    found = [["*"] * hops for _to, hops in targets]
+    found = [[NO_ANSWER] * hops for _to, hops in targets]
     ends = [hops for _to, hops in targets]
     with contextlib.ExitStack() as stack:
         waiting: dict[Probe, tuple[int, int]] = {}

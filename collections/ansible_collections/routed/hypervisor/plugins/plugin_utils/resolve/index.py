@@ -34,10 +34,12 @@ class Index:
     hypervisors: list[Hypervisor] = field(default_factory=list)
     position: dict[str, int] = field(default_factory=dict)  # of a hypervisor, by name
     tenants: dict[tuple[str, str], list] = field(default_factory=dict)  # prefixes of guests by VRF and family, merged
+    networks: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # and of fabrics and loopbacks
 
 
 def index(intent: Intent) -> Index:
     made = Index(reach=Reach(intent), hypervisors=list(intent.hypervisors.values()), tenants=_tenants(intent))
+    made.networks = _networks(intent, made.tenants)
     for reflector in intent.reflectors.values():
         made.reflectors.setdefault(reflector.fabric, []).append(reflector)
     for node in (*intent.hypervisors.values(), *intent.borders.values()):
@@ -78,3 +80,16 @@ def _tenants(intent: Intent) -> dict[tuple[str, str], list]:
                 for family, address in container.address.items():
                     made.setdefault((vrf, family), []).append(netaddr.IPNetwork(address))
     return {key: netaddr.cidr_merge(prefixes) for key, prefixes in made.items()}
+
+
+def _networks(intent: Intent, tenants: dict[tuple[str, str], list]) -> dict[tuple[str, str], list[str]]:
+    """Networks by (VRF, family) in which the intent gives addresses to routers, guests and containers."""
+    made = {key: list(prefixes) for key, prefixes in tenants.items()}
+    for fabric in intent.fabrics.values():
+        for vrf, network in fabric.networks.items():
+            for family, prefix in network.prefix.items():
+                made.setdefault((vrf, family), []).append(prefix)
+    for loopback in intent.loopbacks.values():
+        for family, prefix in loopback.prefix.items():
+            made.setdefault((loopback.vrf, family), []).append(prefix)
+    return {key: [str(prefix) for prefix in netaddr.cidr_merge(prefixes)] for key, prefixes in made.items()}

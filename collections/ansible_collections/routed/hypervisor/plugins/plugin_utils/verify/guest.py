@@ -22,7 +22,7 @@ def expectations(intent: Intent, found: Index, node: Guest) -> list[dict]:
     return [
         *_configuration(intent, node),
         *_neighbours(node, peers),
-        *_peers(intent, place, peers, vrf),
+        *_peers(intent, found, place, peers, vrf),
         *_world(intent, found, place, vrf),
         *_isolation(intent, found, place, vrf),
         *_routing_ports(intent, place),
@@ -71,19 +71,21 @@ def _neighbours(node: Guest, peers: list[Place]) -> list[dict]:
 
 
 def _hop(intent: Intent, place: Place, vrf: str, family: str, with_gateway: bool) -> list[str]:
-    """The addresses with which a hypervisor may answer a trace: its uplinks', and the gateway's on the first hop.
+    """The intended addresses from which a hypervisor may answer a trace: its uplinks', its loopback's, and the
+    gateway's on the first hop.
 
     IPv6 answers come from the gateway's address if the port has no other link-local address: the kernel (up to 7.2)
     compares the scope of a single candidate on the outgoing interface before it has determined it.
     """
-    addresses = [
-        str(uplink.address(vrf, family)) for uplink in place.hypervisor.uplinks.values() if uplink.address(vrf, family)
-    ]
+    node = place.hypervisor
+    addresses = [str(uplink.address(vrf, family)) for uplink in node.uplinks.values() if uplink.address(vrf, family)]
+    if loopback := node.loopbacks.get(vrf, {}).get(family):
+        addresses.append(str(loopback.address))
     gateway = intent.segments[place.guest.segment].gateway.get(family)
     return [str(gateway), *addresses] if with_gateway and gateway is not None else addresses
 
 
-def _trace(family: str, target, to_name: str, name: str, hops: list[list[str]]) -> dict:
+def _trace(family: str, target, to_name: str, name: str, hops: list[list[str]], networks: list[str]) -> dict:
     title = (
         f"the way from {name} to {to_name} is {len(hops) - 1} hypervisor{'s' * (len(hops) > 2)} long ({LABEL[family]})"
     )
@@ -94,10 +96,11 @@ def _trace(family: str, target, to_name: str, name: str, hops: list[list[str]]) 
         "to": str(target),
         "to_name": to_name,
         "hops": [*hops[:-1], [str(target)]],
+        "networks": networks,
     }
 
 
-def _peers(intent: Intent, place: Place, peers: list[Place], vrf: str) -> list[dict]:
+def _peers(intent: Intent, found: Index, place: Place, peers: list[Place], vrf: str) -> list[dict]:
     name, wanted = place.guest.name, []
     for peer in peers:
         for family, address in peer.guest.address.items():
@@ -106,7 +109,7 @@ def _peers(intent: Intent, place: Place, peers: list[Place], vrf: str) -> list[d
             wanted.append(ping(family, address, peer.guest.name, f"{name} reaches {peer.guest.name}"))
             if peer.hypervisor is not place.hypervisor:
                 hops = [_hop(intent, place, vrf, family, True), _hop(intent, peer, vrf, family, False), []]
-                wanted.append(_trace(family, address, peer.guest.name, name, hops))
+                wanted.append(_trace(family, address, peer.guest.name, name, hops, found.networks[vrf, family]))
     return wanted
 
 
@@ -118,7 +121,7 @@ def _world(intent: Intent, found: Index, place: Place, vrf: str) -> list[dict]:
             if family in place.guest.address and found.reach.meet(place.hypervisor, border, vrf, family):
                 wanted.append(ping(family, address, border.name, f"{name} reaches {border.name}"))
                 hops = [_hop(intent, place, vrf, family, True), []]
-                wanted.append(_trace(family, address, border.name, name, hops))
+                wanted.append(_trace(family, address, border.name, name, hops, found.networks[vrf, family]))
     return wanted
 
 

@@ -73,9 +73,17 @@ def test_bfd_sessions_are_identified_by_neighbour_and_interface():
 def test_hops_that_do_not_answer_keep_their_position():
     allowed = [["203.0.113.254"], ["198.51.100.102", "198.51.100.202"], ["203.0.113.3"]]
     seen = ["203.0.113.254", "*", "203.0.113.3"]
-    assert packets.compare_hops(allowed, seen) == (False, "203.0.113.254 > * > 203.0.113.3")
-    assert packets.compare_hops(allowed, ["203.0.113.254", "198.51.100.202", "203.0.113.3"])[0]
-    assert not packets.compare_hops(allowed, ["203.0.113.254", "203.0.113.3"])[0]
+    assert packets.compare_hops(allowed, [], seen) == (False, "203.0.113.254 > * > 203.0.113.3")
+    assert packets.compare_hops(allowed, [], ["203.0.113.254", "198.51.100.202", "203.0.113.3"])[0]
+    assert not packets.compare_hops(allowed, [], ["203.0.113.254", "203.0.113.3"])[0]
+
+
+def test_a_router_may_answer_from_an_address_that_is_none_of_the_intent_and_a_guest_may_not():
+    allowed, networks = [["fe80::1"], ["2001:db8::5"]], ["2001:db8::/64", "fe80::/64"]
+    assert packets.compare_hops(allowed, networks, ["2001:db8:98:99::1", "2001:db8::5"])[0]
+    assert not packets.compare_hops(allowed, networks, ["2001:db8::6", "2001:db8::5"])[0]
+    assert not packets.compare_hops(allowed, networks, ["fe80::1", "2001:db8:98:99::1"])[0]
+    assert not packets.compare_hops(allowed, networks, ["*", "2001:db8::5"])[0]
 
 
 def test_silence_is_tried_once_after_everything_that_must_answer(monkeypatch):
