@@ -64,24 +64,25 @@ def slaac(prefix: IPNetwork, mac: str) -> IPAddress:
     return netaddr.IPAddress(prefix.first | interface_identifier(mac), 6)  # netaddr.EUI takes ten times as long
 
 
-def is_host(address: IPAddress, network: IPNetwork) -> bool:
-    """Whether a host in NETWORK can have ADDRESS: inside, and neither its network nor its broadcast address.
+def hosts(network: IPNetwork) -> range:
+    """The addresses that hosts in NETWORK can have, as numbers: neither its network nor its broadcast address.
 
     IPv6 has no broadcast, but the first address is the routers' anycast address (RFC 4291, 2.6.1). Both ends of a /31
     and of a /127, and a whole /32 or /128, are hosts (RFC 3021, RFC 6164).
     """
-    if address not in network:
-        return False
-    if network.size <= 2:
-        return True
-    return int(address) != network.first and (network.version == 6 or int(address) != network.last)
+    first, last = network.first, network.last
+    if last - first < 2:
+        return range(first, last + 1)
+    return range(first + 1, last + (network.version == 6))
+
+
+def is_host(address: IPAddress, network: IPNetwork) -> bool:
+    """Whether a host in NETWORK can have ADDRESS."""
+    return address.version == network.version and int(address) in hosts(network)
 
 
 def hosts_of(network: IPNetwork) -> str:
     """The range of addresses that hosts can have, for messages."""
-    if network.size <= 2:
-        return (
-            f"{netaddr.IPAddress(network.first, network.version)} to {netaddr.IPAddress(network.last, network.version)}"
-        )
-    last = network.last - (network.version == 4)
-    return f"{netaddr.IPAddress(network.first + 1, network.version)} to {netaddr.IPAddress(last, network.version)}"
+    able = hosts(network)
+    first, last = (netaddr.IPAddress(number, network.version) for number in (able[0], able[-1]))
+    return f"{first} to {last}"

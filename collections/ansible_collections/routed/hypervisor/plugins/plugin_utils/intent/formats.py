@@ -37,6 +37,10 @@ RESERVED_NODES = frozenset(
         "routers",
     )
 )
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # RFC 1123, section 2.1
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 INTERFACE_LENGTH = 15  # IFNAMSIZ without its final zero
 HOST_LENGTH = 253  # of a name in DNS
 
@@ -71,22 +75,16 @@ def _address(family: int | None) -> Callable[[str], bool]:
 
 
 def _name(text: str) -> bool:
-    return re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,31}", text) is not None
+    return _NAME.fullmatch(text) is not None
 
 
 def _host(text: str) -> bool:
-    """RFC 1123, section 2.1."""
-    labels = text.split(".")
-    is_name = all(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", label) for label in labels)
+    is_name = all(map(_LABEL.fullmatch, text.split(".")))
     return is_name and len(text) <= HOST_LENGTH and text not in RESERVED_NODES
 
 
 def _interface(text: str) -> bool:
-    return (
-        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", text) is not None
-        and len(text) <= INTERFACE_LENGTH
-        and text not in RESERVED_INTERFACES
-    )
+    return _INTERFACE.fullmatch(text) is not None and len(text) <= INTERFACE_LENGTH and text not in RESERVED_INTERFACES
 
 
 def _range(text: str) -> bool:
@@ -103,11 +101,7 @@ def is_nxos(text: str) -> bool:
 
 
 def _mac(text: str) -> bool:
-    return (
-        re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) is not None
-        and not int(text[:2], 16) & 1
-        and int(text.replace(":", ""), 16) > 0
-    )
+    return _MAC.fullmatch(text) is not None and not int(text[:2], 16) & 1 and int(text.replace(":", ""), 16) > 0
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ...module_utils._addresses.ipv6 import IPV6_MTU
+from ...module_utils._addresses.ipv6 import IPV6_MTU, interface_identifier
 from ..libraries import netaddr
-from .addresses import family_of, hosts_of, is_host, slaac
+from .addresses import family_of, hosts, hosts_of, is_host
 from .draft import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
 from .mistakes import Mistakes, Path, listed, render
 from .uniqueness import Once
@@ -50,6 +50,13 @@ class Placement:
         self.intent, self.mistakes = intent, mistakes
         self.addresses = Once(mistakes, "", "each address can be given once")
         self.macs = Once(mistakes, "the MAC ", "each guest needs its own")
+        # As numbers: netaddr's objects compute them each time.
+        self.link_local = link_local().first
+        self.hosts = {
+            (segment.name, family): hosts(prefix)
+            for segment in intent.segments.values()
+            for family, prefix in segment.prefix.items()
+        }
 
     def check(self) -> None:
         for fabric in self.intent.fabrics.values():
@@ -264,13 +271,17 @@ class Placement:
         is_ok = True
         for family, gateway in (("ipv4", "gateway4"), ("ipv6", "gateway6")):
             path, address = (*guest.path, family), guest.address.get(family)
-            section = ("segments", segment.name, family)
             if address is None:
                 if family == "ipv4" and "ipv4" in segment.prefix and path not in self.mistakes:
                     self.mistakes.add(
                         path, "missing", f"an address in {segment.prefix[family]}, the prefix of segment {segment.name}"
                     )
                 continue
+            if int(address) in self.hosts.get((segment.name, family), ()) and address != segment.gateway.get(family):
+                is_ok = is_ok and self._give_guest(guest, family)
+                continue
+            is_ok = False
+            section = ("segments", segment.name, family)
             if family not in segment.prefix:
                 if section[:-1] not in self.mistakes.touched:
                     self.mistakes.add(
@@ -287,16 +298,12 @@ class Placement:
                 self.mistakes.add(
                     path, f"{address} is the gateway of segment {segment.name}", f"another address than its {gateway}"
                 )
-            elif not is_host(address, segment.prefix[family]):
+            else:
                 self.mistakes.add(
                     path,
                     f"{address} is the network or broadcast address of {segment.prefix[family]}",
                     hosts_of(segment.prefix[family]),
                 )
-            elif is_ok:
-                is_ok = self._give_guest(guest, family)
-                continue
-            is_ok = False
         if (
             guest.mac is None
             and "ipv6" in segment.prefix
@@ -310,11 +317,11 @@ class Placement:
             self._mac(guest, segment)
 
     def _mac(self, guest: Guest, segment: Segment) -> None:
-        gateway = segment.gateway.get("ipv6")
-        if guest.mac is not None and gateway is not None and gateway == slaac(link_local(), guest.mac):
+        gateway, mac = segment.gateway.get("ipv6"), guest.mac
+        if mac is not None and gateway is not None and int(gateway) == self.link_local | interface_identifier(mac):
             wrong = f"{gateway} is also the link-local address of {render(guest.path)}, which follows from its MAC"
             self.mistakes.add(("segments", segment.name, "gateway6"), wrong, "for instance fe80::1")
-        self.macs.give(guest.mac, guest.mac_path)
+        self.macs.give(mac, guest.mac_path)
 
     def _give_guest(self, guest: Guest, family: str) -> bool:
         """Whether a guest's address is unique. An IPv6 address by SLAAC follows from the MAC: only that counts then."""

@@ -23,7 +23,7 @@ def check(data: dict[str, Any], mistakes: Mistakes) -> None:
 
 def _given(value: Any, part: Any, path: Path) -> Iterator[tuple[Path, str, str]]:
     """(path, text, role) of every string whose schema has a role."""
-    if not isinstance(part, dict):
+    if not isinstance(part, dict) or not _has_role(part):
         return
     if isinstance(value, str) and "role" in part:
         yield path, value, part["role"]
@@ -35,3 +35,15 @@ def _given(value: Any, part: Any, path: Path) -> Iterator[tuple[Path, str, str]]
         for key, below in value.items():
             yield from _given(key, names, (*path, key))
             yield from _given(below, known.get(key, others), (*path, key))
+
+
+# By the identity of a part of the schema, which is never freed. Guests, most of an intent, have none.
+_HAVE_ROLES: dict[int, bool] = {}
+
+
+def _has_role(part: dict[str, Any]) -> bool:
+    """Whether the schema has a role here or below."""
+    if id(part) not in _HAVE_ROLES:
+        below = [value for value in part.values() if isinstance(value, dict)]
+        _HAVE_ROLES[id(part)] = isinstance(part.get("role"), str) or any(map(_has_role, below))
+    return _HAVE_ROLES[id(part)]

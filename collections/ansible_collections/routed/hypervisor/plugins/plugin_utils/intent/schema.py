@@ -112,21 +112,38 @@ def _below(validator, part, value, key):
 
 # By the identity of a part of the schema, which is never freed.
 _VALIDATORS: dict[int, typing.Any] = {}
-_FORMATS: dict[int, typing.Any] = {}
+_TEXT_TESTS: dict[int, typing.Any] = {}
 _DESCRIBING = {"type", "format", "role", "default", "description"}  # keywords of text of which only the format matters
+_OF_A_MAP = {"type", "additionalProperties", "properties", "description"}
 
 
-def _format_of(part):
-    """The format of a part of the schema that is text and nothing else."""
-    is_text = part.get("type", "string") == "string" and "format" in part and part.keys() <= _DESCRIBING
-    return FORMATS[part["format"]] if is_text else None
+def _is_short(value) -> bool:
+    return len(value) <= LONGEST
+
+
+def _text_test(part):
+    """What tests the texts of a part of the schema that is text and nothing else."""
+    if part.get("type", "string") != "string" or not part.keys() <= _DESCRIBING:
+        return None
+    return FORMATS[part["format"]].is_valid if "format" in part else _is_short
+
+
+def _is_valid(part, value):
+    """Whether VALUE is a valid text, or a map of known keys and valid texts: most of an intent, tested in a fifth of
+    the time that validators take."""
+    if isinstance(value, dict):
+        if part.keys() != _OF_A_MAP or part["additionalProperties"] is not False:
+            return False
+        known = part["properties"]
+        return all(key in known and _is_valid(known[key], below) for key, below in value.items())
+    if id(part) not in _TEXT_TESTS:
+        _TEXT_TESTS[id(part)] = _text_test(part)
+    test = _TEXT_TESTS[id(part)]
+    return test is not None and isinstance(value, str) and len(value) <= LONGEST and test(value)
 
 
 def _errors(validator, part, value):
-    if id(part) not in _FORMATS:
-        _FORMATS[id(part)] = _format_of(part)
-    form = _FORMATS[id(part)]
-    if form is not None and isinstance(value, str) and len(value) <= LONGEST and form.is_valid(value):
+    if _is_valid(part, value):
         return ()
     made = _VALIDATORS.get(id(part))
     if made is None:
@@ -180,7 +197,8 @@ def _fill_empty(value, part: dict, path: Path, mistakes: Mistakes) -> None:
         if isinstance(below, dict):
             if value[key] is None and below.get("type") == "object":
                 value[key] = {}
-            _fill_empty(value[key], below, (*path, key), mistakes)
+            if isinstance(value[key], dict):
+                _fill_empty(value[key], below, (*path, key), mistakes)
 
 
 def _explain(error, mistakes: Mistakes) -> Bad:
