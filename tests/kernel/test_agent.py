@@ -156,6 +156,16 @@ def test_an_absent_uplink_makes_the_exit_code_1_and_the_rest_is_applied(host, ag
     assert "via 172.22.15.126" in host.ip("route show 10.9.0.0/16 table 20")
 
 
+def test_a_link_of_ours_whose_parent_is_renamed_stays(host, agent):
+    agent.store()
+    agent("apply", "--boot")
+    host.ip("link set fabric-B name other")
+    before = host.show("link show type vlan")
+    done = agent("apply", code=1)
+    assert "fabric-B is absent; what needs it is left out" in done.stderr
+    assert {link["ifname"] for link in host.show("link show type vlan")} == {link["ifname"] for link in before}
+
+
 def test_a_late_uplink_is_waited_for(host, agent):
     host.ip("link delete fabric-B")
     agent.store()

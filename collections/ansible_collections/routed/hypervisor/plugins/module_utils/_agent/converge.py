@@ -19,7 +19,7 @@ from .._engine.plan import Refused
 from .._engine.snapshot import Snapshot
 from .._netlink.kernel import Kernel
 from .._network import network
-from . import absent
+from .uplinks import Config
 
 ROUNDS = 50  # each leaves at least one object out
 PLACE = re.compile(r"\w+\[\d+\]")
@@ -29,12 +29,13 @@ PLACE = re.compile(r"\w+\[\d+\]")
 class Report:
     changes: list[Change[t.Any]] = dataclasses.field(default_factory=list)
     differences: list[str] = dataclasses.field(default_factory=list)  # what is not as stored
-    problems: list[str] = dataclasses.field(default_factory=list)  # sentences
+    errors: list[str] = dataclasses.field(default_factory=list)  # sentences
     ports: list[str] = dataclasses.field(default_factory=list)  # absent guests' ports: not a problem
+    uplinks: list[str] = dataclasses.field(default_factory=list)  # absent ones
 
-    def absent(self, found: absent.Present) -> None:
-        self.ports += found.ports
-        self.problems += [f"{name} is absent; what needs it is left out" for name in found.uplinks]
+    @property
+    def problems(self) -> list[str]:
+        return [*(f"{name} is absent; what needs it is left out" for name in self.uplinks), *self.errors]
 
 
 @dataclasses.dataclass
@@ -42,9 +43,9 @@ class Plan:
     """One attempt after the other, each without what turned out to be impossible."""
 
     kernel: Kernel
-    config: absent.Config
-    left_out: set[str]
-    report: Report
+    config: Config
+    left_out: set[str] = dataclasses.field(default_factory=set)  # places, such as `routes[3]`
+    report: Report = dataclasses.field(default_factory=Report)
     state: str = "overridden"
 
     def outcome(self) -> tuple[network.Wanted, network.Outcome] | None:
@@ -54,10 +55,13 @@ class Plan:
         wanted = {kind: [item for item in items if item.place not in self.left_out] for kind, items in wanted.items()}
         if not mistakes:
             try:
-                return wanted, network.plan_all(Snapshot(self.kernel), wanted, self.state)
+                found = network.plan_all(Snapshot(self.kernel), wanted, self.state, uplinks_may_be_absent=True)
+                self.report.ports = sorted(found.planned.absent)
+                self.report.uplinks = sorted(found.planned.absent_uplinks)
+                return wanted, found
             except Refused as refused:
                 mistakes = refused.mistakes
-        self.report.problems += mistakes
+        self.report.errors += mistakes
         self.leave_out({_place(mistake) for mistake in mistakes})
         return None
 
@@ -74,15 +78,8 @@ class Stuck(Exception):
     """Nothing can be left out to get further."""
 
 
-def plan_for(kernel: Kernel, config: absent.Config) -> Plan:
-    found = absent.present(config, Snapshot(kernel).links)
-    plan = Plan(kernel, found.config, found.left_out, Report())
-    plan.report.absent(found)
-    return plan
-
-
-def converge(kernel: Kernel, config: absent.Config) -> Report:
-    plan = plan_for(kernel, config)
+def converge(kernel: Kernel, config: Config) -> Report:
+    plan = Plan(kernel, config)
     try:
         for _round in range(ROUNDS):
             if _attempt(plan):
@@ -90,9 +87,9 @@ def converge(kernel: Kernel, config: absent.Config) -> Report:
     except Stuck:
         pass
     except OSError as error:
-        plan.report.problems.append(f"the kernel refused: {error}")
+        plan.report.errors.append(f"the kernel refused: {error}")
         return plan.report
-    plan.report.problems.append("the network is incomplete, because of the errors above")
+    plan.report.errors.append("the network is incomplete, because of the errors above")
     return plan.report
 
 
@@ -108,19 +105,19 @@ def _attempt(plan: Plan) -> bool:
         network.carry_out(plan.kernel, outcome)
     except Failed as failed:
         plan.report.changes += failed.done
-        plan.report.problems.append(str(failed))
+        plan.report.errors.append(str(failed))
         items = wanted[failed.change.kind]
         plan.leave_out({item.place for item in items if item.key == failed.change.item.key})
         return False
     plan.report.changes += changes
     left = network.differences(Snapshot(plan.kernel), wanted, plan.state)
-    plan.report.problems += [f"the kernel accepted the changes, but {text}" for text in left]
+    plan.report.errors += [f"the kernel accepted the changes, but {text}" for text in left]
     return True
 
 
-def compare(kernel: Kernel, config: absent.Config) -> Report:
+def compare(kernel: Kernel, config: Config) -> Report:
     """What `converge` would do, without doing it."""
-    plan = plan_for(kernel, config)
+    plan = Plan(kernel, config)
     try:
         for _round in range(ROUNDS):
             planned = plan.outcome()
@@ -128,7 +125,7 @@ def compare(kernel: Kernel, config: absent.Config) -> Report:
                 plan.report.differences = network.described(planned[1])
                 break
     except Stuck:
-        plan.report.problems.append("the rest was not compared, because of the errors above")
+        plan.report.errors.append("the rest was not compared, because of the errors above")
     return plan.report
 
 

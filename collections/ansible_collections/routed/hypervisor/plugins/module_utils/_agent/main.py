@@ -60,9 +60,9 @@ def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) 
     from .._engine.lock import Held, host_lock  # noqa: PLC0415
 
     if given.boot:
-        from . import absent  # noqa: PLC0415
+        from . import uplinks  # noqa: PLC0415
 
-        absent.wait(absent.uplinks(stored.network), given.wait)
+        uplinks.wait(uplinks.uplinks(stored.network), given.wait)
     try:
         with host_lock(), _no_collections():
             # The firewall first: no packet passes without it.
@@ -156,9 +156,9 @@ def _with_kernel(stored: states.Stored, name: str) -> t.Any:
     try:
         return getattr(converge, name)(kernel, stored.network)
     except NoPyroute2:
-        return converge.Report(problems=["pyroute2 is not installed: install the package python3-pyroute2"])
+        return converge.Report(errors=["pyroute2 is not installed: install the package python3-pyroute2"])
     except OSError as error:
-        return converge.Report(problems=[f"the kernel refused: {error}"])
+        return converge.Report(errors=[f"the kernel refused: {error}"])
     finally:
         kernel.close()
 

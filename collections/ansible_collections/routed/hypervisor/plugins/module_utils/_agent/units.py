@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .absent import Config
+from .uplinks import Config
 
 SERVICE = "routed-hypervisor"
 PROGRAM = f"/usr/local/sbin/{SERVICE}"

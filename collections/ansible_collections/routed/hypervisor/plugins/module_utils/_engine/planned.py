@@ -42,6 +42,7 @@ class Planned:
     old_namespaces: set[str] = dataclasses.field(default_factory=set)  # to be deleted
 
     absent: dict[str, str] = dataclasses.field(default_factory=dict)  # guests by the names of their missing ports
+    absent_uplinks: list[str] = dataclasses.field(default_factory=list)
 
     # side effects
     spread: dict[str, str] = dataclasses.field(default_factory=dict)  # sysctls that a host-wide one sets on every link

@@ -1,7 +1,11 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ports of guests that do not run: left out, with all that depends on them. Private to this collection."""
+"""Links of others that are absent: left out, with all that depends on them. Private to this collection.
+
+A port is absent while its guest does not run. An absent uplink is a mistake, but not at boot, where nobody can correct
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +21,24 @@ LISTED = 10  # ports in one warning
 SIMILAR = 0.8  # of two names; tap-web1 and tap-wbe1 have 0.875
 
 
-def leave_out(wanted: Wanted, planned: Planned) -> None:
+def leave_out(wanted: Wanted, planned: Planned, uplinks: bool = False) -> None:
     """Removes absent ports, and what depends on them, from `wanted`, and records them in `planned`.
 
-    Called when the names of all links that will exist are known.
+    Called when the names of all links that will exist are known. `uplinks`: whether absent ones are left out, too.
     """
     for item in wanted.get("interfaces", ()):
-        if "guest" in item.hints and item.key not in planned.links and item.key not in planned.snapshot.altnames:
+        if item.creates or item.key in planned.links or item.key in planned.snapshot.altnames:
+            continue
+        if "guest" in item.hints:
             planned.absent[item.key] = item.hints["guest"]
-    if not planned.absent:
+        elif uplinks:
+            planned.absent_uplinks.append(item.key)
+    gone = {*planned.absent, *planned.absent_uplinks}
+    if not gone:
         return
-    gone = set(planned.absent)
     for item in wanted["interfaces"]:  # parents come first
+        if item.key in planned.snapshot.links:  # as long as its parent has another name, or is in another namespace
+            continue
         if item.attributes.get("parent") in gone or item.attributes.get("bridge") in gone:
             gone.add(item.key)
             planned.links.pop(item.key, None)

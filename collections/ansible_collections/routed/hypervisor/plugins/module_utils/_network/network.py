@@ -156,11 +156,12 @@ def plan_all(
     expected: t.Collection[str] = (),
     found: options.Mistakes | None = None,
     former: Former | None = None,
+    uplinks_may_be_absent: bool = False,
 ) -> Outcome:
     """Raises Refused with all mistakes of all kinds, including those that were found when parsing.
 
     `expected`: links to be plugged in before the run. `former`: what the host had before, to be restored where it is
-    not wanted otherwise.
+    not wanted otherwise. `uplinks_may_be_absent`: what needs one is left out then, and not refused.
     """
     mistakes = found or options.Mistakes()
     planned = Planned.of(snapshot, state, expected, former)
@@ -173,7 +174,7 @@ def plan_all(
             wanted[name] = kind.arrange(wanted[name], mistakes)
         kind.announce(wanted[name], snapshot, planned)
     if state != "deleted":
-        absent.leave_out(wanted, planned)
+        absent.leave_out(wanted, planned, uplinks_may_be_absent)
     outcome = Outcome({}, {}, planned, {}, Bystanders(), [], [], {})
     for kind, name in turns:
         want = wanted[name]
