@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.waiting import until
+from support.host_state import SERVICES, differences, mispredicted, settled
 
 # What an administrator had on the host: a BIRD that runs, a strict rp_filter, an interface that is down, and more.
 BEFORE = """
@@ -24,57 +24,7 @@ echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter
 echo 1 >/proc/sys/net/ipv6/conf/mgmt/forwarding
 ! nft list tables >/dev/null 2>&1 || nft 'add table inet mine; add chain inet mine input'
 """
-OTHERS = "! -name '*.leases' ! -path '*/dpkg/*' ! -path '*/lib/systemd/*'"
-FILES = rf"find /etc /usr/local /var/lib -xdev {OTHERS} -printf '%p %m %u %g %l\n' | sort"
-SERVICES = """
-for s in bird dnsmasq radvd ndppd; do
-  ls /etc/rc?.d | grep $s; pgrep -x $s >/dev/null && echo $s runs
-  if [ -d /run/systemd/system ]; then echo $s $(systemctl is-enabled $s) $(systemctl is-active $s); fi
-done; true
-"""
 HOSTS = ("hv2", "hv3")  # hv3 runs systemd
-
-
-def state(lab, host) -> dict[str, list[str]]:
-    def text(command: str) -> list[str]:
-        return lab.run(host, "sh", "-c", command).splitlines()
-
-    def shown(*words: str) -> list[str]:
-        found = [entry for entry in json.loads(lab.run(host, "ip", "-d", "-json", *words) or "[]") if entry]
-        for entry in found:
-            for address in entry.get("addr_info", []):
-                address.pop("valid_life_time", None), address.pop("preferred_life_time", None)
-        return sorted(json.dumps(entry, sort_keys=True) for entry in found)
-
-    return {
-        "links": shown("link"),
-        "addresses": shown("address"),
-        "routes": shown("route", "show", "table", "all"),
-        "IPv6 routes": shown("-6", "route", "show", "table", "all"),
-        "rules": shown("rule"),
-        "IPv6 rules": shown("-6", "rule"),
-        "proxies": shown("neighbor", "show", "proxy"),
-        "sysctls": text("sysctl -a 2>/dev/null | grep '^net' | grep -v 'nf_conntrack_count\\|stable_secret'"),
-        "nftables": text("nft -j list ruleset 2>/dev/null | sed 's/\"handle\": [0-9]*//g' || true"),
-        "files": text(FILES),
-        "contents": text("cat /etc/bird/bird.conf /etc/radvd.conf /etc/dnsmasq.conf /etc/ndppd.conf 2>/dev/null; true"),
-        "services": text(SERVICES),
-    }
-
-
-def settled(lab) -> dict[str, dict[str, list[str]]]:
-    """The state of each host, once its addresses are usable."""
-    for host in HOSTS:
-        until(lambda host=host: "tentative" not in lab.run(host, "ip", "-6", "address"), 20, "addresses are settled")
-    return {host: state(lab, host) for host in HOSTS}
-
-
-def changes(run) -> dict[str, list[str]]:
-    """What each host has changed, or would change."""
-    found: dict[str, list[str]] = {}
-    for task in run.tasks:
-        found.setdefault(task["host"], []).extend(f"{c['kind']}: {c['op']} {c['name']}" for c in task["changes"])
-    return {host: sorted(lines) for host, lines in found.items() if lines}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +41,7 @@ def lab(bring_up):
 def test_hosts_are_given_back_as_they_were(lab):
     for host in HOSTS:
         lab.run(host, "sh", "-ec", BEFORE)
-    before = settled(lab)
+    before = settled(lab, HOSTS)
     for host in HOSTS:
         assert "bird runs" in before[host]["services"]
     assert "bird enabled active" in before["hv3"]["services"]
@@ -100,7 +50,7 @@ def test_hosts_are_given_back_as_they_were(lab):
     assert foreseen.code == 0, foreseen.output
     first = lab.play(*run)
     assert first.code == 0, first.output
-    assert changes(foreseen) == changes(first)
+    assert mispredicted(foreseen, first) == {}
     for host in HOSTS:
         assert lab.run(host, "birdc", "show", "protocols").count("BGP") > 2
     services = {host: lab.run(host, "sh", "-c", SERVICES).splitlines() for host in HOSTS}
@@ -119,16 +69,11 @@ def test_hosts_are_given_back_as_they_were(lab):
     assert predicted.code == 0, predicted.output
     done = lab.play(*retire, playbook="playbooks/retire.yml")
     assert done.code == 0, done.output
-    assert changes(predicted) == changes(done)
+    assert mispredicted(predicted, done) == {}
     assert not lab.run("rr1", "ip", "route", "show", "vrf", "public", "203.0.113.4")
     assert "203.0.113.4" not in lab.run("rr1", "birdc", "show", "route")
-    after = settled(lab)
-    difference = {
-        f"{host}: {kind}": (sorted(set(was) - set(after[host][kind])), sorted(set(after[host][kind]) - set(was)))
-        for host in HOSTS
-        for kind, was in before[host].items()
-        if sorted(was) != sorted(after[host][kind])
-    }
+    after = settled(lab, HOSTS)
+    difference = differences(before, after)
     assert not difference, json.dumps(difference, indent=1)
 
     second = lab.play(*retire, playbook="playbooks/retire.yml")

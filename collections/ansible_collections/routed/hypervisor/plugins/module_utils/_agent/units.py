@@ -14,7 +14,9 @@ PROGRAM = f"/usr/local/sbin/{SERVICE}"
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
 ENABLED = f"/etc/systemd/system/multi-user.target.wants/{SERVICE}.service"
 HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
-WAIT_S = 30  # for uplinks
+# A host that is a hundred times slower than a server still boots: systemd would end the agent in the middle. It is no
+# more than a limit, because other services wait for the agent.
+LIMIT_S = 900
 DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq", "routed-hypervisor-routes")
 # What configures the same kernel and would overwrite us if it came later. nftables.service flushes all tables, and
 # networking.service takes uplinks down.
@@ -41,7 +43,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart={PROGRAM} apply --boot
 ExecReload={PROGRAM} apply
-TimeoutStartSec={WAIT_S + 90}
+TimeoutStartSec={LIMIT_S}
 
 [Install]
 WantedBy=multi-user.target

@@ -29,6 +29,8 @@ from .._netlink.sockets import CREATE, EXCLUSIVE
 
 FEW = 16  # links up to which routes are requested per link; for each request the kernel scans all routes
 KERNEL = 2  # RTPROT_KERNEL: the kernel adds these again itself
+# Zebra, BIRD, the routing manager's two, and what FRR adds as BGP, IS-IS, OSPF, RIP and EIGRP (linux/rtnetlink.h).
+ROUTING_DAEMONS = {11, 12, 83, 84, 186, 187, 188, 189, 192}
 
 
 @dataclasses.dataclass
@@ -43,6 +45,8 @@ def find(snapshot: Snapshot, planned: Planned, kinds: t.Container[str]) -> Bysta
     down = (planned.disturbed | planned.remade) & set(snapshot.links)
     names = (down | planned.without_ipv4 | planned.changed_addresses) & set(snapshot.links)
     left_out = {KERNEL, PROTOCOL} if "routes" in kinds else {KERNEL}
+    if planned.state == "deleted" and planned.former is not None:
+        left_out |= ROUTING_DAEMONS  # a host is given back without them; in check mode, they still run
     for route in _routes_through(sorted(names), snapshot, left_out):
         name = snapshot.names[route.hops[0].link]
         if _is_dropped(route, name, name in down, planned):
