@@ -49,7 +49,7 @@ def test_hosts_and_leaves_are_given_back_as_they_were(lab):
         assert not [line for line in running.splitlines() if "gobgpd" in line or "frr" in line or "routes" in line]
     difference = differences(before, settled(lab, NODES))
     assert not difference, json.dumps(difference, indent=1)
-    assert lab.run("contiv1", "ip", "netns").split() == ["mine"]
+    assert [line.split()[0] for line in lab.run("contiv1", "ip", "netns").splitlines()] == ["mine"]
 
     second = lab.play(*retire, playbook="playbooks/retire.yml")
     assert second.code == 0 and second.changed == set(), second.output
