@@ -24,7 +24,7 @@ THERE = {"/etc/NetworkManager", "/etc/init.d/ndppd"}.__contains__
 
 
 def texts(config, there) -> dict[str, str]:
-    return {**units.files(there), **units.for_managers(config, there)}
+    return {**units.files(there, follows=True), **units.for_managers(config, there)}
 
 
 FILES = texts(CONFIG, THERE)

@@ -12,7 +12,9 @@ from .uplinks import Config
 SERVICE = "routed-hypervisor"
 PROGRAM = f"/usr/local/sbin/{SERVICE}"
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
-ENABLED = f"/etc/systemd/system/multi-user.target.wants/{SERVICE}.service"
+FOLLOWER = f"{SERVICE}-run"
+FOLLOWER_UNIT = f"/etc/systemd/system/{FOLLOWER}.service"
+ENABLED = "/etc/systemd/system/multi-user.target.wants/{}.service"
 HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
 # A host that is a hundred times slower than a server still boots: systemd would end the agent in the middle. It is no
 # more than a limit, because other services wait for the agent.
@@ -44,6 +46,25 @@ RemainAfterExit=yes
 ExecStart={PROGRAM} apply --boot
 ExecReload={PROGRAM} apply
 TimeoutStartSec={LIMIT_S}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def follower() -> str:
+    # Ending it withdraws nothing: what is in the kernel stays, and the next start adopts it.
+    return f"""{HEADER}
+[Unit]
+Description=Guests of this hypervisor, as they start, stop and move
+Wants={SERVICE}.service
+After={SERVICE}.service
+
+[Service]
+ExecStart={PROGRAM} run
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=always
+RestartSec=1
 
 [Install]
 WantedBy=multi-user.target
@@ -106,12 +127,14 @@ def for_managers(config: Config, exists: t.Callable[[str], bool]) -> dict[str, s
     return found
 
 
-def files(exists: t.Callable[[str], bool]) -> dict[str, str]:
-    """The text of each other file by its path, on a host with systemd."""
+def files(exists: t.Callable[[str], bool], follows: bool = False) -> dict[str, str]:
+    """The text of each other file by its path, on a host with systemd. `follows`: whether there are guests to follow."""
     found = {
         UNIT: unit(),
         f"/etc/systemd/system/gobgpd-.service.d/{SERVICE}.conf": after(),
     }
+    if follows:
+        found[FOLLOWER_UNIT] = follower()
     if exists("/etc/init.d/ndppd") and not exists("/lib/systemd/system/ndppd.service"):
         found[f"/etc/systemd/system/ndppd.service.d/{SERVICE}.conf"] = ndppd()
     return found

@@ -59,7 +59,7 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
         "network": network,
         "nftables": firewall(intent, found, node, network, routing["sessions"]),
         "bgp": routing,
-        "retire_guest_ports": {guest.name: guest.port for guest in node.guests},
+        "retire_guest_ports": {guest.name: guest.port for guest in (*node.guests, *intent.guests) if guest.port},
         **services.all_of(intent, node),
     }
     followed = followed_guests(intent, found.followed, node)

@@ -68,7 +68,7 @@ def test_every_older_version_has_a_migration():
 
 
 def test_a_newer_version_is_refused_even_if_its_content_is_unknown():
-    with pytest.raises(states.Unusable, match=r"has version 3, and this program reads versions up to 2") as caught:
+    with pytest.raises(states.Unusable, match=r"has version 4, and this program reads versions up to 3") as caught:
         states.decode(written(3, {"anything": 1}))
     assert not isinstance(caught.value, states.Corrupt)
 
