@@ -128,7 +128,7 @@ def for_managers(config: Config, exists: t.Callable[[str], bool]) -> dict[str, s
 
 
 def files(exists: t.Callable[[str], bool], follows: bool = False) -> dict[str, str]:
-    """The text of each other file by its path, on a host with systemd. `follows`: whether there are guests to follow."""
+    """The text of each other file by its path, on a host with systemd. `follows`: there are guests to follow."""
     found = {
         UNIT: unit(),
         f"/etc/systemd/system/gobgpd-.service.d/{SERVICE}.conf": after(),

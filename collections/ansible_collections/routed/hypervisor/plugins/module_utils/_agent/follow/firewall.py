@@ -64,7 +64,12 @@ def present() -> Elements | None:
     if shutil.which("nft", path=PATH) is None:
         return None
     found = elements(TABLE, run)
-    return found if set(SETS) <= found.keys() else None
+    return found if "followed_ports" in found else None
+
+
+def differences(have: Elements, want: Elements) -> list[str]:
+    """The sets that differ. Without VRFs, a table has none for them."""
+    return [name for name in SETS if name in have and have[name] != want[name]]
 
 
 def bring(want: Elements) -> int | None:
@@ -72,8 +77,9 @@ def bring(want: Elements) -> int | None:
     have = present()
     if have is None:
         return None
-    changes = [("delete", name, have[name] - want[name]) for name in SETS]
-    changes += [("add", name, want[name] - have[name]) for name in SETS]
+    different = differences(have, want)
+    changes = [("delete", name, have[name] - want[name]) for name in different]
+    changes += [("add", name, want[name] - have[name]) for name in different]
     commands = [command(verb, TABLE, name, entries) for verb, name, entries in changes if entries]
     if commands:
         done = subprocess.run(

@@ -15,6 +15,7 @@ import typing as t
 
 DIRECTORY = "/run/routed-hypervisor"
 PATH = f"{DIRECTORY}/guests.json"
+LOCK = f"{DIRECTORY}/run.lock"  # of the service, which runs once per host
 
 
 class Report:

@@ -10,9 +10,8 @@ import os
 
 from .core import Core, log
 from .follower import GuestFollower
-from .report import DIRECTORY
+from .report import DIRECTORY, LOCK
 
-LOCK = f"{DIRECTORY}/run.lock"
 ENDED, REFUSED = 0, 2
 
 

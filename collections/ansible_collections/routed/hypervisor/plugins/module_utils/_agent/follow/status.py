@@ -13,11 +13,10 @@ import typing as t
 
 from ..._netlink.codec import address_text
 from ..._netlink.kernel import Kernel
-from . import report
+from . import firewall, report
 from .decide import decide
 from .guests import Guests
 from .seen import Seen
-from .service import LOCK
 
 
 @dataclasses.dataclass
@@ -52,6 +51,11 @@ def status(kernel: Kernel, given: dict[str, t.Any], path: str = report.PATH) -> 
             found.guests[name] = {"place": "elsewhere", "port": waiting.get(name), "since": None, "via": gateways}
         elif name in waiting:
             found.guests[name] = {"place": "silent", "port": waiting[name], "since": None, "via": []}
+    have = firewall.present()
+    if have is not None:
+        want = firewall.wanted(guests, {seen.links[index].name: guest for index, guest in decision.bound.items()})
+        sets = firewall.differences(have, want)
+        found.differences += [f"the firewall's set {name} is not as the ports are" for name in sets]
     if seen.own != decision.routes:
         wrong = {*seen.own, *decision.routes} - {
             where for where in seen.own if seen.own[where] == decision.routes.get(where)
@@ -65,7 +69,7 @@ def status(kernel: Kernel, given: dict[str, t.Any], path: str = report.PATH) -> 
 
 def is_running() -> bool:
     try:
-        lock = os.open(LOCK, os.O_RDWR | os.O_CLOEXEC)
+        lock = os.open(report.LOCK, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
