@@ -81,13 +81,15 @@ class FollowingHost:
             self.program.write_bytes(zipapp.build().encode())
         self.process: subprocess.Popen | None = None
         space.ip("link set lo up")
-        if vrf:
+        if vrf and not [link for link in space.show("link show") if link["ifname"] == vrf]:
             space.ip(f"link add {vrf} type vrf table {TABLE}")
             space.ip(f"link set {vrf} up")
         space.sysctl("ipv6/conf/all/forwarding", 1)
 
     def store(self, guests: t.Mapping[str, str | None]) -> None:
-        given = table(self.vrf, guests)
+        self.store_table(table(self.vrf, guests))
+
+    def store_table(self, given: dict) -> None:
         states.write(str(self.states), states.Stored("hv1", states.this_machine(), {}, [], given))
 
     def command(self, *arguments: str) -> list[str]:
