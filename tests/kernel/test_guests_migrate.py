@@ -1,0 +1,102 @@
+"""Live migrations of virtual machines between hypervisors with BIRD: packets lost, next to QEMU's own gap."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+from support.following import WEB1
+from support.moving import BORDER, HOSTS, Fabric, Pinger
+from support.virtual_machines import BOOT_S, Transfer, VirtualMachine
+from support.waiting import until
+
+ROUNDS = 10  # there and back
+LINGER_S = 3  # of the source's QEMU after each: its port must not win
+
+
+@pytest.fixture
+def interpreter(hosts_interpreter):
+    return hosts_interpreter
+
+
+@pytest.fixture(params=["public", None], ids=["vrf", "main"])
+def vrf(request):
+    if request.param:
+        request.getfixturevalue("namespace")  # skips the test on a kernel without VRFs
+    return request.param
+
+
+@pytest.fixture
+def fabric(lab_image, run_module, interpreter, tmp_path, vrf):
+    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf)
+    try:
+        made.build()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def machines(fabric, tmp_path):
+    made = []
+
+    def make(number, incoming=False):
+        host = fabric.hosts[HOSTS[number % 2]]
+        made.append(VirtualMachine(host, tmp_path, "web1", f"m{number}", incoming))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.remove()
+
+
+def migrations(fabric, machines, rounds, linger):
+    """(QEMU's own gap, the longest gap of pings, packets lost) of each migration; the longest gap of TCP."""
+    here = machines(0)
+    until(here.is_ready, BOOT_S, "the guest has booted")
+    until(lambda: fabric.sees(WEB1[0]), 30, f"it is reached: {fabric.hosts['hv1'].said()}")
+    transfer = Transfer(fabric.spaces[BORDER], WEB1[0])
+    found = []
+    for number in range(1, 2 * rounds + 1):
+        there = machines(number, incoming=True)
+        until(lambda there=there: there.command("query-status")["status"] == "inmigrate", 10)
+        with Pinger(fabric.spaces[BORDER], WEB1[0], 0.02) as pinger:
+            until(lambda pinger=pinger: len(pinger.received) > 20, 30)
+            own = here.migrates_to(there)
+            until(lambda number=number: fabric.place("web1") == [HOSTS[number % 2]], 10, "it is known where it is")
+            pinger.goes_on(int(linger / 0.02))
+            here.command("quit")
+            pinger.goes_on(10)
+        found.append((own, pinger.longest_gap(), pinger.lost()))
+        here.remove()
+        here = there
+    gap = transfer.end()
+    assert not transfer.failure, transfer.failure
+    return found, gap
+
+
+def shown(found, gap):
+    own, gaps, lost = zip(*found, strict=True)
+    return (
+        f"{len(found)} migrations: QEMU's own gap median {statistics.median(own) * 1000:.0f} ms, worst"
+        f" {max(own) * 1000:.0f} ms; pings every 20 ms: longest gap median {statistics.median(gaps) * 1000:.0f} ms,"
+        f" worst {max(gaps) * 1000:.0f} ms, lost median {statistics.median(lost):g}, worst {max(lost)};"
+        f" TCP: longest gap {gap * 1000:.0f} ms"
+    )
+
+
+def test_a_virtual_machine_migrates_there_and_back(fabric, machines):
+    found, gap = migrations(fabric, machines, 1, LINGER_S)
+    print(shown(found, gap))
+    assert [number for host in HOSTS for number in fabric.hosts[host].numbers(WEB1[0])] == [103]
+
+
+@pytest.mark.long
+def test_ten_migrations_there_and_back_lose_little_more_than_qemu_itself(fabric, machines, vrf):
+    found, gap = migrations(fabric, machines, ROUNDS, 1)
+    print(shown(found, gap))
+    own, gaps, _lost = zip(*found, strict=True)
+    if vrf:  # a lab kernel slows the guest itself
+        assert statistics.median(gaps) < 2 * statistics.median(own) + 0.1
+    else:
+        assert statistics.median(gaps) < 0.2
