@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from support.following import ADDRESSES, GATEWAYS, MACS, PORT_MACS, WEB1, WEB2, arp, rarp, raw, table, udp
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow import firewall, frames, ports
-from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.decide import HIGH, LOWER_UP, decide
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.decide import (
+    HIGH,
+    LOWER_UP,
+    decide,
+    is_configured,
+)
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.guests import Guests
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.seen import FIRST_METRIC, Seen
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.followed_sets import kept, without_elements
@@ -75,12 +80,19 @@ def test_a_later_place_elsewhere_ends_it_and_equal_numbers_do_too():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"flags": codec.IFF_UP}, {"flags": LOWER_UP}, {"master": 0}, {"mac": "02:00:00:00:00:01"}],
-    ids=["no carrier", "down", "in no VRF", "another MAC"],
+    [{"flags": codec.IFF_UP}, {"flags": LOWER_UP}, {"master": 0}],
+    ids=["no carrier", "down", "in no VRF"],
 )
-def test_a_port_that_is_not_ready_has_no_route(changes):
+def test_a_port_that_is_not_usable_has_no_route(changes):
     decision = decide(GUESTS, seen(port(7, **changes), own=WEB1_AT_101), {"web1": 7})
     assert not decision.routes and not decision.silent and decision.bound
+
+
+def test_a_guest_stays_here_while_its_port_is_configured_anew():
+    found = seen(port(7, mac="02:00:00:00:00:01"), own=WEB1_AT_101)
+    found.marked.clear()
+    assert numbers(decide(GUESTS, found, {})) == dict.fromkeys(WEB1, 101)
+    assert not is_configured(GUESTS, GUESTS.all["web1"], found.links[7], found)
 
 
 def test_a_port_created_anew_gets_a_higher_number_than_the_old_one():

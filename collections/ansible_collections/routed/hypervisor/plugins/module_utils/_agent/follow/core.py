@@ -40,6 +40,8 @@ class Core:
     def __init__(self) -> None:
         self.followers: list[Follower] = []
         self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(self._on_error)
+        self.error: BaseException | None = None
         self.pending: dict[t.Any, asyncio.TimerHandle] = {}
 
     def run(self) -> None:
@@ -55,6 +57,8 @@ class Core:
             self.restart(follower)
         self.soon(self._on_state, TABLE_S)
         self.loop.run_forever()
+        if self.error:
+            raise self.error  # the unit starts the service again, which reads everything
 
     def restart(self, follower: Follower) -> None:
         self.skip_notifications()
@@ -80,6 +84,10 @@ class Core:
                 action()
 
             self.pending[action] = self.loop.call_later(delay, do)
+
+    def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, t.Any]) -> None:
+        self.error = context.get("exception") or RuntimeError(context["message"])
+        loop.stop()
 
     def take_notifications(self) -> None:
         """For a follower that is about to act on something else: it must not act on an older state."""

@@ -25,7 +25,7 @@ HIGH = 1000  # above this a lone holder begins again
 @dataclasses.dataclass(frozen=True)
 class Decision:
     bound: dict[int, Guest]  # by link
-    silent: dict[int, Guest]  # those that are to be listened to: configured ports of guests that are not held
+    silent: dict[int, Guest]  # those that are to be listened to: usable ports of guests that are not held
     held: dict[str, tuple[int, int]]  # by guest: link and sequence number
     routes: dict[Destination, dict[int, int]]  # as Seen.own
     released: set[int]  # links with settings of ours that are no guest's port any more
@@ -38,7 +38,7 @@ def decide(guests: Guests, seen: Seen, heard: t.Mapping[str, int], settled: t.Co
     bound, problems = _bound(guests, seen)
     decision = Decision(bound, {}, {}, {}, {index for index, _address in seen.marked if index not in bound}, problems)
     for index, guest in bound.items():
-        if not is_ready(guests, guest, seen.links[index], seen):
+        if not is_usable(guests, guest, seen.links[index], seen):
             continue
         number = _sequence(guests, guest, index, seen, heard.get(guest.name) == index)
         if number is None:
@@ -52,13 +52,15 @@ def decide(guests: Guests, seen: Seen, heard: t.Mapping[str, int], settled: t.Co
     return decision
 
 
-def is_ready(guests: Guests, guest: Guest, link: codec.Link, seen: Seen) -> bool:
-    """Whether a port is configured and has a carrier: routes through it would last."""
-    return is_configured(guests, guest, link, seen) and bool(link.flags & LOWER_UP)
+def is_usable(guests: Guests, guest: Guest, link: codec.Link, seen: Seen) -> bool:
+    """Whether a port is in its VRF, up, and has a carrier: routes through it last, whatever else it lacks."""
+    master = seen.links.get(link.master)
+    in_vrf = (master.name if master else None) == guests.kind(guest).vrf
+    return in_vrf and link.up and bool(link.flags & LOWER_UP)
 
 
 def is_configured(guests: Guests, guest: Guest, link: codec.Link, seen: Seen) -> bool:
-    """Whether it is up, and has its VRF, its MAC and the addresses of the gateways."""
+    """Whether a port is up, and has its VRF, its MAC and the addresses of the gateways."""
     kind = guests.kind(guest)
     master = seen.links.get(link.master)
     in_vrf = (master.name if master else None) == kind.vrf

@@ -60,6 +60,7 @@ class GuestFollower:
         self.held: dict[str, tuple[int, int]] = {}
         self.refused: list[str] = []  # by the kernel or nft, while ports were configured
         self.notes: list[str] = []
+        self.problems: list[str] = []  # all of them, as they were last reported
         self.tables = firewall.Notifications()
         core.loop.add_reader(self.tables.fileno(), self._on_firewall)
         self.report = report.Report()
@@ -109,7 +110,7 @@ class GuestFollower:
             self._remember(self.guests, decision)
             decision = self._decide(self.guests)
         refused = routes.write(self.kernel.network, self.seen.own, decision.routes)
-        self.seen.own = {destination: dict(metrics) for destination, metrics in decision.routes.items()}
+        self.seen.wrote(decision.routes)
         routes.announce_lost(self.kernel.network, self.seen.lost)
         self.seen.lost.clear()
         if refused:
@@ -145,6 +146,7 @@ class GuestFollower:
         due = [index for index in decision.bound if self.configured.get(index) != self._state_of(index, decision)]
         released = [self.seen.links[index].name for index in decision.released if index in self.seen.links]
         if not due and not released and elements == self.elements:
+            self.refused = []  # what was refused is no longer wanted
             return False
         try:
             with host_lock(0):
@@ -275,6 +277,10 @@ class GuestFollower:
         self.held = dict(decision.held)
 
     def _report(self, decision: Decision, problems: list[str]) -> None:
+        for problem in problems:
+            if problem not in self.problems:
+                log(problem)
+        self.problems = problems
         here = {name: (self.seen.links[index].name, number) for name, (index, number) in decision.held.items()}
         waiting = {guest.name: self.seen.links[index].name for index, guest in decision.silent.items()}
         self.report.update(here, waiting, problems)

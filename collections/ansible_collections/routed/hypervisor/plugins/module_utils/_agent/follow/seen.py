@@ -37,6 +37,7 @@ class Seen:
     others: dict[Destination, dict[int, tuple[codec.Hop, ...]]] = dataclasses.field(default_factory=dict)
     marked: set[tuple[int, bytes]] = dataclasses.field(default_factory=set)  # the agent's addresses, by link
     lost: set[tuple[Destination, int]] = dataclasses.field(default_factory=set)  # own routes gone without notification
+    used: set[int] = dataclasses.field(default_factory=set)  # links that any of these routes has used
 
     def read(self, network: Network) -> None:
         """Reads everything again."""
@@ -45,7 +46,7 @@ class Seen:
         }
         self.links = links
         self.marked = {(found.index, found.address) for found in network.dump(ADDRESS) if found.protocol == FOLLOWED}
-        before, self.own, self.others = self.own, {}, {}
+        before, self.own, self.others, self.used = self.own, {}, {}, set()
         for family in LENGTHS:
             for route in _routes(network, family):
                 self._add(route)
@@ -57,6 +58,11 @@ class Seen:
             for metric in metrics
             if metric not in self.own.get(destination, ())
         }
+
+    def wrote(self, routes: dict[Destination, dict[int, int]]) -> None:
+        """The kernel has these own routes now; notifications of them report nothing new."""
+        self.own = {destination: dict(metrics) for destination, metrics in routes.items()}
+        self.used.update(link for metrics in routes.values() for link in metrics.values())
 
     def take(self, kind: int, body: bytes) -> bool:
         """Handles a notification; returns whether it reports anything new. Echoes of our own changes do not."""
@@ -75,7 +81,7 @@ class Seen:
         before = self.links.pop(link.index, None)
         if present:
             self.links[link.index] = link
-        if not (present and link.up):
+        if not (present and link.up) and link.index in self.used:
             self._drop_routes(link.index)
         if not present:
             self.marked = {entry for entry in self.marked if entry[0] != link.index}
@@ -115,6 +121,7 @@ class Seen:
             if route.type != UNICAST:
                 return False  # see routes.announce_lost
             link = route.hops[0].link if route.hops else 0
+            self.used.add(link)
             metrics = self.own.setdefault(destination, {})
             changed = metrics.get(route.metric) != link
             metrics[route.metric] = link
@@ -124,6 +131,7 @@ class Seen:
             return False
         found = self.others.setdefault(destination, {})
         changed = route.metric not in found
+        self.used.update([hop.link for hop in route.hops])
         found[route.metric] = route.hops
         return changed
 
