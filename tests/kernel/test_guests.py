@@ -348,3 +348,22 @@ def test_a_second_agent_refuses_to_run(host, machine):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "another process already follows guests" in done.stderr
+
+
+def test_many_ports_at_once_are_all_configured_and_ghosts_do_not_matter(host, machine):
+    """libvirt makes a tap that lives for 3 ms when a domain has stopped."""
+    host.store(NAMED)
+    host.start()
+    host.process.send_signal(signal.SIGSTOP)
+    web1, web2 = machine("web1", "tap-web1"), machine("web2", "vnet7")
+    host.space.ip(f"link set vnet7 address {PORT_MACS['web2']}")
+    host.process.send_signal(signal.SIGCONT)
+    for _count in range(30):
+        host.space.ip("link add ghost type veth peer name other")
+        host.space.ip(f"link set ghost address {PORT_MACS['web2']} up")
+        host.space.ip("link delete ghost")
+    web1.runs()
+    web2.runs()
+    here(host, "web1", "tap-web1")
+    here(host, "web2", "vnet7")
+    until_equal(lambda: host.report()["problems"], [], SOON_S)

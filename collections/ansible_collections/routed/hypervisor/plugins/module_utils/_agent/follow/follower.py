@@ -27,6 +27,7 @@ AGAIN_S = 0.1  # after a port changed while it was configured
 RETRY_S = 2.0  # after something was refused
 ASK_S = 1.0  # between two questions to a guest that was not received
 SETTLED_S = 60.0  # after which no announcement of an earlier place can be on its way
+ROUNDS = 4  # of configuring ports, before anything else is looked at
 FRAMES = 32  # of others than the guest, after which its port is not listened to for a moment
 PAUSE_S = 0.1
 # Two hosts that receive one guest would outbid each other forever. A guest that moves is slower.
@@ -104,11 +105,18 @@ class GuestFollower:
         if self.guests is None:
             return
         decision = self._decide(self.guests)
-        if self._set_up(self.guests, decision):
+        for _round in range(ROUNDS):
+            if not self._set_up(self.guests, decision):
+                break
+            # What has appeared in the meantime is seen now, and its notifications are skipped: another round.
             self.core.skip_notifications()
             self.seen.read(self.kernel.network)
             self._remember(self.guests, decision)
             decision = self._decide(self.guests)
+            if self.refused:
+                break
+        else:
+            self.core.soon(self.correct, AGAIN_S)
         refused = routes.write(self.kernel.network, self.seen.own, decision.routes)
         self.seen.wrote(decision.routes)
         routes.announce_lost(self.kernel.network, self.seen.lost)
@@ -248,8 +256,11 @@ class GuestFollower:
             self.core.loop.call_later(PAUSE_S, self._resume, index, ear)
         elif received and self._may_turn(ear.guest):
             self.heard[ear.guest.name] = index
-            self.core.take_notifications()
-            self.correct()
+            self.core.soon(self._claim, 0)  # together with others that were received at the same time
+
+    def _claim(self) -> None:
+        self.core.take_notifications()  # not on an older state
+        self.correct()
 
     def _resume(self, index: int, ear: Ear) -> None:
         if self.ears.get(index) is ear:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import typing as t
 
 from ..._engine.apply import Failed
@@ -37,15 +38,26 @@ def config_of(guests: Guests, ports: t.Mapping[str, Guest], answers_ndp: bool) -
 
 def configure(kernel: Kernel, config: Config) -> tuple[int, list[str]]:
     """The number of changes, and what was refused. Under the host's lock."""
-    wanted, mistakes = network.parse(config, "replaced")
-    if mistakes:
-        return 0, list(mistakes)
-    done, problems = _carry_out(kernel, wanted, "replaced")
+    done, problems = _configure(kernel, config)
+    if problems:  # a port that is refused, or gone again, must not keep the others waiting
+        alone = [
+            {kind: [entry] for kind, entry in zip(config, pair, strict=True)}
+            for pair in zip(*config.values(), strict=True)
+        ]
+        results = [(one["interfaces"][0]["name"], _configure(kernel, one)) for one in alone]
+        there = {name for _index, name in socket.if_nameindex()}
+        done += sum(count for _name, (count, _refused) in results)
+        problems = [f"{name}: {text}" for name, (_count, refused) in results if name in there for text in refused]
     for entry in config["proxy_arp"]:
         if entry["proxy_ndp"]:  # by default the kernel waits up to 0.8 s before it answers
             with contextlib.suppress(OSError):  # the port is gone again
                 kernel.write_sysctl(f"ipv6/neigh/{entry['interface']}/proxy_delay", "0")
     return done, problems
+
+
+def _configure(kernel: Kernel, config: Config) -> tuple[int, list[str]]:
+    wanted, mistakes = network.parse(config, "replaced")
+    return (0, list(mistakes)) if mistakes else _carry_out(kernel, wanted, "replaced")
 
 
 def release(kernel: Kernel, names: t.Collection[str]) -> tuple[int, list[str]]:
