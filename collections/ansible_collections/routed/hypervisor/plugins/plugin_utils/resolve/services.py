@@ -25,7 +25,7 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
                 *(_ndppd(guest.port, segment.prefix["ipv6"]) for guest, segment in own if "ipv6" in guest.address),
                 *(_ndppd(part.host_link, part.prefix["ipv6"]) for part in _spanning(node)),
             ],
-            "may_be_absent": [guest.port for guest, _segment in pairs if "ipv6" in guest.address],
+            "may_be_absent": [guest.port for guest, _segment in own if "ipv6" in guest.address],
         },
     }
 

@@ -21,6 +21,7 @@ from .decide import Decision, decide, is_configured
 from .guests import Guest, Guests
 from .seen import GROUPS, Seen
 
+DAEMONS_S = 1.0  # after ports were configured
 FIREWALL_S = 0.1  # between a change of the firewall's tables and a look at ours
 BUSY_S = 0.02  # after another run held the host's lock
 AGAIN_S = 0.1  # after a port changed while it was configured
@@ -32,6 +33,20 @@ FRAMES = 32  # of others than the guest, after which its port is not listened to
 PAUSE_S = 0.1
 # Two hosts that receive one guest would outbid each other forever. A guest that moves is slower.
 MOST_TURNS, TURNS_S = 6, 10.0
+
+
+def refresh_daemons() -> None:
+    from ..daemons import late  # noqa: PLC0415 - a host without guests that come and go does not need it
+
+    try:
+        with host_lock():
+            changes, problems = late(True)
+    except (Held, OSError) as error:
+        problems, changes = [str(error)], []
+    for change in changes:
+        log(f"{change.name}: {change.op} ({change.why})")
+    for problem in problems:
+        log(problem)
 
 
 @dataclasses.dataclass
@@ -176,6 +191,7 @@ class GuestFollower:
         if number > ports.MOST_ENTRIES:
             self.notes.append(f"NDP is not answered on guests' ports: {number} entries would be too many")
         if due:
+            self.core.soon(self._refresh_daemons, DAEMONS_S)
             here = {self.seen.links[index].name: decision.bound[index] for index in due}
             count += self._refusals(ports.configure(self.kernel, ports.config_of(guests, here, not self.notes)))
         if released:
@@ -183,6 +199,10 @@ class GuestFollower:
         if self.refused:
             self.core.soon(self._again, RETRY_S)
         return bool(due or count)
+
+    def _refresh_daemons(self) -> None:
+        """Daemons for guests may use ports that came after them. In a thread: it takes a while."""
+        self.core.loop.run_in_executor(None, refresh_daemons)
 
     def _refusals(self, result: tuple[int, list[str]]) -> int:
         done, refused = result
