@@ -172,7 +172,7 @@ def manage(module: FastModule) -> install.Outcome:
     if missing:
         raise install.InstallError(f"state is {given['state']}, but missing: {', '.join(missing)}")
     if given["state"] == "prepared":
-        return install.prepare(given["network"], module.check_mode)
+        return install.prepare(given["network"], given["guests"] or {}, module.check_mode)
     if not module.check_mode:  # the stages that make the network have only predicted it there
         found = differences(given["network"])
         if found:

@@ -73,11 +73,11 @@ def install(
     return outcome
 
 
-def prepare(network: dict[str, t.Any], check_mode: bool) -> Outcome:
+def prepare(network: dict[str, t.Any], guests: dict[str, t.Any], check_mode: bool) -> Outcome:
     """Before the network is made: managers that match its links would undo it at once."""
     outcome = Outcome()
     if has_systemd():
-        wanted = units.for_managers(network, os.path.exists)
+        wanted = units.for_managers(network, guests, os.path.exists)
         for path, text in wanted.items():
             _write(WantedFile(path, text.encode()), disk.read(path), outcome, check_mode)
         _remove_ours([path for path in FOR_MANAGERS if path not in wanted], outcome, check_mode)
