@@ -233,7 +233,7 @@ class Model:
         body = codec.pack(ADDRESS, fields, [("IFA_LOCAL", address), ("IFA_ADDRESS", address), ("IFA_PROTO", FOLLOWED)])
         self.events.append((ADDRESS if present else ADDRESS + 1, body))
 
-    def dump(self, kind, fields=None, *_rest):
+    def dump(self, kind, fields=None, attributes=(), may_be=None):
         """As Network.dump."""
         if kind == LINK:
             made = Model()
@@ -242,8 +242,13 @@ class Model:
             return [codec.parse_link(body) for _kind, body in made.events]
         if kind == ADDRESS:
             return [codec.Address(2, 32, index, 0, 0, address, FOLLOWED) for index, address in self.addresses]
-        family = fields["family"]
-        bodies = [self._route_body(key, link) for key, link in self.routes.items()]
+        family, protocol, where = fields["family"], fields.get("proto"), dict(attributes).get("RTA_TABLE")
+        bodies = [
+            self._route_body(key, link)
+            for key, link in self.routes.items()
+            if protocol in (None, key[3]) and where in (None, key[0])
+        ]
+        bodies = [body for body in bodies if may_be is None or may_be(bytes(16) + body, 16)]
         return [route for route in map(codec.parse_route, bodies) if route.family == family]
 
 

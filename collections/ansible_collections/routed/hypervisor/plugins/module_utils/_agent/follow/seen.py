@@ -10,13 +10,14 @@ Whatever order notifications arrive in, the result is what reading everything ag
 from __future__ import annotations
 
 import dataclasses
+import errno
 import socket
 import typing as t
 
 from ..._netlink import codec
 from ..._netlink.codec import ADDRESS, LINK, ROUTE
 from ..._netlink.marks import FOLLOWED
-from ..._netlink.sockets import KernelError, Network
+from ..._netlink.sockets import KernelError, MayBe, Network
 from .guests import Destination
 
 # Routes of this host's guests have a metric above FIRST_METRIC by a sequence number. The routing daemon carries it as
@@ -30,7 +31,7 @@ UNICAST = 1
 
 @dataclasses.dataclass
 class Seen:
-    destinations: t.Container[Destination]
+    destinations: t.Collection[Destination]
     links: dict[int, codec.Link] = dataclasses.field(default_factory=dict)
     # by destination: metric -> link of the agent's own routes, metric -> hops of the routing daemon's
     own: dict[Destination, dict[int, int]] = dataclasses.field(default_factory=dict)
@@ -48,7 +49,7 @@ class Seen:
         self.marked = {(found.index, found.address) for found in network.dump(ADDRESS) if found.protocol == FOLLOWED}
         before, self.own, self.others, self.used = self.own, {}, {}, set()
         for family in LENGTHS:
-            for route in _routes(network, family):
+            for route in _routes(network, family, self.destinations):
                 self._add(route)
                 if route.protocol == FOLLOWED and route.type != UNICAST and _is_host_route(route):
                     self.lost.add(((route.table, route.destination), route.metric))  # see routes.announce_lost
@@ -156,10 +157,22 @@ def _essence(link: codec.Link) -> tuple[t.Any, ...]:
     return link.name, link.mac, link.flags, link.master, link.altnames, link.mtu, link.kind, link.alias
 
 
-def _routes(network: Network, family: int) -> list[codec.Route]:
+def _routes(network: Network, family: int, destinations: t.Collection[Destination]) -> list[codec.Route]:
+    """The agent's routes, and all to guests. A router may hold a million others, which the kernel or `may_be` drops."""
+    found = _dump(network, {"family": family, "proto": FOLLOWED})
+    addresses = {(address, LENGTHS[family]) for _table, address in destinations if codec.family_of(address) == family}
+    may_be = codec.to_destinations(addresses)
+    for table in {table for table, _address in destinations}:
+        found += _dump(network, {"family": family}, [("RTA_TABLE", table)], may_be)
+    return found
+
+
+def _dump(
+    network: Network, fields: dict[str, int], attributes: codec.Attributes = (), may_be: MayBe | None = None
+) -> list[codec.Route]:
     try:
-        return network.dump(ROUTE, {"family": family}, (), lambda data, start: data[start + 1] == LENGTHS[family])
+        return list(network.dump(ROUTE, fields, attributes, may_be))
     except KernelError as error:
-        if error.errno in (2, 3):  # an empty table does not exist
+        if error.errno in (errno.ENOENT, errno.ESRCH, errno.EINVAL):  # the table does not exist: it is empty
             return []
         raise
