@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 
@@ -21,6 +22,9 @@ from support.following import (
     udp,
 )
 from support.waiting import stays, until, until_equal
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.release import release_all
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.kernel import Kernel
 
 SOON_S, QUIET_S = 10, 1.5
 NAMED, BY_MAC = {"web1": "tap-web1", "web2": None}, {"web1": None, "web2": None}
@@ -367,3 +371,104 @@ def test_many_ports_at_once_are_all_configured_and_ghosts_do_not_matter(host, ma
     here(host, "web1", "tap-web1")
     here(host, "web2", "vnet7")
     until_equal(lambda: host.report()["problems"], [], SOON_S)
+
+
+def status(host, code):
+    command = ["nsenter", f"--mount=/proc/{host.process.pid}/ns/mnt", *host.space.prefix]
+    done = subprocess.run([*command, *host.command("status", "--json")], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_status_shows_who_is_where(host, machine):
+    host.store(BY_MAC)
+    host.start()
+    web1, web2 = machine("web1", "vnet1"), machine("web2", "vnet2")
+    for name, port in (("web1", "vnet1"), ("web2", "vnet2")):
+        host.space.ip(f"link set {port} address {PORT_MACS[name]}")
+    web1.runs()
+    here(host, "web1", "vnet1")
+    until(lambda: host.report()["guests"].get("web2"), SOON_S)
+    found = status(host, 0)
+    assert {name: (entry["place"], entry["port"]) for name, entry in found["guests"].items()} == {
+        "web1": ("here", "vnet1"),
+        "web2": ("silent", "vnet2"),
+    }
+    assert found["guests"]["web1"]["since"] > 0
+    host.space.ip("address add 198.51.100.1/24 dev uplink")
+    host.space.ip(f"route add {WEB2[0]} via 198.51.100.2 table {host.table} proto bird metric 102")
+    found = status(host, 0)
+    assert found["guests"]["web2"] == {"place": "elsewhere", "port": "vnet2", "since": None, "via": ["198.51.100.2"]}
+
+    host.process.send_signal(signal.SIGSTOP)
+    host.space.ip(f"route delete {WEB1[0]} table {host.table} proto 85")
+    assert f"the route to {WEB1[0]} in table {host.table} is not as the ports are" in status(host, 1)["differences"]
+    host.process.send_signal(signal.SIGCONT)
+    here(host, "web1", "vnet1")
+    assert web2.mac == MACS["web2"]
+
+
+def test_status_reports_that_nobody_follows_guests(host, machine):
+    host.start()
+    host.process.send_signal(signal.SIGSTOP)
+    status(host, 0)  # it is slow, and runs
+    command = [*host.space.prefix, *host.command("status", "--json")]
+    host.end(signal.SIGKILL)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["problems"] == ["guests are not followed: routed-hypervisor-run is not running"]
+
+
+def test_nothing_is_left_on_a_host_that_follows_no_guests_any_more(host, machine):
+    host.start()
+    web1 = machine("web1", "tap-web1")
+    web1.runs()
+    here(host, "web1", "tap-web1")
+    host.end()
+    with host.space.inside():
+        kernel = Kernel()
+        try:
+            predicted = [change.shown() for change in release_all(kernel, True)]
+            assert host.port_of(WEB1[0]) == "tap-web1", "only predicted"
+            assert [change.shown() for change in release_all(kernel, False)] == predicted
+            assert release_all(kernel, False) == []
+        finally:
+            kernel.close()
+    assert {change["name"] for change in predicted} >= {"tap-web1", f"{WEB1[0]} in table {host.table}"}
+    absent(host, "web1")
+    assert not host.space.show("address show tap-web1")[0]["addr_info"]
+    assert not host.space.show("-6 neighbor show proxy dev tap-web1")
+
+
+TABLE = """# Managed by Routed Hypervisor
+table inet routed_hypervisor {
+  set followed_ports { type ifname; }
+  set followed_vrf_ports { type ifname; }
+  set followed_vrfs { type ifname . ifname; }
+  set followed_sources_ipv4 { type ifname . ipv4_addr; }
+  set followed_sources_ipv6 { type ifname . ipv6_addr; }
+}
+"""
+
+
+def test_the_firewall_knows_the_ports_and_learns_them_again_after_it_was_flushed(host, machine):
+    try:
+        host.space.run("nft", "--file", "-", text=TABLE)
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        pytest.skip("nft does not work here")
+
+    def listed(name):
+        return host.space.run("nft", "list", "set", "inet", "routed_hypervisor", name)
+
+    host.start()
+    web1 = machine("web1", "tap-web1")
+    until(lambda: '"tap-web1"' in listed("followed_ports"), SOON_S)
+    assert f'"tap-web1" . {WEB1[0]}' in listed("followed_sources_ipv4")
+    assert f'"tap-web1" . {WEB1[1]}' in listed("followed_sources_ipv6")
+    assert ('"public" . "tap-web1"' in listed("followed_vrfs")) is bool(host.vrf)
+    host.space.run("nft", "flush", "ruleset")
+    host.space.run("nft", "--file", "-", text=TABLE)
+    until(lambda: f'"tap-web1" . {WEB1[0]}' in listed("followed_sources_ipv4"), SOON_S)
+    host.space.ip("link delete tap-web1")
+    until(lambda: "tap-web1" not in host.space.run("nft", "list", "ruleset"), SOON_S)
+    assert web1.port == "tap-web1"
