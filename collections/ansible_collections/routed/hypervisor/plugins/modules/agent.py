@@ -60,7 +60,6 @@ options:
         any, the unit C(routed-hypervisor-run) follows them as they start, stop and move.
       - If there are none any more, what the unit has made for guests is removed with it.
     type: dict
-    version_added: 0.4.0
   program:
     description: The program, encoded in Base64. Set by the action plugin.
     type: str

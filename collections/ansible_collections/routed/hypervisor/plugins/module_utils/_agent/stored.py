@@ -116,6 +116,8 @@ def _from_1(content: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _from_2(content: dict[str, t.Any]) -> dict[str, t.Any]:
+    if "guests" in content:
+        raise ValueError("guests, which version 2 did not have")
     return {**content, "guests": {}}
 
 
