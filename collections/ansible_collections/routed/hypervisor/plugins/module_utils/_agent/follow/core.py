@@ -76,14 +76,18 @@ class Core:
                 continue
 
     def soon(self, action: t.Callable[[], None], delay: float = TOGETHER_S) -> None:
-        """Calls an action once, however often it is requested within the delay."""
-        if action not in self.pending:
+        """Calls an action once, however often it is requested until then; the earliest request counts."""
+        before = self.pending.get(action)
+        if before is not None and before.when() <= self.loop.time() + delay:
+            return
+        if before is not None:
+            before.cancel()
 
-            def do() -> None:
-                del self.pending[action]
-                action()
+        def do() -> None:
+            del self.pending[action]
+            action()
 
-            self.pending[action] = self.loop.call_later(delay, do)
+        self.pending[action] = self.loop.call_later(delay, do)
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, t.Any]) -> None:
         self.error = context.get("exception") or RuntimeError(context["message"])

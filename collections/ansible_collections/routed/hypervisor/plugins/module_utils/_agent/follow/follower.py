@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import threading
 import time
 import typing as t
 
@@ -139,7 +140,7 @@ class GuestFollower:
         if refused:
             self.core.soon(self._again, RETRY_S)
         self._log_changes(decision)
-        self.heard = {name: index for name, index in self.heard.items() if name not in decision.held}
+        self.heard.clear()  # what was not acted on now, because its port went, must not count for a later one
         self._listen(decision)
         self._report(decision, [*decision.problems, *self.notes, *self.refused, *refused])
 
@@ -202,7 +203,7 @@ class GuestFollower:
 
     def _refresh_daemons(self) -> None:
         """Daemons for guests may use ports that came after them. In a thread: it takes a while."""
-        self.core.loop.run_in_executor(None, refresh_daemons)
+        threading.Thread(target=refresh_daemons, daemon=True).start()
 
     def _refusals(self, result: tuple[int, list[str]]) -> int:
         done, refused = result
@@ -274,7 +275,7 @@ class GuestFollower:
         if received is None:
             self.core.loop.remove_reader(ear.socket.fileno())
             self.core.loop.call_later(PAUSE_S, self._resume, index, ear)
-        elif received and self._may_turn(ear.guest):
+        elif received and ear.guest.name not in self.heard and self._may_turn(ear.guest):
             self.heard[ear.guest.name] = index
             self.core.soon(self._claim, 0)  # together with others that were received at the same time
 
