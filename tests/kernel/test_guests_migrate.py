@@ -64,15 +64,32 @@ def migrations(fabric, machines, rounds, linger):
             until(lambda pinger=pinger: len(pinger.received) > 20, 30)
             own = here.migrates_to(there)
             until(lambda number=number: fabric.place("web1") == [HOSTS[number % 2]], 10, "it is known where it is")
-            pinger.goes_on(int(linger / 0.02))
-            here.command("quit")
-            pinger.goes_on(10)
+            try:
+                pinger.goes_on(int(linger / 0.02))
+                here.command("quit")
+                pinger.goes_on(10)
+            except AssertionError as error:
+                pytest.fail(f"{error}, after {number - 1} migrations\n{state_of(fabric, there)}")
         found.append((own, pinger.longest_gap(), pinger.lost()))
         here.remove()
         here = there
     gap = transfer.end()
     assert not transfer.failure, transfer.failure
     return found, gap
+
+
+def state_of(fabric, machine):
+    """Whether the guest does not run, or packets do not reach it."""
+    lines = [f"QEMU: {machine.command('query-status')}", fabric.spaces[BORDER].ip(f"route get {WEB1[0]}")]
+    for name in HOSTS:
+        space = fabric.spaces[name]
+        lines += [f"{name}:", space.ip(f"route show table {fabric.hosts[name].table} {WEB1[0]}")]
+        links = [link["ifname"] for link in space.show("link show")]
+        if "tap-web1" in links:
+            lines.append(space.ip("-statistics link show tap-web1"))
+            lines.append(space.ip("neighbor show dev tap-web1"))
+    lines.append((machine.scratch / f"{machine.tag}.console").read_text(errors="replace")[-2000:])
+    return "\n".join(lines)
 
 
 def shown(found, gap):
