@@ -217,11 +217,6 @@ class Pinger:
             if kind == 0 and identity == self.identity:
                 self.received.setdefault(number, time.monotonic())
 
-    def goes_on(self, count: int) -> None:
-        """Waits until one of the packets after the next COUNT was answered."""
-        first = len(self.sent) + count
-        until(lambda: max(self.received, default=0) >= first, 60, f"{self.address} goes on replying")
-
     def longest_gap(self) -> float:
         """Between two packets that were answered, in seconds."""
         times = sorted(self.sent[number] for number in self.received)

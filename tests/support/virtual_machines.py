@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shlex
@@ -126,9 +127,15 @@ class VirtualMachine:
             assert self.changed.wait_for(lambda: event in self.events, seconds), (event, self.events)
             return self.events[event]
 
+    def console(self) -> str:
+        path = self.scratch / f"{self.tag}.console"
+        return path.read_text(errors="replace") if path.exists() else ""
+
     def is_ready(self) -> bool:
-        console = self.scratch / f"{self.tag}.console"
-        return console.exists() and "ready" in console.read_text(errors="replace")
+        return "ready" in self.console()
+
+    def has_crashed(self) -> bool:
+        return any(words in self.console() for words in ("is not a head", "soft lockup", "Oops", "Kernel panic"))
 
     def migrates_to(self, other: VirtualMachine) -> float:
         """Returns QEMU's own gap: from the stop here to the start there, as libvirt does it."""
@@ -177,4 +184,4 @@ class Transfer:
         self.ended.set()
         self.thread.join()
         self.socket.close()
-        return max(later - earlier for earlier, later in zip(self.times, self.times[1:], strict=False))
+        return max((later - earlier for earlier, later in itertools.pairwise(self.times)), default=0.0)
