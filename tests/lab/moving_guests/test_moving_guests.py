@@ -65,8 +65,8 @@ def from_border(lab, address):
 
 def places(lab, host):
     found = json.loads(lab.tried(host, "routed-hypervisor", "status", "--json")[1])
-    assert found["problems"] == [] == found["differences"], found
-    return {name: entry["place"] for name, entry in found["guests"].items()}
+    wrong = [*found["problems"], *found["differences"]]  # for a moment after a boot, for instance
+    return {name: entry["place"] for name, entry in found["guests"].items()} | ({"wrong": wrong} if wrong else {})
 
 
 def sequence(lab, host, address=WEB1):
@@ -89,7 +89,7 @@ def test_a_guest_that_starts_is_reached_from_everywhere(lab):
     assert replies(lab, "vm1", WEB1) and replies(lab, "vm3", WEB1), (
         "and so do guests of its segment, here and elsewhere"
     )
-    assert places(lab, "hv1") == {"web1": "here"}
+    until_equal(lambda: places(lab, "hv1"), {"web1": "here"}, SOON_S)
     until_equal(lambda: places(lab, "hv2"), {"web1": "elsewhere"}, SOON_S)
 
 
@@ -107,7 +107,7 @@ def test_a_guest_moves_while_its_old_port_lingers(lab):
     ping.terminate()
     assert sequence(lab, "hv2") == [before[0] + 1]
     until_equal(lambda: places(lab, "hv1"), {"web1": "elsewhere", "web2": "elsewhere"}, SOON_S)
-    assert places(lab, "hv2") == {"web1": "here", "web2": "here"}
+    until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
     stays(lambda: from_border(lab, WEB1), 2)
 
 
@@ -148,7 +148,7 @@ def test_an_agent_that_is_killed_loses_no_packet(lab):
     lab.run("hv2", "systemctl", "kill", "-s", "KILL", "routed-hypervisor-run")
     rest = ping.communicate()[0]
     assert " 0% packet loss" in rest, rest
-    until(lambda: places(lab, "hv2") == {"web1": "here", "web2": "here"}, SOON_S)
+    until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
     assert sequence(lab, "hv2") == before
 
 
