@@ -144,11 +144,9 @@ def test_a_virtual_machine_migrates_there_and_back(fabric, machines):
 
 
 @pytest.mark.long
-def test_ten_migrations_there_and_back_lose_little_more_than_qemu_itself(fabric, machines, vrf):
+def test_ten_migrations_there_and_back_lose_little_more_than_qemu_itself(fabric, machines):
     found, gap = migrations(fabric, machines, ROUNDS, 1)
     print(shown(found, gap))
     own, gaps, _lost = zip(*found, strict=True)
-    if vrf:  # a lab kernel slows the guest itself
-        assert statistics.median(gaps) < 2 * statistics.median(own) + 0.1
-    else:
-        assert statistics.median(gaps) < 0.2
+    # A busy machine slows the guest itself, and so does a lab kernel.
+    assert statistics.median(gaps) < 2 * statistics.median(own) + 0.1
