@@ -15,8 +15,9 @@ import typing as t
 
 from ..._daemon.followed_sets import PREFIX, command, elements
 from ..._daemon.nftables import TABLE
+from ..._daemon.service import PATH
 from ..._netlink.codec import address_text
-from ..firewall import PATH, run
+from ..firewall import run
 from .guests import Guest, Guests
 
 Elements = dict[str, set[tuple[str, ...]]]  # by set: each a tuple of words
