@@ -10,6 +10,7 @@ from support.moving import BORDER, Fabric, Pinger
 from support.waiting import seconds_until, stays, until, until_equal
 
 SOON_S = 15
+BFD = {"interval_ms": 200, "multiplier": 5}
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def vrf(request):
 
 
 @pytest.fixture
-def fabric(lab_image, run_module, interpreter, tmp_path, vrf):
-    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf)
+def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
+    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", None))
     try:
         made.build()
         yield made
@@ -104,6 +105,27 @@ def test_a_guest_that_stops_is_gone_from_the_border_at_once(fabric, machine):
     print(f"stopped, and gone from the border after {seconds:.3f} s")
     if not fabric.vrf:  # without the agent, BIRD finds out at its next scan, within 2 s; a lab kernel is slow
         assert seconds < 1
+
+
+@pytest.mark.parametrize("fabric", [BFD], indirect=True, ids=["bfd"])
+def test_the_guests_of_a_host_that_loses_power_are_gone_everywhere_and_can_start_elsewhere(fabric, machine):
+    machine("hv1", "web1", "tap-web1").runs()
+    until(lambda: fabric.sees(WEB1[0]), SOON_S, "web1 is reached")
+    seconds = BFD["interval_ms"] * BFD["multiplier"] / 1000
+    until(lambda: "Up" in fabric.bird(BORDER, "show bfd sessions"), SOON_S, "BFD runs")
+    assert fabric.hosts["hv2"].routes(WEB1[0])
+    fabric.lose_power("hv1")
+    took = seconds_until(
+        lambda: WEB1[0] not in fabric.spaces[BORDER].ip("route show") and not fabric.hosts["hv2"].routes(WEB1[0]),
+        SOON_S,
+        "no route to web1",
+        0.02,
+    )
+    print(f"its hypervisor lost power: no route to it anywhere after {took:.2f} s")
+    assert took < 2 * seconds + 2, "it is BFD that finds out, not BGP's hold timer"
+    machine("hv2", "web1", "tap-web1").runs()
+    until(lambda: fabric.sees(WEB1[0]), SOON_S, "started on another hypervisor")
+    assert fabric.hosts["hv2"].numbers(WEB1[0]) == [101]
 
 
 def test_an_agent_that_dies_while_a_guest_moves_lets_it_go(fabric, machine):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shlex
+import signal
 import socket
 import struct
 import subprocess
@@ -37,12 +38,12 @@ exec chroot {image} bird -f -c /mnt/bird.conf -s /run/{name}.ctl
 """
 
 
-def intent(vrf: str | None) -> dict:
+def intent(vrf: str | None, bfd: dict | None) -> dict:
     name = vrf or "main"
     return {
         "plugin": "routed.hypervisor.fabric",
         "name": "moving",
-        "bgp": {"as": 65000, "peering": "automatic"},
+        "bgp": {"as": 65000, "peering": "automatic", **({"bfd": bfd} if bfd else {})},
         "firewall": False,
         "vrfs": {name: {"table": 90} if vrf else {}},
         "fabrics": {
@@ -77,11 +78,11 @@ def intent(vrf: str | None) -> dict:
 
 
 class Fabric:
-    def __init__(self, image: Path, run_module, interpreter, scratch: Path, vrf: str | None):
+    def __init__(self, image: Path, run_module, interpreter, scratch: Path, vrf: str | None, bfd: dict | None = None):
         self.image, self.run_module, self.scratch, self.vrf = image, run_module, scratch, vrf
         self.interpreter = interpreter
         mistakes = Mistakes()
-        resolved = check(intent(vrf), mistakes)
+        resolved = check(intent(vrf, bfd), mistakes)
         assert resolved is not None, mistakes.lines()
         self.variables = resolve(resolved, index(resolved), "somewhere").host_vars
         self.spaces: dict[str, Namespace] = {}
@@ -138,6 +139,12 @@ class Fabric:
         return subprocess.run(
             [self.image / "usr/sbin/birdc", "-s", control, command], capture_output=True, text=True, check=False
         ).stdout
+
+    def lose_power(self, name: str) -> None:
+        """Nothing of a host runs any more, and nothing that it has sent arrives."""
+        self.spaces["switch"].ip(f"link set {name} down")
+        self.hosts[name].end(signal.SIGKILL)
+        self.birds.pop(name).kill()
 
     def sessions(self, name: str) -> int:
         return self.bird(name, "show protocols").count("Established")
