@@ -41,7 +41,7 @@ def refresh_daemons() -> None:
 
     try:
         with host_lock():
-            changes, problems = late(True)
+            changes, problems = late(True, wait=False)  # ports that appear meanwhile need the lock
     except (Held, OSError) as error:
         problems, changes = [str(error)], []
     for change in changes:
