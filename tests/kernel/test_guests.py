@@ -126,10 +126,11 @@ def test_the_route_goes_when_the_port_goes_and_the_kernel_reports_it(host, machi
     web1.runs()
     here(host, "web1", "tap-web1")
     monitor = host.space.start("ip", "-4", "monitor", "route", stdout=-1, text=True)
+    until(lambda: host.space.listens(monitor.pid), SOON_S, "a monitor that listens")
     host.space.ip("link delete tap-web1")
     absent(host, "web1")
     until(lambda: "web1" not in host.report()["guests"], SOON_S)
-    monitor.send_signal(signal.SIGTERM)
+    monitor.terminate()
     told = monitor.communicate()[0]
     assert f"Deleted unreachable {WEB1[0]}" in told, told
 
@@ -253,6 +254,7 @@ def test_a_restart_withdraws_nothing_and_keeps_the_sequence(host, machine, numbe
     assert host.numbers(WEB1[0]) == [141]
     host.announced_elsewhere(None, *WEB1)
     monitor = host.space.start("ip", "monitor", "route", stdout=-1, text=True)
+    until(lambda: host.space.listens(monitor.pid), SOON_S, "a monitor that listens")
     host.end(number)
     stays(lambda: host.numbers(WEB1[0]) == [141], 0.5)
     host.start()
