@@ -20,11 +20,12 @@ CONFIG = {
         {"name": "vm1", "vrf": "public"},
     ],
 }
+FOLLOWED = {"guests": {"web1": {"port": "tap-web1"}, "web2": {"port": None}}}
 THERE = {"/etc/NetworkManager", "/etc/init.d/ndppd"}.__contains__
 
 
 def texts(config, there) -> dict[str, str]:
-    return {**units.files(there), **units.for_managers(config, there)}
+    return {**units.files(there, follows=True), **units.for_managers(config, FOLLOWED, there)}
 
 
 FILES = texts(CONFIG, THERE)
@@ -58,7 +59,7 @@ def test_programs_get_a_file_only_where_they_need_it(there, path):
 
 
 def test_without_links_of_ours_no_file_matches_every_link():
-    assert set(units.for_managers({"interfaces": [{"name": "eno1"}]}, THERE)) == {units.NETWORKD}
+    assert set(units.for_managers({"interfaces": [{"name": "eno1"}]}, {}, THERE)) == {units.NETWORKD}
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")

@@ -24,6 +24,7 @@ FILES = {
         "dnsmasq/dnsmasq.hosts",
         "radvd/radvd.conf",
     ],
+    "hypervisor_following": ["bird/bird.conf", "bird/secrets.conf", "nftables/nftables.conf"],
     "reflector": ["bird/bird.conf", "bird/secrets.conf"],
     "border": ["bird/bird.conf", "bird/secrets.conf"],
     "guest": ["dhcpcd/dhcpcd.conf"],
@@ -62,6 +63,12 @@ def test_passwords_are_in_the_secrets_file_only():
 
 PARSERS = [
     ("hypervisor", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
+    ("hypervisor_following", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
+    (
+        "hypervisor_following",
+        "nftables/nftables.conf",
+        ["unshare", "--net", "nft", "--check", "--file", "/mnt/nftables.conf"],
+    ),
     ("reflector", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
     ("border", "bird/bird.conf", ["bird", "-p", "-c", "/mnt/bird.conf"]),
     ("hypervisor", "dnsmasq/dnsmasq.conf", ["dnsmasq", "--test", "-C", "/mnt/dnsmasq.conf"]),

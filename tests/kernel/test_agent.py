@@ -122,7 +122,14 @@ def test_a_boot_makes_what_the_module_made(host, agent):
     assert as_stored(host)
     assert without_chance(host.settled()) == without_chance(made)
     assert agent("apply").stdout == "0 changes\n"
-    assert agent.status() == {"host": "hv1", "differences": [], "absent": [], "problems": [], "daemons": {}}
+    assert agent.status() == {
+        "host": "hv1",
+        "guests": {},
+        "differences": [],
+        "absent": [],
+        "problems": [],
+        "daemons": {},
+    }
 
 
 def test_status_names_what_differs(host, agent):
@@ -230,7 +237,7 @@ def test_a_damaged_state_falls_back_to_the_last_good_one(host, agent, damage):
     ("content", "sentence"),
     [
         (b"someone's\n", "is not ours"),
-        (b"routed-hypervisor-state 3 sha256:0\n{}", "has version 3"),
+        (b"routed-hypervisor-state 4 sha256:0\n{}", "has version 4"),
         (None, "does not exist"),
     ],
 )

@@ -138,3 +138,31 @@ def test_a_kernel_without_these_tables_is_an_error_unless_the_table_may_be_left_
     assert "this kernel has no nftables of family inet" in refused["msg"]
     assert not left_out["changed"] and "Operation not supported" in left_out["left_out"]
     assert any("is omitted" in str(warning) for warning in left_out["warnings"])
+
+
+def follows(nftables):
+    nftables["follows_guests"] = True
+
+
+ELEMENTS = {
+    "followed_ports": '"tap7"',
+    "followed_vrf_ports": '"tap7"',
+    "followed_vrfs": '"public" . "tap7"',
+    "followed_sources_ipv4": '"tap7" . 203.0.113.11',
+    "followed_sources_ipv6": '"tap7" . 2001:db8:cb00:7100::b',
+}
+
+
+def test_what_the_agent_adds_is_no_difference_and_stays_when_the_table_is_loaded(node):
+    assert table(node, text=text(follows))["changed"]
+    for name, element in ELEMENTS.items():
+        node.run("nft", "add", "element", "inet", NAME, name, f"{{ {element} }}")
+    assert not table(node, text=text(follows))["changed"]
+    node.run("nft", "add", "rule", "inet", NAME, "input", "accept")
+    assert table(node, text=text(follows))["changed"]
+    for name, element in ELEMENTS.items():
+        assert element in node.run("nft", "list", "set", "inet", NAME, name)
+    assert not table(node, text=text(follows))["changed"]
+    # Without guests to follow, the table has no such sets.
+    assert table(node)["changed"]
+    assert "followed" not in listed(node)

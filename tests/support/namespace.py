@@ -36,6 +36,11 @@ class Entered:
         """The answer of `ip -json -details` to a command."""
         return [entry for entry in json.loads(self.ip(f"-json -details {command}") or "[]") if entry]
 
+    def listens(self, process: int) -> bool:
+        """Whether a process receives the kernel's notifications on a netlink socket."""
+        sockets = [line.split() for line in self.run("cat", "/proc/net/netlink").splitlines()[1:]]
+        return any(fields[2] == str(process) and int(fields[3], 16) for fields in sockets)
+
     def sysctl(self, path: str, value: object = None) -> str:
         target = f"/proc/sys/net/{path}"
         command = ["cat", target] if value is None else ["sh", "-c", f"echo {value} >{target}"]

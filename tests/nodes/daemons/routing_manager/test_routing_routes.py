@@ -12,18 +12,12 @@ from support.routing_lab import address
 from support.waiting import until
 
 
-def listens(space, process) -> bool:
-    """Whether a process receives the kernel's messages on a netlink socket."""
-    sockets = [line.split() for line in space.run("cat", "/proc/net/netlink").splitlines()[1:]]
-    return any(fields[2] == str(process) and int(fields[3], 16) for fields in sockets)
-
-
 def test_routes_come_change_and_go(lab):
     add(lab, "left", "10.1.0.0/16")
     add(lab, "left", "2001:db8:aa::/48")
     until_routes(lab, {"10.1.0.0/16": {LEFT}, "2001:db8:aa::/48": {LEFT6}})
     monitor = lab.spaces["host"].start("ip", "monitor", "route", stdout=subprocess.PIPE, text=True)
-    until(lambda: listens(lab.spaces["host"], monitor.pid), what="a monitor that listens")
+    until(lambda: lab.spaces["host"].listens(monitor.pid), what="a monitor that listens")
     add(lab, "left", "10.1.0.0/16", "nexthop", "192.168.1.77")
     until_routes(lab, {"10.1.0.0/16": {"via 192.168.1.77 dev to-left"}, "2001:db8:aa::/48": {LEFT6}})
     monitor.terminate()

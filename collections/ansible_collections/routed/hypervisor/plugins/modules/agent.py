@@ -54,6 +54,12 @@ options:
         description: Whether a kernel without nftables of family C(inet) is an error.
         type: bool
         default: true
+  guests:
+    description:
+      - Guests that may run on any hypervisor, as the inventory plugin resolves them (C(followed_guests)). If there are
+        any, the unit C(routed-hypervisor-run) follows them as they start, stop and move.
+      - If there are none any more, what the unit has made for guests is removed with it.
+    type: dict
   program:
     description: The program, encoded in Base64. Set by the action plugin.
     type: str
@@ -134,6 +140,7 @@ ARGUMENTS = {
             "required": {"type": "bool", "default": True},
         },
     },
+    "guests": {"type": "dict"},
     "program": {"type": "str"},
     "program_digest": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
@@ -164,7 +171,7 @@ def manage(module: FastModule) -> install.Outcome:
     if missing:
         raise install.InstallError(f"state is {given['state']}, but missing: {', '.join(missing)}")
     if given["state"] == "prepared":
-        return install.prepare(given["network"], module.check_mode)
+        return install.prepare(given["network"], given["guests"] or {}, module.check_mode)
     if not module.check_mode:  # the stages that make the network have only predicted it there
         found = differences(given["network"])
         if found:
@@ -173,21 +180,24 @@ def manage(module: FastModule) -> install.Outcome:
             raise install.InstallError(
                 f"the kernel differs from this network, which is therefore not stored: run the stage network ({listed})"
             )
-    stored = states.Stored(given["host"], states.this_machine(), given["network"], given["tables"])
+    stored = states.Stored(
+        given["host"], states.this_machine(), given["network"], given["tables"], given["guests"] or {}
+    )
     program = None if given["program"] is None else base64.b64decode(given["program"])
     return install.install(stored, program, given["program_digest"], module.check_mode)
 
 
 def main() -> None:
     with no_collections():
-        module = FastModule(ARGUMENTS, checked=["network"])
+        module = FastModule(ARGUMENTS, checked=["network", "guests"])
         if os.geteuid() != 0:
             module.fail_json(msg="Installing the agent needs root: use become: true.")
         try:
             with contextlib.nullcontext() if module.check_mode else host_lock():
                 outcome = manage(module)
             if module.params["state"] == "present":
-                install.enable(outcome, module.check_mode)
+                guests = module.params["guests"] or {}
+                install.enable(outcome, module.check_mode, bool(guests.get("guests")))
         except NoPyroute2 as error:
             missing = missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)")
             module.fail_json(msg=missing, exception=str(error))

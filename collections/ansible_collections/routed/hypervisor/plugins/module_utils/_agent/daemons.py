@@ -12,7 +12,7 @@ from .._daemon import files as disk
 from .._daemon import plan, run, service
 from .._daemon.daemon import Daemon, DaemonError, recorded
 from .._engine.change import Change
-from .units import DAEMONS
+from .units import DAEMONS, FOLLOWER
 
 ENDED = "active, but has ended"  # as systemd takes an init script whose daemon has ended
 SYSTEMCTL_S = 20
@@ -21,10 +21,14 @@ PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service"]
 
 
 def states() -> dict[str, str]:
-    """The state of each loaded unit by its name; empty on a host without systemd."""
+    """The state of each loaded unit by its name, with the agent's own; empty on a host without systemd."""
+    return _states(*PATTERNS, f"{FOLLOWER}.service")
+
+
+def _states(*patterns: str) -> dict[str, str]:
     if not service.has_systemd():
         return {}
-    output = _systemctl("list-units", "--all", "--plain", "--no-legend", "--no-pager", *PATTERNS)
+    output = _systemctl("list-units", "--all", "--plain", "--no-legend", "--no-pager", *patterns)
     rows = [line.split() for line in output.splitlines()]
     loaded = [row for row in rows if len(row) > 3 and row[1] == "loaded"]
     return {row[0]: ENDED if row[3] == "exited" else row[2] for row in loaded}
@@ -32,7 +36,7 @@ def states() -> dict[str, str]:
 
 def restart_early() -> list[str]:
     """Restarts the daemons that run already, and returns their names. systemd starts the others after us."""
-    names = [name for name, state in states().items() if state == "active"]
+    names = [name for name, state in _states(*PATTERNS).items() if state == "active"]
     if names:
         _systemctl("--no-block", "try-restart", *names)  # waiting would be a deadlock: they wait for us
     return names

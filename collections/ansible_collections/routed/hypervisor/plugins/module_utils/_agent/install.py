@@ -16,13 +16,16 @@ from .._daemon.plan import BACKUP, WantedFile, is_ours, permissions
 from .._daemon.service import has_systemd, run
 from .._engine.change import Change
 from .._engine.text import to_text
+from .._netlink.kernel import Kernel
 from . import archive, units
 from . import stored as states
+from .follow.release import release_all
 
 # Every path that a version of this role may have written, and of these, what other managers read
 MANAGED = (
     units.PROGRAM,
     units.UNIT,
+    units.FOLLOWER_UNIT,
     f"/etc/systemd/system/gobgpd-.service.d/{units.SERVICE}.conf",
     f"/etc/systemd/system/ndppd.service.d/{units.SERVICE}.conf",
 )
@@ -53,7 +56,7 @@ def install(
     outcome = Outcome()
     wanted = [WantedFile(units.PROGRAM, b"", mode=0o755)]
     if has_systemd():
-        texts = units.files(os.path.exists)
+        texts = units.files(os.path.exists, bool(stored.guests.get("guests")))
         wanted += [WantedFile(path, text.encode()) for path, text in texts.items()]
     seen = {file.path: disk.read(file.path) for file in wanted}
     content = _program(seen[units.PROGRAM], program, digest)
@@ -63,16 +66,18 @@ def install(
     wanted[0] = dataclasses.replace(wanted[0], content=content or b"")
     for file in wanted:
         _write(file, seen[file.path], outcome, check_mode)
+    if units.FOLLOWER_UNIT not in seen:
+        _stop_following(outcome, check_mode)
     _remove_ours([path for path in MANAGED if path not in seen], outcome, check_mode)
     _store(directory, stored, outcome, check_mode)
     return outcome
 
 
-def prepare(network: dict[str, t.Any], check_mode: bool) -> Outcome:
+def prepare(network: dict[str, t.Any], guests: dict[str, t.Any], check_mode: bool) -> Outcome:
     """Before the network is made: managers that match its links would undo it at once."""
     outcome = Outcome()
     if has_systemd():
-        wanted = units.for_managers(network, os.path.exists)
+        wanted = units.for_managers(network, guests, os.path.exists)
         for path, text in wanted.items():
             _write(WantedFile(path, text.encode()), disk.read(path), outcome, check_mode)
         _remove_ours([path for path in FOR_MANAGERS if path not in wanted], outcome, check_mode)
@@ -103,10 +108,8 @@ def _reload_managers(outcome: Outcome) -> None:
 
 def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
     outcome = Outcome()
-    if has_systemd() and os.path.lexists(units.ENABLED):
-        outcome.changes.append(Change("services", "disable", units.SERVICE, "it is to be removed"))
-        if not check_mode:
-            _systemctl("disable", "--now", f"{units.SERVICE}.service")
+    _stop_following(outcome, check_mode)
+    _disable(units.SERVICE, outcome, check_mode)
     _remove_ours([*MANAGED, *FOR_MANAGERS], outcome, check_mode)
     for name in (states.CURRENT, states.PREVIOUS):
         path = os.path.join(directory, name)
@@ -118,6 +121,23 @@ def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
         _systemctl("daemon-reload")
         _reload_managers(outcome)
     return outcome
+
+
+def _disable(name: str, outcome: Outcome, check_mode: bool) -> None:
+    if has_systemd() and os.path.lexists(units.ENABLED.format(name)):
+        outcome.changes.append(Change("services", "disable", name, "it is to be removed"))
+        if not check_mode:
+            _systemctl("disable", "--now", f"{name}.service")
+
+
+def _stop_following(outcome: Outcome, check_mode: bool) -> None:
+    """What the agent has made for guests goes with it: nothing would remove it later."""
+    _disable(units.FOLLOWER, outcome, check_mode)
+    kernel = Kernel()
+    try:
+        outcome.changes += release_all(kernel, check_mode)
+    finally:
+        kernel.close()
 
 
 def _program(seen: t.Any, given: bytes | None, digest: str) -> bytes | None:
@@ -205,20 +225,30 @@ def _store(directory: str, stored: states.Stored, outcome: Outcome, check_mode: 
         states.write(directory, stored)
 
 
-def enable(outcome: Outcome, check_mode: bool) -> None:
+def enable(outcome: Outcome, check_mode: bool, follows: bool) -> None:
     """Not while the lock of the host is held: the unit takes it."""
     if not has_systemd() or outcome.needs_program:
         return
-    enabled = os.path.lexists(units.ENABLED)
-    if not enabled:
-        outcome.changes.append(Change("services", "enable", units.SERVICE, "it is not enabled"))
+    wanted = [units.SERVICE, *([units.FOLLOWER] if follows else [])]
+    missing = [name for name in wanted if not os.path.lexists(units.ENABLED.format(name))]
+    outcome.changes += [Change("services", "enable", name, "it is not enabled") for name in missing]
+    files = {change.name for change in outcome.changes if change.kind == "files"}
+    is_older = (
+        units.FOLLOWER in wanted
+        and units.FOLLOWER not in missing
+        and bool(files & {units.PROGRAM, units.FOLLOWER_UNIT})
+    )
+    if is_older:
+        outcome.changes.append(Change("services", "restart", units.FOLLOWER, "its program or unit has changed"))
     if check_mode:
         return
-    if any(change.kind == "files" and change.name.startswith("/etc/systemd/system") for change in outcome.changes):
+    if any(name.startswith("/etc/systemd/system") for name in files):
         _systemctl("daemon-reload")
-    if not enabled:
-        # Its first start finds the network as stored, and proves that it would at boot.
-        _systemctl("enable", "--now", f"{units.SERVICE}.service")
+    for name in missing:
+        # The first start of the one that restores finds the network as stored, and proves that it would at boot.
+        _systemctl("enable", "--now", f"{name}.service")
+    if is_older:
+        _systemctl("restart", f"{units.FOLLOWER}.service")
 
 
 def _systemctl(*words: str) -> None:

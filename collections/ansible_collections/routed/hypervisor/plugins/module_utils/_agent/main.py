@@ -26,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     given = _arguments(argv)
     if os.geteuid() != 0:
         return _refuse("this command needs root")
+    if given.stateless:
+        return int(given.stateless(given))
     try:
         stored, notes = states.read(given.directory, states.this_machine())
     except states.Unusable as error:
@@ -45,11 +47,14 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=raw,
     )
     parser.add_argument("--directory", default=states.DIRECTORY, help="of the stored state (default: %(default)s)")
+    parser.set_defaults(stateless=None)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     apply = commands.add_parser("apply", help="bring the kernel to the stored state")
     apply.add_argument("--boot", action="store_true", help="wait for uplinks, and restart daemons that run already")
     apply.add_argument("--wait", type=float, default=30, help="seconds to wait for uplinks with --boot (default: 30)")
     apply.set_defaults(command=_apply)
+    run = commands.add_parser("run", help="follow guests as they start, stop and move, until it is ended")
+    run.set_defaults(stateless=_run)
     status = commands.add_parser("status", help="show what differs from the stored state")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(command=_status)
@@ -90,23 +95,33 @@ def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) 
     return INCOMPLETE if problems else DONE
 
 
+def _run(given: argparse.Namespace) -> int:
+    """Waits for a state, and keeps to the last good one."""
+    from .follow.service import serve  # noqa: PLC0415
+
+    return serve(given.directory)
+
+
 def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) -> int:
     from . import daemons  # noqa: PLC0415
 
     with _no_collections():
         differences, problems = _firewall(stored, False)
         report = _with_kernel(stored, "compare")
+        guests = _guests(stored)
     late = _late(False, problems)
     units = daemons.states()
     found = {
         "host": stored.host,
+        "guests": guests.guests,
         "differences": [
             *differences,
             *report.differences,
+            *guests.differences,
             *(f"{change.name} needs a {change.op}: {change.why}" for change in late),
         ],
         "absent": report.ports,
-        "problems": notes + problems + report.problems,
+        "problems": notes + problems + report.problems + guests.problems,
         "daemons": units,
     }
     failed = [f"{name} is {state}" for name, state in units.items() if state in ("failed", daemons.ENDED)]
@@ -116,7 +131,8 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         _print(json.dumps(found, indent=2))
     else:
         lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
-        _print("\n".join([*lines, *failed]) or f"{stored.host} is as stored")
+        lines = [*lines, *guests.problems, *failed] or [f"{stored.host} is as stored"]
+        _print("\n".join([*lines, *guests.lines()]))
     wrong = any(found[key] for key in ("differences", "absent", "problems")) or bool(failed)
     return INCOMPLETE if wrong else DONE
 
@@ -128,6 +144,17 @@ def _late(apply: bool, problems: list[str], wait: bool = True) -> list[t.Any]:
     changes, failed = daemons.late(apply, wait)
     problems += failed
     return changes
+
+
+def _guests(stored: states.Stored) -> t.Any:
+    from .._netlink.kernel import Kernel  # noqa: PLC0415
+    from .follow.status import status  # noqa: PLC0415
+
+    kernel = Kernel()
+    try:
+        return status(kernel, stored.guests)
+    finally:
+        kernel.close()
 
 
 def _firewall(stored: states.Stored, apply: bool) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ from .._engine import atomic
 DIRECTORY = "/var/lib/routed-hypervisor"
 CURRENT, PREVIOUS = "state", "state.previous"
 MAGIC = b"routed-hypervisor-state"
-VERSION = 2
+VERSION = 3
 MACHINE_ID = "/etc/machine-id"
 REMEDY = "nothing was changed; run site.yml for this host, which stores it again"
 
@@ -54,6 +54,7 @@ class Stored:
     machine: Machine
     network: dict[str, t.Any]  # the option `config` of the module `network`
     tables: list[dict[str, t.Any]]  # of nftables: table, text (null: no such table), required
+    guests: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # those that may run on any hypervisor
 
 
 def this_machine(path: str = MACHINE_ID) -> Machine:
@@ -84,8 +85,9 @@ def decode(data: bytes) -> Stored:
         stored = Stored(**{**content, "machine": Machine(**content["machine"])})
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"is not a state of version {version} ({error!r})") from error
-    if not isinstance(stored.network, dict) or not isinstance(stored.tables, list):
-        raise Corrupt(f"is not a state of version {version} (network or tables have another type)")
+    kinds = ((stored.network, dict), (stored.tables, list), (stored.guests, dict))
+    if not all(isinstance(value, kind) for value, kind in kinds):
+        raise Corrupt(f"is not a state of version {version} (network, tables or guests have another type)")
     return stored
 
 
@@ -113,7 +115,13 @@ def _from_1(content: dict[str, t.Any]) -> dict[str, t.Any]:
     return {**content, "tables": [table] if table else []}
 
 
-MIGRATIONS: dict[int, t.Callable[[dict[str, t.Any]], dict[str, t.Any]]] = {1: _from_1}
+def _from_2(content: dict[str, t.Any]) -> dict[str, t.Any]:
+    if "guests" in content:
+        raise ValueError("guests, which version 2 did not have")
+    return {**content, "guests": {}}
+
+
+MIGRATIONS: dict[int, t.Callable[[dict[str, t.Any]], dict[str, t.Any]]] = {1: _from_1, 2: _from_2}
 
 
 def read_file(path: str) -> bytes:

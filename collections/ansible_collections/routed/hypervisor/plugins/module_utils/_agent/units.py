@@ -12,7 +12,9 @@ from .uplinks import Config
 SERVICE = "routed-hypervisor"
 PROGRAM = f"/usr/local/sbin/{SERVICE}"
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
-ENABLED = f"/etc/systemd/system/multi-user.target.wants/{SERVICE}.service"
+FOLLOWER = f"{SERVICE}-run"
+FOLLOWER_UNIT = f"/etc/systemd/system/{FOLLOWER}.service"
+ENABLED = "/etc/systemd/system/multi-user.target.wants/{}.service"
 HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
 # A host that is a hundred times slower than a server still boots: systemd would end the agent in the middle. It is no
 # more than a limit, because other services wait for the agent.
@@ -50,6 +52,25 @@ WantedBy=multi-user.target
 """
 
 
+def follower() -> str:
+    # Ending it withdraws nothing: what is in the kernel stays, and the next start adopts it.
+    return f"""{HEADER}
+[Unit]
+Description=Guests of this hypervisor, as they start, stop and move
+Wants={SERVICE}.service
+After={SERVICE}.service
+
+[Service]
+ExecStart={PROGRAM} run
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=always
+RestartSec=1
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 def after() -> str:
     """A drop-in for services whose names are known only by their beginning."""
     return f"{HEADER}\n[Unit]\nWants={SERVICE}.service\nAfter={SERVICE}.service\n"
@@ -79,39 +100,43 @@ def networkd() -> str:
     return f"{HEADER}\n[Network]\nManageForeignRoutes=no\nManageForeignRoutingPolicyRules=no\n"
 
 
-def networkd_links(config: Config) -> str:
+def networkd_links(links: list[str]) -> str:
     """A file of the host that matches these links, such as `Name=en*`, would take them out of their VRFs."""
-    return f"{HEADER}\n[Match]\nName={' '.join(_our_links(config))}\n\n[Link]\nUnmanaged=yes\n"
+    return f"{HEADER}\n[Match]\nName={' '.join(links)}\n\n[Link]\nUnmanaged=yes\n"
 
 
-def network_manager(config: Config) -> str:
-    listed = ";".join(f"interface-name:{name}" for name in _our_links(config))
+def network_manager(links: list[str]) -> str:
+    listed = ";".join(f"interface-name:{name}" for name in links)
     return f"{HEADER}\n[device-{SERVICE}]\nmatch-device={listed}\nmanaged=0\n"
 
 
-def _our_links(config: Config) -> list[str]:
-    """The links that we create, and the members of our VRFs."""
+def _our_links(config: Config, guests: Config) -> list[str]:
+    """The links that we create, the members of our VRFs, and the ports of followed guests whose names are known."""
     names = [entry["name"] for kind in ("vrfs", "ipvlan_links") for entry in config.get(kind) or ()]
     names += [entry["name"] for entry in config.get("interfaces") or () if entry.get("type") or entry.get("vrf")]
+    names += [guest["port"] for guest in (guests.get("guests") or {}).values() if guest["port"]]
     return list(dict.fromkeys(names))
 
 
-def for_managers(config: Config, exists: t.Callable[[str], bool]) -> dict[str, str]:
+def for_managers(config: Config, guests: Config, exists: t.Callable[[str], bool]) -> dict[str, str]:
     """The text of each file that makes other managers leave our links alone. It must be there before the links."""
     found = {NETWORKD: networkd()}
-    if _our_links(config):  # without a name, the file would match every link
-        found[NETWORKD_LINKS] = networkd_links(config)
+    links = _our_links(config, guests)
+    if links:  # without a name, the file would match every link
+        found[NETWORKD_LINKS] = networkd_links(links)
         if exists("/etc/NetworkManager"):
-            found[NETWORK_MANAGER] = network_manager(config)
+            found[NETWORK_MANAGER] = network_manager(links)
     return found
 
 
-def files(exists: t.Callable[[str], bool]) -> dict[str, str]:
-    """The text of each other file by its path, on a host with systemd."""
+def files(exists: t.Callable[[str], bool], follows: bool = False) -> dict[str, str]:
+    """The text of each other file by its path, on a host with systemd. `follows`: there are guests to follow."""
     found = {
         UNIT: unit(),
         f"/etc/systemd/system/gobgpd-.service.d/{SERVICE}.conf": after(),
     }
+    if follows:
+        found[FOLLOWER_UNIT] = follower()
     if exists("/etc/init.d/ndppd") and not exists("/lib/systemd/system/ndppd.service"):
         found[f"/etc/systemd/system/ndppd.service.d/{SERVICE}.conf"] = ndppd()
     return found

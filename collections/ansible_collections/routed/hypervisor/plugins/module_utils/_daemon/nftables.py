@@ -13,6 +13,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from .followed_sets import elements, kept, without_elements
+
 Run = t.Callable[[list[str]], tuple[int, str, str]]  # argv -> exit code, output, errors
 
 TABLE = "routed_hypervisor"  # the name of the table on a hypervisor
@@ -41,7 +43,7 @@ class Table:
         """The table in the kernel, as nft lists it; None if there is none."""
         code, output, errors = self.run(self._listing([]))
         if code == 0:
-            return output
+            return without_elements(output)
         if self.name in _tables(self.run(["nft", "list", "tables", "inet"])[1]):
             raise NftablesError(f"the table inet {self.name} cannot be listed: {errors.strip()}")
         return None
@@ -68,6 +70,10 @@ class Table:
             raise NftablesError(f"nft refuses the text, nothing was changed:\n{_errors_of(errors, path)}")
 
     def load(self, path: str, wanted: str) -> None:
+        """Also adds what is in the sets of guests' ports to the file: one transaction, so that no packet is lost."""
+        with open(path, "r+", encoding="utf-8") as file:
+            text = file.read()
+            file.write("\n" * (not text.endswith("\n")) + kept(self.name, elements(self.name, self.run), text))
         code, _output, errors = self.run(["nft", "--file", path])
         if code:
             raise NftablesError(f"nft did not load the text, nothing was changed:\n{_errors_of(errors, path)}")

@@ -89,8 +89,11 @@ def l3mdev_families(kernel: Kernel) -> set[int]:
 
 
 class Snapshot:
-    def __init__(self, kernel: Kernel) -> None:
+    """`protocol` marks the addresses and proxy entries of whoever plans: runs, or the agent as guests come and go."""
+
+    def __init__(self, kernel: Kernel, protocol: int = PROTOCOL) -> None:
         self.kernel = kernel
+        self.protocol = protocol
         self._names_in: dict[str, set[str]] = {}
 
     @functools.cached_property

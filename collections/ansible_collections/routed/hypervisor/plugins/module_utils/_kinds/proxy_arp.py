@@ -16,7 +16,6 @@ from .._engine.planned import Planned
 from .._engine.snapshot import NTF_PROXY, VERSIONS, Link, Snapshot
 from .._netlink.codec import NEIGHBOR, PROXY_ARP, PROXY_NDP, address_text, setting
 from .._netlink.kernel import FAMILIES, Kernel, read_sysctl, write_sysctl
-from .._netlink.marks import PROTOCOL
 from .._netlink.sockets import CREATE, REPLACE
 from .interface.steps import OF_SYSCTLS
 
@@ -73,7 +72,7 @@ class ProxyArp(Kind[str]):
             if port and entry.family in VERSIONS:
                 address = address_text(entry.address)
                 port.attributes["entries"][address] = True
-                if entry.protocol == PROTOCOL:
+                if entry.protocol == snapshot.protocol:
                     port.marked["entries"].add(address)
         return found
 
@@ -101,11 +100,11 @@ class ProxyArp(Kind[str]):
         return ports
 
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
-        name = change.item.key
+        name, protocol = change.item.key, planned.snapshot.protocol
         steps = [_setting(name, key, int(change.after[key])) for key in SYSCTLS if change.after.get(key) is not None]
         added, removed = change.after.get("entries", {}), change.before.get("entries", {})
-        steps += [_entry(name, address, False) for address in removed if address not in added]
-        steps += [_entry(name, address, True) for address in added]
+        steps += [_entry(name, address, protocol, False) for address in removed if address not in added]
+        steps += [_entry(name, address, protocol, True) for address in added]
         return steps
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
@@ -137,13 +136,13 @@ def _setting(name: str, key: str, value: int) -> Step:
     )
 
 
-def _entry(name: str, address: str, present: bool) -> Step:
+def _entry(name: str, address: str, protocol: int, present: bool) -> Step:
     version = 6 if ":" in address else 4
 
     def run(kernel: Kernel) -> None:
         fields = {"family": FAMILIES[version], "ifindex": kernel.index(name), "flags": NTF_PROXY}
         if present:
-            kernel.new(NEIGHBOR, fields, [("NDA_DST", address), ("NDA_PROTOCOL", PROTOCOL)], flags=CREATE | REPLACE)
+            kernel.new(NEIGHBOR, fields, [("NDA_DST", address), ("NDA_PROTOCOL", protocol)], flags=CREATE | REPLACE)
         else:
             kernel.delete(NEIGHBOR, fields, [("NDA_DST", address)], missing_ok=True)
 

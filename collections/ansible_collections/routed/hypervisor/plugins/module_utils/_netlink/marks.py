@@ -7,6 +7,7 @@ from __future__ import annotations
 
 MARK = "routed.hypervisor"  # alias of the links that we create
 PROTOCOL = 82  # of our routes, rules, addresses and proxy neighbours
+FOLLOWED = 85  # of those that the agent adds and removes as guests come and go; runs leave them alone
 
 # Link groups of ports to guests: others create these, we configure them. The firewall drops all packets of closed ones.
 OPEN_PORT = 0x52480010

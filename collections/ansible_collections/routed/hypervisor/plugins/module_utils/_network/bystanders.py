@@ -44,7 +44,7 @@ def find(snapshot: Snapshot, planned: Planned, kinds: t.Container[str]) -> Bysta
     found = Bystanders()
     down = (planned.disturbed | planned.remade) & set(snapshot.links)
     names = (down | planned.without_ipv4 | planned.changed_addresses) & set(snapshot.links)
-    left_out = {KERNEL, PROTOCOL} if "routes" in kinds else {KERNEL}
+    left_out = {KERNEL, snapshot.protocol} if "routes" in kinds else {KERNEL}
     if planned.state == "deleted" and planned.former is not None:
         left_out |= ROUTING_DAEMONS  # a host is given back without them; in check mode, they still run
     for route in _routes_through(sorted(names), snapshot, left_out):
@@ -53,7 +53,7 @@ def find(snapshot: Snapshot, planned: Planned, kinds: t.Container[str]) -> Bysta
             _keep_route(found, route, name, snapshot, planned)
     for entry in snapshot.proxies if down else ():
         name = snapshot.names.get(entry.link, "")
-        if name in down and (entry.protocol != PROTOCOL or "proxy_arp" not in kinds):
+        if name in down and (entry.protocol != snapshot.protocol or "proxy_arp" not in kinds):
             _keep_proxy(found, entry, name, planned)
     return found
 

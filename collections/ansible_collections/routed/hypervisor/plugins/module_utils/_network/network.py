@@ -215,8 +215,9 @@ def plan_all(
 
 
 def carry_out(kernel: Kernel, outcome: Outcome) -> None:
+    own = outcome.planned.snapshot.protocol
     work = [
-        (change, KINDS[change.kind].steps(change, outcome.planned) + interface_steps.restore(change))
+        (change, KINDS[change.kind].steps(change, outcome.planned) + interface_steps.restore(change, own))
         for change in outcome.all_changes()
     ]
     if outcome.bystanders.restored:  # they belong to no change, but without a change nothing would be dropped

@@ -9,7 +9,7 @@ import time
 import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from . import bird, firewall, frr, gobgp, kernel, packets, presence
+from . import bird, firewall, frr, gobgp, guests, kernel, packets, presence
 
 # Probes mostly wait for answers, so there may be more workers than cores.
 WORKERS = 8
@@ -75,6 +75,8 @@ STATE = {
     "container": lambda expected, now: kernel.verify_container(expected),
     "firewall": lambda expected, now: firewall.verify_firewall(expected),
     "in_step": lambda expected, now: gobgp.verify_in_step(expected),
+    "followed_guests": lambda expected, now: guests.verify_followed(expected),
+    "announced_guests": lambda expected, now: guests.verify_announced(expected),
     "lease": lambda expected, now: kernel.verify_assigned(expected),
     "slaac": lambda expected, now: kernel.verify_assigned(expected),
 }

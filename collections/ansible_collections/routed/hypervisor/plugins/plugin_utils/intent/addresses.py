@@ -59,6 +59,11 @@ def port_mac(guest_mac: str) -> str:
     return f"{start}:{guest_mac[6:]}"
 
 
+def tap_mac(guest_mac: str) -> str:
+    """The MAC of the port of a guest that may run anywhere: the one that libvirt gives to a tap, so that both agree."""
+    return f"{'fa' if guest_mac.startswith('fe') else 'fe'}:{guest_mac[3:]}"
+
+
 def slaac(prefix: IPNetwork, mac: str) -> IPAddress:
     """The address that a host with this MAC configures in PREFIX (RFC 4291, appendix A)."""
     return netaddr.IPAddress(prefix.first | interface_identifier(mac), 6)  # netaddr.EUI takes ten times as long

@@ -69,6 +69,11 @@ def with_leaves(intent: Intent) -> bool:
     return intent.peering != "configured"
 
 
+def has_vrf(node: Hypervisor, vrf: str) -> bool:
+    """Whether a hypervisor is on a network of a VRF: guests that may run anywhere run only there."""
+    return any(vrf in uplink.given for uplink in node.uplinks.values())
+
+
 def passes_on(node: Router) -> bool:
     """Whether a router re-announces routes learned from others; all others announce only their own."""
     return isinstance(node, (Leaf, Reflector))

@@ -65,6 +65,7 @@ def build(data: dict) -> Intent:
             for vrf, loopback in data["loopbacks"].items()
         },
         segments={name: _segment(name, segment) for name, segment in data["segments"].items()},
+        guests=[],
         reflectors={},
         borders={},
         leaves={},
@@ -78,6 +79,7 @@ def build(data: dict) -> Intent:
     intent.leaves = {name: _leaf(intent, name, node) for name, node in data["leaves"].items()}
     hypervisors = data.get("hypervisors", {})
     intent.hypervisors = {name: _hypervisor(intent, name, node) for name, node in hypervisors.items()}
+    intent.guests = [_guest(intent, None, name, guest) for name, guest in data["guests"].items()]
     containers.allocate(intent)
     return intent
 
@@ -209,7 +211,7 @@ def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
     return node
 
 
-def _guest(intent: Intent, hypervisor: Hypervisor, name: str, data: dict) -> Guest:
+def _guest(intent: Intent, hypervisor: Hypervisor | None, name: str, data: dict) -> Guest:
     only = next(iter(intent.segments)) if len(intent.segments) == 1 else None
     segment = data.get("segment", only)
     prefix = intent.segments[segment].prefix if segment is not None and segment in intent.segments else {}
@@ -220,7 +222,6 @@ def _guest(intent: Intent, hypervisor: Hypervisor, name: str, data: dict) -> Gue
         address["ipv6"] = parsed(ipv6)
     elif ipv6 == "slaac" and mac and "ipv6" in prefix and prefix["ipv6"].prefixlen == 64:
         address["ipv6"] = slaac(prefix["ipv6"], mac)
-    path = (*hypervisor.path, "guests", name)
-    return Guest(
-        name, path, hypervisor.name, segment, address, ipv6 == "slaac", mac, data.get("port", name), "mac" in data
-    )
+    path = (*(hypervisor.path if hypervisor else ()), "guests", name)
+    place, port = (hypervisor.name, name) if hypervisor else ("", "")
+    return Guest(name, path, place, segment, address, ipv6 == "slaac", mac, data.get("port", port), "mac" in data)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .adjacency import has_vrf
 from .draft import FAMILIES, Intent, Router
 from .mistakes import Mistakes, Path, listed
 from .reach import Reach
@@ -66,9 +67,10 @@ def _tenants(intent: Intent, mistakes: Mistakes) -> Tenants:
     for node in intent.hypervisors.values():
         if node.path in mistakes.touched:
             continue
-        for guest in node.guests:
+        anywhere = [guest for guest in intent.guests if guest.path not in mistakes.touched]
+        for guest in (*node.guests, *anywhere):
             segment = intent.segments.get(guest.segment) if guest.segment is not None else None
-            if segment is None or segment.vrf is None:
+            if segment is None or segment.vrf is None or not (guest.hypervisor or has_vrf(node, segment.vrf)):
                 continue
             for family in guest.address:
                 tenant = Tenant(node, guest.path, ("segments", segment.name, family))

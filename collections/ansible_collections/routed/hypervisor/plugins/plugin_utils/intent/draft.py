@@ -106,12 +106,12 @@ class Uplink:
 class Guest:
     name: str
     path: Path
-    hypervisor: str
+    hypervisor: str  # empty: any that has its VRF
     segment: str | None
     address: Addresses
     is_slaac: bool
     mac: str | None
-    port: str
+    port: str  # empty: any whose MAC follows from the guest's
     has_mac: bool = False  # given, not derived from the IPv4 address
 
     @property
@@ -287,6 +287,7 @@ class Intent:
     fabrics: Mapping[str, Fabric]
     loopbacks: Mapping[str, Loopback]
     segments: Mapping[str, Segment]
+    guests: Sequence[Guest]  # those that may run on any hypervisor; the others are their hypervisor's
     reflectors: Mapping[str, Reflector]
     borders: Mapping[str, Border]
     leaves: Mapping[str, Leaf]

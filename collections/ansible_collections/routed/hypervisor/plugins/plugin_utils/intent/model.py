@@ -103,6 +103,7 @@ class Intent(draft.Intent):
     asn: int
     vrfs: Mapping[str, Vrf]
     segments: Mapping[str, Segment]
+    guests: Sequence[Guest]
     reflectors: Mapping[str, Reflector]
     borders: Mapping[str, Border]
     leaves: Mapping[str, Leaf]
@@ -145,6 +146,7 @@ def complete(intent: draft.Intent) -> Intent:
             **vars(intent),
             "vrfs": each(Vrf, intent.vrfs),
             "segments": each(Segment, intent.segments),
+            "guests": [Guest(**vars(guest)) for guest in intent.guests],
             "reflectors": each(Reflector, intent.reflectors),
             "borders": each(Border, intent.borders),
             "leaves": each(Leaf, intent.leaves),

@@ -40,6 +40,8 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
     for hypervisor in intent.hypervisors.values():
         for guest in hypervisor.guests:
             _guest(intent, guest, mistakes)
+    for guest in intent.guests:
+        _guest(intent, guest, mistakes)
 
 
 def _nodes(intent: Intent, mistakes: Mistakes) -> None:
@@ -59,6 +61,8 @@ def _nodes(intent: Intent, mistakes: Mistakes) -> None:
         for part in hypervisor.parts.values():
             for container in part.containers:
                 nodes.give(container.name, container.path)
+    for guest in intent.guests:
+        nodes.give(guest.name, guest.path, "a guest is either for one hypervisor or for all of them")
     if intent.lab:
         nodes_of_lab: list[Router | Guest] = [*intent.routers]
         nodes_of_lab += [guest for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
@@ -74,13 +78,15 @@ class _Hosts:
         self.mistakes = mistakes
         self.first: dict[str, tuple[str, Path]] = {}
 
-    def give(self, name: str, path: Path) -> None:
+    def give(self, name: str, path: Path, of_guests: str = "") -> None:
+        """`of_guests`: what is right if the other one is a guest."""
         other, first = self.first.setdefault(name.lower(), (name, path))
         if first != path:
             wrong = (
                 f"the name {name} is also given to" if name == other else f"{name} differs only in case from {other},"
             )
-            self.mistakes.add(path, f"{wrong} {render(first)}", "each node needs a name of its own")
+            right = of_guests if "guests" in first else ""
+            self.mistakes.add(path, f"{wrong} {render(first)}", right or "each node needs a name of its own")
 
 
 def _quoted(name: str) -> str:
@@ -139,6 +145,8 @@ def _interfaces(intent: Intent, node: Router, mistakes: Mistakes) -> None:
             given.give(name, part.path)
     for guest in getattr(node, "guests", ()):
         given.give(guest.port, (*guest.path, "port") if guest.port != guest.name else guest.path)
+    for guest in intent.guests if isinstance(node, Hypervisor) else ():
+        given.give(guest.port or None, (*guest.path, "port"))
     for part in getattr(node, "parts", {}).values():
         _master(intent, node, part, given, mistakes)
 

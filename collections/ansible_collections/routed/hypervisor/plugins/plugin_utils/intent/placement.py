@@ -73,6 +73,8 @@ class Placement:
         for hypervisor in self.intent.hypervisors.values():
             for guest in hypervisor.guests:
                 self._guest(guest)
+        for guest in self.intent.guests:
+            self._guest(guest)
         for router in routers:
             self._router_id(router)
         for fabric in self.intent.fabrics.values():

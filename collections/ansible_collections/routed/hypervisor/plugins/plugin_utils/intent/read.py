@@ -13,6 +13,7 @@ from . import (
     carrier_checks,
     container_checks,
     draft,
+    guest_checks,
     leaf_checks,
     name_checks,
     ospf_checks,
@@ -81,6 +82,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     container_checks.check(intent, mistakes, placed.addresses)
     peering_checks.check(intent, mistakes, placed)
     carrier_checks.check(intent, mistakes)
+    guest_checks.check(intent, mistakes)
     return intent
 
 

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...module_utils._engine.printable import shortened
-from .draft import Intent
+from .draft import Guest, Intent
 from .mistakes import Mistakes, Path, listed
 
 SINGULAR = {
@@ -53,6 +55,7 @@ class References:
         self._routers()
         for hypervisor in self.intent.hypervisors.values():
             self._hypervisor(hypervisor)
+        self._guests(self.intent.guests)
         if self.intent.uses_reflectors:
             self._reflectors_everywhere()
 
@@ -113,7 +116,10 @@ class References:
             self._known("container_networks", name, part.path)
             if part.fabric is not None and (common is None or part.fabric != common.fabric):
                 self._known("fabrics", part.fabric, (*part.path, "fabric"))
-        for guest in hypervisor.guests:
+        self._guests(hypervisor.guests)
+
+    def _guests(self, guests: Sequence[Guest]) -> None:
+        for guest in guests:
             if guest.segment is None and len(self.declared["segments"] or []) > 1:
                 right = f"one of: {listed(self.declared['segments'] or ())}"
                 self.mistakes.add((*guest.path, "segment"), "missing, and there are several segments", right)

@@ -15,6 +15,7 @@ from ...module_utils._netlink.marks import CLOSED_PORT
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent
 from ..libraries import netaddr
+from .followed import families_of, segments_on
 from .index import Index
 from .links import vlan_interface
 
@@ -34,7 +35,7 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sess
         return None
     ports = [guest.port for guest in node.guests]
     ports += [interface for part in node.parts.values() for interface in _entries(part)]
-    return {
+    made = {
         "table": TABLE,
         # A lab may run on a kernel without nftables; a real host must not be left open because of that.
         "required": intent.lab is None,
@@ -50,6 +51,7 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sess
         "drops": DROPS_WITH_VRFS if network["vrfs"] else DROPS,
         "log": LOG,
     }
+    return {**made, "follows_guests": True} if segments_on(intent, node) else made
 
 
 def _entries(part) -> list[str]:
@@ -91,6 +93,9 @@ def _gateways(intent: Intent, node: Hypervisor) -> dict[str, list[str]]:
     for guest in node.guests:
         for family in guest.address:
             made[family][str(intent.segments[guest.segment].gateway[family])] = None
+    for segment in segments_on(intent, node):
+        for family in families_of(intent, segment):
+            made[family][str(segment.gateway[family])] = None
     for part in node.parts.values():
         for family, address in part.host.items() if part.has_host_link else ():
             made[family][str(address)] = None

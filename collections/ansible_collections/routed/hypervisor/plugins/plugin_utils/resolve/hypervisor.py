@@ -11,6 +11,8 @@ from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor
 from . import containers, services
 from .bgp import bgp
 from .firewall import firewall
+from .followed import families_of as followed_families
+from .followed import followed_guests, port_options, routes_in, segments_on
 from .index import Index
 from .links import (
     DEFAULT,
@@ -57,9 +59,12 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
         "network": network,
         "nftables": firewall(intent, found, node, network, routing["sessions"]),
         "bgp": routing,
-        "retire_guest_ports": {guest.name: guest.port for guest in node.guests},
+        "retire_guest_ports": {guest.name: guest.port for guest in (*node.guests, *intent.guests) if guest.port},
         **services.all_of(intent, node),
     }
+    followed = followed_guests(intent, found.followed, node)
+    if followed["guests"]:
+        made["followed_guests"] = followed
     if node.daemon == "gobgp":
         made["routing_manager"] = routing_manager(intent, node, tables, routing)
     return made
@@ -82,7 +87,9 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
     routes = gateway_routes(intent, node)  # the VRFs themselves have the unreachable default routes
     for guest in node.guests:
         segment = intent.segments[guest.segment]
-        interfaces.append(_port(guest, segment, intent.vrfs[segment.vrf].device))
+        interfaces.append(
+            {"name": guest.port, "guest": guest.name, **port_options(guest, segment, intent.vrfs[segment.vrf].device)}
+        )
         routes += _guest_routes(guest, segment)
     proxies = [guest.port for guest in node.guests if "ipv4" in guest.address] + containers.proxies(node)
     return {
@@ -101,6 +108,7 @@ def _sysctls(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict[str, str
     """Host-wide settings: only those without which something of this host would not work."""
     in_vrfs = any(intent.vrfs[vrf].device is not None for vrf in vrfs)
     routes_ipv6 = any("ipv6" in guest.address for guest in node.guests)
+    routes_ipv6 |= any("ipv6" in followed_families(intent, segment) for segment in segments_on(intent, node))
     routes_ipv6 |= any("ipv6" in part.prefix for part in node.parts.values())
     return {
         **(VRF_SYSCTLS if in_vrfs else {}),
@@ -124,28 +132,6 @@ def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:
         {"prefix": DEFAULT[family], "table": intent.vrfs[vrf].table, "nexthops": nexthops}
         for (vrf, family), nexthops in ways.items()
     ]
-
-
-def _port(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:
-    """The interface to a guest. It has the gateway's addresses, but nothing that makes the segment on-link."""
-    addresses: list[dict] = []
-    ipv4 = {"forwarding": 0, "rp_filter": 1, "send_redirects": 0, "accept_redirects": 0}
-    if "ipv4" in guest.address:
-        ipv4["forwarding"] = 1
-        addresses.append({"address": f"{segment.gateway['ipv4']}/32", "scope": "link"})
-    if "ipv6" in guest.address:
-        addresses.append({"address": f"{segment.gateway['ipv6']}/64", "nodad": True})
-    # addr_gen_mode 1: the only link-local address is the gateway's, which is the same on every hypervisor.
-    ipv6 = {"accept_ra": 0, "accept_redirects": 0, "addr_gen_mode": 1}
-    port = {
-        "name": guest.port,
-        "guest": guest.name,  # the port exists while the guest runs
-        "vrf": vrf_device,
-        "mtu": segment.mtu,
-        "addresses": addresses,
-        "sysctls": {"ipv4": ipv4, "ipv6": ipv6},
-    }
-    return without_nones(port)
 
 
 def _guest_routes(guest: Guest, segment: Segment) -> list[dict]:
@@ -187,12 +173,16 @@ def _tables(intent: Intent, node: Hypervisor, vrfs: list[str]) -> list[dict]:
                 for segment in segments.get(vrf, ())
                 if family in segment.prefix
             ]
+            kernel: dict = {"table": intent.vrfs[vrf].table, "learn_protocol": PROTOCOL, "prefsrc": source}
+            guests = routes_in(intent, node, vrf, family)
+            if guests:
+                kernel["guests"] = guests
             tables.append(
                 {
                     "name": f"{table_name(vrf)}_{family}",
                     "family": family,
                     "vrf": device,
-                    "kernel": {"table": intent.vrfs[vrf].table, "learn_protocol": PROTOCOL, "prefsrc": source},
+                    "kernel": kernel,
                     "direct": [intent.loopbacks[vrf].interface] if source else [],
                     "static": [],
                     "accept": accepted + containers.accepted(intent, node, vrf, family),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..intent.model import Border, Guest, Hypervisor, Intent, Leaf, Reflector
 from ..intent.reach import Reach
 from ..libraries import netaddr
+from .followed import tables
 
 
 @dataclass
@@ -33,12 +34,14 @@ class Index:
     place: dict[str, Place] = field(default_factory=dict)  # by guest's name
     hypervisors: list[Hypervisor] = field(default_factory=list)
     position: dict[str, int] = field(default_factory=dict)  # of a hypervisor, by name
+    followed: dict[str, dict] = field(default_factory=dict)  # see followed.tables
     tenants: dict[tuple[str, str], list] = field(default_factory=dict)  # prefixes of guests by VRF and family, merged
     networks: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # and of fabrics and loopbacks
 
 
 def index(intent: Intent) -> Index:
-    made = Index(reach=Reach(intent), hypervisors=list(intent.hypervisors.values()), tenants=_tenants(intent))
+    made = Index(reach=Reach(intent), tenants=_tenants(intent), followed=tables(intent))
+    made.hypervisors = list(intent.hypervisors.values())
     made.networks = _networks(intent, made.tenants)
     for reflector in intent.reflectors.values():
         made.reflectors.setdefault(reflector.fabric, []).append(reflector)

@@ -55,7 +55,8 @@ def bird_symbols(intent: Intent) -> list[str]:
     """What templates/bird may define beside sessions."""
     tables = [f"{table_name(vrf)}_{family}" for vrf in intent.vrfs for family in FAMILIES]
     protocols = [f"{kind}_{table}" for kind in ("kernel", "direct", "static") for table in tables]
-    return [*tables, *protocols, *(f"bgp_password_{vrf}" for vrf in intent.vrfs)]
+    filters = [f"learn_{table}" for table in tables]
+    return [*tables, *protocols, *filters, *(f"bgp_password_{vrf}" for vrf in intent.vrfs)]
 
 
 def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:

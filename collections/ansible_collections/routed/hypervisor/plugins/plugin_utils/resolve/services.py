@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ..intent.adjacency import has_vrf
 from ..intent.model import Hypervisor, Intent
 
 NDP_TIMEOUT_MS = 500
@@ -12,16 +13,19 @@ NDP_TTL_MS = 30000
 
 
 def all_of(intent: Intent, node: Hypervisor) -> dict:
-    pairs = [(guest, intent.segments[guest.segment]) for guest in node.guests]
+    # Both daemons know ports by name, and run while a port is absent.
+    anywhere = [guest for guest in intent.guests if guest.port and has_vrf(node, intent.segments[guest.segment].vrf)]
+    pairs = [(guest, intent.segments[guest.segment]) for guest in (*node.guests, *anywhere)]
+    own = pairs[: len(node.guests)]  # the agent answers for the others: ndppd ends when a port is absent
     return {
         "dnsmasq": _dnsmasq([pair for pair in pairs if "ipv4" in pair[0].address and pair[1].lease_s is not None]),
         "radvd": {"interfaces": [_radvd(*pair) for pair in pairs if "ipv6" in pair[0].address]},
         "ndppd": {
             "proxies": [
-                *(_ndppd(guest.port, segment.prefix["ipv6"]) for guest, segment in pairs if "ipv6" in guest.address),
+                *(_ndppd(guest.port, segment.prefix["ipv6"]) for guest, segment in own if "ipv6" in guest.address),
                 *(_ndppd(part.host_link, part.prefix["ipv6"]) for part in _spanning(node)),
             ],
-            "may_be_absent": [guest.port for guest, _segment in pairs if "ipv6" in guest.address],
+            "may_be_absent": [guest.port for guest, _segment in own if "ipv6" in guest.address],
         },
     }
 

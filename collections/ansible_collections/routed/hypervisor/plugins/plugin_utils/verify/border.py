@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..intent.model import MAIN_TABLE, Border, Intent
 from ..resolve.index import Index
-from . import sessions
+from . import followed, sessions
 from .routes import to_guest
 from .sample import ROUTES, others
 
@@ -17,5 +17,6 @@ def expectations(intent: Intent, found: Index, node: Border, resolved: dict) -> 
     sample = places if len(places) <= ROUTES else others(places, 0, ROUTES, ROUTES)
     return [
         *sessions.expectations(resolved),
+        *followed.on_border(intent, node),
         *(expected for place in sample for expected in to_guest(node, place, node.vrf, MAIN_TABLE)),
     ]

@@ -9,7 +9,7 @@ from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Hypervisor, Inten
 from ..resolve.hypervisor import vrfs_on
 from ..resolve.index import Index
 from ..resolve.links import DEFAULT
-from . import containers, firewall, presence, sessions
+from . import containers, firewall, followed, presence, sessions
 from .ping import ping
 from .routes import next_hops, route, to_guest
 from .sample import ROUTES, others
@@ -23,6 +23,7 @@ def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict)
         *firewall.expectations(node.name, resolved["nftables"]),
         *presence.ports(node),
         *_own_guests(intent, node),
+        *followed.on_hypervisor(intent, node, resolved),
         *_remote_guests(intent, found, node),
         *_default_routes(intent, found, node),
         *_loopbacks(intent, found, node),

@@ -163,7 +163,7 @@ class Interfaces(Kind[str]):
         for address in snapshot.addresses:
             name = snapshot.names.get(address.index)
             if name in found:
-                observe_address(found[name], address, wanted.get(name, ()))
+                observe_address(found[name], address, wanted.get(name, ()), snapshot.protocol)
         for item in [*(item for item in found.values() if "sysctls" in item.former), *want]:
             if item.key in found:
                 values = observe_sysctls(item.key, item, read_sysctl)
@@ -221,7 +221,7 @@ class Interfaces(Kind[str]):
         ]
 
     def steps(self, change: Change[str], planned: Planned) -> list[Step]:
-        return interface_steps.steps(change)
+        return interface_steps.steps(change, planned.snapshot.protocol)
 
     def show(self, item: Item[str]) -> dict[str, t.Any]:
         return show_members({"name": item.key, **{k: v for k, v in item.attributes.items() if v is not None}})
@@ -318,7 +318,9 @@ def generated_address(link: Link) -> Address:
     return Address(socket.AF_INET6, 64, link.index, PERMANENT, 253, address, interface_steps.KERNEL_LINK_LOCAL)
 
 
-def observe_address(item: Item[t.Any], found: Address, wanted: t.Collection[str] = ()) -> None:
+def observe_address(
+    item: Item[t.Any], found: Address, wanted: t.Collection[str] = (), protocol: int = PROTOCOL
+) -> None:
     """Adds an address to an observed link. A learned address, which will expire, counts only if it is wanted.
 
     `wanted` are addresses without prefix lengths.
@@ -338,7 +340,7 @@ def observe_address(item: Item[t.Any], found: Address, wanted: t.Collection[str]
     ours = (
         (item.owned or item.configured) and bool(found.flags & PERMANENT) and not text.startswith("fe80:")
         if not has_address_protocol()
-        else found.protocol == PROTOCOL
+        else found.protocol == protocol
     )
     if ours:
         item.marked["addresses"].add(key)

@@ -33,7 +33,7 @@ KERNEL_LINK_LOCAL = 3  # IFAPROT_KERNEL_LL
 KERNEL_PROTOCOLS = (1, 2, KERNEL_LINK_LOCAL)
 
 
-def steps(change: Change[str]) -> list[Step]:
+def steps(change: Change[str], protocol: int = PROTOCOL) -> list[Step]:
     name = change.item.key
     result: list[Step] = []
     if change.op in ("delete", "replace"):
@@ -107,7 +107,8 @@ def steps(change: Change[str]) -> list[Step]:
                     lambda kernel: set_link(kernel, name, [], flags=IFF_UP if up else 0, change=IFF_UP),
                 )
             )
-    return result + address_steps(name, change.want, todo.get("addresses", {}), removed.get("addresses", {}))
+    addresses = todo.get("addresses", {}), removed.get("addresses", {})
+    return result + address_steps(name, change.want, *addresses, protocol=protocol)
 
 
 def _port_step(name: str, port: str | None) -> Step:
@@ -128,7 +129,12 @@ def _sysctl_step(path: str, value: str, where: str) -> Step:
 
 
 def address_steps(
-    name: str, item: Item[t.Any], added: dict[str, t.Any], removed: dict[str, t.Any], where: str = ""
+    name: str,
+    item: Item[t.Any],
+    added: dict[str, t.Any],
+    removed: dict[str, t.Any],
+    where: str = "",
+    protocol: int = PROTOCOL,
 ) -> list[Step]:
     """`added` and `removed` are members of the item's addresses; `where` is its namespace."""
     result = []
@@ -145,7 +151,7 @@ def address_steps(
     for address in added:
         if address in first:
             result.append(_removal(name, first[address], Phase.ADD_ADDRESSES, where))
-        result.append(addition(name, item, address, PROTOCOL, Phase.ADD_ADDRESSES, where))
+        result.append(addition(name, item, address, protocol, Phase.ADD_ADDRESSES, where))
     replaced = {*first.values(), *earlier}
     result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in removed if address not in replaced]
     checked = [host(address) for address in by_ip.values() if address not in item.hints.get("nodad", ())]
@@ -157,12 +163,12 @@ def address_steps(
     return result
 
 
-def restore(change: Change[t.Any]) -> list[Step]:
+def restore(change: Change[t.Any], own: int = PROTOCOL) -> list[Step]:
     """Restores addresses that the kernel drops as a side effect of this change."""
     result = []
     for item in change.addresses_to_restore:
         for address in item.attributes.get("addresses", {}):
-            protocol = item.hints.get("protocols", {}).get(address, PROTOCOL)
+            protocol = item.hints.get("protocols", {}).get(address, own)
             if protocol not in KERNEL_PROTOCOLS and address not in item.hints.get("expiring", ()):
                 step = addition(item.key, item, address, protocol, Phase.RESTORE_ADDRESSES)
                 step.text, step.place = f"restore address {address} on {item.label}", item.place

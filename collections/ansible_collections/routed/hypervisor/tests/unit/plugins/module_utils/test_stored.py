@@ -63,13 +63,21 @@ def test_version_1_is_read():
     assert states.decode(written(1, {**content, "nftables": None})) == dataclasses.replace(STATE, tables=[])
 
 
+def test_version_2_had_no_guests_to_follow():
+    content = dataclasses.asdict(STATE)
+    with pytest.raises(states.Corrupt, match="guests, which version 2 did not have"):
+        states.decode(written(2, content))
+    del content["guests"]
+    assert states.decode(written(2, content)) == STATE
+
+
 def test_every_older_version_has_a_migration():
     assert sorted(states.MIGRATIONS) == list(range(1, states.VERSION))
 
 
 def test_a_newer_version_is_refused_even_if_its_content_is_unknown():
-    with pytest.raises(states.Unusable, match=r"has version 3, and this program reads versions up to 2") as caught:
-        states.decode(written(3, {"anything": 1}))
+    with pytest.raises(states.Unusable, match=r"has version 4, and this program reads versions up to 3") as caught:
+        states.decode(written(4, {"anything": 1}))
     assert not isinstance(caught.value, states.Corrupt)
 
 
@@ -152,7 +160,7 @@ def test_two_damaged_states_are_refused(tmp_path):
 def test_only_damage_falls_back(tmp_path):
     states.write(str(tmp_path), STATE)
     states.write(str(tmp_path), OTHER)
-    for data in (b"of someone else", written(3, {})):
+    for data in (b"of someone else", written(4, {})):
         (tmp_path / "state").write_bytes(data)
         with pytest.raises(states.Unusable, match="nothing was changed"):
             states.read(str(tmp_path), MACHINE)

@@ -1,0 +1,318 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Follows guests that may run on any hypervisor: their ports, and whether they run behind them. Private to this
+collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import threading
+import time
+import typing as t
+
+from ..._engine.lock import Held, host_lock
+from ..._netlink.kernel import Kernel
+from .. import stored as states
+from . import firewall, frames, ports, report, routes
+from .core import Core, log
+from .decide import Decision, decide, is_configured
+from .guests import Guest, Guests
+from .seen import GROUPS, Seen
+
+DAEMONS_S = 1.0  # after ports were configured
+FIREWALL_S = 0.1  # between a change of the firewall's tables and a look at ours
+BUSY_S = 0.02  # after another run held the host's lock
+AGAIN_S = 0.1  # after a port changed while it was configured
+RETRY_S = 2.0  # after something was refused
+ASK_S = 1.0  # between two questions to a guest that was not received
+SETTLED_S = 60.0  # after which no announcement of an earlier place can be on its way
+ROUNDS = 4  # of configuring ports, before anything else is looked at
+FRAMES = 32  # of others than the guest, after which its port is not listened to for a moment
+PAUSE_S = 0.1
+# Two hosts that receive one guest would outbid each other forever. A guest that moves is slower.
+MOST_TURNS, TURNS_S = 6, 10.0
+
+
+def refresh_daemons() -> None:
+    from ..daemons import late  # noqa: PLC0415 - a host without guests that come and go does not need it
+
+    try:
+        with host_lock():
+            changes, problems = late(True, wait=False)  # ports that appear meanwhile need the lock
+    except (Held, OSError) as error:
+        problems, changes = [str(error)], []
+    for change in changes:
+        log(f"{change.name}: {change.op} ({change.why})")
+    for problem in problems:
+        log(problem)
+
+
+@dataclasses.dataclass
+class Ear:
+    """An open socket on the port of a guest that is not held."""
+
+    guest: Guest
+    name: str
+    socket: socket.socket
+
+
+class GuestFollower:
+    groups: tuple[str, ...] = GROUPS
+
+    def __init__(self, core: Core, directory: str) -> None:
+        self.core, self.directory = core, directory
+        self.kernel = Kernel()
+        self.guests: Guests | None = None  # until there is a table, nothing is decided, and so nothing withdrawn
+        self.seen = Seen({})
+        self.version: tuple[int, int] | None = None
+        self.ears: dict[int, Ear] = {}
+        self.heard: dict[str, int] = {}
+        self.turns: dict[str, list[float]] = {}
+        self.since: dict[str, float] = {}
+        self.configured: dict[int, t.Hashable] = {}
+        self.elements: firewall.Elements | None = None
+        self.held: dict[str, tuple[int, int]] = {}
+        self.refused: list[str] = []  # by the kernel or nft, while ports were configured
+        self.notes: list[str] = []
+        self.problems: list[str] = []  # all of them, as they were last reported
+        self.tables = firewall.Notifications()
+        core.loop.add_reader(self.tables.fileno(), self._on_firewall)
+        self.report = report.Report()
+
+    # the stored state
+
+    def reload(self) -> bool:
+        path = os.path.join(self.directory, states.CURRENT)
+        try:
+            status = os.stat(path)
+        except OSError:
+            return False  # what is there stays
+        version = (status.st_mtime_ns, status.st_ino)
+        if version == self.version:
+            return False
+        self.version = version
+        try:
+            stored, notes = states.read(self.directory, states.this_machine())
+            guests = Guests(stored.guests)
+        except states.Unusable as error:
+            log(str(error))
+            return False
+        for note in notes:
+            log(note)
+        self.guests = guests
+        self.seen.destinations = guests.by_destination
+        self.configured.clear()
+        log(f"following {len(guests.all)} guests")
+        return True
+
+    # the kernel
+
+    def read(self) -> None:
+        self.seen.read(self.kernel.network)
+        self.elements = None
+
+    def take(self, kind: int, body: bytes) -> bool:
+        return self.seen.take(kind, body)
+
+    def correct(self) -> None:
+        if self.guests is None:
+            return
+        decision = self._decide(self.guests)
+        for _round in range(ROUNDS):
+            if not self._set_up(self.guests, decision):
+                break
+            # What has appeared in the meantime is seen now, and its notifications are skipped: another round.
+            self.core.skip_notifications()
+            self.seen.read(self.kernel.network)
+            self._remember(self.guests, decision)
+            decision = self._decide(self.guests)
+            if self.refused:
+                break
+        else:
+            self.core.soon(self.correct, AGAIN_S)
+        refused = routes.write(self.kernel.network, self.seen.own, decision.routes)
+        self.seen.wrote(decision.routes)
+        routes.announce_lost(self.kernel.network, self.seen.lost)
+        self.seen.lost.clear()
+        if refused:
+            self.core.soon(self._again, RETRY_S)
+        self._log_changes(decision)
+        self.heard.clear()  # what was not acted on now, because its port went, must not count for a later one
+        self._listen(decision)
+        self._report(decision, [*decision.problems, *self.notes, *self.refused, *refused])
+
+    def _again(self) -> None:
+        self.core.restart(self)
+
+    def _on_firewall(self) -> None:
+        """Somebody has changed a table: ours may have been flushed."""
+        self.tables.drain()
+        self.core.soon(self._check_firewall, FIREWALL_S)
+
+    def _check_firewall(self) -> None:
+        self.elements = None
+        self.correct()
+
+    def _decide(self, guests: Guests) -> Decision:
+        now = time.monotonic()
+        settled = {name for name, start in self.since.items() if now - start > SETTLED_S}
+        return decide(guests, self.seen, self.heard, settled)
+
+    # ports
+
+    def _set_up(self, guests: Guests, decision: Decision) -> bool:
+        """Configures ports and the firewall; returns whether the kernel has changed."""
+        names = {self.seen.links[index].name: guest for index, guest in decision.bound.items()}
+        elements = firewall.wanted(guests, names)
+        due = [index for index in decision.bound if self.configured.get(index) != self._state_of(index, decision)]
+        released = [self.seen.links[index].name for index in decision.released if index in self.seen.links]
+        if not due and not released and elements == self.elements:
+            self.refused = []  # what was refused is no longer wanted
+            return False
+        try:
+            with host_lock(0):
+                return self._set_up_now(guests, decision, due, released, elements)
+        except Held:
+            self.core.soon(self.correct, BUSY_S)
+            return False
+
+    def _set_up_now(
+        self, guests: Guests, decision: Decision, due: list[int], released: list[str], elements: firewall.Elements
+    ) -> bool:
+        self.refused, self.notes, count = [], [], 0
+        try:
+            firewall.bring(elements)
+            self.elements = elements
+        except OSError as error:
+            self.refused.append(str(error))
+        number = sum(len(guests.kind(guest).neighbors) for guest in decision.bound.values())
+        if number > ports.MOST_ENTRIES:
+            self.notes.append(f"NDP is not answered on guests' ports: {number} entries would be too many")
+        if due:
+            self.core.soon(self._refresh_daemons, DAEMONS_S)
+            here = {self.seen.links[index].name: decision.bound[index] for index in due}
+            count += self._refusals(ports.configure(self.kernel, ports.config_of(guests, here, not self.notes)))
+        if released:
+            count += self._refusals(ports.release(self.kernel, released))
+        if self.refused:
+            self.core.soon(self._again, RETRY_S)
+        return bool(due or count)
+
+    def _refresh_daemons(self) -> None:
+        """Daemons for guests may use ports that came after them. In a thread: it takes a while."""
+        threading.Thread(target=refresh_daemons, daemon=True).start()
+
+    def _refusals(self, result: tuple[int, list[str]]) -> int:
+        done, refused = result
+        self.refused += refused
+        return done
+
+    def _state_of(self, index: int, decision: Decision) -> t.Hashable:
+        link = self.seen.links[index]
+        marked = frozenset(address for where, address in self.seen.marked if where == index)
+        return decision.bound[index], link.name, link.mac, link.master, link.up, link.mtu, marked
+
+    def _remember(self, guests: Guests, decision: Decision) -> None:
+        """What is as it should be is looked at again when it changes. The rest may have changed in the meantime."""
+        links = self.seen.links
+        there = {index: guest for index, guest in decision.bound.items() if index in links}
+        good = [index for index, guest in there.items() if is_configured(guests, guest, links[index], self.seen)]
+        self.configured = {} if self.refused else {index: self._state_of(index, decision) for index in good}
+        if len(good) < len(there) and not self.refused:
+            self.core.soon(self.correct, AGAIN_S)
+
+    # what guests send
+
+    def _listen(self, decision: Decision) -> None:
+        for index in [index for index, ear in self.ears.items() if decision.silent.get(index) != ear.guest]:
+            self._close(index)
+        for index, guest in decision.silent.items():
+            if index not in self.ears:
+                self._open(index, guest)
+
+    def _open(self, index: int, guest: Guest) -> None:
+        name = self.seen.links[index].name
+        try:
+            ear = Ear(guest, name, frames.listen(name, guest))
+        except OSError:
+            return  # the port is gone again, as its notification will say
+        self.ears[index] = ear
+        self.core.loop.add_reader(ear.socket.fileno(), self._on_frame, index)
+        self._ask(index)
+
+    def _close(self, index: int) -> None:
+        ear = self.ears.pop(index)
+        self.core.loop.remove_reader(ear.socket.fileno())
+        ear.socket.close()
+
+    def _ask(self, index: int) -> None:
+        """A guest that runs replies, even if it has nothing to send."""
+        ear = self.ears.get(index)
+        if ear is None:
+            return
+        gateways = self.guests.kind(ear.guest).gateways if self.guests else ()
+        for frame in frames.questions(ear.guest, gateways):
+            try:
+                ear.socket.send(frame)
+            except OSError:
+                break
+        self.core.loop.call_later(ASK_S, self._ask_again, index, ear)
+
+    def _ask_again(self, index: int, ear: Ear) -> None:
+        if self.ears.get(index) is ear:
+            self._ask(index)
+
+    def _on_frame(self, index: int) -> None:
+        ear = self.ears[index]
+        try:
+            received = frames.receive(ear.socket, ear.guest, FRAMES)
+        except OSError:  # the port is down or gone
+            self._close(index)
+            return
+        if received is None:
+            self.core.loop.remove_reader(ear.socket.fileno())
+            self.core.loop.call_later(PAUSE_S, self._resume, index, ear)
+        elif received and ear.guest.name not in self.heard and self._may_turn(ear.guest):
+            self.heard[ear.guest.name] = index
+            self.core.soon(self._claim, 0)  # together with others that were received at the same time
+
+    def _claim(self) -> None:
+        self.core.take_notifications()  # not on an older state
+        self.correct()
+
+    def _resume(self, index: int, ear: Ear) -> None:
+        if self.ears.get(index) is ear:
+            self.core.loop.add_reader(ear.socket.fileno(), self._on_frame, index)
+
+    def _may_turn(self, guest: Guest) -> bool:
+        now = time.monotonic()
+        turns = self.turns[guest.name] = [turn for turn in self.turns.get(guest.name, ()) if now - turn < TURNS_S]
+        if len(turns) >= MOST_TURNS:
+            return False
+        turns.append(now)
+        return True
+
+    # what happened
+
+    def _log_changes(self, decision: Decision) -> None:
+        for name in self.held.keys() - decision.held.keys():
+            self.since.pop(name, None)
+            log(f"{name} is no longer here")
+        for name, (index, number) in decision.held.items():
+            if self.held.get(name, (0, 0))[0] != index:
+                self.since[name] = time.monotonic()
+            if self.held.get(name) != (index, number):
+                log(f"{name} is here, on {self.seen.links[index].name} (sequence number {number})")
+        self.held = dict(decision.held)
+
+    def _report(self, decision: Decision, problems: list[str]) -> None:
+        for problem in problems:
+            if problem not in self.problems:
+                log(problem)
+        self.problems = problems
+        here = {name: (self.seen.links[index].name, number) for name, (index, number) in decision.held.items()}
+        waiting = {guest.name: self.seen.links[index].name for index, guest in decision.silent.items()}
+        self.report.update(here, waiting, problems)

@@ -1,0 +1,92 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configures guests' ports, with the engine of the modules. Private to this collection."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import typing as t
+
+from ..._engine.apply import Failed
+from ..._engine.plan import Refused
+from ..._engine.snapshot import Snapshot
+from ..._netlink.codec import address_text
+from ..._netlink.kernel import Kernel
+from ..._netlink.marks import FOLLOWED
+from ..._network import network
+from .guests import Guest, Guests
+
+Config = dict[str, list[dict[str, t.Any]]]
+# The kernel looks through all proxy entries for each that is added: 10,000 on each of 10 ports took a minute.
+MOST_ENTRIES = 20_000
+
+
+def config_of(guests: Guests, ports: t.Mapping[str, Guest], answers_ndp: bool) -> Config:
+    """What the modules `interfaces` and `proxy_arp` would be given, for ports by name."""
+    made: Config = {"interfaces": [], "proxy_arp": []}
+    for name, guest in ports.items():
+        kind = guests.kind(guest)
+        own = {address_text(address) for address in guest.addresses}
+        # Not its own: the guest's detection of duplicates would find one.
+        entries = [address for address in kind.neighbors if address not in own] if answers_ndp else []
+        made["interfaces"].append({"name": name, "mac": guest.port_mac, **kind.interface})
+        made["proxy_arp"].append({"interface": name, **kind.proxy_arp, "entries": entries})
+    return made
+
+
+def configure(kernel: Kernel, config: Config) -> tuple[int, list[str]]:
+    """The number of changes, and what was refused. Under the host's lock."""
+    done, problems = _configure(kernel, config)
+    if problems:  # a port that is refused, or gone again, must not keep the others waiting
+        alone = [
+            {kind: [entry] for kind, entry in zip(config, pair, strict=True)}
+            for pair in zip(*config.values(), strict=True)
+        ]
+        results = [(one["interfaces"][0]["name"], _configure(kernel, one)) for one in alone]
+        there = {name for _index, name in socket.if_nameindex()}
+        done += sum(count for _name, (count, _refused) in results)
+        problems = [f"{name}: {text}" for name, (_count, refused) in results if name in there for text in refused]
+    for entry in config["proxy_arp"]:
+        if entry["proxy_ndp"]:  # by default the kernel waits up to 0.8 s before it answers
+            with contextlib.suppress(OSError):  # the port is gone again
+                kernel.write_sysctl(f"ipv6/neigh/{entry['interface']}/proxy_delay", "0")
+    return done, problems
+
+
+def _configure(kernel: Kernel, config: Config) -> tuple[int, list[str]]:
+    wanted, mistakes = network.parse(config, "replaced")
+    return (0, list(mistakes)) if mistakes else _carry_out(kernel, wanted, "replaced")
+
+
+def release(kernel: Kernel, names: t.Collection[str]) -> tuple[int, list[str]]:
+    """Removes what the agent has configured on ports that are no guest's any more, and takes them out of their VRFs."""
+    found = Snapshot(kernel).links
+    there = [name for name in names if name in found]
+    vrfs = {name for name, link in found.items() if link.kind == "vrf"}
+    leaving = [{"name": name, "vrf": ""} for name in there if found[name].master in vrfs]
+    wanted, _mistakes = network.parse({"interfaces": leaving}, "merged")
+    done, problems = _carry_out(kernel, wanted, "merged")
+    given: Config = {
+        "interfaces": [{"name": name} for name in there],
+        "proxy_arp": [{"interface": name} for name in there],
+    }
+    wanted, _mistakes = network.parse(given, "deleted")
+    more, refused = _carry_out(kernel, wanted, "deleted")
+    return done + more, problems + refused
+
+
+def _carry_out(kernel: Kernel, wanted: network.Wanted, state: str) -> tuple[int, list[str]]:
+    try:
+        outcome = network.plan_all(Snapshot(kernel, FOLLOWED), wanted, state)
+        changes = outcome.all_changes()
+        if changes:
+            network.carry_out(kernel, outcome)
+    except Refused as refused:
+        return 0, refused.mistakes
+    except Failed as failed:
+        return len(failed.done), [str(failed)]
+    except OSError as error:
+        return 0, [f"the kernel refused: {error}"]
+    return len(changes), []

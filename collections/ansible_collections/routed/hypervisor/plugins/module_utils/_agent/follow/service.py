@@ -1,0 +1,29 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service `routed-hypervisor run`. Private to this collection."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from .core import Core, log
+from .follower import GuestFollower
+from .report import DIRECTORY, LOCK
+
+ENDED, REFUSED = 0, 2
+
+
+def serve(directory: str) -> int:
+    os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
+    lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log("another process already follows guests on this host")
+        return REFUSED
+    core = Core()
+    core.followers.append(GuestFollower(core, directory))
+    core.run()
+    return ENDED

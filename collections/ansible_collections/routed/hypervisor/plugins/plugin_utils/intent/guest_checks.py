@@ -1,0 +1,62 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks guests that may run on any hypervisor: that hypervisors can find them, and agree on where they run."""
+
+from __future__ import annotations
+
+from .addresses import tap_mac
+from .adjacency import has_vrf
+from .draft import Hypervisor, Intent
+from .mistakes import Mistakes, Path, listed, render
+
+
+def check(intent: Intent, mistakes: Mistakes) -> None:
+    if not intent.guests:
+        return
+    _ports(intent, mistakes)
+    if any((section,) in mistakes.touched for section in ("bgp", "fabrics", "hypervisors", "leaves", "vrfs")):
+        return
+    used = {guest.segment for guest in intent.guests if guest.path not in mistakes.touched}
+    hosts: dict[str, Hypervisor] = {}
+    for name, segment in intent.segments.items():
+        if name not in used or segment.vrf is None:
+            continue
+        here = [node for node in intent.hypervisors.values() if has_vrf(node, segment.vrf)]
+        hosts |= {node.name: node for node in here}
+        if not here and segment.vrf in intent.vrfs and ("segments", name) not in mistakes.touched:
+            wrong = f"no hypervisor is on a network in {segment.vrf}, so its guests can run nowhere"
+            mistakes.add(("segments", name, "vrf"), wrong, "put hypervisors on a fabric with such a network")
+    _daemons(list(hosts.values()), mistakes)
+    _systems(intent, list(hosts.values()), mistakes)
+
+
+def _ports(intent: Intent, mistakes: Mistakes) -> None:
+    """Those without a port's name are found by its MAC, which has only five bytes of the guest's."""
+    first: dict[str, Path] = {}
+    for guest in intent.guests:
+        if guest.port or guest.mac is None:
+            continue
+        other = first.setdefault(tap_mac(guest.mac), guest.path)
+        if other != guest.path:
+            wrong = f"the port's MAC, {tap_mac(guest.mac)}, would be that of {render(other)}, too"
+            mistakes.add((*guest.path, "mac"), wrong, "another MAC, or the name of the port")
+
+
+def _daemons(hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+    others = [node.name for node in hosts if node.daemon != "bird"]
+    if others:
+        wrong = f"{listed(others)} would have to announce them with GoBGP, which cannot announce where a guest is now"
+        mistakes.add(("guests",), wrong, "daemon: bird")
+
+
+def _systems(intent: Intent, hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+    """Local preference, by which routers agree on where a guest is now, is not sent to other autonomous systems."""
+    systems = {node.name: node.asn for node in (*hosts, *intent.leaves.values()) if node.asn is not None}
+    for node in hosts:
+        systems |= {neighbor.name: neighbor.asn for neighbor in node.neighbors.values() if neighbor.asn is not None}
+    if len(set(systems.values())) > 1:
+        names = {str(asn): name for name, asn in reversed(systems.items())}
+        found = " and ".join(f"{name} ({asn})" for asn, name in sorted(names.items())[:2])
+        wrong = f"{found} are in different autonomous systems, between which BGP does not carry where a guest is now"
+        mistakes.add(("guests",), wrong, "one AS for hypervisors and leaves, or guests under their hypervisors")

@@ -1,0 +1,28 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true of guests that may run on any hypervisor, wherever they are."""
+
+from __future__ import annotations
+
+from ..intent.model import MAIN_TABLE, Border, Hypervisor, Intent
+
+
+def on_hypervisor(intent: Intent, node: Hypervisor, resolved: dict) -> list[dict]:
+    """Nothing where there is no agent: in a lab, that needs systemd."""
+    guests = resolved.get("followed_guests")
+    if guests is None or (intent.lab is not None and intent.lab.init_of(node.name) != "systemd"):
+        return []
+    return [{"kind": "followed_guests", "title": f"{node.name} follows its guests", "followed": guests}]
+
+
+def on_border(intent: Intent, node: Border) -> list[dict]:
+    addresses = [
+        str(address)
+        for guest in intent.guests
+        if intent.segments[guest.segment].vrf == node.vrf
+        for address in guest.address.values()
+    ]
+    title = f"{node.name} reaches the guests that hypervisors have found"
+    expected = {"kind": "announced_guests", "title": title, "addresses": addresses, "table": MAIN_TABLE}
+    return [expected] if addresses else []

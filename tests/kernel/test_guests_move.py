@@ -1,0 +1,150 @@
+"""Guests that start, move and stop between hypervisors with BIRD, as its template configures it."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from support.following import MACS, PORT_MACS, WEB1, WEB2, GuestMachine, rarp
+from support.moving import BORDER, Fabric, Pinger
+from support.waiting import seconds_until, stays, until, until_equal
+
+SOON_S = 15
+BFD = {"interval_ms": 200, "multiplier": 5}
+
+
+@pytest.fixture
+def interpreter(hosts_interpreter):
+    return hosts_interpreter
+
+
+@pytest.fixture(params=["public", None], ids=["vrf", "main"])
+def vrf(request):
+    if request.param:
+        request.getfixturevalue("namespace")  # skips the test on a kernel without VRFs
+    return request.param
+
+
+@pytest.fixture
+def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
+    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", None))
+    try:
+        made.build()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def machine(fabric):
+    made = []
+
+    def make(host, name, port):
+        made.append(GuestMachine(fabric.hosts[host], name, port))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.remove()
+
+
+def test_a_guest_is_reached_wherever_it_is(fabric, machine):
+    first = machine("hv1", "web1", "tap-web1")
+    first.runs()
+    seconds = seconds_until(lambda: fabric.sees(WEB1[0]), SOON_S, f"web1 is reached {fabric.hosts['hv1'].said()}")
+    print(f"started, and reached from the border after {seconds:.2f} s")
+    assert fabric.place("web1") == ["hv1"]
+    second = machine("hv2", "web1", "tap-web1")
+    stays(lambda: fabric.place("web1") == ["hv1"], 1, "the port on the destination attracts nothing yet")
+    with Pinger(fabric.spaces[BORDER], WEB1[0], 0.02) as pinger:
+        until(lambda: len(pinger.received) > 10, SOON_S)
+        first.stops()  # and its port lingers
+        second.runs()
+        until(lambda: fabric.place("web1") == ["hv2"], SOON_S, "it has moved")
+        count = len(pinger.received)
+        until(lambda: len(pinger.received) > count + 10, SOON_S, "and is reached there")
+    print(f"moved: {pinger.lost()} packets lost, longest gap {pinger.longest_gap() * 1000:.0f} ms")
+    assert fabric.hosts["hv2"].numbers(WEB1[0]) == [102]
+    stays(lambda: fabric.place("web1") == ["hv2"] and fabric.sees(WEB1[0]), 2, "the stale port does not win")
+    # its old host forwards to the new one
+    until(lambda: fabric.hosts["hv1"].routes(WEB1[0])[0].get("gateway") == "10.9.0.12", SOON_S)
+    # back again, while the second port lingers
+    second.stops()
+    first.space.ip(f"link set eth0 address {MACS['web1']}")
+    first.sends(rarp(MACS["web1"]))
+    until(lambda: fabric.place("web1") == ["hv1"], SOON_S, "it is back")
+    assert fabric.hosts["hv1"].numbers(WEB1[0]) == [103]
+    until(lambda: fabric.sees(WEB1[0]), SOON_S)
+
+
+def test_two_hosts_that_claim_a_guest_agree_on_where_it_sends(fabric, machine):
+    """They were out of touch: both have the same number."""
+    first, second = machine("hv1", "web1", "tap-web1"), machine("hv2", "web1", "tap-web1")
+    for name in ("hv1", "hv2"):
+        fabric.spaces["switch"].ip(f"link set {name} down")
+    first.runs()
+    until(lambda: fabric.place("web1") == ["hv1"], SOON_S)
+    first.stops()
+    second.runs()
+    until(lambda: fabric.place("web1") == ["hv1", "hv2"], SOON_S)
+    for name in ("hv1", "hv2"):
+        fabric.spaces["switch"].ip(f"link set {name} up")
+    until(lambda: fabric.place("web1") == ["hv2"], 60, "both agree")
+    until(lambda: fabric.sees(WEB1[0]), 60, "the border reaches it")
+
+
+def test_a_guest_that_stops_is_gone_from_the_border_at_once(fabric, machine):
+    web2 = machine("hv1", "web2", "vnet0")
+    fabric.spaces["hv1"].ip(f"link set vnet0 address {PORT_MACS['web2']}")
+    web2.runs()
+    until(lambda: fabric.sees(WEB2[0]), SOON_S, "web2 is reached")
+    fabric.spaces["hv1"].ip("link delete vnet0")
+    seconds = seconds_until(
+        lambda: WEB2[0] not in fabric.spaces[BORDER].ip("route show"), SOON_S, "no route at the border", 0.005
+    )
+    print(f"stopped, and gone from the border after {seconds:.3f} s")
+    if not fabric.vrf:  # without the agent, BIRD finds out at its next scan, within 2 s; a lab kernel is slow
+        assert seconds < 1
+
+
+@pytest.mark.parametrize("fabric", [BFD], indirect=True, ids=["bfd"])
+def test_the_guests_of_a_host_that_loses_power_are_gone_everywhere_and_can_start_elsewhere(fabric, machine):
+    machine("hv1", "web1", "tap-web1").runs()
+    until(lambda: fabric.sees(WEB1[0]), SOON_S, "web1 is reached")
+    seconds = BFD["interval_ms"] * BFD["multiplier"] / 1000
+    until(lambda: "Up" in fabric.bird(BORDER, "show bfd sessions"), SOON_S, "BFD runs")
+    assert fabric.hosts["hv2"].routes(WEB1[0])
+    fabric.lose_power("hv1")
+    took = seconds_until(
+        lambda: WEB1[0] not in fabric.spaces[BORDER].ip("route show") and not fabric.hosts["hv2"].routes(WEB1[0]),
+        SOON_S,
+        "no route to web1",
+        0.02,
+    )
+    print(f"its hypervisor lost power: no route to it anywhere after {took:.2f} s")
+    assert took < 2 * seconds + 2, "it is BFD that finds out, not BGP's hold timer"
+    machine("hv2", "web1", "tap-web1").runs()
+    until(lambda: fabric.sees(WEB1[0]), SOON_S, "started on another hypervisor")
+    assert fabric.hosts["hv2"].numbers(WEB1[0]) == [101]
+
+
+def test_an_agent_that_dies_while_a_guest_moves_lets_it_go(fabric, machine):
+    first, second = machine("hv1", "web1", "tap-web1"), machine("hv2", "web1", "tap-web1")
+    first.runs()
+    until(lambda: fabric.sees(WEB1[0]), SOON_S)
+    fabric.hosts["hv1"].end(signal.SIGKILL)
+    first.stops()
+    second.runs()
+    until(
+        lambda: (
+            fabric.place("web1") == ["hv2"]
+            if fabric.hosts["hv1"].process
+            else fabric.hosts["hv2"].numbers(WEB1[0]) == [102]
+        ),
+        SOON_S,
+        "it has moved",
+    )
+    until(lambda: fabric.sees(WEB1[0]), SOON_S, "the later place wins without the agent of the earlier one")
+    fabric.hosts["hv1"].start()
+    until_equal(lambda: fabric.hosts["hv1"].numbers(WEB1[0]), [], SOON_S)
+    stays(lambda: fabric.sees(WEB1[0]), 1)

@@ -1,0 +1,180 @@
+"""Guests that no run has started: they appear on a hypervisor, move to another, and stop."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from support.waiting import seconds_until, stays, until, until_equal
+
+WEB1, WEB1_6 = "203.0.113.11", "2001:db8:cb00:7100:5054:ff:fe12:3401"
+WEB2, WEB2_6 = "203.0.113.12", "2001:db8:cb00:7100:5054:ff:fe12:3402"
+ADDRESSES = {"web1": (WEB1, WEB1_6), "web2": (WEB2, WEB2_6)}
+GUESTS = {
+    "web1": {"ipv4": WEB1, "mac": "52:54:00:12:34:01", "port": "tap-web1"},
+    "web2": {"ipv4": WEB2, "mac": "52:54:00:12:34:02"},
+}
+LAST_BYTES = {"web1": "54:00:12:34:01", "web2": "54:00:12:34:02"}
+VM1 = "203.0.113.1"  # on hv1, as a run has made it
+SOON_S = 15
+BORDER = "internet"
+
+
+def intent(text):
+    """Two hypervisors with systemd, and guests that belong to neither."""
+    given = yaml.safe_load(text)
+    given["lab"] = {"nodes": {"hv1": {"init": "systemd"}, "hv2": {"init": "systemd"}}}
+    del given["hypervisors"]["hv3"], given["hypervisors"]["hv1"]["guests"]["vm2"]
+    del given["segments"]["guests"]["dhcp"]
+    given["guests"] = GUESTS
+    return yaml.safe_dump(given, sort_keys=False)
+
+
+@pytest.fixture(scope="module")
+def lab(bring_up):
+    return bring_up("l3_hypervisor", name="moving_guests", edit=intent)
+
+
+def start(lab, host, name, port):
+    """What QEMU does: a port with the MAC that libvirt would give it, and behind it a guest that sends."""
+    ipv4, ipv6 = ADDRESSES[name]
+    script = f"""set -e
+      ip netns add {name}
+      ip link add {port} type veth peer name eth0 netns {name}
+      ip netns exec {name} ip link set eth0 address 52:{LAST_BYTES[name]} up
+      ip link set {port} address fe:{LAST_BYTES[name]} up
+      ip -netns {name} address add {ipv4}/24 dev eth0
+      ip -netns {name} -6 address add {ipv6}/64 dev eth0 nodad
+      ip -netns {name} route add default via 203.0.113.254
+      ip -netns {name} -6 route add default via fe80::1 dev eth0"""
+    lab.run(host, "sh", "-c", script)
+
+
+def stop(lab, host, name):
+    lab.run(host, "ip", "netns", "delete", name)
+
+
+def replies(lab, node, address):
+    return lab.tried(node, "ping", "-c", "1", "-W", "0.5", address)[0] == 0
+
+
+def from_border(lab, address):
+    return replies(lab, BORDER, address)
+
+
+def places(lab, host):
+    found = json.loads(lab.tried(host, "routed-hypervisor", "status", "--json")[1])
+    wrong = [*found["problems"], *found["differences"]]  # for a moment after a boot, for instance
+    return {name: entry["place"] for name, entry in found["guests"].items()} | ({"wrong": wrong} if wrong else {})
+
+
+def sequence(lab, host, address=WEB1):
+    found = lab.json(host, "-4", "route", "show", "vrf", "public", address, "proto", "85")
+    return [route["metric"] - 1_000_000 for route in found]
+
+
+def test_nothing_runs_yet_and_everything_is_verified(lab):
+    passed, total = lab.verified()
+    assert passed == total
+    assert places(lab, "hv1") == places(lab, "hv2") == {}
+
+
+def test_a_guest_that_starts_is_reached_from_everywhere(lab):
+    start(lab, "hv1", "web1", "tap-web1")
+    seconds = seconds_until(lambda: from_border(lab, WEB1), SOON_S, "web1 replies to the border")
+    print(f"started, and reached from the border after {seconds:.2f} s")
+    until(lambda: from_border(lab, WEB1_6), SOON_S, "in IPv6, too")
+    assert replies(lab, "hv1", WEB1), "its hypervisor itself reaches it"
+    assert replies(lab, "vm1", WEB1) and replies(lab, "vm3", WEB1), (
+        "and so do guests of its segment, here and elsewhere"
+    )
+    until_equal(lambda: places(lab, "hv1"), {"web1": "here"}, SOON_S)
+    until_equal(lambda: places(lab, "hv2"), {"web1": "elsewhere"}, SOON_S)
+
+
+def test_a_guest_moves_while_its_old_port_lingers(lab):
+    start(lab, "hv2", "web2", "vnet3")
+    until(lambda: from_border(lab, WEB2), SOON_S, "web2, found by its MAC, replies")
+    ping = lab.spawn(BORDER, "ping", "-i", "0.05", "-W", "1", WEB1)
+    assert any("bytes from" in line for line in ping.stdout)
+    before = sequence(lab, "hv1")
+    # Its old port stays as it is, and what is behind it sends nothing any more.
+    lab.run("hv1", "ip", "-netns", "web1", "link", "set", "eth0", "address", "52:54:00:00:00:99")
+    start(lab, "hv2", "web1", "tap-web1")
+    seconds = seconds_until(lambda: sequence(lab, "hv1") == [] and from_border(lab, WEB1), SOON_S, "it has moved")
+    print(f"moved, and reached from the border after {seconds:.2f} s")
+    ping.terminate()
+    assert sequence(lab, "hv2") == [before[0] + 1]
+    until_equal(lambda: places(lab, "hv1"), {"web1": "elsewhere", "web2": "elsewhere"}, SOON_S)
+    until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
+    stays(lambda: from_border(lab, WEB1), 2)
+
+
+def test_another_run_changes_nothing_wherever_guests_are(lab):
+    run = lab.play()
+    assert run.code == 0, run.output
+    assert run.changed == set()
+    passed, total = lab.verified()
+    assert passed == total
+    inspected = lab.play(playbook="playbooks/inspect.yml")
+    assert inspected.code == 0, inspected.output
+    assert "web1 is here, on tap-web1, since" in inspected.output
+    assert "web2 is elsewhere, via" in inspected.output
+
+
+def test_the_firewall_keeps_their_ports_when_it_is_loaded_again(lab):
+    if lab.tried("hv2", "nft", "list", "set", "inet", "routed_hypervisor", "followed_ports")[0]:
+        pytest.skip("this kernel has no nftables of family inet")
+    lab.run("hv2", "nft", "add", "rule", "inet", "routed_hypervisor", "input", "accept")
+    run = lab.play("--tags", "firewall")
+    assert run.code == 0, run.output
+    assert ("hv2", "nftables") in run.changed
+    listed = lab.run("hv2", "nft", "list", "set", "inet", "routed_hypervisor", "followed_ports")
+    assert "tap-web1" in listed and "vnet3" in listed
+    # Another program flushes all tables: the unit loads ours, and the agent adds its elements.
+    lab.run("hv2", "nft", "flush", "ruleset")
+    lab.run("hv2", "routed-hypervisor", "apply")
+    until(
+        lambda: "vnet3" in lab.run("hv2", "nft", "list", "set", "inet", "routed_hypervisor", "followed_ports"), SOON_S
+    )
+    assert from_border(lab, WEB1)
+
+
+def test_an_agent_that_is_killed_loses_no_packet(lab):
+    before = sequence(lab, "hv2")
+    ping = lab.spawn(BORDER, "ping", "-i", "0.1", "-c", "40", "-W", "1", WEB1)
+    assert any("bytes from" in line for line in ping.stdout)
+    lab.run("hv2", "systemctl", "kill", "-s", "KILL", "routed-hypervisor-run")
+    rest = ping.communicate()[0]
+    assert " 0% packet loss" in rest, rest
+    until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
+    assert sequence(lab, "hv2") == before
+
+
+def test_a_reboot_of_its_hypervisor_takes_only_its_guests(lab):
+    lab.reboot("hv1")
+    until_equal(lambda: places(lab, "hv1"), {"web1": "elsewhere", "web2": "elsewhere"}, 60)
+    assert from_border(lab, WEB1)
+    until(lambda: from_border(lab, VM1), 60, "vm1 replies again")
+
+
+def test_a_guest_that_stops_is_gone_everywhere(lab):
+    stop(lab, "hv2", "web1")
+    seconds = seconds_until(
+        lambda: not lab.json(BORDER, "-4", "route", "show", WEB1), SOON_S, "the border has no route to web1"
+    )
+    print(f"stopped, and gone from the border after {seconds:.2f} s")
+    until_equal(lambda: places(lab, "hv2"), {"web2": "here"}, SOON_S)
+
+
+def test_without_guests_in_the_intent_their_agent_is_gone(lab):
+    given = yaml.safe_load(lab.intent.read_text())
+    del given["guests"]
+    lab.intent.write_text(yaml.safe_dump(given, sort_keys=False))
+    run = lab.play()
+    assert run.code == 0, run.output
+    assert not lab.json("hv2", "-4", "route", "show", "vrf", "public", "proto", "85")
+    assert "master" not in lab.json("hv2", "link", "show", "vnet3")[0]
+    assert lab.tried("hv2", "systemctl", "is-active", "routed-hypervisor-run")[0] != 0
+    assert lab.play().changed == set()

@@ -1,0 +1,235 @@
+"""Two hypervisors and a border with BIRD, as the inventory plugin resolves them, in namespaces of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.index import index
+
+from .following import WEB1, WEB2, FollowingHost
+from .namespace import Namespace
+from .templates import render
+from .waiting import until
+
+HOSTS, BORDER = ("hv1", "hv2"), "border"
+GUESTS = {
+    "web1": {"ipv4": WEB1[0], "mac": "52:54:00:12:34:01", "port": "tap-web1"},
+    "web2": {"ipv4": WEB2[0], "mac": "52:54:00:12:34:02"},
+}
+# The image's daemon, with files that only it sees.
+BIRD = """mount --bind {image} {image}
+mount -t tmpfs none {image}/mnt
+mount -t tmpfs none {image}/run
+cp {files}/* {image}/mnt
+mount --bind {control} {image}/run
+exec chroot {image} bird -f -c /mnt/bird.conf -s /run/{name}.ctl
+"""
+
+
+def intent(vrf: str | None, bfd: dict | None) -> dict:
+    name = vrf or "main"
+    return {
+        "plugin": "routed.hypervisor.fabric",
+        "name": "moving",
+        "bgp": {"as": 65000, "peering": "automatic", **({"bfd": bfd} if bfd else {})},
+        "firewall": False,
+        "vrfs": {name: {"table": 90} if vrf else {}},
+        "fabrics": {
+            "A": {
+                "networks": {
+                    name: {
+                        "ipv4": "10.9.0.0/24",
+                        "ipv6": "2001:db8:9::/64",
+                        "hypervisors": {"ipv4": "10.9.0.10", "ipv6": "2001:db8:9::10"},
+                    }
+                }
+            }
+        },
+        "segments": {
+            "guests": {
+                "vrf": name,
+                "ipv4": "203.0.113.0/24",
+                "gateway4": "203.0.113.254",
+                "ipv6": "2001:db8:cb00:7100::/64",
+            }
+        },
+        "borders": {
+            BORDER: {
+                "vrf": name,
+                "fabrics": {"A": {"ipv4": "10.9.0.250", "ipv6": "2001:db8:9::250"}},
+                "world": ["192.0.2.1", "2001:db8:ffff::1"],
+            }
+        },
+        "hypervisors": {"hv1": {"id": 1}, "hv2": {"id": 2}},
+        "guests": GUESTS,
+    }
+
+
+class Fabric:
+    def __init__(self, image: Path, run_module, interpreter, scratch: Path, vrf: str | None, bfd: dict | None = None):
+        self.image, self.run_module, self.scratch, self.vrf = image, run_module, scratch, vrf
+        self.interpreter = interpreter
+        mistakes = Mistakes()
+        resolved = check(intent(vrf, bfd), mistakes)
+        assert resolved is not None, mistakes.lines()
+        self.variables = resolve(resolved, index(resolved), "somewhere").host_vars
+        self.spaces: dict[str, Namespace] = {}
+        self.birds: dict[str, subprocess.Popen] = {}
+        self.hosts: dict[str, FollowingHost] = {}
+
+    def build(self) -> None:
+        switch = self.spaces["switch"] = Namespace.made()
+        switch.ip("link add bridge type bridge")
+        switch.ip("link set bridge up")
+        for name in (*HOSTS, BORDER):
+            space = self.spaces[name] = Namespace.made()
+            space.ip("link set lo up")
+            switch.ip(f"link add {name} type veth peer name fabric-A netns {space.name}")
+            switch.ip(f"link set {name} master bridge up")
+            space.ip("link set fabric-A up")
+            python, library = self.interpreter
+            network = self.variables[name]["network"]
+            # Kernels without VRFs lack dummies, too; nobody sends to the world here.
+            network["interfaces"] = [one for one in network["interfaces"] if one.get("type") != "dummy"]
+            made = self.run_module(
+                "network",
+                _python=python,
+                _path=library,
+                _prefix=space.prefix,
+                state="overridden",
+                config=network,
+            )
+            assert not made.get("failed"), made["msg"]
+            self.start_bird(name)
+        for name in HOSTS:
+            host = self.hosts[name] = FollowingHost(self.spaces[name], self.interpreter, self.scratch, self.vrf)
+            host.store_table(self.variables[name]["followed_guests"])
+            host.start()
+        until(lambda: all(self.sessions(name) >= 4 for name in (*HOSTS, BORDER)), 60, "BGP is established", 0.1)
+
+    def start_bird(self, name: str) -> None:
+        files = self.scratch / f"bird-{name}"
+        files.mkdir(exist_ok=True)
+        values = {**self.variables[name], "bgp_passwords": {}, "bird_log": "/run/log"}
+        (files / "bird.conf").write_text(render("bird/bird.conf", values))
+        (files / "secrets.conf").write_text(render("bird/secrets.conf", values))
+        control = self.scratch / f"run-{name}"
+        control.mkdir(exist_ok=True)
+        where = {
+            key: shlex.quote(str(value))
+            for key, value in (("image", self.image), ("files", files), ("control", control))
+        }
+        script = BIRD.format(name=name, **where)
+        self.birds[name] = self.spaces[name].start("unshare", "--mount", "--", "sh", "-ec", script)
+
+    def bird(self, name: str, command: str) -> str:
+        control = self.scratch / f"run-{name}" / f"{name}.ctl"
+        return subprocess.run(
+            [self.image / "usr/sbin/birdc", "-s", control, command], capture_output=True, text=True, check=False
+        ).stdout
+
+    def lose_power(self, name: str) -> None:
+        """Nothing of a host runs any more, and nothing that it has sent arrives."""
+        self.spaces["switch"].ip(f"link set {name} down")
+        self.hosts[name].end(signal.SIGKILL)
+        self.birds.pop(name).kill()
+
+    def sessions(self, name: str) -> int:
+        return self.bird(name, "show protocols").count("Established")
+
+    def sees(self, address: str) -> bool:
+        """Whether the border reaches an address."""
+        return bool(self.pinged(address, 1, 0.5)[0])
+
+    def pinged(self, address: str, count: int, seconds: float) -> list[bool]:
+        with Pinger(self.spaces[BORDER], address, 0.05) as pinger:
+            time.sleep(0)
+            until(lambda: len(pinger.sent) >= count, 10)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and len(pinger.received) < count:
+                time.sleep(0.01)
+        return [number in pinger.received for number in range(count)]
+
+    def place(self, name: str) -> list[str]:
+        """The hypervisors that hold a guest."""
+        return [host for host in HOSTS if self.hosts[host].report().get("guests", {}).get(name, {}).get("here")]
+
+    def remove(self) -> None:
+        for host in self.hosts.values():
+            print(host.said())
+            host.end()
+        for process in self.birds.values():
+            process.kill()
+            process.wait()
+        for space in self.spaces.values():
+            space.remove()
+
+
+class Pinger:
+    """Sends an echo request every `interval` seconds from a namespace, until its block ends."""
+
+    def __init__(self, space: Namespace, address: str, interval: float):
+        self.address, self.interval = address, interval
+        self.sent: list[float] = []
+        self.received: dict[int, float] = {}
+        self.ended = threading.Event()
+        with space.inside():
+            self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        self.identity = id(self) & 0xFFFF
+        self.threads = [threading.Thread(target=self._send), threading.Thread(target=self._receive)]
+
+    def __enter__(self) -> Pinger:
+        self.socket.settimeout(0.2)
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception) -> None:
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+        self.socket.close()
+
+    def _send(self) -> None:
+        start = time.monotonic()
+        while not self.ended.is_set():
+            body = struct.pack("!BBHHH", 8, 0, 0, self.identity, len(self.sent) & 0xFFFF)
+            total = sum(struct.unpack("!4H", body))
+            total = (total & 0xFFFF) + (total >> 16)
+            message = body[:2] + struct.pack("!H", total ^ 0xFFFF) + body[4:]
+            self.sent.append(time.monotonic())
+            with contextlib.suppress(OSError):  # there may be no route for a moment
+                self.socket.sendto(message, (self.address, 0))
+            self.ended.wait(max(start + len(self.sent) * self.interval - time.monotonic(), 0))
+
+    def _receive(self) -> None:
+        while not self.ended.is_set():
+            try:
+                packet = self.socket.recv(1500)
+            except TimeoutError:
+                continue
+            kind, _code, _sum, identity, number = struct.unpack_from("!BBHHH", packet, (packet[0] & 15) * 4)
+            if kind == 0 and identity == self.identity:
+                self.received.setdefault(number, time.monotonic())
+
+    def longest_gap(self) -> float:
+        """Between two packets that were answered, in seconds."""
+        times = sorted(self.sent[number] for number in self.received)
+        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
+
+    def lost(self) -> int:
+        """Without the last ones, whose answers may be on their way."""
+        last = max(self.received, default=0)
+        return sum(number not in self.received for number in range(last))
