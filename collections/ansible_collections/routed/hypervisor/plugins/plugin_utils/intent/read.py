@@ -20,6 +20,7 @@ from . import (
     placement,
     references,
     roles,
+    runtime_checks,
     uniqueness,
 )
 from .build import build
@@ -79,6 +80,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     leaf_checks.check(intent, mistakes, placed.addresses)
     ospf_checks.check(intent, written, mistakes)
     container_checks.check(intent, mistakes, placed.addresses)
+    runtime_checks.check(intent, mistakes, placed.addresses)
     peering_checks.check(intent, mistakes, placed)
     carrier_checks.check(intent, mistakes)
     return intent

@@ -140,6 +140,10 @@ def routes(intent: Intent, node: Hypervisor) -> list[dict]:
         for container in part.containers if part.has_host_link or part.announce == "address" else ():
             for family, address in container.address.items():
                 made += [{"prefix": f"{address}/{LENGTH[family]}", "table": where, **way} for where in tables]
+        # Runtimes' containers come and go between runs: a route to all addresses that they may have.
+        for pool in part.pools.values() if part.has_host_link or part.announce == "address" else ():
+            for prefix in pool.prefix.values():
+                made += [{"prefix": str(prefix), "table": where, **way} for where in tables]
     return made
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only our routes
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
-from . import containers, services
+from . import containers, runtimes, services
 from .bgp import bgp
 from .firewall import firewall
 from .index import Index
@@ -59,6 +59,7 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
         "bgp": routing,
         "retire_guest_ports": {guest.name: guest.port for guest in node.guests},
         **services.all_of(intent, node),
+        **runtimes.all_of(intent, node),
     }
     if node.daemon == "gobgp":
         made["routing_manager"] = routing_manager(intent, node, tables, routing)
