@@ -60,6 +60,7 @@ ONE_MISTAKE = {
     "a prefix too small for quarters": ([ALL, (f"{PIER}.own", {"ipv4": "10.21.2.0/29", "pools": {"podman": "10.21.2.2/31", "docker": "10.21.2.4/31"}})], f"{PIER}.own.pools.cni: missing, and 10.21.2.0/29 is too small for 4 parts; a prefix in 10.21.2.0/29, or a host's prefix of 16 addresses or more"),
     "no address left for the intent's containers": ([ALL, (f"{PIER}.own", {"ipv4": "10.21.2.0/28", "containers": {"p1": {}, "p2": {}, "p9": {}}})], f"{PIER}.own.containers.p9: no address is left in 10.21.2.0/28"),
     "a flag": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.deep.flag", "private")], "container_networks.deep.flag: private is not supported by CNI plugins: containers would reach each other; bridge, or no runtimes"),
+    "an MTU that docker ignores": ([("container_networks.deep.runtimes", ["docker"]), ("container_networks.deep.mtu", 1400)], "container_networks.deep.mtu: docker gives its containers the MTU of the interface that their links are on; leave it out, or leave out fabric and interface"),
     "a link-local gateway for docker": ([SPAN, *SPAN_POOLS], "container_networks.span.gateway6: docker requires a gateway in the network's own prefix, not fe80::1; an address in 2001:db8:20::/64"),
     "two networks of docker on one interface": ([("container_networks.deep.runtimes", ["docker"]), ("container_networks.more", {"vrf": "main", "mode": "l3", "fabric": "east", "runtimes": ["docker"]}), (f"{QUAY}.more", {"ipv4": "10.23.1.0/24"})], f"{QUAY}.more: docker has one network per parent interface, and has deep there"),
     "two networks with a fabric's prefix": ([("container_networks.flat.runtimes", ["cni"]), (f"{QUAY}.flat.pools.cni", "10.4.0.64/26"), ("container_networks.more", {"vrf": "blue", "fabric": "west", "runtimes": ["cni"]}), (f"{QUAY}.more.pools.cni", "10.4.0.128/26")], f"{QUAY}.more: {QUAY}.flat has the same ipv4 prefix (10.4.0.0/24) on the same uplink; one network for both"),
@@ -118,7 +119,7 @@ def test_a_host_prefix_has_a_quarter_for_each_runtime_in_both_families():
         {"subnet": "10.21.1.0/24", "range": "10.21.1.192/26", "gateway": "10.21.1.1"},
         {"subnet": "2001:db8:21:1::/64", "range": "2001:db8:21:1::c0/122", "gateway": "2001:db8:21:1::1"},
     ]
-    assert (network["master"], network["mode"]) == ("own", "l2")
+    assert (network["parent"], network["mode"]) == ("own", "l2")
 
 
 def test_the_last_range_ends_before_the_broadcast_address():

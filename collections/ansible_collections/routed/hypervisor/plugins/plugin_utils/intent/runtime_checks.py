@@ -57,6 +57,9 @@ def _runtimes(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None
     for runtime in part.runtimes:
         if runtime in RESERVED and RESERVED[runtime].fullmatch(network.name):
             mistakes.add(common, f"{network.name} means something else to {runtime}", "another name for the network")
+    if "docker" in part.runtimes and network.mtu is not None and not part.is_on_dummy:
+        wrong = "docker gives its containers the MTU of the interface that their links are on"
+        mistakes.add((*common, "mtu"), wrong, "leave it out, or leave out fabric and interface")
     gateway = part.gateway.get("ipv6")
     if "docker" in part.runtimes and gateway is not None and "ipv6" in part.prefix and is_link_local(gateway):
         wrong = f"docker requires a gateway in the network's own prefix, not {gateway}"

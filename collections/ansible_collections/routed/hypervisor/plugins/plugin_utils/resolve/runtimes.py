@@ -30,15 +30,14 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
     }
 
 
-def _common(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork) -> dict:
-    return {"name": part.network, "master": master(intent, node, part), "mode": network.mode, "mtu": network.mtu}
-
-
 def _cni(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork) -> dict:
     pools = [pool for name, pool in part.pools.items() if name in ("cni", "podman")]
     families = [family for family in FAMILIES if family in part.prefix]
     return {
-        **_common(intent, node, part, network),
+        "name": part.network,
+        "master": master(intent, node, part),
+        "mode": network.mode,
+        "mtu": network.mtu,
         "ranges": [[_range(part, pool, family) for pool in pools] for family in families],
         "routes": [
             {"prefix": DEFAULT[family], "gateway": _gateway(part, family) if network.mode == "l2" else None}
@@ -69,7 +68,9 @@ def _gateway(part: Part, family: str) -> str | None:
 def _docker(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork) -> dict:
     pool = part.pools["docker"]
     return {
-        **_common(intent, node, part, network),
+        "name": part.network,
+        "parent": master(intent, node, part),
+        "mode": network.mode,
         "subnets": [
             {
                 "subnet": str(part.prefix[family]),

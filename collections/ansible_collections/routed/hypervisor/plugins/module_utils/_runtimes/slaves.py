@@ -1,0 +1,96 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The links that containers have on interfaces of this host, whatever created them. Private to this collection."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+import typing as t
+
+from .._netlink import codec
+from .._netlink.codec import ADDRESS, Link
+from .._netlink.kernel import Kernel
+from .._netlink.named_namespaces import OWN, Spaces
+
+MODES = ("l2", "l3", "l3s")  # in the kernel's order
+KINDS = ("ipvlan", "ipvtap", "macvlan", "macvtap")
+_MODE = 1  # IFLA_IPVLAN_MODE
+
+
+class Slave(t.NamedTuple):
+    where: str  # its namespace: "" for this one, else a name or a path
+    name: str
+    kind: str
+    mode: str  # of ipvlan
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} in {self.where}" if self.where else self.name
+
+
+@dataclasses.dataclass
+class Survey:
+    masters: dict[str, Link]  # all links of this namespace
+    slaves: dict[str, list[Slave]]  # by master
+    addresses: dict[str, str]  # those in other namespaces, and where
+
+
+def survey() -> Survey:
+    kernel = Kernel()
+    own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        masters = kernel.network.links()
+        found = Survey(masters, {}, {})
+        names = {link.index: link.name for link in masters.values()}
+        for where in Spaces().all():
+            with contextlib.suppress(OSError):  # the namespace has gone
+                _add(found, names, where, kernel.at(where), own)
+        return found
+    finally:
+        os.close(own)
+        kernel.close()
+
+
+def _add(found: Survey, names: dict[int, str], where: str, kernel: Kernel, own: int) -> None:
+    network = kernel.network
+    links = network.links() if where else found.masters
+    number = network.number_of(own) if where else None
+    for link in links.values():
+        if (
+            link.kind in KINDS
+            and link.peer in names
+            and link.peer_network == number
+            and bool(where) == (link.peer_network is not None)
+        ):
+            found.slaves.setdefault(names[link.peer], []).append(Slave(where, link.name, link.kind, _mode(link)))
+    for address in network.dump(ADDRESS) if where else ():
+        if address.address:
+            found.addresses[codec.address_text(address.address)] = where
+
+
+def _mode(link: Link) -> str:
+    value = codec.attributes_in(link.data).get(_MODE, b"") if link.kind.startswith("ipv") else b""
+    number = int.from_bytes(value, sys.byteorder)
+    return MODES[number] if value and number < len(MODES) else ""
+
+
+def refusals(found: Survey, name: str, mode: str, mtu: int | None, check_mode: bool) -> list[str]:
+    """What a container's link on the master NAME would do to others, or not be. No runtime checks any of this."""
+    master, mistakes = found.masters.get(name), []
+    if master is None:
+        # In check mode, an earlier stage of the real run may create it.
+        return [] if check_mode else [f"there is no interface {name}"]
+    if mtu and mtu > master.mtu:
+        mistakes.append(f"the MTU {mtu} is more than that of {name} ({master.mtu})")
+    slaves = found.slaves.get(name, [])
+    if foreign := [slave.label for slave in slaves if not slave.kind.startswith("ipv")]:
+        mistakes.append(f"{name} cannot have ipvlan links, because it has others: {', '.join(foreign)}")
+    if other := [f"{slave.label} ({slave.mode})" for slave in slaves if slave.mode and slave.mode != mode]:
+        mistakes.append(
+            f"a container in mode {mode} would change the mode of the links that {name} has: {', '.join(other)}"
+        )
+    return mistakes
