@@ -15,7 +15,8 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves
 
 
 def survey(slaves=(), addresses=(), mtu=1500) -> Survey:
-    return Survey({"web": Link(7, "web", mtu=mtu)}, {"web": list(slaves)}, dict.fromkeys(addresses, "c1"))
+    container = [Slave("c1", "eth0", "ipvlan", "l2", tuple(addresses))] if addresses else []
+    return Survey({"web": Link(7, "web", mtu=mtu)}, {"web": [*slaves, *container]})
 
 
 LINK = Slave("c1", "eth0", "ipvlan", "l3")
@@ -33,7 +34,7 @@ LINK = Slave("c1", "eth0", "ipvlan", "l3")
         ),
         (survey([Slave("", "m0", "macvlan", "")]), None, ["web cannot have ipvlan links, because it has others: m0"]),
         (survey(mtu=1400), 1450, ["the MTU 1450 is more than that of web (1400)"]),
-        (Survey({}, {}, {}), None, ["there is no interface web"]),
+        (Survey({}, {}), None, ["there is no interface web"]),
     ],
 )
 def test_what_a_runtime_would_silently_do_is_refused(found, mtu, expected):
@@ -41,7 +42,7 @@ def test_what_a_runtime_would_silently_do_is_refused(found, mtu, expected):
 
 
 def test_in_check_mode_a_master_may_come_later():
-    assert refusals(Survey({}, {}, {}), "web", "l2", None, check_mode=True) == []
+    assert refusals(Survey({}, {}), "web", "l2", None, check_mode=True) == []
 
 
 class Host:

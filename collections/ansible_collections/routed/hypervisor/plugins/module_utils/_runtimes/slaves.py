@@ -18,6 +18,7 @@ from .._netlink.named_namespaces import OWN, Spaces
 
 MODES = ("l2", "l3", "l3s")  # in the kernel's order
 KINDS = ("ipvlan", "ipvtap", "macvlan", "macvtap")
+LINK_SCOPE = 253
 _MODE = 1  # IFLA_IPVLAN_MODE
 
 
@@ -26,6 +27,7 @@ class Slave(t.NamedTuple):
     name: str
     kind: str
     mode: str  # of ipvlan
+    addresses: tuple[str, ...] = ()  # except link-local ones
 
     @property
     def label(self) -> str:
@@ -36,7 +38,15 @@ class Slave(t.NamedTuple):
 class Survey:
     masters: dict[str, Link]  # all links of this namespace
     slaves: dict[str, list[Slave]]  # by master
-    addresses: dict[str, str]  # those in other namespaces, and where
+
+    @property
+    def addresses(self) -> dict[str, list[Slave]]:
+        """The links in other namespaces by address."""
+        found: dict[str, list[Slave]] = {}
+        for slave in (slave for slaves in self.slaves.values() for slave in slaves if slave.where):
+            for address in slave.addresses:
+                found.setdefault(address, []).append(slave)
+        return found
 
 
 def survey() -> Survey:
@@ -44,7 +54,7 @@ def survey() -> Survey:
     own = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
         masters = kernel.network.links()
-        found = Survey(masters, {}, {})
+        found = Survey(masters, {})
         names = {link.index: link.name for link in masters.values()}
         for where in Spaces().all():
             with contextlib.suppress(OSError):  # the namespace has gone
@@ -59,17 +69,19 @@ def _add(found: Survey, names: dict[int, str], where: str, kernel: Kernel, own: 
     network = kernel.network
     links = network.links() if where else found.masters
     number = network.number_of(own) if where else None
-    for link in links.values():
-        if (
-            link.kind in KINDS
-            and link.peer in names
-            and link.peer_network == number
-            and bool(where) == (link.peer_network is not None)
-        ):
-            found.slaves.setdefault(names[link.peer], []).append(Slave(where, link.name, link.kind, _mode(link)))
-    for address in network.dump(ADDRESS) if where else ():
-        if address.address:
-            found.addresses[codec.address_text(address.address)] = where
+    slaves = [
+        link
+        for link in links.values()
+        if link.kind in KINDS and link.peer in names and (link.peer_network is not None) == bool(where)
+    ]
+    addresses: dict[int, list[str]] = {}
+    for address in network.dump(ADDRESS) if slaves else ():
+        if address.address and address.scope < LINK_SCOPE:
+            addresses.setdefault(address.index, []).append(codec.address_text(address.address))
+    for link in slaves:
+        if link.peer_network == number:
+            slave = Slave(where, link.name, link.kind, _mode(link), tuple(addresses.get(link.index, ())))
+            found.slaves.setdefault(names[link.peer], []).append(slave)
 
 
 def _mode(link: Link) -> str:
