@@ -15,6 +15,8 @@ UNIT = f"/etc/systemd/system/{SERVICE}.service"
 ENABLED = f"/etc/systemd/system/multi-user.target.wants/{SERVICE}.service"
 HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
 WAIT_S = 30  # for uplinks
+# They start containers, whose links need their masters. Docker would create a missing one.
+ENGINES = ("docker", "podman-restart")
 DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq", "routed-hypervisor-routes")
 # What configures the same kernel and would overwrite us if it came later. nftables.service flushes all tables, and
 # networking.service takes uplinks down.
@@ -31,7 +33,7 @@ def unit() -> str:
 [Unit]
 Description=Network of this hypervisor, from its stored state
 After={" ".join(EARLIER)}
-Before={" ".join(f"{name}.service" for name in DAEMONS)}
+Before={" ".join(f"{name}.service" for name in (*DAEMONS, *ENGINES))}
 # What they undo when they are restarted or reloaded is done again.
 PartOf={" ".join(MANAGERS)}
 ReloadPropagatedFrom={" ".join(MANAGERS)}
