@@ -11,7 +11,8 @@ from support.templates import GOLDEN, render
 NETWORKS = {
     network["name"]: network for network in json.loads((GOLDEN / "cni/host1.json").read_text())["cni"]["networks"]
 }
-BOTH = {**NETWORKS["web"], "name": "both", "mtu": 1400, "ranges": [2 * NETWORKS["web"]["ranges"][0]]}
+PODMAN = {**NETWORKS["web"]["ranges"][0][0], "first": "10.10.1.128", "last": "10.10.1.191"}
+BOTH = {**NETWORKS["web"], "name": "both", "mtu": 1400, "ranges": [[NETWORKS["web"]["ranges"][0][0], PODMAN]]}
 
 
 @pytest.mark.parametrize("network", [*NETWORKS.values(), BOTH], ids=lambda network: network["name"])
