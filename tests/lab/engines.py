@@ -11,6 +11,9 @@ tar -C /tmp/busybox -c . | {engine} import - busybox
 """
 
 
+RAW = "--cap-add=NET_RAW"  # for ping; podman does not give it
+
+
 class Engine:
     """`docker` or `podman` on the hosts of a lab."""
 
@@ -34,7 +37,16 @@ class Engine:
         """Its address."""
         self.containers[container] = host
         self.run(
-            host, "run", "--detach", f"--name={container}", f"--network={network}", *options, "busybox", "sleep", "9999"
+            host,
+            "run",
+            "--detach",
+            f"--name={container}",
+            f"--network={network}",
+            RAW,
+            *options,
+            "busybox",
+            "sleep",
+            "9999",
         )
         return self.address(host, container, family)
 
