@@ -109,6 +109,13 @@ def test_plugins_without_a_common_version_are_refused(host):
         host.plan(("web", host.content()))
 
 
+def test_a_plugin_that_does_not_run_is_refused(host):
+    (host.plugins / "ipvlan").write_text("no program")
+    (host.plugins / "host-local").write_text("#!/bin/sh\necho no answer\n")
+    with pytest.raises(cni.CniError, match="support no common version"):
+        host.plan(("web", host.content()))
+
+
 def test_everything_that_is_wrong_is_reported_at_once(host):
     (host.plugins / "ipvlan").unlink()
     (host.files / "10-mine.conf").write_text('{"name": "web", "type": "bridge"}')
@@ -380,6 +387,11 @@ def test_a_mode_that_this_docker_lacks_is_refused(converged):
 def test_a_stopped_dockerd_is_started(converged):
     fake = FakeDocker(runs=False)
     assert converged(fake, NETWORK) == [("start", "docker"), ("create", "web")]
+
+
+def test_settings_that_are_not_ours_are_not_even_read(converged, tmp_path):
+    (tmp_path / "daemon.json").write_text("{,}")
+    assert converged(FakeDocker()) == []
 
 
 def test_a_host_without_docker_and_networks_is_left_alone(converged):

@@ -14,12 +14,14 @@ import typing as t
 
 from .._daemon import files as disk
 from .._daemon.plan import MARK, SeenFile, WantedFile, is_ours
+from .._daemon.service import PATH
 from .._engine.change import Change
 from . import leases
 from .leases import Lease
 from .slaves import Survey, refusals, survey
 
 PACKAGE = "containernetworking-plugins"
+ANSWER_S = 60
 SUFFIXES = (".conflist", ".conf", ".json")  # of files that runtimes read
 _VERSION = re.compile(r'("cniVersion"\s*:\s*")([^"]*)(")')
 
@@ -103,19 +105,14 @@ def supported(plugin: str, directories: t.Sequence[str]) -> list[str] | None:
     path = next((path for each in directories if os.path.isfile(path := os.path.join(each, plugin))), None)
     if path is None:
         return None
-    environment = {"CNI_COMMAND": "VERSION", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-    done = subprocess.run(
-        [path],
-        input='{"cniVersion": "1.0.0"}',
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-        timeout=60,
-    )
+    environment = {"CNI_COMMAND": "VERSION", "PATH": PATH}
+    request = '{"cniVersion": "1.0.0"}'
     try:
+        done = subprocess.run(
+            [path], input=request, capture_output=True, text=True, check=False, env=environment, timeout=ANSWER_S
+        )
         return [str(version) for version in json.loads(done.stdout)["supportedVersions"]]
-    except (ValueError, KeyError, TypeError):
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
         return []
 
 
@@ -123,16 +120,17 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def with_version(file: NetworkFile, versions: dict[str, list[str] | None]) -> str:
+def with_version(file: NetworkFile, versions: dict[str, list[str] | None], mistakes: list[str]) -> str:
     """The content with the newest version, up to the one in it, that all its plugins support."""
     common = set.intersection(*(set(versions[plugin] or ()) for plugin in file.types))
     limit = _numbers(str(file.document.get("cniVersion", "")))
     usable = sorted((version for version in common if _numbers(version) <= limit), key=_numbers)
     if not usable:
-        raise CniError(
+        mistakes.append(
             f"{file.path}: {', '.join(sorted(file.types))} support no common version up to "
             f"{file.document.get('cniVersion')} of the CNI specification"
         )
+        return file.content
     return _VERSION.sub(lambda match: f"{match[1]}{usable[-1]}{match[3]}", file.content, count=1)
 
 
@@ -156,7 +154,7 @@ def plan(params: dict[str, t.Any], check_mode: bool) -> Plan:
         for file in wanted:
             mistakes += _content_mistakes(file, seen, others) + _kernel_mistakes(file, found, check_mode)
             if all(versions[plugin] is not None for plugin in file.types):
-                _plan_file(file, with_version(file, versions), found, made, mistakes)
+                _plan_file(file, with_version(file, versions, mistakes), found, made, mistakes)
     if mistakes:
         raise CniError("\n".join(mistakes))
     return made

@@ -146,6 +146,8 @@ def plan(params: dict[str, t.Any], former: Former, check_mode: bool) -> Plan:
 
 def _plan_settings(params: dict[str, t.Any], is_used: bool, former: Former, made: Plan, mistakes: list[str]) -> None:
     made.want = params["settings"] if is_used else {}
+    if not made.want and not former.of(settings.KIND):
+        return
     made.file = settings.read(params["daemon_json"])
     made.after = settings.merged(made.file.settings, made.want, former)
     change = settings.change(made.file, made.after)
