@@ -11,7 +11,12 @@ import pytest
 from ansible_collections.routed.hypervisor.plugins.module_utils._engine.former import Former
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import Link
 from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes import cni, docker, leases, settings
-from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import Slave, Survey, refusals
+from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import (
+    Slave,
+    Survey,
+    conflicts,
+    refusals,
+)
 
 
 def survey(slaves=(), addresses=(), mtu=1500) -> Survey:
@@ -39,6 +44,22 @@ LINK = Slave("c1", "eth0", "ipvlan", "l3")
 )
 def test_what_a_runtime_would_silently_do_is_refused(found, mtu, expected):
     assert refusals(found, "web", "l2", mtu, check_mode=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("slave", "is_others"),
+    [
+        (LINK._replace(addresses=("10.9.9.9",)), True),
+        (LINK._replace(addresses=("10.0.0.5",)), False),
+        (LINK._replace(addresses=("10.9.9.9", "2001:db8::5")), False),
+        (LINK, False),
+        (LINK._replace(mode="l2", addresses=("10.9.9.9",)), False),
+    ],
+)
+def test_links_of_others_are_not_switched_but_our_own_are_restored(slave, is_others):
+    wrong = "a container in mode l2 would change the mode of the links that web has: eth0 in c1 (l3)"
+    found = conflicts(survey([slave]), "web", "l2", ["10.0.0.0/24", "2001:db8::/64"])
+    assert found == ([wrong] if is_others else [])
 
 
 def test_in_check_mode_a_master_may_come_later():

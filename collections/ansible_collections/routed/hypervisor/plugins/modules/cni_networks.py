@@ -61,7 +61,8 @@ options:
   state:
     description:
       - V(overridden) also removes files of ours that are not listed.
-      - V(pruned) only does that, so that networks which are in use can be refused before their links are removed.
+      - V(pruned) only removes what is not listed, and refuses if others have links in another mode on a master. It is
+        meant for before the host's interfaces are changed.
       - V(deleted) removes all files of ours.
     type: str
     choices: [overridden, pruned, deleted]

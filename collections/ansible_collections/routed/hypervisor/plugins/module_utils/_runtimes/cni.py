@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import typing as t
 
 from .._daemon import files as disk
@@ -18,7 +19,7 @@ from .._daemon.service import PATH
 from .._engine.change import Change
 from . import leases
 from .leases import Lease
-from .slaves import Survey, refusals, survey
+from .slaves import Survey, conflicts, refusals, survey
 
 PACKAGE = "containernetworking-plugins"
 ANSWER_S = 60
@@ -59,6 +60,15 @@ class NetworkFile:
             if isinstance(ipam, dict) and ipam.get("dataDir"):
                 return str(ipam["dataDir"])
         return leases.DEFAULT
+
+    @property
+    def subnets(self) -> list[str]:
+        found = []
+        for plugin in self.plugins:
+            ipam = plugin.get("ipam")
+            ranges = ipam.get("ranges", []) if isinstance(ipam, dict) else []
+            found += [str(each["subnet"]) for several in ranges for each in several]
+        return found
 
     @property
     def link(self) -> tuple[t.Any, ...]:
@@ -106,11 +116,14 @@ def supported(plugin: str, directories: t.Sequence[str]) -> list[str] | None:
     if path is None:
         return None
     environment = {"CNI_COMMAND": "VERSION", "PATH": PATH}
-    request = '{"cniVersion": "1.0.0"}'
     try:
-        done = subprocess.run(
-            [path], input=request, capture_output=True, text=True, check=False, env=environment, timeout=ANSWER_S
-        )
+        # A file instead of a pipe: the plugin may end before it reads.
+        with tempfile.TemporaryFile() as request:
+            request.write(b'{"cniVersion": "1.0.0"}')
+            request.seek(0)
+            done = subprocess.run(
+                [path], stdin=request, capture_output=True, text=True, check=False, env=environment, timeout=ANSWER_S
+            )
         return [str(version) for version in json.loads(done.stdout)["supportedVersions"]]
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
         return []
@@ -147,6 +160,9 @@ def plan(params: dict[str, t.Any], check_mode: bool) -> Plan:
     found = survey()
     for file in removed:
         _plan_removal(file, found, made, mistakes)
+    if params["state"] == "pruned":
+        for file in wanted:
+            mistakes += _conflicts(file, found)
     if params["state"] == "overridden":
         versions = {plugin: supported(plugin, params["plugins"]) for file in wanted for plugin in file.types}
         for plugin in sorted(name for name, numbers in versions.items() if numbers is None):
@@ -180,6 +196,12 @@ def _kernel_mistakes(file: NetworkFile, found: Survey, check_mode: bool) -> list
         return []
     mistakes = refusals(found, str(plugin.get("master")), plugin.get("mode", "l2"), plugin.get("mtu"), check_mode)
     return [f"{file.path}: {mistake}" for mistake in mistakes]
+
+
+def _conflicts(file: NetworkFile, found: Survey) -> list[str]:
+    plugins = [plugin for plugin in file.plugins if plugin.get("type") == "ipvlan"]
+    wrong = [conflicts(found, str(one.get("master")), one.get("mode", "l2"), file.subnets) for one in plugins]
+    return [f"{file.path}: {mistake}" for mistakes in wrong for mistake in mistakes]
 
 
 def _used(file: NetworkFile, found: Survey) -> tuple[list[Lease], list[Lease]]:

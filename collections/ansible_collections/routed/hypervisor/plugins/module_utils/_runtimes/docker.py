@@ -20,7 +20,7 @@ from .._daemon.service import PATH, Process, Result, Service, ServiceError, run
 from .._engine.change import Change
 from .._engine.former import Former
 from . import settings
-from .slaves import Survey, refusals, survey
+from .slaves import Survey, conflicts, refusals, survey
 
 PACKAGE = "docker.io"
 LABEL = "routed.hypervisor"  # on the networks that we create
@@ -130,6 +130,12 @@ def plan(params: dict[str, t.Any], former: Former, check_mode: bool) -> Plan:
             if containers := docker.containers_in(name):
                 mistakes.append(f"the network {name} is in use by {', '.join(containers)}: remove them first")
             made.changes.append(Change("networks", "delete", name, "it is ours, and not wanted"))
+    if state == "pruned" and wanted:
+        found_now = survey()
+        for network in wanted.values():
+            subnets = [subnet["subnet"] for subnet in network["subnets"]]
+            wrong = conflicts(found_now, network["parent"], network["mode"], subnets)
+            mistakes += [f"the network {network['name']}: {one}" for one in wrong]
     if state != "pruned":
         _plan_settings(params, bool(wanted), former, made, mistakes)
         _plan_service(bool(wanted), made)

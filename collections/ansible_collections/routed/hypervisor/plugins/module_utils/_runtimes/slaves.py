@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import ipaddress
 import os
 import sys
 import typing as t
@@ -101,8 +102,27 @@ def refusals(found: Survey, name: str, mode: str, mtu: int | None, check_mode: b
     slaves = found.slaves.get(name, [])
     if foreign := [slave.label for slave in slaves if not slave.kind.startswith("ipv")]:
         mistakes.append(f"{name} cannot have ipvlan links, because it has others: {', '.join(foreign)}")
-    if other := [f"{slave.label} ({slave.mode})" for slave in slaves if slave.mode and slave.mode != mode]:
-        mistakes.append(
-            f"a container in mode {mode} would change the mode of the links that {name} has: {', '.join(other)}"
-        )
-    return mistakes
+    return mistakes + _switched(name, mode, slaves)
+
+
+def conflicts(found: Survey, name: str, mode: str, subnets: t.Iterable[str]) -> list[str]:
+    """Links of others on the master NAME whose mode would change.
+
+    Links with an address in our SUBNETS are ours: if another mode was forced on them, theirs is to be restored. What a
+    failed runtime left behind without an address keeps nobody from that.
+    """
+    networks = [ipaddress.ip_network(subnet) for subnet in subnets]
+    others = [
+        slave
+        for slave in found.slaves.get(name, [])
+        if slave.addresses
+        and not any(ipaddress.ip_address(one) in network for one in slave.addresses for network in networks)
+    ]
+    return _switched(name, mode, others)
+
+
+def _switched(name: str, mode: str, slaves: list[Slave]) -> list[str]:
+    other = [f"{slave.label} ({slave.mode})" for slave in slaves if slave.mode and slave.mode != mode]
+    if not other:
+        return []
+    return [f"a container in mode {mode} would change the mode of the links that {name} has: {', '.join(other)}"]

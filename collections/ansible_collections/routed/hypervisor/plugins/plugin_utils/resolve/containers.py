@@ -69,6 +69,9 @@ def links(intent: Intent, node: Hypervisor) -> list[dict]:
     for part in node.parts.values():
         network = intent.container_networks[part.network]
         link = {"master": master(intent, node, part), "mode": network.mode, "flag": network.flag, "mtu": network.mtu}
+        if part.runtimes:
+            # Somebody else's container may have switched the mode of all links, also of those that a runtime made.
+            link["force"] = True
         if part.has_host_link:
             device = intent.vrfs[network.vrf].device
             sysctls = {"ipv4": FORWARDS, "ipv6": QUIET_IPV6}
