@@ -64,6 +64,9 @@ ONE_MISTAKE = {
     "a link-local gateway for docker": ([SPAN, *SPAN_POOLS], "container_networks.span.gateway6: docker requires a gateway in the network's own prefix, not fe80::1; an address in 2001:db8:20::/64"),
     "two networks of docker on one interface": ([("container_networks.deep.runtimes", ["docker"]), ("container_networks.more", {"vrf": "main", "mode": "l3", "fabric": "east", "runtimes": ["docker"]}), (f"{QUAY}.more", {"ipv4": "10.23.1.0/24"})], f"{QUAY}.more: docker has one network per parent interface, and has deep there"),
     "two networks with a fabric's prefix": ([("container_networks.flat.runtimes", ["cni"]), (f"{QUAY}.flat.pools.cni", "10.4.0.64/26"), ("container_networks.more", {"vrf": "blue", "fabric": "west", "runtimes": ["cni"]}), (f"{QUAY}.more.pools.cni", "10.4.0.128/26")], f"{QUAY}.more: {QUAY}.flat has the same ipv4 prefix (10.4.0.0/24) on the same uplink; one network for both"),
+    "an MTU above the master's": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.deep.mtu", 1400), ("fabrics.east.mtu", 1300)], "container_networks.deep.mtu: 1400 is more than fabrics.east.mtu (1300); 1300 or less"),
+    "two networks with one prefix": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.more", {"vrf": "main", "mode": "l3", "fabric": "east", "runtimes": ["cni"]}), (f"{QUAY}.more", {"ipv4": "10.22.1.0/24"})], f"{QUAY}.more.ipv4: 10.22.1.0/24 overlaps {QUAY}.deep.ipv4 (10.22.1.0/24); choose a prefix that nothing else uses"),
+    "addresses by DHCP": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.deep.dhcp", True)], "container_networks.deep.dhcp: unknown key"),
     "two modes on a master": ([("container_networks.more", {"vrf": "main", "fabric": "east", "runtimes": ["cni"]}), (f"{QUAY}.more", {"ipv4": "10.23.1.0/24"})], f"{QUAY}.more: mode l2 on fabric east, where container_networks.deep has l3"),
 }  # fmt: skip
 
@@ -93,13 +96,22 @@ def test_mistakes_of_several_networks_are_reported_together():
             SPAN,
             SPAN_POOLS[0],
             ("container_networks.own.flag", "private"),
+            ("container_networks.deep.runtimes", ["cni"]),
+            ("container_networks.deep.mtu", 9000),
+            ("container_networks.more", {"vrf": "main", "fabric": "east", "runtimes": ["cni"]}),
+            (f"{QUAY}.more.ipv4", "10.22.1.0/24"),
             (f"{QUAY}.own.pools.cni", "10.9.0.0/26"),
+            (f"{QUAY}.own.containers.q2.ipv4", "10.21.1.130"),
         )
     )
     assert {line.partition(":")[0] for line in found} == {
         "container_networks.own.flag",
         "container_networks.span.gateway6",
+        "container_networks.deep.mtu",
+        f"{QUAY}.more",
+        f"{QUAY}.more.ipv4",
         f"{QUAY}.own.pools.cni",
+        f"{QUAY}.own.containers.q2.ipv4",
         f"{PIER}.span.pools.docker",
     }
 
