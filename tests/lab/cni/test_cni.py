@@ -115,25 +115,6 @@ def test_a_second_run_changes_nothing_while_containers_run(lab, caller):
     assert run.code == 0 and run.changed == set(), run.output
 
 
-def test_a_network_in_use_is_not_removed(lab, caller):
-    address, _ipv6 = caller.add("w1", "web")
-    text = lab.intent.read_text()
-    lab.intent.write_text(text.replace("    announce: address\n    runtimes: [cni]\n", "    announce: address\n", 1))
-    try:
-        run = lab.play("--tags", "network")
-        assert run.code != 0 and f"the network web is in use by w1 ({address}, " in run.output, run.output
-        assert reaches(lab, "host2", address)
-        caller.remove("w1")
-        run = lab.play("--tags", "network,runtimes")
-        assert run.code == 0, run.output
-        assert lab.run("host1", "ls", FILES).split() == ["90-edge.conflist"]
-        assert leased(lab, "web") == set()
-    finally:
-        lab.intent.write_text(text)
-    run = lab.play("--tags", "network,runtimes")
-    assert run.code == 0, run.output
-
-
 @pytest.fixture
 def other_mode(lab):
     """A network of somebody else on the same master as edge, in another mode, with a single address."""
@@ -208,27 +189,35 @@ def test_a_reboot_ends_all_leases(lab, caller):
     assert lab.run("host1", "stat", "--file-system", "--format", "%T", LEASES).strip() == "tmpfs"
 
 
-def test_an_mtu_above_the_masters_is_refused(lab):
-    """The plugin accepts it, and the master drops what is larger."""
+def test_an_mtu_above_the_masters_and_a_second_file_for_a_network_are_refused_together(lab):
+    """The plugin accepts such an MTU, and the master drops what is larger; a runtime reads the first of two files."""
     lab.run("host1", "ip", "link", "set", "fabric-left", "mtu", "1400")
+    script = f"sed 's/Managed by Routed/Made by/' {FILES}/90-web.conflist >{FILES}/10-mine.conflist"
+    lab.run("host1", "sh", "-c", script)
     text = lab.intent.read_text()
     lab.intent.write_text(text.replace("    mode: l3\n", "    mode: l3\n    mtu: 1450\n"))
     try:
         run = lab.play("--tags", "runtimes")
-        assert run.code != 0 and "the MTU 1450 is more than that of fabric-left (1400)" in run.output, run.output
+        assert run.code != 0
+        assert "the MTU 1450 is more than that of fabric-left (1400)" in run.output, run.output
+        assert f"{FILES}/10-mine.conflist, which is not ours, has a network of the same name" in run.output, run.output
     finally:
         lab.intent.write_text(text)
+        lab.run("host1", "rm", f"{FILES}/10-mine.conflist")
         lab.run("host1", "ip", "link", "set", "fabric-left", "mtu", "1500")
 
 
-def test_another_file_with_the_name_of_a_network_is_refused(lab):
-    lab.run("host1", "cp", f"{FILES}/90-web.conflist", "/tmp/copy")
-    lab.run("host1", "sh", "-c", f"sed 's/Managed by Routed/Made by/' /tmp/copy > {FILES}/10-mine.conflist")
-    try:
-        run = lab.play("--tags", "runtimes")
-        assert (
-            run.code != 0
-            and f"{FILES}/10-mine.conflist, which is not ours, has a network of the same name" in run.output
-        )
-    finally:
-        lab.run("host1", "rm", f"{FILES}/10-mine.conflist")
+def test_a_network_in_use_is_not_removed(lab, caller):
+    """The last test: the lab goes without that network."""
+    address, _ipv6 = caller.add("w1", "web")
+    until(lambda: reaches(lab, "host2", address), 20, "an answer")
+    text = lab.intent.read_text()
+    lab.intent.write_text(text.replace("    announce: address\n    runtimes: [cni]\n", "    announce: address\n", 1))
+    run = lab.play("--tags", "network")
+    assert run.code != 0 and f"the network web is in use by w1 ({address}, " in run.output, run.output
+    assert reaches(lab, "host2", address)
+    caller.remove("w1")
+    run = lab.play("--tags", "network,runtimes")
+    assert run.code == 0, run.output
+    assert lab.run("host1", "ls", FILES).split() == ["90-edge.conflist"]
+    assert leased(lab, "web") == set()
