@@ -9,8 +9,8 @@ mkdir -p /tmp/busybox/bin /tmp/busybox/etc && cp /bin/busybox /tmp/busybox/bin
 for program in ping sh sleep; do ln -sf busybox /tmp/busybox/bin/$program; done
 tar -C /tmp/busybox -c . | {engine} import - busybox
 """
-
-
+# An engine starts a container in a few seconds; on a busy machine with a lab's kernel, in more than a minute.
+ANSWER_S = 300
 RAW = "--cap-add=NET_RAW"  # for ping; podman does not give it
 
 
@@ -22,10 +22,10 @@ class Engine:
         self.containers = {}
         for host in hosts:
             if "busybox" not in self.run(host, "images"):
-                lab.run(host, "sh", "-ec", ROOT.format(engine=name))
+                lab.run(host, "sh", "-ec", ROOT.format(engine=name), seconds=ANSWER_S)
 
     def tried(self, host, *words) -> tuple[int, str]:
-        code, output, errors = self.lab.tried(host, self.name, *words)
+        code, output, errors = self.lab.tried(host, self.name, *words, seconds=ANSWER_S)
         return code, output + errors
 
     def run(self, host, *words) -> str:
@@ -42,6 +42,7 @@ class Engine:
             "--detach",
             f"--name={container}",
             f"--network={network}",
+            "--stop-timeout=0",  # sleep ignores the signal that asks it to end
             RAW,
             *options,
             "busybox",
@@ -57,6 +58,10 @@ class Engine:
             host, "nsenter", "-t", pid, "-n", "ip", f"-{family}", "-o", "address", "show", "dev", "eth0"
         )
         return next(one for one in re.findall(r"inet6? (\S+)/", shown) if not one.startswith("fe80"))
+
+    def clear(self):
+        for container in list(self.containers):
+            self.remove(container)
 
     def remove(self, container):
         self.run(self.containers.pop(container), "rm", "--force", container)

@@ -15,19 +15,22 @@ def lab(bring_up):
     return bring_up("podman", *NOT_VERIFIED)
 
 
+@pytest.fixture(scope="module")
+def engine(lab):
+    return Engine(lab, "podman", ("host1", "host2"))
+
+
 @pytest.fixture
-def podman(lab):
-    made = Engine(lab, "podman", ("host1", "host2"))
-    yield made
-    for container in list(made.containers):
-        made.remove(container)
+def podman(engine):
+    yield engine
+    engine.clear()
 
 
 def test_containers_of_two_hosts_reach_each_other_in_both_families(lab, podman):
     near, far = podman.start("host1", "web1", "web"), podman.start("host2", "web2", "web")
     assert (near.rpartition(".")[0], far.rpartition(".")[0]) == ("10.10.1", "10.10.2")
     assert 128 <= int(near.rpartition(".")[2]) < 192, "not in podman's part of the prefix"
-    seconds = seconds_until(lambda: podman.pings("web1", far), 30, "the first answer")
+    seconds = seconds_until(lambda: podman.pings("web1", far), 60, "the first answer", 0.1)
     assert podman.pings("web1", podman.address("host2", "web2", "6"))
     print(f"web1 reaches web2 {seconds:.1f} s after it was started")
     # The host itself, by the route to podman's part; and a container of the intent.
@@ -38,7 +41,7 @@ def test_containers_of_two_hosts_reach_each_other_in_both_families(lab, podman):
 def test_a_container_that_is_killed_gives_its_address_back(lab, podman):
     address = podman.start("host1", "web1", "web")
     podman.run("host1", "kill", "web1")
-    seconds_until(lambda: address not in lab.run("host1", "ls", LEASES).split(), 30, "the release of its address")
+    seconds_until(lambda: address not in lab.run("host1", "ls", LEASES).split(), 60, "the release of its address", 0.1)
 
 
 def test_a_second_run_changes_nothing_and_a_network_in_use_is_not_removed(lab, podman):
