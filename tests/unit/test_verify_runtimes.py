@@ -50,12 +50,24 @@ def test_containers_as_they_should_be(verified):
             {"elsewhere": [Slave("c9", "eth0", "ipvlan", "l3", ("10.0.0.5",))]},
             "addresses of several containers: 10.0.0.5 (eth0 in c1, eth0 in c9)",
         ),
+        (
+            [ONE._replace(where="/run/docker/netns/1a2b", has_process=False)],
+            {},
+            "addresses without a process: eth0 in /run/docker/netns/1a2b (10.0.0.5, 2001:db8::5)",
+        ),
         ([ONE], {"leased": ["10.0.0.6"]}, "addresses of containers that have gone: 0123456789ab (10.0.0.6)"),
     ],
 )
 def test_what_is_wrong_is_reported(verified, slaves, more, seen):
     passed, found = verified(*slaves, **more)
     assert (passed, found) == (False, seen)
+
+
+def test_a_namespace_without_a_process_is_only_a_fault_if_an_engine_made_it(verified):
+    engines = "netns-0123abcd-0123-4567-89ab-0123456789ab"
+    assert verified(ONE._replace(has_process=False))[0]
+    assert not verified(ONE._replace(where=engines, has_process=False))[0]
+    assert verified(ONE._replace(where=engines))[0]
 
 
 def test_a_network_that_is_not_declared_is_reported(verified):

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import ipaddress
 import os
+import re
 import sys
 import typing as t
 
@@ -18,6 +19,9 @@ from .._netlink.kernel import Kernel
 from .._netlink.named_namespaces import OWN, Spaces
 
 MODES = ("l2", "l3", "l3s")  # in the kernel's order
+DOCKER = "/run/docker/netns"  # where Docker keeps namespaces, which have no name below /run/netns
+# A namespace that an engine made for a process; one of `ip netns` need not have any.
+_OF_ENGINE = re.compile(rf"{DOCKER}/.*|(cni|netns)-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
 KINDS = ("ipvlan", "ipvtap", "macvlan", "macvtap")
 LINK_SCOPE = 253
 _MODE = 1  # IFLA_IPVLAN_MODE
@@ -29,6 +33,12 @@ class Slave(t.NamedTuple):
     kind: str
     mode: str  # of ipvlan
     addresses: tuple[str, ...] = ()  # except link-local ones
+    has_process: bool = True  # in its namespace
+
+    @property
+    def is_left(self) -> bool:
+        """Whether an engine made the namespace for a process that has gone."""
+        return not self.has_process and _OF_ENGINE.fullmatch(self.where) is not None
 
     @property
     def label(self) -> str:
@@ -57,16 +67,26 @@ def survey() -> Survey:
         masters = kernel.network.links()
         found = Survey(masters, {})
         names = {link.index: link.name for link in masters.values()}
-        for where in Spaces().all():
+        spaces = _spaces()
+        for number, where in list(spaces.found.items()):
             with contextlib.suppress(OSError):  # the namespace has gone
-                _add(found, names, where, kernel.at(where), own)
+                _add(found, names, where, kernel.at(where), own, bool(spaces.processes.get(number)))
         return found
     finally:
         os.close(own)
         kernel.close()
 
 
-def _add(found: Survey, names: dict[int, str], where: str, kernel: Kernel, own: int) -> None:
+def _spaces() -> Spaces:
+    """With those that Docker keeps for containers whose processes have gone while it does not run."""
+    spaces = Spaces()
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(DOCKER)):
+            spaces.designate(f"{DOCKER}/{name}")
+    return spaces
+
+
+def _add(found: Survey, names: dict[int, str], where: str, kernel: Kernel, own: int, has_process: bool) -> None:
     network = kernel.network
     links = network.links() if where else found.masters
     number = network.number_of(own) if where else None
@@ -81,7 +101,8 @@ def _add(found: Survey, names: dict[int, str], where: str, kernel: Kernel, own: 
             addresses.setdefault(address.index, []).append(codec.address_text(address.address))
     for link in slaves:
         if link.peer_network == number:
-            slave = Slave(where, link.name, link.kind, _mode(link), tuple(addresses.get(link.index, ())))
+            known = tuple(addresses.get(link.index, ()))
+            slave = Slave(where, link.name, link.kind, _mode(link), known, has_process)
             found.slaves.setdefault(names[link.peer], []).append(slave)
 
 

@@ -14,7 +14,7 @@ DIRECTORY = "/etc/cni/net.d"
 
 def verify_runtimes(expected):
     """Passes if the network is declared for its runtimes, all links on its master have its mode and an address that no
-    other container has, and no address is recorded for a container that has gone."""
+    other container has, no engine has left one behind, and no address is recorded for a container that has gone."""
     found = slaves.survey()
     problems = _undeclared(expected)
     on_master = [slave for slave in found.slaves.get(expected["master"], []) if slave.kind.startswith("ipv")]
@@ -24,6 +24,9 @@ def verify_runtimes(expected):
     empty = [slave.label for slave in on_master if slave.where and not slave.addresses]
     if empty:
         problems.append(f"links without an address: {', '.join(empty)}")
+    left = [f"{slave.label} ({', '.join(slave.addresses)})" for slave in on_master if slave.is_left and slave.addresses]
+    if left:
+        problems.append(f"addresses without a process: {', '.join(left)}")
     twice = [
         f"{address} ({', '.join(slave.label for slave in several)})"
         for address, several in found.addresses.items()
