@@ -128,22 +128,6 @@ def other_mode(lab):
     return "/tmp/other.conflist"
 
 
-def test_running_containers_that_another_network_switched_to_its_mode_are_switched_back(lab, caller, other_mode):
-    """The plugin asks nobody: mode belongs to the master, and even a container that is not created changes it."""
-    caller.add("e1", "edge")
-    assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
-    caller.add("o1", "other", other_mode)
-    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}
-    run = lab.play("--tags", "network")
-    assert run.code != 0 and "the links that fabric-left has: eth0 in o1 (l2)" in run.output, run.output
-    caller.remove("o1")
-    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}, "nothing switches it back"
-    assert lab.play("--tags", "verify").code != 0, "the verification does not report it"
-    run = lab.play("--tags", "network")
-    assert run.code == 0 and run.changed == {("host1", "network")}, run.output
-    assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
-
-
 def test_a_failed_add_leaves_no_address_and_the_container_can_be_removed(lab, caller, other_mode):
     caller.add("o1", "other", other_mode)
     lab.run("host1", "ip", "netns", "add", "o2")
@@ -156,6 +140,25 @@ def test_a_failed_add_leaves_no_address_and_the_container_can_be_removed(lab, ca
     caller.remove("o2")
     caller.remove("o1")
     assert leased(lab, "other") == set()
+
+
+def test_running_containers_that_another_network_switched_to_its_mode_are_switched_back(lab, caller, other_mode):
+    """The plugin asks nobody: mode belongs to the master, and even a container that is not created changes it.
+
+    After the tests whose containers change it: this one ends with a run that restores it.
+    """
+    caller.add("e1", "edge")
+    assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
+    caller.add("o1", "other", other_mode)
+    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}
+    run = lab.play("--tags", "network")
+    assert run.code != 0 and "the links that fabric-left has: eth0 in o1 (l2)" in run.output, run.output
+    caller.remove("o1")
+    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}, "nothing switches it back"
+    assert lab.play("--tags", "verify").code != 0, "the verification does not report it"
+    run = lab.play("--tags", "network")
+    assert run.code == 0 and run.changed == {("host1", "network")}, run.output
+    assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
 
 
 def test_a_second_add_for_a_container_announces_nothing_more(lab, caller):
