@@ -169,7 +169,7 @@ def _without_addresses(pools: list[RuntimePool], mistakes: Mistakes, addresses: 
         for prefix in pool.prefix.values()
     )
     starts = [span[:2] for span in spans]
-    given = t.cast("dict[IPAddress, Path]", addresses.first)
+    given: dict[IPAddress, Path] = t.cast(t.Any, addresses.first)
     for address, path in given.items() if spans else ():
         position = bisect.bisect_right(starts, (address.version, int(address))) - 1
         if position < 0:
