@@ -64,18 +64,18 @@ class Lab:
         except (lab_client.LabDown, OSError):
             return False
 
-    def tried(self, node, *argv) -> tuple[int, str, str]:
-        """Runs a command in a node and returns its exit code, output and errors.
+    def tried(self, node, *argv, seconds=60) -> tuple[int, str, str]:
+        """Runs a command in a node, for so many seconds at most, and returns its exit code, output and errors.
 
         Tests do this often, so it avoids the 0.15 s of bin/lab.
         """
-        head = {"kind": "exec", "lab": self.name, "node": node, "command": ["timeout", "60", *argv]}
+        head = {"kind": "exec", "lab": self.name, "node": node, "command": ["timeout", str(seconds), *argv]}
         code, output, errors = lab_client.run(self.name, {**head, "directory": "/root" if node else "/"})
         return code, output.decode(), errors.decode()
 
-    def run(self, node, *argv, check=True):
+    def run(self, node, *argv, check=True, seconds=60):
         """Runs a command in a node and returns its output. Node '' is the machine whose kernel the lab uses."""
-        code, output, errors = self.tried(node, *argv)
+        code, output, errors = self.tried(node, *argv, seconds=seconds)
         assert not check or code == 0, f"{node}: {' '.join(argv)}: {output}{errors}"
         return output
 

@@ -23,7 +23,7 @@ def intent_of(lab: str, platform: str) -> str:
     """A lab's intent; for nxos with the change that makes switches of its leaves: one word each, and no lab."""
     text = (INVENTORIES / lab / "fabric.yml").read_text()
     if platform == "nxos":
-        text = re.sub(r"^lab: .*\n", "", text.replace("platform: frr", "platform: nxos"), flags=re.MULTILINE)
+        text = re.sub(r"^lab:.*\n(?: .*\n)*", "", text.replace("platform: frr", "platform: nxos"), flags=re.MULTILINE)
     return text
 
 

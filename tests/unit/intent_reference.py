@@ -41,7 +41,8 @@ def form(part: dict) -> str:
         .replace("guest-IPv6", "slaac, none, IPv6")
     )
     if part["type"] == "array":
-        text = f"list of {part['items']['format']}"
+        items = part["items"]
+        text = f"list of {items['format'] if 'format' in items else ', '.join(items['enum'])}"
     if "minimum" in part:
         text += f" {part['minimum']} to {part['maximum']}"
     return text

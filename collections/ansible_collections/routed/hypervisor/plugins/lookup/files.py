@@ -18,12 +18,17 @@ options:
   _terms:
     description:
       - The files, each as in O(routed.hypervisor.render#module:files).
-      - C(when) and C(loop) are ignored; the role evaluates them, and sets C(loop_var) in a loop of its own.
+      - C(when) is ignored; the role evaluates it. So is C(loop), unless O(each) is set; the role sets C(loop_var) in a
+        loop of its own.
     required: true
     type: list
     elements: dict
   secret:
     description: Return the secret files instead of the others.
+    type: bool
+    default: false
+  each:
+    description: Evaluate C(loop), and return the file of every item, for a role with one task for all items.
     type: bool
     default: false
 """
@@ -55,12 +60,19 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         templates = Templates.of_lookup(self, variables)
         known, wanted = Variables(variables, self._templar), self.get_option("secret")
+        entries = [entry for term in terms for entry in (term if isinstance(term, list) else [term])]
+        each = self.get_option("each")
         return [
             {
-                "path": templates.line(entry["path"], known, {}),
-                "content": templates.text(entry["template"], known, {}),
+                "path": templates.line(entry["path"], known, more),
+                "content": templates.text(entry["template"], known, more),
                 **{key: entry[key] for key in GIVEN_ON if key in entry},
             }
-            for entry in (entry for term in terms for entry in (term if isinstance(term, list) else [term]))
-            if bool(templates.value(str(entry.get("secret", False)), known, {})) == wanted
+            for entry in entries
+            for more in (_items(entry, templates, known) if each and "loop" in entry else [{}])
+            if bool(templates.value(str(entry.get("secret", False)), known, more)) == wanted
         ]
+
+
+def _items(entry: dict, templates: Templates, known: Variables) -> list[dict]:
+    return [{entry["loop_var"]: item} for item in templates.value(entry["loop"], known, {})]

@@ -17,6 +17,7 @@ KINDS = {
     "route": "route(s) with the intended next hops",
     "in_step": "routing manager(s) in step with GoBGP and the kernel",
     "container": "container(s) on ipvlan links",
+    "runtimes": "container network(s) as runtimes need them",
     "lease": "DHCP lease(s)",
     "slaac": "autoconfigured address(es)",
     "ping": "ping(s), including those that must fail",

@@ -19,6 +19,8 @@ HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are ove
 # A host that is a hundred times slower than a server still boots: systemd would end the agent in the middle. It is no
 # more than a limit, because other services wait for the agent.
 LIMIT_S = 900
+# They start containers, whose links need their masters. Docker would create a missing one.
+ENGINES = ("docker", "podman-restart")
 DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq", "routed-hypervisor-routes")
 # What configures the same kernel and would overwrite us if it came later. nftables.service flushes all tables, and
 # networking.service takes uplinks down.
@@ -35,7 +37,7 @@ def unit() -> str:
 [Unit]
 Description=Network of this hypervisor, from its stored state
 After={" ".join(EARLIER)}
-Before={" ".join(f"{name}.service" for name in DAEMONS)}
+Before={" ".join(f"{name}.service" for name in (*DAEMONS, *ENGINES))}
 # What they undo when they are restarted or reloaded is done again.
 PartOf={" ".join(MANAGERS)}
 ReloadPropagatedFrom={" ".join(MANAGERS)}

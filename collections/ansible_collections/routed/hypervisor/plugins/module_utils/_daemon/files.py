@@ -57,6 +57,14 @@ def write(file: WantedFile, old: SeenFile | None) -> None:
     try:
         if old is not None and not is_ours(old.content) and not os.path.lexists(file.path + BACKUP):
             os.link(file.path, file.path + BACKUP)
+    except OSError as error:
+        raise FileError(f"{file.path} cannot be written: {error.strerror}") from error
+    put(file)
+
+
+def put(file: WantedFile) -> None:
+    """Writes a file, whatever was there."""
+    try:
         # refuse_impossible has decided whether the directory may be created.
         os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
         atomic.replace(file.path, file.content, file.mode, file.uid, file.gid)

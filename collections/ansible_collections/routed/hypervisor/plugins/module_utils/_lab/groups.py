@@ -37,8 +37,19 @@ def join(lab: str, node: str) -> None:
     with _hierarchy() as root:
         group = f"{root}/{MARK}/{lab}/{node}"
         os.makedirs(group, exist_ok=True)
+        _delegate(f"{root}/{MARK}")
+        _delegate(f"{root}/{MARK}/{lab}")
         with open(f"{group}/cgroup.procs", "w", encoding="ascii") as file:
             file.write("0")
+
+
+def _delegate(group: str) -> None:
+    """Lets the groups in a group have the controllers that it has, so that container engines can limit processes."""
+    with contextlib.suppress(OSError):  # a controller that is about to go; without it, nothing else fails
+        with open(f"{group}/cgroup.controllers", encoding="ascii") as file:
+            controllers = file.read().split()
+        with open(f"{group}/cgroup.subtree_control", "w", encoding="ascii") as file:
+            file.write(" ".join(f"+{controller}" for controller in controllers))
 
 
 def exist(lab: str) -> bool:

@@ -36,6 +36,8 @@ DEVICE_LINKS = {
     "stdout": "/proc/self/fd/1",
     "stderr": "/proc/self/fd/2",
 }
+# Container engines, and where they stack overlays of their own, which cannot be on another overlay.
+ENGINES = {"usr/bin/podman": "var/lib/containers", "usr/sbin/dockerd": "var/lib/docker"}
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
 IFF_UP = 1
@@ -89,6 +91,11 @@ def make_root(image: str, exchange: str) -> None:
     ns.mount(
         "overlay", root, "overlay", 0, f"lowerdir={overlay_path(image)},upperdir={stage}/upper,workdir={stage}/work"
     )
+    for program, place in ENGINES.items():
+        if os.path.exists(f"{image}/{program}"):
+            os.makedirs(f"{stage}/engines/{place}", 0o711)
+            os.makedirs(f"{root}/{place}", 0o711, exist_ok=True)
+            ns.mount(f"{stage}/engines/{place}", f"{root}/{place}", flags=ns.MS_BIND)
     furnish(root, exchange)
     ns.become_root(root)
 

@@ -26,7 +26,7 @@ import uuid
 from .._netlink import namespaces as ns
 from . import exchange, groups
 from .node import IMAGE_VARIABLE, NODE_VARIABLE, OWNER_VARIABLE, SYSTEM_ARGUMENT, Node, await_end, mark, signalled
-from .start import PATH, Recipe, detach, furnish, loopback_up
+from .start import ENGINES, PATH, Recipe, detach, furnish, loopback_up
 
 PROGRAM = "lib/systemd/systemd"
 STAGE = "/mnt"  # any directory of the image; the mount on it is moved to /
@@ -112,6 +112,9 @@ def make_root(name: str, lab: str, exchange_path: str) -> None:
     """Gives this process, PID 1 of the system, the file system of the chassis, with mounts of its own."""
     ns.mount("none", "/", flags=ns.MS_REC | ns.MS_PRIVATE)
     ns.mount("/", STAGE, flags=ns.MS_BIND)
+    for place in ENGINES.values():
+        if os.path.ismount(f"/{place}"):
+            ns.mount(f"/{place}", f"{STAGE}/{place}", flags=ns.MS_BIND)
     furnish(STAGE, exchange_path)
     ns.mount("cgroup2", f"{STAGE}/sys/fs/cgroup", "cgroup2", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     # Of /proc/sys, only the network belongs to the node: systemd-sysctl would change the machine.

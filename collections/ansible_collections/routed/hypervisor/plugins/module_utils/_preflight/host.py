@@ -26,6 +26,9 @@ PROGRAMS: dict[str, dict[str, str]] = {
     "radvd": {"radvd": "radvd"},
     "dnsmasq": {"dnsmasq": "dnsmasq"},
     "nftables": {"nft": "nftables"},
+    "cni": {"/usr/lib/cni/ipvlan": "containernetworking-plugins"},
+    "podman": {"podman": "podman"},
+    "docker": {"docker": "docker.io", "dockerd": "docker.io"},
     "verify": {"ping": "iputils-ping", "arping": "iputils-arping"},
 }
 VERSIONS = {"bird": (["bird", "--version"], (2, 0))}  # of programs whose older versions cannot do what we need

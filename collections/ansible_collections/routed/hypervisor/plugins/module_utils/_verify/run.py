@@ -9,7 +9,7 @@ import time
 import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from . import bird, firewall, frr, gobgp, guests, kernel, packets, presence
+from . import bird, firewall, frr, gobgp, guests, kernel, packets, presence, runtimes
 
 # Probes mostly wait for answers, so there may be more workers than cores.
 WORKERS = 8
@@ -73,6 +73,7 @@ STATE = {
     "rules": lambda expected, now: kernel.verify_rules(expected),
     "route_source": lambda expected, now: kernel.verify_route_source(expected),
     "container": lambda expected, now: kernel.verify_container(expected),
+    "runtimes": lambda expected, now: runtimes.verify_runtimes(expected),
     "firewall": lambda expected, now: firewall.verify_firewall(expected),
     "in_step": lambda expected, now: gobgp.verify_in_step(expected),
     "followed_guests": lambda expected, now: guests.verify_followed(expected),

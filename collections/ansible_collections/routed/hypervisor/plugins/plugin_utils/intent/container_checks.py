@@ -9,10 +9,11 @@ import typing as t
 
 from ...module_utils._addresses.ipv6 import IPV6_MTU
 from .addresses import hosts_of, is_host
-from .containers import has_several_paths, is_gateway, usable
+from .containers import has_several_paths, is_gateway
 from .draft import MAIN, ContainerNetwork, Hypervisor, Intent, Part
 from .mistakes import Mistakes, Path, render
 from .placement import is_link_local, too_large
+from .runtimes import usable
 from .uniqueness import Once
 
 if t.TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _pool_fits(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> boo
     where = ("container_networks", network.name, "pool") if part.pool is network.pool else (*part.path, "pool")
     ipv4 = part.prefix.get("ipv4")
     gateway = part.gateway.get("ipv4")
+    first, last = usable(part) if part.prefix else (0, 0)
     if part.pool is not None and gateway is not None and gateway in part.pool:
         mistakes.add(where, f"the containers' gateway {gateway} is in {part.pool}", "a pool without it")
         return False
@@ -155,7 +157,7 @@ def _pool_fits(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> boo
         mistakes.add(where, "there is no IPv4 prefix", "remove it")
     elif not (ipv4.first <= part.pool.first and part.pool.last <= ipv4.last):
         mistakes.add(where, f"{part.pool} is not in {ipv4}", hosts_of(ipv4))
-    elif usable(part)[1] == 0:
+    elif first > last:
         mistakes.add(where, f"{part.pool} has only the network or broadcast address of {ipv4}", hosts_of(ipv4))
     else:
         return True

@@ -9,8 +9,10 @@ import zlib
 from collections.abc import Iterable
 
 from ..libraries import netaddr
+from . import runtimes
 from .addresses import gateways
 from .draft import FAMILIES, Container, ContainerNetwork, Hypervisor, Intent, Network, Part
+from .runtimes import Numbers
 from .schema import defaults
 
 NAME = "eth0"  # of a container's link, inside the container
@@ -31,6 +33,7 @@ def network(name: str, data: dict) -> ContainerNetwork:
         data.get("host_link"),
         data.get("announce"),
         data.get("mtu"),
+        [name for name in data["runtimes"] if name],
     )
 
 
@@ -63,7 +66,10 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
     ):
         there = intent.fabrics[fabric].networks[common.vrf]
         prefix, prefix_owner, gateway = there.prefix, "fabric", there.gateway
-    needs_link = is_gateway(common.mode, prefix_owner) or (common.mode != "l2" and has_several_paths(node, common.vrf))
+    names = [name for name in data.get("runtimes", common.runtimes) if name]
+    # Runtimes promise that the host and its containers reach each other.
+    needs_link = bool(names) or is_gateway(common.mode, prefix_owner)
+    needs_link |= common.mode != "l2" and has_several_paths(node, common.vrf)
     announce = common.announce or {"host": "subnet", "network": "address", "fabric": "none"}[prefix_owner]
     path = (*node.path, "container_networks", name)
     made = Part(
@@ -77,7 +83,9 @@ def part(intent: Intent, node: Hypervisor, name: str, data: dict) -> Part:
         _pool(data) or common.pool,
         needs_link if common.host_link is None else common.host_link,
         announce,
+        names,
     )
+    made.pools = runtimes.pools(made, {name: netaddr.IPNetwork(text) for name, text in data["pools"].items() if text})
     for container, facts in data["containers"].items():
         given = {family: netaddr.IPAddress(facts[family]) for family in FAMILIES if family in facts}
         made.containers.append(Container(container, (*path, "containers", container), given))
@@ -111,17 +119,20 @@ def allocate(intent: Intent) -> None:
         for container in part.containers:
             used.update({address: True for address in container.given.values()})
             container.address = dict(container.given)
+    taken = runtimes.taken(part for _node, part in places)
     for node, part in places:
+        free = runtimes.free(part, taken)
         if part.has_host_link and part.prefix_owner == "fabric":
-            part.host = _next(part, node.name, {}, used)
+            part.host = _next(part, free, node.name, {}, used)
         elif part.has_host_link:
             part.host = dict(part.gateway)
         for container in part.containers:
-            container.address = _next(part, container.name, container.given, used)
+            container.address = _next(part, free, container.name, container.given, used)
 
 
-def _next(part: Part, name: str, given: dict, used: dict) -> dict:
-    """The addresses of NAME in all families of the prefix; those not GIVEN have the same host number in each."""
+def _next(part: Part, free: Numbers, name: str, given: dict, used: dict) -> dict:
+    """The addresses of NAME in all families of the prefix; those not GIVEN have the same host number in each, one of
+    those that are FREE."""
     numbers: Iterable[int]
     missing = [family for family in part.prefix if family not in given]
     if not missing:
@@ -129,9 +140,8 @@ def _next(part: Part, name: str, given: dict, used: dict) -> dict:
     if "ipv4" in given and "ipv4" in part.prefix:
         numbers = [int(given["ipv4"]) - part.prefix["ipv4"].first]
     else:
-        first, count = usable(part)
-        start = zlib.crc32(name.encode()) % count if count else 0
-        numbers = (first + (start + step) % count for step in range(count))
+        start = zlib.crc32(name.encode()) % free.count if free.count else 0
+        numbers = (free.at((start + step) % free.count) for step in range(free.count))
     for number in numbers:
         found = {family: _address(part.prefix[family], number) for family in missing}
         if all(address is not None and address not in used for address in found.values()):
@@ -142,15 +152,3 @@ def _next(part: Part, name: str, given: dict, used: dict) -> dict:
 
 def _address(prefix, number: int):
     return netaddr.IPAddress(prefix.first + number, prefix.version) if 0 <= number < prefix.size else None
-
-
-def usable(part: Part) -> tuple[int, int]:
-    """(first, count): the host numbers in the prefix that containers' addresses are taken from."""
-    prefix = part.prefix.get("ipv4") or part.prefix["ipv6"]
-    # Excluding network and broadcast addresses; of IPv6 addresses only the first 65,535.
-    first, last = (0, prefix.size - 1) if prefix.size <= 2 else (1, min(prefix.size - 2, 65535))
-    if part.pool is not None and prefix.version == 4:
-        first = max(first, part.pool.first - prefix.first)
-        last = min(prefix.size - 1 if prefix.size <= 2 else prefix.size - 2, part.pool.last - prefix.first)
-        last = min(last, *(each.size - 1 for each in part.prefix.values()))  # only those that all prefixes have
-    return first, max(last - first + 1, 0)

@@ -136,6 +136,7 @@ class ContainerNetwork:
     host_link: bool | None  # None: if routing needs it
     announce: str | None  # None: depends on the prefix's owner
     mtu: int | None
+    runtimes: Sequence[str]
 
 
 @dataclass
@@ -144,6 +145,19 @@ class Container:
     path: Path
     given: Addresses  # those in the intent
     address: Addresses = field(default_factory=dict)  # all, once they have been allocated
+
+
+@dataclass
+class RuntimePool:
+    """The part of a prefix from which a container runtime gives addresses, with the same host numbers in all families.
+
+    Its prefixes are missing as far as they cannot be in those of the network.
+    """
+
+    runtime: str
+    path: Path
+    given: IPNetwork | None  # None: a quarter of the host's prefix
+    prefix: Prefixes
 
 
 @dataclass
@@ -160,6 +174,8 @@ class Part:
     pool: IPRange | None  # None: all of the prefix
     has_host_link: bool
     announce: str
+    runtimes: Sequence[str]
+    pools: dict[str, RuntimePool] = field(default_factory=dict)  # by runtime
     host: Addresses = field(default_factory=dict)  # of the host link, once allocated
     containers: list[Container] = field(default_factory=list)
 

@@ -21,6 +21,7 @@ from .draft import (
     Lab,
     Loopback,
     Part,
+    RuntimePool,
     Static,
     Uplink,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Lab",
     "Loopback",
     "Part",
+    "RuntimePool",
     "Static",
     "Uplink",
 ]

@@ -21,6 +21,7 @@ from . import (
     placement,
     references,
     roles,
+    runtime_checks,
     uniqueness,
 )
 from .build import build
@@ -80,6 +81,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     leaf_checks.check(intent, mistakes, placed.addresses)
     ospf_checks.check(intent, written, mistakes)
     container_checks.check(intent, mistakes, placed.addresses)
+    runtime_checks.check(intent, mistakes, placed.addresses)
     peering_checks.check(intent, mistakes, placed)
     carrier_checks.check(intent, mistakes)
     guest_checks.check(intent, mistakes)

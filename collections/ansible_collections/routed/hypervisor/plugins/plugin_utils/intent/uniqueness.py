@@ -123,7 +123,7 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
             wrong = f"{later[0]} overlaps {render(first[1])} ({first[0]})"
             mistakes.add(later[1], wrong, "choose a prefix that nothing else uses")
 
-    _each_overlap(prefixes, report)
+    each_overlap(prefixes, report)
     hosts: list[Used] = [
         (prefix, ("vrfs", vrf.name, "host", position), vrf.name)
         for vrf in intent.vrfs.values()
@@ -131,7 +131,7 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
         if prefix is not None
     ]
     order.update({path: len(order) + position for position, (_prefix, path, _vrf) in enumerate(hosts)})
-    _each_overlap(hosts, report)
+    each_overlap(hosts, report)
 
     def report_foreign(one: Used, other: Used) -> None:
         host, prefix = (one, other) if one[1][0] == "vrfs" else (other, one)
@@ -141,7 +141,7 @@ def check_prefixes(intent: Intent, mistakes: Mistakes) -> None:
                 host[1], f"{host[0]} overlaps {render(prefix[1])} ({prefix[0]}), which is in {prefix[2]}", right
             )
 
-    _each_overlap([*prefixes, *hosts], report_foreign)
+    each_overlap([*prefixes, *hosts], report_foreign)
     _leaf_loopbacks(intent, mistakes, prefixes)
 
 
@@ -160,10 +160,10 @@ def _leaf_loopbacks(intent: Intent, mistakes: Mistakes, prefixes: list[Used]) ->
             wrong = f"{leaf[0].ip} is in {render(network[1])} ({network[0]})"
             mistakes.add(leaf[1], wrong, "an address outside all networks")
 
-    _each_overlap([*networks, *given.values()], report)
+    each_overlap([*networks, *given.values()], report)
 
 
-def _each_overlap(prefixes: list[Used], report: t.Callable[[Used, Used], None]) -> None:
+def each_overlap(prefixes: list[Used], report: t.Callable[[Used, Used], None]) -> None:
     """Calls REPORT with each prefix and those that contain it; sorting leaves only these to compare.
 
     Of equal prefixes in one section, only the first is compared with others, so that few contain a prefix.

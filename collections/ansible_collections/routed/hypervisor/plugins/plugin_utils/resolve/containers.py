@@ -69,6 +69,9 @@ def links(intent: Intent, node: Hypervisor) -> list[dict]:
     for part in node.parts.values():
         network = intent.container_networks[part.network]
         link = {"master": master(intent, node, part), "mode": network.mode, "flag": network.flag, "mtu": network.mtu}
+        if part.runtimes:
+            # Somebody else's container may have switched the mode of all links, also of those that a runtime made.
+            link["force"] = True
         if part.has_host_link:
             device = intent.vrfs[network.vrf].device
             sysctls = {"ipv4": FORWARDS, "ipv6": QUIET_IPV6}
@@ -140,6 +143,10 @@ def routes(intent: Intent, node: Hypervisor) -> list[dict]:
         for container in part.containers if part.has_host_link or part.announce == "address" else ():
             for family, address in container.address.items():
                 made += [{"prefix": f"{address}/{LENGTH[family]}", "table": where, **way} for where in tables]
+        # Runtimes' containers come and go between runs: a route to all addresses that they may have.
+        for pool in part.pools.values() if part.has_host_link or part.announce == "address" else ():
+            for prefix in pool.prefix.values():
+                made += [{"prefix": str(prefix), "table": where, **way} for where in tables]
     return made
 
 

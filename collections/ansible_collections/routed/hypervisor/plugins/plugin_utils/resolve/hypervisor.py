@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only our routes
 from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
-from . import containers, services
+from . import containers, runtimes, services
 from .bgp import bgp
 from .firewall import firewall
 from .followed import families_of as followed_families
@@ -61,6 +61,7 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
         "bgp": routing,
         "retire_guest_ports": {guest.name: guest.port for guest in (*node.guests, *intent.guests) if guest.port},
         **services.all_of(intent, node),
+        **runtimes.all_of(intent, node),
     }
     followed = followed_guests(intent, found.followed, node)
     if followed["guests"]:

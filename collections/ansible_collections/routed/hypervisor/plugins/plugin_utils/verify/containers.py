@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ..intent.adjacency import is_meshed, names, place, remote, with_leaves
 from ..intent.containers import NAME
 from ..intent.model import LENGTH, Container, ContainerNetwork, Hypervisor, Intent, Leaf, Part, Router
-from ..resolve.containers import manages
+from ..resolve.containers import manages, master
 from ..resolve.index import Index
 from ..resolve.links import vlan_interface
 from .ping import ping
@@ -51,6 +51,7 @@ def expectations(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
             wanted += _between(home, peer)
     for other in others(found.hypervisors, found.position[node.name], ROUTES, ROUTES):
         wanted += _routes(intent, found, node, other)
+    wanted += [_runtimes(intent, node, part) for part in node.parts.values() if part.runtimes]
     if node.daemon == "gobgp":
         wanted.append({"kind": "in_step", "title": f"GoBGP's routes and the kernel's of {node.name} are in step"})
     return wanted
@@ -73,6 +74,19 @@ def _configured(home: Home) -> dict:
             family: str(home.part.gateway[family]) if network.mode == "l2" and family in home.part.gateway else None
             for family in home.container.address
         },
+    }
+
+
+def _runtimes(intent: Intent, node: Hypervisor, part: Part) -> dict:
+    network, place = intent.container_networks[part.network], master(intent, node, part)
+    return {
+        "kind": "runtimes",
+        "title": f"{part.network} is declared for {', '.join(part.runtimes)}; links on {place} are {network.mode}",
+        "network": part.network,
+        "master": place,
+        "mode": network.mode,
+        "cni": bool({"cni", "podman"} & {*part.runtimes}),
+        "docker": "docker" in part.runtimes,
     }
 
 

@@ -1,0 +1,226 @@
+"""Containers that a CNI runtime creates: announced, reached, and the plugins' traps, with the plugins of Debian."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import NOT_VERIFIED
+from support.waiting import seconds_until, stays, until
+
+CALLER = (Path(__file__).parent / "caller.py").read_text()
+FILES = "/etc/cni/net.d"
+LEASES = "/run/routed-hypervisor-cni"
+ADDRESSES = {"web": ("10.10.1.", "2001:db8:10:1::"), "edge": ("10.20.1.", "2001:db8:20:1::")}
+
+
+@pytest.fixture(scope="module")
+def lab(bring_up):
+    return bring_up("cni", *NOT_VERIFIED)
+
+
+class Caller:
+    """Containers on host1 as a runtime has them: a namespace each, and what the plugins answer."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.networks = {}
+
+    def tried(self, command, container, network, file=None, addresses=()) -> tuple[int, str]:
+        path = file or f"{FILES}/90-{network}.conflist"
+        code, output, errors = self.lab.tried(
+            "host1", "python3", "-c", CALLER, command, path, container, container, *addresses
+        )
+        return code, output + errors
+
+    def add(self, container, network, file=None, addresses=()) -> list[str]:
+        """The container's addresses."""
+        if container not in self.networks:
+            self.lab.run("host1", "ip", "netns", "add", container)
+        self.networks[container] = (network, file)
+        code, output = self.tried("ADD", container, network, file, addresses)
+        assert code == 0, output
+        return [ip["address"].partition("/")[0] for ip in json.loads(output)["ips"]]
+
+    def remove(self, container):
+        network, file = self.networks.pop(container)
+        code, output = self.tried("DEL", container, network, file)
+        assert code == 0, output
+        self.lab.run("host1", "ip", "netns", "delete", container)
+
+
+@pytest.fixture
+def caller(lab):
+    made = Caller(lab)
+    yield made
+    for container in list(made.networks):
+        made.remove(container)
+
+
+def has_route(lab, address) -> bool:
+    family, length = ("-6", 128) if ":" in address else ("-4", 32)
+    return bool(lab.json("host2", family, "route", "show", f"{address}/{length}"))
+
+
+def reaches(lab, host, address) -> bool:
+    return lab.tried(host, "ping", "-c", "1", "-W", "3", address)[0] == 0
+
+
+def leased(lab, network) -> set[str]:
+    found = lab.run("host1", "sh", "-c", f"ls {LEASES}/{network} 2>/dev/null || true").split()
+    return {name for name in found if name[0].isdigit()}
+
+
+def modes(lab, *links) -> set[str]:
+    """The modes of links on host1, given by name, or as CONTAINER/NAME."""
+    found = set()
+    for link in links:
+        where, _slash, name = link.rpartition("/")
+        [shown] = lab.json("host1", *(("-n", where) if where else ()), "-d", "link", "show", "dev", name)
+        found.add(shown["linkinfo"]["info_data"]["mode"])
+    return found
+
+
+@pytest.mark.parametrize("network", ["web", "edge"])
+def test_a_container_is_announced_reached_and_withdrawn(lab, caller, network):
+    addresses = caller.add("w1", network)
+    came = seconds_until(lambda: all(has_route(lab, one) for one in addresses), 20, f"the routes to {addresses}")
+    assert all(one.startswith(start) for one, start in zip(addresses, ADDRESSES[network], strict=True))
+    for host in ("host1", "host2"):
+        assert all(reaches(lab, host, one) for one in addresses), f"{host} does not reach {addresses}"
+    assert caller.tried("CHECK", "w1", network)[0] == 0
+    caller.remove("w1")
+    gone = seconds_until(lambda: not any(has_route(lab, one) for one in addresses), 20, "the withdrawal")
+    print(f"{network}: route on host2 {came:.2f} s after ADD returned, gone {gone:.2f} s after the container")
+
+
+def test_a_runtime_may_choose_an_address_of_its_pool_only(lab, caller):
+    assert caller.add("w1", "web", addresses=["10.10.1.99"])[0] == "10.10.1.99"
+    lab.run("host1", "ip", "netns", "add", "w2")
+    caller.networks["w2"] = ("web", None)
+    code, output = caller.tried("ADD", "w2", "web", addresses=["10.10.1.21"])
+    assert code != 0 and "10.10.1.21" in output, "an address of a container of the intent"
+
+
+def test_containers_of_the_intent_and_of_a_runtime_reach_each_other(lab, caller):
+    address, _ipv6 = caller.add("w1", "web")
+    assert lab.tried("host1", "ip", "netns", "exec", "c1", "ping", "-c", "1", "-W", "3", address)[0] == 0
+
+
+def test_a_second_run_changes_nothing_while_containers_run(lab, caller):
+    caller.add("w1", "web")
+    caller.add("e1", "edge")
+    run = lab.play(*NOT_VERIFIED)
+    assert run.code == 0 and run.changed == set(), run.output
+
+
+@pytest.fixture
+def other_mode(lab):
+    """A network of somebody else on the same master as edge, in another mode, with a single address."""
+    script = (
+        "import json; network = json.load(open('/etc/cni/net.d/90-edge.conflist')); network['name'] = 'other'\n"
+        "plugin = network['plugins'][0]; plugin['mode'] = 'l2'; del network['comment']; ipam = plugin['ipam']\n"
+        "one = '10.99.0.9'; ipam['ranges'] = [[{'subnet': '10.99.0.0/24', 'rangeStart': one, 'rangeEnd': one}]]\n"
+        "ipam['routes'] = []; json.dump(network, open('/tmp/other.conflist', 'w'))"
+    )
+    lab.run("host1", "python3", "-c", script)
+    return "/tmp/other.conflist"
+
+
+def test_a_failed_add_leaves_no_address_and_the_container_can_be_removed(lab, caller, other_mode):
+    caller.add("o1", "other", other_mode)
+    lab.run("host1", "ip", "netns", "add", "o2")
+    caller.networks["o2"] = ("other", other_mode)
+    code, _output = caller.tried("ADD", "o2", "other", other_mode)
+    assert code != 0, "the pool has one address"
+    left = lab.json("host1", "-n", "o2", "address", "show", "dev", "eth0")
+    assert left, "the link is left behind: this test has become unnecessary"
+    assert not [one for one in left[0]["addr_info"] if one.get("scope") == "global"]
+    caller.remove("o2")
+    caller.remove("o1")
+    assert leased(lab, "other") == set()
+
+
+def test_running_containers_that_another_network_switched_to_its_mode_are_switched_back(lab, caller, other_mode):
+    """The plugin asks nobody: mode belongs to the master, and even a container that is not created changes it.
+
+    After the tests whose containers change it: this one ends with a run that restores it.
+    """
+    caller.add("e1", "edge")
+    assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
+    caller.add("o1", "other", other_mode)
+    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}
+    run = lab.play("--tags", "network")
+    assert run.code != 0 and "the links that fabric-left has: eth0 in o1 (l2)" in run.output, run.output
+    caller.remove("o1")
+    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}, "nothing switches it back"
+    assert lab.play("--tags", "verify").code != 0, "the verification does not report it"
+    run = lab.play("--tags", "network")
+    assert run.code == 0 and run.changed == {("host1", "network")}, run.output
+    assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
+
+
+def test_a_second_add_for_a_container_announces_nothing_more(lab, caller):
+    addresses = caller.add("w1", "web")
+    before = leased(lab, "web")
+    code, output = caller.tried("ADD", "w1", "web")
+    assert code != 0 and "file exists" in output, output
+    links = {link["ifname"] for link in lab.json("host1", "-n", "w1", "link", "show", "type", "ipvlan")}
+    assert len(links) == 2, "the second link is left behind: the verification reports it"
+    assert leased(lab, "web") == before
+    stays(lambda: not any(has_route(lab, f"10.10.1.{number}") for number in range(65, 70)), 2, "no other address")
+    assert all(has_route(lab, one) for one in addresses)
+
+
+def test_addresses_of_containers_that_went_without_the_plugin_are_released(lab, caller):
+    kept = caller.add("w1", "web")
+    lost = caller.add("w2", "web")
+    lab.run("host1", "ip", "netns", "delete", "w2")
+    caller.networks.pop("w2")
+    until(lambda: not any(has_route(lab, one) for one in lost), 20, "the withdrawal: the kernel is the only source")
+    assert set(lost) <= leased(lab, "web")
+    # What was recorded in the last minute may not be configured yet.
+    lab.run("host1", "sh", "-c", f"touch -d '2 minutes ago' {LEASES}/web/*")
+    run = lab.play("--tags", "runtimes")
+    assert run.code == 0 and run.changed == {("host1", "cni_networks")}, run.output
+    assert leased(lab, "web") == set(kept)
+
+
+def test_a_reboot_ends_all_leases(lab, caller):
+    caller.add("w1", "web")
+    assert lab.run("host1", "stat", "--file-system", "--format", "%T", LEASES).strip() == "tmpfs"
+
+
+def test_an_mtu_above_the_masters_and_a_second_file_for_a_network_are_refused_together(lab):
+    """The plugin accepts such an MTU, and the master drops what is larger; a runtime reads the first of two files."""
+    lab.run("host1", "ip", "link", "set", "fabric-left", "mtu", "1400")
+    script = f"sed 's/Managed by Routed/Made by/' {FILES}/90-web.conflist >{FILES}/10-mine.conflist"
+    lab.run("host1", "sh", "-c", script)
+    text = lab.intent.read_text()
+    lab.intent.write_text(text.replace("    mode: l3\n", "    mode: l3\n    mtu: 1450\n"))
+    try:
+        run = lab.play("--tags", "runtimes")
+        assert run.code != 0
+        assert "the MTU 1450 is more than that of fabric-left (1400)" in run.output, run.output
+        assert f"{FILES}/10-mine.conflist, which is not ours, has a network of the same name" in run.output, run.output
+    finally:
+        lab.intent.write_text(text)
+        lab.run("host1", "rm", f"{FILES}/10-mine.conflist")
+        lab.run("host1", "ip", "link", "set", "fabric-left", "mtu", "1500")
+
+
+def test_a_network_in_use_is_not_removed(lab, caller):
+    """The last test: the lab goes without that network."""
+    address, _ipv6 = caller.add("w1", "web")
+    until(lambda: reaches(lab, "host2", address), 20, "an answer")
+    text = lab.intent.read_text()
+    lab.intent.write_text(text.replace("    announce: address\n    runtimes: [cni]\n", "    announce: address\n", 1))
+    run = lab.play("--tags", "network")
+    assert run.code != 0 and f"the network web is in use by w1 ({address}, " in run.output, run.output
+    assert reaches(lab, "host2", address)
+    caller.remove("w1")
+    run = lab.play("--tags", "network,runtimes")
+    assert run.code == 0, run.output
+    assert lab.run("host1", "ls", FILES).split() == ["90-edge.conflist"]
+    assert leased(lab, "web") == set()

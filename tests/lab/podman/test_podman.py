@@ -1,0 +1,59 @@
+"""Podman's containers in a VRF: reached from the other host's, and neither taken away nor announced by mistake."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import NOT_VERIFIED
+from engines import Engine
+from support.waiting import seconds_until
+
+LEASES = "/run/routed-hypervisor-cni/web"
+
+
+@pytest.fixture(scope="module")
+def lab(bring_up):
+    return bring_up("podman", *NOT_VERIFIED)
+
+
+@pytest.fixture(scope="module")
+def engine(lab):
+    return Engine(lab, "podman", ("host1", "host2"))
+
+
+@pytest.fixture
+def podman(engine):
+    yield engine
+    engine.clear()
+
+
+def test_containers_of_two_hosts_reach_each_other_in_both_families(lab, podman):
+    near, far = podman.start("host1", "web1", "web"), podman.start("host2", "web2", "web")
+    assert (near.rpartition(".")[0], far.rpartition(".")[0]) == ("10.10.1", "10.10.2")
+    assert 128 <= int(near.rpartition(".")[2]) < 192, "not in podman's part of the prefix"
+    seconds = seconds_until(lambda: podman.pings("web1", far), 60, "the first answer", 0.1)
+    assert podman.pings("web1", podman.address("host2", "web2", "6"))
+    print(f"web1 reaches web2 {seconds:.1f} s after it was started")
+    # The host itself, by the route to podman's part; and a container of the intent.
+    assert lab.tried("host1", "ping", "-c", "1", "-W", "5", near)[0] == 0
+    assert lab.tried("host1", "ip", "netns", "exec", "c1", "ping", "-c", "1", "-W", "5", near)[0] == 0
+
+
+def test_a_container_that_is_killed_gives_its_address_back(lab, podman):
+    address = podman.start("host1", "web1", "web")
+    podman.run("host1", "kill", "web1")
+    seconds_until(lambda: address not in lab.run("host1", "ls", LEASES).split(), 60, "the release of its address", 0.1)
+
+
+def test_a_second_run_changes_nothing_and_a_network_in_use_is_not_removed(lab, podman):
+    """The last test: the lab goes without that network."""
+    podman.start("host1", "web1", "web")
+    run = lab.play("--tags", "network,runtimes")
+    assert run.code == 0 and run.changed == set(), run.output
+    lab.intent.write_text(lab.intent.read_text().replace("runtimes: [podman]", "runtimes: []"))
+    run = lab.play("--tags", "network")
+    assert run.code != 0 and "the network web is in use by" in run.output, run.output
+    podman.remove("web1")
+    run = lab.play("--tags", "network,runtimes")
+    assert run.code == 0, run.output
+    left = lab.run("host1", "sh", "-c", "ls /etc/cni/net.d /etc/containers/containers.conf.d")
+    assert "90-web" not in left and "routed-hypervisor" not in left

@@ -1,0 +1,75 @@
+"""What the verification reports about container networks of runtimes."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import Slave, Survey
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify import runtimes
+
+EXPECTED = {"network": "web", "master": "web", "mode": "l2", "cni": True, "docker": False}
+HOST = Slave("", "host-web", "ipvlan", "l2", ("10.0.0.1",))
+ONE = Slave("c1", "eth0", "ipvlan", "l2", ("10.0.0.5", "2001:db8::5"))
+
+
+@pytest.fixture
+def verified(monkeypatch, tmp_path):
+    """A function that verifies a host with these links; `leased` are addresses that the plugin has recorded."""
+    (tmp_path / "net.d").mkdir()
+    (tmp_path / "leases/web").mkdir(parents=True)
+    content = f'"name": "web", "plugins": [{{"type": "ipvlan", "ipam": {{"dataDir": "{tmp_path}/leases"}}}}]}}'
+    (tmp_path / "net.d/90-web.conflist").write_text('{"comment": "Managed by Routed Hypervisor",\n' + content)
+    monkeypatch.setattr(runtimes, "DIRECTORY", str(tmp_path / "net.d"))
+
+    def verify(*slaves, leased=(), elsewhere=(), **expected):
+        for address in leased:
+            path = tmp_path / "leases/web" / address
+            path.write_text("0123456789abcdef\neth0")
+            os.utime(path, (time.time() - 120,) * 2)
+        found = Survey({}, {"web": list(slaves), "edge": list(elsewhere)})
+        monkeypatch.setattr(runtimes.slaves, "survey", lambda: found)
+        return runtimes.verify_runtimes({**EXPECTED, **expected})
+
+    return verify
+
+
+def test_containers_as_they_should_be(verified):
+    assert verified(HOST, ONE, leased=ONE.addresses) == (True, "1 containers")
+
+
+@pytest.mark.parametrize(
+    ("slaves", "more", "seen"),
+    [
+        ([HOST, ONE._replace(mode="l3")], {}, "links in another mode: eth0 in c1 (l3)"),
+        ([ONE, Slave("c2", "veth1", "ipvlan", "l2")], {}, "links without an address: veth1 in c2"),
+        (
+            [ONE],
+            {"elsewhere": [Slave("c9", "eth0", "ipvlan", "l3", ("10.0.0.5",))]},
+            "addresses of several containers: 10.0.0.5 (eth0 in c1, eth0 in c9)",
+        ),
+        (
+            [ONE._replace(where="/run/docker/netns/1a2b", has_process=False)],
+            {},
+            "addresses without a process: eth0 in /run/docker/netns/1a2b (10.0.0.5, 2001:db8::5)",
+        ),
+        ([ONE], {"leased": ["10.0.0.6"]}, "addresses of containers that have gone: 0123456789ab (10.0.0.6)"),
+    ],
+)
+def test_what_is_wrong_is_reported(verified, slaves, more, seen):
+    passed, found = verified(*slaves, **more)
+    assert (passed, found) == (False, seen)
+
+
+def test_a_namespace_without_a_process_is_only_a_fault_if_an_engine_made_it(verified):
+    engines = "netns-0123abcd-0123-4567-89ab-0123456789ab"
+    assert verified(ONE._replace(has_process=False))[0]
+    assert not verified(ONE._replace(where=engines, has_process=False))[0]
+    assert verified(ONE._replace(where=engines))[0]
+
+
+def test_a_network_that_is_not_declared_is_reported(verified):
+    passed, seen = verified(ONE, network="other")
+    assert not passed and "no file of ours" in seen
