@@ -104,4 +104,3 @@ def failure_message(results, answer):
             continue
         lines += [f"  {node}: {result['title']}: {result['seen']}" for result in found if result["state"] == "failed"]
     return "\n".join(lines)
-

@@ -59,7 +59,9 @@ def build(host_vars: HostVars, document: Document, previous: Document | str | No
     results = _Reader(host_vars, nodes, owners, sessions).results(document["nodes"])
     for result in results:
         nodes.setdefault(result.node, Node(result.node, "node"))
-    links = [Link(node.name, fabric, interface) for node in nodes.values() for fabric, interface in node.fabrics.items()]
+    links = [
+        Link(node.name, fabric, interface) for node in nodes.values() for fabric, interface in node.fabrics.items()
+    ]
     fabrics = _fabrics(nodes)
     _judge_nodes(nodes, results)
     _judge_links(links, fabrics, results, nodes)
@@ -267,6 +269,8 @@ def _judge_links(links: list[Link], fabrics: dict[str, Fabric], results: list[Re
     for link in links:
         found = counts[link.node, link.fabric]
         link.state, link.failed, link.total = overall(found), found[FAILED], found.total()
+    of_links: dict[str, Counter[str]] = defaultdict(Counter)
+    for link in links:
+        of_links[link.fabric][link.state] += 1
     for fabric in fabrics.values():
-        of_links = Counter(link.state for link in links if link.fabric == fabric.name)
-        fabric.state = PARTLY if of_links[PARTLY] or of_links[FAILED] and of_links[PASSED] else overall(of_links)
+        fabric.state = overall(of_links[fabric.name])

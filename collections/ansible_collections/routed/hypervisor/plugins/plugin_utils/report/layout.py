@@ -17,7 +17,7 @@ from .model import Link, Node, Report
 
 GAP, ROW_GAP, MARGIN = 28, 64, 24
 WIDEST = 2600  # of a row; a longer one continues below
-ROUTER = (176, 50)
+ROUTER = (188, 50)
 FABRIC_WIDTH, FABRIC_LINE = 232, 13
 CARD_WIDTH, CARD_HEAD = 160, 44
 CHIP = (66, 19)

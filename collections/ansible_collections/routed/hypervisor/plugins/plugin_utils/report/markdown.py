@@ -58,7 +58,9 @@ def _pairs(sessions: list[Session]) -> list[Pair]:
         a, b = sorted((session.node, session.peer))
         found[a, b, session.vrf].append(session)
     pairs = [
-        Pair(a, b, vrf, len(listed), _up([one.bgp for one in listed]), _up([one.bfd for one in listed if one.bfd]), state)
+        Pair(
+            a, b, vrf, len(listed), _up([one.bgp for one in listed]), _up([one.bfd for one in listed if one.bfd]), state
+        )
         for (a, b, vrf), listed in found.items()
         for state in [min((one.state for one in listed), key=WORST_FIRST.index)]
     ]

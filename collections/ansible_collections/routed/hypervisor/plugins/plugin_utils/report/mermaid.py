@@ -50,7 +50,11 @@ def mermaid(report: Report) -> str:
         add(f"fabric {name}", f"fabric {for_mermaid(name)}", fabric.state, '(["{}"])')
     for node in alone:
         guests = [for_mermaid(("✕ " if guest.state == FAILED else "") + guest.name) for guest in below[node.name]]
-        add(node.name, "<br>".join([for_mermaid(node.name), for_mermaid(subtitle(node)), " ".join(guests)]), _state(node, below))
+        add(
+            node.name,
+            "<br>".join([for_mermaid(node.name), for_mermaid(subtitle(node)), " ".join(guests)]),
+            _state(node, below),
+        )
     for fabrics, members in groups.items():
         add(f"group {fabrics}", counted(len(members), "hypervisor(s)"), worst(node.state for node in members))
     above = {node.name for node in routers}

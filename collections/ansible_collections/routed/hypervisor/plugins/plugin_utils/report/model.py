@@ -172,7 +172,7 @@ def worst(states: t.Iterable[str]) -> str:
 
 
 def overall(counts: Counter[str]) -> str:
-    """The state of a link, fabric or node with these results: "partly" if only some of them failed."""
-    if counts[FAILED] and counts[PASSED]:
+    """The state of what has parts or results in these states: "partly" if not all that was verified passed."""
+    if counts[PARTLY] or (counts[FAILED] and counts[PASSED]):
         return PARTLY
     return next((state for state in (FAILED, PASSED, ABSENT, NOT_RUN) if counts[state]), UNVERIFIED)

@@ -10,9 +10,11 @@ function el(name, attributes = {}, ...children) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (value !== false && value !== undefined) made.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== "" && child !== undefined && child !== false));
+  made.append(...flat(children));
   return made;
 }
+
+const flat = (children) => children.flat(Infinity).filter((child) => child !== "" && child !== undefined && child !== false);
 
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text.trim()), (letter) => letter.charCodeAt(0));
@@ -73,7 +75,7 @@ function showNode(name) {
   if (node.parent) facts.push(["on", link(node.parent)]);
   if (node.vrf) facts.push(["VRF", node.vrf]);
   const routes = node.results.filter((result) => result.kind === "route");
-  $("#details").replaceChildren(
+  $("#details").replaceChildren(...flat([
     el("header", {}, el("h2", { id: "details-title" }, name),
       el("button", { type: "button", onclick: hideNode, "aria-label": "Close the details" }, "✕ close")),
     el("dl", {}, facts.map(([key, value]) => [el("dt", {}, key), el("dd", {}, value)])),
@@ -89,7 +91,7 @@ function showNode(name) {
     routes.length ? folded(`${routes.length} routes`, small(["prefix", "table", "next hops", "state"],
       routes.map((one) => [el("span", { class: "mono" }, one.prefix), one.table, hops(one.seen), state(one.state)]))) : "",
     others.length ? folded(`${others.length} results that did not fail`, small(["what", "seen", "state"],
-      others.map((one) => [one.title, one.seen, state(one.state)]))) : "");
+      others.map((one) => [one.title, one.seen, state(one.state)]))) : ""]));
   if ($("#details").hidden) opener = document.activeElement;
   $("#details").hidden = false;
   $("#details").scrollTop = 0;

@@ -15,7 +15,8 @@ from .model import LAYERS, PASSED, Report, Result
 from .svg import summary, svg
 from .templates import environment, source
 
-SHOWN = 100  # failures in the page itself; the table of all results has the others
+SHOWN = 200  # failures in the page itself; the table of all results has the others
+FIRST = 8  # of them before the others are folded away
 LISTED = 30  # of each kind of change
 SCRIPTS = ("page.js", "graph.js", "tables.js")
 
@@ -34,6 +35,7 @@ def page(report: Report) -> str:
             layers=LAYERS,
             silent=sum(result.is_silence for result in report.results if result.state == PASSED),
             failures=failures[:SHOWN],
+            first=FIRST,
             failed_kinds={LAYERS.get(kind, kind): count for kind, count in layers.items()},
             more=len(failures) - SHOWN,
             listed=LISTED,

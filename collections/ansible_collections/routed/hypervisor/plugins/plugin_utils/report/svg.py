@@ -41,8 +41,7 @@ class Pair:
 class Drawn(Line):
     @property
     def state(self) -> str:
-        states = Counter(link.state for link in self.links)
-        return overall(states) if len(states) > 1 else next(iter(states), "unverified")
+        return overall(Counter(link.state for link in self.links))
 
     @property
     def title(self) -> str:
