@@ -36,10 +36,10 @@ options:
     required: true
   results:
     description:
-      - The results by node, as returned by M(routed.hypervisor.verify), or an empty map for a node that failed before it
-        was verified.
-      - Without it, the results are read from O(path), and only the files beside it are written. A file that is incomplete,
-        of another fabric, or of a newer format is refused. Failed results are then no failure of the task.
+      - The results by node, as returned by M(routed.hypervisor.verify), or an empty map for a node that failed before
+        it was verified.
+      - Without it, the results are read from O(path), and only the files beside it are written. A file that is
+        incomplete, of another fabric, or of a newer format is refused. Failed results are then no failure of the task.
     type: dict
   path:
     description: The JSON file to write, or to read without O(results). Its directory is created.

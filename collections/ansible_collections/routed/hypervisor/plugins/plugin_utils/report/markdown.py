@@ -69,6 +69,6 @@ def _pairs(sessions: list[Session]) -> list[Pair]:
 
 def _up(states: list[str]) -> str:
     if not states:
-        return "–"
+        return "none"
     up = sum(state == PASSED for state in states)
     return str(up) if up == len(states) else f"**{up} of {len(states)}**"

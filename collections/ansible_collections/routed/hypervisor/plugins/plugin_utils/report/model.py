@@ -9,7 +9,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-# The states of results, and of nodes, links and sessions. "partly": some failed, others passed; "unverified": no result.
+# States of results, nodes, links and sessions. "partly": some failed, others passed; "unverified": there is no result.
 FAILED, PARTLY, ABSENT, NOT_RUN, PASSED, UNVERIFIED = "failed", "partly", "absent", "not run", "passed", "unverified"
 WORST_FIRST = (FAILED, PARTLY, ABSENT, NOT_RUN, PASSED, UNVERIFIED)
 

@@ -34,7 +34,7 @@ class Pair:
     def title(self) -> str:
         states = Counter(session.state for session in self.sessions)
         listed = ", ".join(f"{count} {state}" for state, count in states.items())
-        return f"{self.a} – {self.b}: {counted(len(self.sessions), 'session(s)')}, {listed}"
+        return f"{self.a} and {self.b}: {counted(len(self.sessions), 'session(s)')}, {listed}"
 
 
 @dataclass
@@ -91,7 +91,7 @@ def subtitle(node: Node) -> str:
 
 def linked(link: Link) -> str:
     seen = f", {link.failed} of {counted(link.total, 'session result(s)')} failed" if link.failed else ""
-    return f"{link.node} – fabric {link.fabric} ({link.interface}): {link.state}{seen}"
+    return f"{link.node} to fabric {link.fabric} ({link.interface}): {link.state}{seen}"
 
 
 def fitted(text: str, longest: int) -> str:
