@@ -116,7 +116,8 @@ def test_every_text_has_enough_contrast(opened):
     """WCAG 2 asks for 4.5."""
     script = """() => {
       const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-      const light = (c) => { const [r, g, b] = c.map((v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+      const linear = (v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+      const light = (c) => { const [r, g, b] = c.map(linear);
         return .2126 * r + .7152 * g + .0722 * b; };
       const ground = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
         if (c.length === 3 || c[3] === 1) return c.slice(0, 3); } return [255, 255, 255]; };
