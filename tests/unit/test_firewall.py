@@ -177,7 +177,7 @@ def test_a_table_that_is_gone_is_a_failure_where_the_kernel_could_have_it(monkey
             "Error: No such file or directory",
         )
     answers(monkeypatch, list=(0, json.dumps({"nftables": LISTED}), ""))
-    assert firewall.verify_firewall(WANTED) == (True, "complete")
+    assert firewall.verify_firewall(WANTED) == (True, "complete", {"counters": {"to_hypervisor": 3}})
 
 
 def test_on_a_kernel_without_nftables_it_is_not_run_in_a_lab_and_a_failure_on_a_real_host(monkeypatch):
@@ -196,7 +196,7 @@ def test_nft_that_is_not_installed_is_never_taken_for_a_kernel_that_cannot(monke
 def test_what_was_not_run_is_neither_passed_nor_failed_and_the_summary_says_so(monkeypatch):
     answers(monkeypatch, list=UNABLE, probe=UNABLE)
     (result,) = verify.run([{**WANTED, "required": False}], deadline_s=0)
-    report = {**summarise({"hv1": [result]}), "fabric": "x", "path": "artifacts/x/verify.json"}
+    report = {**summarise({"hv1": [result]}), "fabric": "x", "path": "verify.json", "page": "report.html"}
     assert (report["passed"], report["failures"], report["not_run"]) == (0, 0, 1)
     nothing = {"changed": 0, "changes": {}, "failed": False, "kernel": None, "inventory": None, "absent": {}}
     text = "\n".join(summary("site.yml", [], report=report, **nothing))

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import datetime
-import json
-import os
 from collections import Counter
 from pathlib import Path
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
+from ..plugin_utils.inventory_variables import inventory_variables
+from ..plugin_utils.report.document import FORMAT, PAGE, DocumentError, read, replace, text
+from ..plugin_utils.report.files import write
 
 
 class ActionModule(ActionBase):
@@ -24,18 +27,45 @@ class ActionModule(ActionBase):
         _result, given = self.validate_argument_spec(
             argument_spec={
                 "fabric": {"type": "str", "required": True},
-                "results": {"type": "dict", "required": True},
+                "results": {"type": "dict"},
                 "path": {"type": "path", "required": True},
             }
         )
-        results = given["results"]
-        answer = summarise(results)
-        answer.update(changed=False, fabric=given["fabric"], path=given["path"])
+        fabric, path = given["fabric"], Path(given["path"])
+        is_again = given["results"] is None
+        try:
+            previous = read(path, fabric) if is_again or path.exists() else None
+        except DocumentError as error:
+            if is_again:
+                raise AnsibleActionFail(str(error)) from None
+            previous = str(error)
+        document = previous if is_again else _document(fabric, given["results"])
+        answer = summarise(document["nodes"])
+        answer.update(changed=False, fabric=fabric, path=str(path), page=str(path.parent / PAGE))
         if not self._task.check_mode:
-            _write(Path(given["path"]), given["fabric"], results, answer)
-        if answer["failures"]:
-            answer.update(failed=True, msg=failure_message(results, answer))
+            if is_again:
+                previous = "this report was written again from its results"
+            else:
+                replace(path, text(document))
+            write(path.parent, inventory_variables(task_vars), document, previous)
+        if answer["failures"] and not is_again:
+            answer.update(failed=True, msg=failure_message(document["nodes"], answer))
         return answer
+
+
+def _document(fabric, results):
+    answer = summarise(results)
+    return {
+        "format": FORMAT,
+        "fabric": fabric,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "total": answer["total"],
+        "passed": answer["passed"],
+        "failed": answer["failures"],
+        "not_run": answer["not_run"],
+        "absent": answer["absent"],
+        "nodes": results,
+    }
 
 
 def summarise(results):
@@ -74,20 +104,3 @@ def failure_message(results, answer):
             continue
         lines += [f"  {node}: {result['title']}: {result['seen']}" for result in found if result["state"] == "failed"]
     return "\n".join(lines)
-
-
-def _write(path, fabric, results, answer):
-    report = {
-        "fabric": fabric,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "total": answer["total"],
-        "passed": answer["passed"],
-        "failed": answer["failures"],
-        "not_run": answer["not_run"],
-        "absent": answer["absent"],
-        "nodes": results,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    draft.replace(path)

@@ -13,6 +13,7 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Prints a readable summary after the recap of a playbook, with the time of each play.
+  - Adds these times to the report of M(routed.hypervisor.report), if the playbook has written one.
   - Prints nothing for a playbook with a single play that verified nothing.
 requirements:
   - The plugin must be enabled in C(callbacks_enabled).
@@ -27,10 +28,12 @@ EXAMPLES = r"""
 import os
 import time
 from collections import Counter
+from pathlib import Path
 
 from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
 
+from ..plugin_utils.report.stages import add_stages
 from ..plugin_utils.summary import summary
 
 
@@ -61,7 +64,8 @@ class CallbackModule(CallbackBase):
         if result.task.action == "routed.hypervisor.network" and result.result.get("absent"):
             names = [f"{port['guest']} ({port['interface']})" for port in result.result["absent"]]
             self._absent[result.host.get_name()] = names
-        if result.task.action == "routed.hypervisor.report":
+        # It has no counts if it was refused.
+        if result.task.action == "routed.hypervisor.report" and "total" in result.result:
             self._report = result.result
         elif result.task.action == "routed.hypervisor.lab_kernel":
             self._kernel = result.result
@@ -81,6 +85,8 @@ class CallbackModule(CallbackBase):
         found = {"report": self._report, "kernel": self._kernel, "changes": self._changes}
         found["absent"] = self._absent
         found["inventory"] = inventory_argument()
+        if self._report:
+            add_stages(Path(self._report["page"]).parent, self._playbook, times)
         for line in summary(self._playbook, times, changed=changed, failed=failed, **found):
             self._display.display(line)
 

@@ -13,6 +13,9 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Writes one JSON file with the results of M(routed.hypervisor.verify) from all nodes, and counts them.
+  - Writes the same beside it for people and programs. C(report.html) is one page without any other file, with the
+    topology of the intent, which is the inventory of the play. C(report.md) is for merge requests, C(report.xml) is
+    JUnit XML for CI systems. All have the failures first, and what changed since the file that was replaced.
   - Fails with one line for each failed result; a node without results counts as a failure. Results that could not be
     run are counted separately.
   - Runs on the controller.
@@ -32,13 +35,14 @@ options:
     type: str
     required: true
   results:
-    description: >-
-      The results by node, as returned by M(routed.hypervisor.verify), or an empty map for a node that
-      failed before it was verified.
+    description:
+      - The results by node, as returned by M(routed.hypervisor.verify), or an empty map for a node that failed before
+        it was verified.
+      - Without it, the results are read from O(path), and only the files beside it are written. A file that is
+        incomplete, of another fabric, or of a newer format is refused. Failed results are then no failure of the task.
     type: dict
-    required: true
   path:
-    description: The file to write. Its directory is created.
+    description: The JSON file to write, or to read without O(results). Its directory is created.
     type: path
     required: true
 """
@@ -109,4 +113,9 @@ path:
   returned: always
   type: str
   sample: artifacts/l3_hypervisor/verify.json
+page:
+  description: The written page.
+  returned: always
+  type: str
+  sample: artifacts/l3_hypervisor/report.html
 """

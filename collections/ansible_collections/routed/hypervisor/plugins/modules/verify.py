@@ -65,7 +65,8 @@ RETURN = r"""
 results:
   description: >-
     A result for each item of O(config), in the order given. Its state is C(passed), C(failed), C(not run) if the
-    kernel does not support it, or C(absent) if a guest that it needs does not run.
+    kernel does not support it, or C(absent) if a guest that it needs does not run. The result for a firewall has its
+    C(counters), the packets that it dropped by reason.
   returned: success
   type: list
   elements: dict

@@ -56,7 +56,7 @@ def summary(playbook, stages, *, report, changed, changes, absent, failed, kerne
         passed = {**dict.fromkeys(KINDS, 0), **report["kinds"]}
         found = [counted(count, KINDS.get(kind, kind)).split(" ", 1) for kind, count in passed.items() if count]
         lines += [f"  {number:>5} {things}" for number, things in found]
-        lines.append(f"  every result is in {report['path']}")
+        lines.append(f"  every result is in {report['path']}; for a browser, {report['page']}")
     lines.append(
         f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {counted(changed, 'change(s)')}:"
     )

@@ -18,11 +18,15 @@ NOT_RUN = None  # in place of passed: neither true nor false
 
 
 def verify_firewall(expected):
-    """Returns (passed, what was seen); passed is NOT_RUN if this kernel does not support the table and need not."""
+    """Returns (passed, what was seen) and, of a table that exists, its counters of dropped packets.
+
+    Passed is NOT_RUN if this kernel does not support the table and need not.
+    """
     code, output, errors = run(["nft", "-j", "list", "table", "inet", expected["table"]])
     if code == 0:
-        mistakes = compare(expected, json.loads(output)["nftables"])
-        return not mistakes, "; ".join(mistakes) or "complete"
+        listing = json.loads(output)["nftables"]
+        mistakes = compare(expected, listing)
+        return not mistakes, "; ".join(mistakes) or "complete", {"counters": dropped(listing)}
     reason = None if expected["required"] or code == 127 else lacking(run)
     if reason is not None:
         return NOT_RUN, reason
@@ -50,6 +54,11 @@ def compare(expected, listing):
         f"no counter {name}" for name in expected["counters"] if name not in {c["name"] for c in found["counter"]}
     ]
     return mistakes
+
+
+def dropped(listing):
+    """Packets by counter."""
+    return {item["counter"]["name"]: item["counter"]["packets"] for item in listing if "counter" in item}
 
 
 def element(item):

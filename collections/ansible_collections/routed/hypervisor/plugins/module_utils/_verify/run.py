@@ -63,7 +63,8 @@ def verify_bfd(expected, now):
     return bird.verify_bfd(expected, now.bfd())
 
 
-# Read from a snapshot: (expected, snapshot) -> (passed, what was seen). Passed is None if it cannot be run here.
+# Read from a snapshot: (expected, snapshot) -> (passed, what was seen), and possibly more facts for the result. Passed
+# is None if it cannot be run here.
 STATE = {
     "bgp": verify_bgp,
     "bfd": verify_bfd,
@@ -154,6 +155,8 @@ def _round(expectations, pending, results, pool, start):
             waiting |= {i: Part(batch, number) for number, i in enumerate(chosen)}
     for index in pending:
         expected = expectations[index]
-        passed, seen = waiting[index].result() if index in waiting else STATE[expected["kind"]](expected, now)
+        found = waiting[index].result() if index in waiting else STATE[expected["kind"]](expected, now)
+        passed, seen, *facts = found
         results[index] = _result(expected, STATES[None if passed is None else bool(passed)], seen, start)
+        results[index].update(*facts)
     return [index for index in pending if results[index]["state"] == "failed"]

@@ -18,6 +18,7 @@ from .leaf import leaf
 from .ospf import password_keys
 from .reflector import reflector
 from .switch import switch
+from .topology import topology
 
 
 @dataclass
@@ -65,6 +66,8 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
         **{name: border(intent, found, node) for name, node in intent.borders.items()},
         **{name: leaf(intent, found, node) for name, node in intent.leaves.items()},
     }
+    for router in intent.routers:
+        made.host_vars[router.name]["topology"] = topology(intent, router)
     if intent.lab:
         _add_lab(intent, found, owner, made)
     return made

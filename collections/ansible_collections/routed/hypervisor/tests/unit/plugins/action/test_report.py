@@ -35,7 +35,7 @@ UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not ru
 
 
 def lines(kernel=None, failed=False, results=None, changes=(), inventory="", changed=3, absent=()):
-    report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "artifacts/x/verify.json"}
+    report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "verify.json", "page": "report.html"}
     found = {"changed": changed, "changes": dict(changes), "failed": failed, "kernel": kernel, "inventory": inventory}
     return summary("site.yml", [("BGP", 1.25)], report=report, absent=dict(absent), **found)
 
