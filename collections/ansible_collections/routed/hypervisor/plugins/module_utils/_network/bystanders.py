@@ -29,8 +29,9 @@ from .._netlink.sockets import CREATE, EXCLUSIVE
 
 FEW = 16  # links up to which routes are requested per link; for each request the kernel scans all routes
 KERNEL = 2  # RTPROT_KERNEL: the kernel adds these again itself
-# Zebra, BIRD, the routing manager's two, and what FRR adds as BGP, IS-IS, OSPF, RIP and EIGRP (linux/rtnetlink.h).
-ROUTING_DAEMONS = {11, 12, 83, 84, 186, 187, 188, 189, 192}
+# Zebra, BIRD, the routing manager's two, the agent's, and what FRR adds as BGP, IS-IS, OSPF, RIP and EIGRP
+# (linux/rtnetlink.h).
+ROUTING_DAEMONS = {11, 12, 83, 84, 85, 186, 187, 188, 189, 192}
 
 
 @dataclasses.dataclass
