@@ -175,9 +175,10 @@ FORMATS = {
     "mac": Format(_mac, "the MAC address of one interface; for instance 02:00:cb:00:71:01"),
 }
 
+_RESERVED = RESERVED_NODES | RESERVED_INTERFACES
 # The names of lab nodes, which real hosts do not need.
 LAB_NODE = Format(
-    lambda text: _name(text) and len(text) <= INTERFACE_LENGTH and text not in RESERVED_NODES | RESERVED_INTERFACES,
+    lambda text: _name(text) and len(text) <= INTERFACE_LENGTH and text not in _RESERVED,
     "a name for a node of a lab, after which the other end of its cable is named; "
     f"up to {INTERFACE_LENGTH} {_IN_A_NAME}, not reserved (all, default, lo, hypervisors, …)",
 )
