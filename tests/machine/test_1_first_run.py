@@ -41,7 +41,9 @@ def test_the_first_run_does_what_check_mode_predicts_and_a_reboot_keeps_it(serve
 
     machine.reboot()
     note(f"the machine has rebooted; {machine.run('systemd-analyze time').splitlines()[0]}")
-    assert server.status() == "hv1 is as stored", machine.run("sudo journalctl -b -u routed-hypervisor --no-pager")
+    status = server.status()
+    note(status)
+    assert status == "hv1 is as stored", machine.run("sudo journalctl -b -u routed-hypervisor --no-pager")
     until_equal(server.kernel, before, 120, 1)
     failed = machine.run("systemctl --failed --plain --no-legend")
     assert failed == "", failed
