@@ -42,7 +42,7 @@ def read(path: Path, fabric: str) -> Document:
 
 
 def _flaw(found: t.Any, fabric: str) -> str:
-    if not isinstance(found, dict) or type(found.get("format")) is not int:
+    if not isinstance(found, dict) or not isinstance(found.get("format"), int):
         return "has no format number; verify the network again, which replaces it"
     if found["format"] > FORMAT:
         return f"has the format {shown(found['format'])}; this version reads up to {FORMAT}, so update it"
