@@ -30,6 +30,7 @@ ELSEWHERE = {
     "ansible-playbook playbooks/retire.yml": "tests/lab/retire; it is refused while guests run",
     "nft flush ruleset": "removes what others made; tests/firewall",
     "nft --check": "part of a sentence",
+    "routed-hypervisor run": "ends with the host; tests/lab/moving_guests",
     "ansible HOST -b -m routed.hypervisor.agent -a state=absent": "test_the_agent_is_removed_as_documented",
 }
 

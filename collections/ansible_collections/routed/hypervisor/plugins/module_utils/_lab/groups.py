@@ -33,10 +33,14 @@ def _hierarchy() -> t.Iterator[str]:
 
 
 def join(lab: str, node: str) -> None:
-    """Moves this process into the group of a node, which is created if necessary."""
+    """Moves this process into the group of a node, which is created anew.
+
+    A group keeps the controllers that a system has enabled for its services, and the next one could not begin in it.
+    """
     with _hierarchy() as root:
         group = f"{root}/{MARK}/{lab}/{node}"
-        os.makedirs(group, exist_ok=True)
+        _remove_tree(group)
+        os.makedirs(group)
         _delegate(f"{root}/{MARK}")
         _delegate(f"{root}/{MARK}/{lab}")
         with open(f"{group}/cgroup.procs", "w", encoding="ascii") as file:
