@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+from support.waiting import until
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._preflight import host
 
@@ -45,7 +46,8 @@ def test_a_daemon_that_is_not_needed_is_reported_if_it_runs(tmp_path):
     with subprocess.Popen([radvd, "60"]) as process:
         try:
             remark = "radvd is running, and the intent does not need it on this host"
-            assert remark in host.daemons(["bird"])
+            # The kernel names a process after it has closed the pipe by which Popen waits for it.
+            until(lambda: remark in host.daemons(["bird"]), 10, "the process has its name")
             assert remark not in host.daemons(["bird", "radvd"])
         finally:
             process.kill()
