@@ -36,7 +36,7 @@ sys.argv = [program, *arguments]
 runpy.run_path(program, run_name="__main__")
 """
 # Two hosts share this machine's /run.
-ALONE = ["unshare", "--mount", "--", "sh", "-c", 'mount -t tmpfs none /run/routed-hypervisor && exec "$@"', "sh"]
+ALONE = ["unshare", "--mount", "--", "sh", "-c", 'mount -t tmpfs none /run/routed-hypervisor-agent && exec "$@"', "sh"]
 
 
 def table(vrf: str | None, guests: t.Mapping[str, str | None]) -> dict:
@@ -97,7 +97,7 @@ class FollowingHost:
         return [self.python, "-I", "-c", RUN, libraries, str(self.program), "--directory", str(self.states), *arguments]
 
     def start(self) -> None:
-        os.makedirs("/run/routed-hypervisor", exist_ok=True)
+        os.makedirs("/run/routed-hypervisor-agent", exist_ok=True)
         with self.log.open("a") as log:
             self.process = self.space.start(*ALONE, *self.command("run"), stderr=log)
         until(lambda: "following" in self.said() or self.process.poll() is not None, 60, "the agent follows guests")
@@ -114,7 +114,7 @@ class FollowingHost:
         return self.log.read_text()
 
     def report(self) -> dict:
-        path = Path(f"/proc/{self.process.pid}/root/run/routed-hypervisor/guests.json")
+        path = Path(f"/proc/{self.process.pid}/root/run/routed-hypervisor-agent/guests.json")
         return json.loads(path.read_text()) if path.exists() else {}
 
     def routes(self, address: str, where: int | None = None) -> list[dict]:

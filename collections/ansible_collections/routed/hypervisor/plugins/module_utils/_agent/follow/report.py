@@ -13,7 +13,7 @@ import os
 import time
 import typing as t
 
-DIRECTORY = "/run/routed-hypervisor"
+DIRECTORY = "/run/routed-hypervisor-agent"
 PATH = f"{DIRECTORY}/guests.json"
 LOCK = f"{DIRECTORY}/run.lock"  # of the service, which runs once per host
 
