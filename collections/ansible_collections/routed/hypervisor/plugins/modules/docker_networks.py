@@ -19,7 +19,7 @@ description:
     names them.
   - Refuses a mode other than that of the links which the parent has, whatever their namespace, because it would become
     their mode; a parent that does not exist, which Docker would create; and a parent with macvlan links.
-  - M(community.docker.docker_network) needs Python libraries on the managed host, and disconnects running containers to
+  - C(community.docker.docker_network) needs Python libraries on the managed host, and disconnects running containers to
     change or remove a network.
 requirements:
   - C(docker) and C(dockerd) (Debian package C(docker.io)) on the managed host
