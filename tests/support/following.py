@@ -102,10 +102,12 @@ class FollowingHost:
             self.process = self.space.start(*ALONE, *self.command("run"), stderr=log)
         until(lambda: "following" in self.said() or self.process.poll() is not None, 60, "the agent follows guests")
         assert self.process.poll() is None, self.said()
+        until(self.report, 60, "the agent reports whom it follows")
 
     def end(self, number: int = signal.SIGTERM) -> None:
         if self.process:
             self.process.send_signal(number)
+            self.process.send_signal(signal.SIGCONT)  # a test may have stopped it
             self.process.wait()
             self.process = None
             self.log.write_text("")
