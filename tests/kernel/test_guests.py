@@ -113,7 +113,7 @@ def test_a_port_is_configured_when_it_appears_and_has_a_route_once_its_guest_sen
 def test_a_port_without_a_name_in_the_table_is_found_by_its_mac(host, machine):
     host.start()
     web2 = machine("web2", "vnet7")
-    stays(lambda: not is_configured(host, "vnet7"), 0.3, "nothing says whose port it is")
+    stays(lambda: not is_configured(host, "vnet7"), 0.3, "no guest has this port")
     host.space.ip(f"link set vnet7 address {PORT_MACS['web2']}")
     until(lambda: is_configured(host, "vnet7"), SOON_S)
     web2.runs()

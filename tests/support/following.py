@@ -142,7 +142,7 @@ class FollowingHost:
 
 
 class GuestMachine:
-    """A namespace behind a port. It is silent until it is told to run."""
+    """A namespace behind a port. It sends nothing until `runs` is called."""
 
     def __init__(self, host: FollowingHost, name: str, port: str, mac: str = ""):
         self.name, self.host, self.port = name, host, port

@@ -11,7 +11,7 @@ Expectation = t.Mapping[str, t.Any]
 
 
 def wanted(expected: Expectation) -> str:
-    """Empty for a kind whose title is all there is."""
+    """Empty for a kind that has no more than a title."""
     return _WANTED[expected["kind"]](expected) if expected.get("kind") in _WANTED else ""
 
 
