@@ -209,7 +209,8 @@ def test_the_rest_is_applied_without_a_guests_port_and_an_uplink(lab, tmp_path):
     assert "routed-hypervisor: fabric-B is absent; what needs it is left out" in lines
     assert "routed-hypervisor: absent, and left out: vm1" in lines
     until(lambda: answers(lab, VM2), 60, "vm2 answers through fabric A", 0.05)
-    assert set(lab.established("hv1")) == {f"rr1_{vrf}" for vrf in ("private_ipv4", "public_ipv4", "public_ipv6")}
+    sessions = {f"rr1_{vrf}" for vrf in ("private_ipv4", "public_ipv4", "public_ipv6")}
+    until_equal(lambda: set(lab.established("hv1")), sessions, 60, 0.2)
     assert lab.tried("hv1", "routed-hypervisor", "status")[0] == 1
     for name in ABSENT:
         rename(lab, f"was-{name}", name)
