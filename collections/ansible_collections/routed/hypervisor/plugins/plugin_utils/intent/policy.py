@@ -16,16 +16,17 @@ from .mistakes import Path
 if t.TYPE_CHECKING:
     from netaddr import IPAddress, IPNetwork
 
+Data = dict[str, t.Any]
 ANY = "any"  # the sender of a rule for all
 
 
-def policy(path: Path, rules: list[dict | None]) -> list[Rule]:
+def policy(path: Path, rules: list[Data | None]) -> list[Rule]:
     return [_rule((*path, position), rule) for position, rule in enumerate(rules) if rule is not None]
 
 
-def _rule(path: Path, data: dict) -> Rule:
+def _rule(path: Path, data: Data) -> Rule:
     to, sender = data.get("to", {}), data.get("from")
-    is_prefix = sender is not None and FORMATS["prefix"].is_valid(sender)
+    is_prefix = FORMATS["prefix"].is_valid(sender or "")
     return Rule(
         path,
         sender,
@@ -33,7 +34,7 @@ def _rule(path: Path, data: dict) -> Rule:
         to.get("udp", []),
         "ping" in to,
         data.get("action"),
-        netaddr.IPNetwork(sender) if is_prefix else None,
+        netaddr.IPNetwork(sender) if is_prefix and sender else None,
     )
 
 
@@ -45,7 +46,7 @@ def prefixes_of(intent: Intent, network: str) -> dict[str, list[IPNetwork]]:
         part = node.parts.get(network)
         if part is None:
             continue
-        own: list[dict] = [part.prefix]
+        own: list[t.Mapping[str, t.Any]] = [part.prefix]
         if part.prefix_owner == "fabric":
             own = [*(pool.prefix for pool in part.pools.values()), *(one.address for one in part.containers)]
         for prefixes in own:

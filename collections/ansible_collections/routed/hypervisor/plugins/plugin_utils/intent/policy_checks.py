@@ -12,6 +12,9 @@ from .draft import ContainerNetwork, Intent, Rule
 from .mistakes import Mistakes, Path, listed, render
 from .policy import ANY, prefixes_of
 
+Part = tuple[str | None, int | None]  # a protocol and a port
+ALL: Part = (None, None)
+
 
 def check(intent: Intent, declared: Sequence[str] | None, mistakes: Mistakes) -> None:
     """DECLARED are the container networks as written: a definition that contains a mistake still counts."""
@@ -64,20 +67,20 @@ def _sender(intent: Intent, network: ContainerNetwork, rule: Rule, declared: Seq
 
 def _effective(network: ContainerNetwork, mistakes: Mistakes) -> None:
     """Reports a rule that matches nothing, because earlier ones match all of it."""
-    decided: dict[tuple[str, object], Rule] = {}  # by sender and what it reaches
+    decided: dict[tuple[str, Part], Rule] = {}  # by sender and what it reaches
     for rule in network.policy:
         if rule.path in mistakes.touched or rule.sender is None:
             continue
-        parts: list[object] = [("tcp", port) for port in rule.tcp] + [("udp", port) for port in rule.udp]
-        parts += ["ping"] * rule.ping
-        earlier = [_earlier(decided, rule.sender, part) for part in (parts or [None])]
-        if all(earlier):
+        parts: list[Part] = [*(("tcp", port) for port in rule.tcp), *(("udp", port) for port in rule.udp)]
+        parts = [*parts, ("ping", None)] if rule.ping else parts or [ALL]
+        earlier = [one for part in parts if (one := _earlier(decided, rule.sender, part)) is not None]
+        if len(earlier) == len(parts):
             mistakes.add(rule.path, f"matches nothing that {render(earlier[-1].path)} does not match", "remove it")
-        for part in parts or [None]:
+        for part in parts:
             decided.setdefault((rule.sender, part), rule)
 
 
-def _earlier(decided: dict[tuple[str, object], Rule], sender: str, part: object) -> Rule | None:
+def _earlier(decided: dict[tuple[str, Part], Rule], sender: str, part: Part) -> Rule | None:
     """An earlier rule that matches PART from SENDER."""
-    places = [(who, what) for who in (sender, ANY) for what in (part, None)]
+    places = [(who, what) for who in (sender, ANY) for what in (part, ALL)]
     return next((decided[place] for place in places if place in decided), None)
