@@ -49,13 +49,14 @@ def test_a_container_that_is_killed_gives_its_address_back(lab, podman):
 
 # A network of somebody else with the address that is given, on an interface of its own.
 OTHER = """
-import json, sys
+import ipaddress, json, sys
 network = json.load(open("/etc/cni/net.d/90-web.conflist"))
 network["name"] = "other"
 del network["comment"]
 plugin = network["plugins"][0]
 plugin["master"] = "other"
-plugin["ipam"] = {"type": "host-local", "ranges": [[{"subnet": sys.argv[1] + "/24", "rangeStart": sys.argv[1]}]]}
+subnet = str(ipaddress.ip_network(sys.argv[1] + "/24", strict=False))
+plugin["ipam"] = {"type": "host-local", "ranges": [[{"subnet": subnet, "rangeStart": sys.argv[1]}]]}
 json.dump(network, open("/etc/cni/net.d/95-other.conflist", "w"))
 """
 

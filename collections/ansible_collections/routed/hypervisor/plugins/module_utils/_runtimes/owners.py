@@ -39,7 +39,7 @@ class Owner(t.NamedTuple):
 
 @dataclasses.dataclass
 class Owners:
-    """`problems` are runtimes that could not be asked."""
+    """`problems` are runtimes that could not be asked, if there are links whose owner is not known."""
 
     intended: t.Collection[str] = ()  # namespaces of the intent's containers
     by_space: dict[int, Owner] = dataclasses.field(default_factory=dict)
@@ -60,7 +60,7 @@ class Owners:
         return slave.label if owner.runtime == UNKNOWN else f"{slave.label}: {owner.label}"
 
 
-def ask(slaves: t.Iterable[Slave], intended: t.Collection[str] = ()) -> Owners:
+def ask(slaves: t.Collection[Slave], intended: t.Collection[str] = ()) -> Owners:
     """The owners of links in other namespaces than this one."""
     made = Owners(intended)
     if all(slave.where in intended for slave in slaves if slave.where):
@@ -68,12 +68,17 @@ def ask(slaves: t.Iterable[Slave], intended: t.Collection[str] = ()) -> Owners:
     for file in cni.existing(CNI_DIRECTORY)[1]:
         for lease in leases.read(file.data_directory, file.name):
             made.by_address[lease.address] = Owner(lease.short, "cni", file.name)
-    for engine in ENGINES:
+    of_engines = [slave for slave in slaves if slave.is_of_engine]
+    failed = []
+    for engine in ENGINES if of_engines else ():
         if shutil.which(engine, path=PATH) is not None:
             try:
                 made.by_space |= _of_engine(engine)
             except (ServiceError, ValueError, KeyError, TypeError) as error:
-                made.problems.append(f"{engine} does not name its containers: {error}")
+                failed.append(f"{engine} does not name its containers: {error}")
+    # An engine that does not run has no container here if all are named.
+    if any(made.of(slave).runtime == UNKNOWN for slave in of_engines):
+        made.problems += failed
     return made
 
 
