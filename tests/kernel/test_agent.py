@@ -305,6 +305,53 @@ def test_containers_links_are_back(namespace, tmp_path):
     agent.status()
 
 
+@pytest.fixture
+def web(namespace, tmp_path):
+    """A network of containers with one of the intent, c1; its name, and the agent."""
+    name = f"{namespace.name}-c1"
+    link = {"name": "eth0", "namespace": name, "master": "web", "mode": "l2", "addresses": [{"address": "10.1.0.2/24"}]}
+    agent = Agent(namespace, tmp_path)
+    dummy = {"name": "web", "type": "dummy"}
+    agent.store({"interfaces": [dummy], "namespaces": [{"name": name}], "ipvlan_links": [link]})
+    agent("apply", "--boot")
+    return name, agent
+
+
+def test_status_shows_whose_the_addresses_of_containers_are(namespace, web):
+    name, agent = web
+    other = Namespace.made(f"{namespace.name}-x")
+    namespace.ip(f"link add link web name eth0 netns {other.name} type ipvlan mode l2")
+    other.ip("addr add 10.1.0.3/24 dev eth0")
+    namespace.ip("link set web up")
+    namespace.ip("route add 10.1.0.3/32 dev web proto 84")
+    (own, found) = agent.status()["containers"]
+    assert (own["address"], own["container"], own["runtime"], own["announced"]) == ("10.1.0.2", name, "intent", False)
+    assert (found["address"], found["runtime"], found["announced"]) == ("10.1.0.3", "unknown", True)
+    shown = agent("status").stdout
+    assert f"10.1.0.2 is {name} (intent), on web" in shown
+    assert f"10.1.0.3 is eth0 in {other.name} (unknown), on web, announced" in shown
+
+
+def test_status_warns_of_addresses_of_two_containers_or_none_and_of_another_mode(namespace, web):
+    name, agent = web
+    other = Namespace.made(f"{namespace.name}-x")
+    namespace.ip("link add edge type dummy")
+    namespace.ip(f"link add link edge name eth0 netns {other.name} type ipvlan mode l2")
+    other.ip("addr add 10.1.0.2/24 dev eth0")
+    namespace.ip("link set web up")
+    namespace.ip("route add 10.1.0.9/32 dev web proto 84")
+    assert agent.status(code=1)["differences"] == [
+        f"10.1.0.2 is the address of several containers: eth0 in {name}: {name} (intent), eth0 in {other.name}",
+        "10.1.0.9 is announced, and no container has it",
+    ]
+    namespace.ip("route del 10.1.0.9/32 dev web proto 84")
+    namespace.ip("link del edge")
+    namespace.ip(f"link add link web name stray netns {other.name} type ipvlan mode l3")
+    (*_links, first, second) = agent.status(code=1)["differences"]
+    assert first == f"links on web are in mode l3, not l2: eth0 in {name}: {name} (intent)"
+    assert second == f"links on web are in mode l3, not l2: stray in {other.name}"
+
+
 def test_a_run_that_holds_the_lock_is_waited_for(host, agent):
     agent.store()
     holder = host.start("flock", "--no-fork", "/run/routed-hypervisor.lock", "sleep", "600")

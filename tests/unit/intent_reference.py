@@ -30,7 +30,7 @@ FORMS = {"object": "map", "array": "list", "string": "text", "integer": "number"
 
 def form(part: dict) -> str:
     if "const" in part:
-        return f"`{part['const']}`"
+        return f"`{'true' if part['const'] is True else part['const']}`"
     if "enum" in part:
         return ", ".join(part["enum"])
     text = part.get("format", FORMS[part["type"]])
@@ -42,7 +42,7 @@ def form(part: dict) -> str:
     )
     if part["type"] == "array":
         items = part["items"]
-        text = f"list of {items['format'] if 'format' in items else ', '.join(items['enum'])}"
+        text = f"list of {'maps' if items['type'] == 'object' else form(items)}"
     if "minimum" in part:
         text += f" {part['minimum']} to {part['maximum']}"
     return text
@@ -56,6 +56,8 @@ def rows(part: dict, path: str = ""):
         needed = "required" if key in part.get("required", ()) else default and f"`{default}`"
         yield place, form(below), needed, below["description"]
         yield from rows(below, place)
+        if below.get("type") == "array":
+            yield from rows(below["items"], f"{place}[]")
     extra = part.get("additionalProperties")
     if isinstance(extra, dict):
         place = f"{path}.{NAMES[path.rsplit('.', 1)[-1]]}"

@@ -18,7 +18,15 @@ NETWORKS = {
         "ipv6": "2001:db8:5a::/64",
         "gateway6": "fe80::1",
     },
-    "own": {"vrf": "public"},
+    "own": {
+        "vrf": "public",
+        "policy": [
+            {"from": "span", "to": {"tcp": [80]}, "action": "allow"},
+            {"from": "any", "to": {"ping": True}, "action": "allow"},
+            {"from": "198.18.0.0/16", "action": "deny"},
+            {"from": "2001:db8:5a::/48", "action": "deny"},
+        ],
+    },
 }
 
 
@@ -42,8 +50,8 @@ def lab(bring_up):
     return bring_up("l3_hypervisor", name="containers_in_vrfs", edit=changed)
 
 
-def address_of(lab, host, container):
-    found = lab.json(host, "-4", "-n", container, "address", "show", "dev", "eth0", "scope", "global")
+def address_of(lab, host, container, family="4"):
+    found = lab.json(host, f"-{family}", "-n", container, "address", "show", "dev", "eth0", "scope", "global")
     return found[0]["addr_info"][0]["local"]
 
 
@@ -61,6 +69,54 @@ def test_containers_reach_each_other_by_either_fabric(lab):
         until(lambda p=ping: "1 received" in lab.run("hv1", *p, check=False), 30, f"a path without fabric {fabric}")
         lab.run("hv1", "ip", "link", "set", f"fabric-{fabric}", "up")
         until(lambda: len(lab.nexthops("hv1", "4", "public", f"{target}/32")) == 2, 60, "both paths")
+
+
+# Connects to port 80 of an address, and prints what came of it.
+CLIENT = """
+import socket, sys
+for address in sys.argv[2:]:
+    try:
+        socket.create_connection((address, int(sys.argv[1])), 2).close()
+        print("accepted")
+    except ConnectionRefusedError:
+        print("refused")
+    except TimeoutError:
+        print("silence")
+"""
+
+
+def connected(lab, host, container, port, addresses):
+    command = ("ip", "netns", "exec", container, "python3", "-c", CLIENT, str(port), *addresses)
+    return lab.run(host, *command).split()
+
+
+def dropped(lab, host):
+    listing = lab.run(host, "nft", "list", "counter", "inet", "routed_hypervisor", "policy_own")
+    return int(listing.split("packets ")[1].split()[0])
+
+
+def test_a_policy_is_enforced_on_the_destinations_host_in_each_family(lab):
+    """No port is open here, so that what is let through is refused by the container itself."""
+    own = [address_of(lab, "hv2", "own2", family) for family in "46"]
+    assert connected(lab, "hv1", "span1", 80, own) == ["refused", "refused"]
+    before = dropped(lab, "hv2"), dropped(lab, "hv1")
+    assert connected(lab, "hv1", "span1", 81, own) == ["silence", "silence"]
+    assert connected(lab, "hv1", "own1", 80, own) == ["silence", "silence"]
+    assert dropped(lab, "hv2") >= before[0] + 4
+    assert dropped(lab, "hv1") == before[1]
+
+
+def test_answers_pass_a_policy_that_denies_new_connections(lab):
+    """From own2, which span1 does not reach on any other port than 80: the answers come to a port of the client."""
+    span = [address_of(lab, "hv1", "span1", family) for family in "46"]
+    before = dropped(lab, "hv2")
+    assert connected(lab, "hv2", "own2", 81, span) == ["refused", "refused"]
+    assert dropped(lab, "hv2") == before
+
+
+def test_containers_of_another_network_of_the_same_host_are_denied_as_well(lab):
+    own = [address_of(lab, "hv2", "own2", family) for family in "46"]
+    assert connected(lab, "hv2", "span2", 81, own) == ["silence", "silence"]
 
 
 def test_changing_one_word_switches_back_to_bird(lab):

@@ -42,6 +42,11 @@ def nowhere(lab, address) -> bool:
     return not any(announced(lab, leaf, address) for leaf in LEAVES)
 
 
+def status(lab, host) -> dict:
+    """As the host's own program shows it, whatever else it reports."""
+    return json.loads(lab.tried(host, "routed-hypervisor", "status", "--json", seconds=180)[1])
+
+
 def test_containers_are_in_the_tables_of_both_leaves_and_reach_each_other(lab, docker):
     web1, web2 = docker.start("contiv1", "web1", "public"), docker.start("contiv2", "web2", "public")
     assert 0 < int(web1.rpartition(".")[2]) < 64 <= int(web2.rpartition(".")[2]) < 128
@@ -51,6 +56,9 @@ def test_containers_are_in_the_tables_of_both_leaves_and_reach_each_other(lab, d
     until(lambda: docker.pings("web1", web2), 30, "an answer from web2", PAUSE_S)
     assert re.search(r"ttl=62\b", docker.pings("web2", web1)), "two routers are between the containers"
     assert docker.pings("web1", "80.1.1.2"), "the far leaf"
+    found = {one["address"]: one for one in status(lab, "contiv1")["containers"]}[web1]
+    assert (found["container"], found["runtime"], found["network"]) == ("web1", "docker", "public")
+    assert found["announced"] and found["has_process"]
     for host in ("contiv1", "contiv2"):
         assert lab.tried(host, "ping", "-c", "1", "-W", "5", web1)[0] == 0, f"{host} does not reach web1"
     docker.run("contiv1", "kill", "web1")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from conftest import NOT_VERIFIED
 from engines import Engine
 from support.waiting import seconds_until
 
+CALLER = (Path(__file__).parents[1] / "cni/caller.py").read_text()
 LEASES = "/run/routed-hypervisor-cni/web"
 
 
@@ -42,6 +45,39 @@ def test_a_container_that_is_killed_gives_its_address_back(lab, podman):
     address = podman.start("host1", "web1", "web")
     podman.run("host1", "kill", "web1")
     seconds_until(lambda: address not in lab.run("host1", "ls", LEASES).split(), 60, "the release of its address", 0.1)
+
+
+# A network of somebody else with the address that is given, on an interface of its own.
+OTHER = """
+import ipaddress, json, sys
+network = json.load(open("/etc/cni/net.d/90-web.conflist"))
+network["name"] = "other"
+del network["comment"]
+plugin = network["plugins"][0]
+plugin["master"] = "other"
+subnet = str(ipaddress.ip_network(sys.argv[1] + "/24", strict=False))
+plugin["ipam"] = {"type": "host-local", "ranges": [[{"subnet": subnet, "rangeStart": sys.argv[1]}]]}
+json.dump(network, open("/etc/cni/net.d/95-other.conflist", "w"))
+"""
+
+
+def test_an_address_of_two_runtimes_is_reported_with_both_containers(lab, podman):
+    """On one interface, the kernel refuses it."""
+    address = podman.start("host1", "web1", "web")
+    lab.run("host1", "sh", "-ec", "ip link add other type dummy; ip netns add thief")
+    lab.run("host1", "python3", "-c", OTHER, address)
+    call = ("python3", "-c", CALLER, "ADD", "/etc/cni/net.d/95-other.conflist", "0123456789abcdef", "thief")
+    lab.run("host1", *call)
+    try:
+        run = lab.play("--tags", "verify", "-e", "verify_deadline=1")
+        words = f"addresses of several containers: {address} ("
+        assert run.code != 0 and words in run.output, run.output
+        assert "web1 (podman, web)" in run.output, run.output
+        assert "eth0 in thief: 0123456789ab (cni, other)" in run.output, run.output
+    finally:
+        lab.run(
+            "host1", "sh", "-ec", "ip netns delete thief; ip link delete other; rm /etc/cni/net.d/95-other.conflist"
+        )
 
 
 def test_a_second_run_changes_nothing_and_a_network_in_use_is_not_removed(lab, podman):

@@ -109,19 +109,22 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         differences, problems = _firewall(stored, False)
         report = _with_kernel(stored, "compare")
         guests = _guests(stored)
+        containers = _containers(stored)
     late = _late(False, problems)
     units = daemons.states()
     found = {
         "host": stored.host,
         "guests": guests.guests,
+        "containers": containers.containers,
         "differences": [
             *differences,
             *report.differences,
             *guests.differences,
+            *containers.differences,
             *(f"{change.name} needs a {change.op}: {change.why}" for change in late),
         ],
         "absent": report.ports,
-        "problems": notes + problems + report.problems + guests.problems,
+        "problems": notes + problems + report.problems + guests.problems + containers.problems,
         "daemons": units,
     }
     failed = [f"{name} is {state}" for name, state in units.items() if state in ("failed", daemons.ENDED)]
@@ -131,8 +134,8 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         _print(json.dumps(found, indent=2))
     else:
         lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
-        lines = [*lines, *guests.problems, *failed] or [f"{stored.host} is as stored"]
-        _print("\n".join([*lines, *guests.lines()]))
+        lines = [*lines, *guests.problems, *containers.problems, *failed] or [f"{stored.host} is as stored"]
+        _print("\n".join([*lines, *guests.lines(), *containers.lines()]))
     wrong = any(found[key] for key in ("differences", "absent", "problems")) or bool(failed)
     return INCOMPLETE if wrong else DONE
 
@@ -153,6 +156,17 @@ def _guests(stored: states.Stored) -> t.Any:
     kernel = Kernel()
     try:
         return status(kernel, stored.guests)
+    finally:
+        kernel.close()
+
+
+def _containers(stored: states.Stored) -> t.Any:
+    from .._netlink.kernel import Kernel  # noqa: PLC0415
+    from .containers import status  # noqa: PLC0415
+
+    kernel = Kernel()
+    try:
+        return status(kernel, stored.network)
     finally:
         kernel.close()
 

@@ -36,6 +36,11 @@ class Slave(t.NamedTuple):
     has_process: bool = True  # in its namespace
 
     @property
+    def is_of_engine(self) -> bool:
+        """Whether an engine may have made the namespace: it is not one of `ip netns`."""
+        return self.where.startswith("/") or _OF_ENGINE.fullmatch(self.where) is not None
+
+    @property
     def is_left(self) -> bool:
         """Whether an engine made the namespace for a process that has gone."""
         return not self.has_process and _OF_ENGINE.fullmatch(self.where) is not None

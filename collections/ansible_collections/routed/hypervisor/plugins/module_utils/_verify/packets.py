@@ -22,8 +22,12 @@ NEIGHBOR_S = 2
 
 def verify_pings(expectations):
     """Sends one echo request each, with the kernel's source address unless one is given."""
+    reason = lacking(run) if any(expected.get("needs_firewall") for expected in expectations) else None
     answers = probes.echo(expectations, ANSWER_S)
-    return [verdict(expected, *answer) for expected, answer in zip(expectations, answers, strict=True)]
+    return [
+        (NOT_RUN, reason) if reason and expected.get("needs_firewall") else verdict(expected, *answer)
+        for expected, answer in zip(expectations, answers, strict=True)
+    ]
 
 
 def verdict(expected, answered, seen):
@@ -32,16 +36,20 @@ def verdict(expected, answered, seen):
 
 
 def verify_tcp(expectations):
-    """Verifies that a firewall drops packets to a port: nothing comes back, not even a refusal.
+    """Verifies that a firewall drops packets to a port: nothing comes back, not even a refusal. Or that it does not:
+    the port is open, or refuses.
 
-    An echo request to the same address must be answered, or the silence would prove nothing.
+    Where silence is expected, an echo request to the same address must be answered, or it would prove nothing.
     """
     reason = lacking(run)
     if reason is not None:
         return [(NOT_RUN, reason)] * len(expectations)
-    echoes = probes.echo([{"to": expected["to"]} for expected in expectations], ANSWER_S)
+    echoes = probes.echo([{"to": one["to"], "namespace": one.get("namespace")} for one in expectations], ANSWER_S)
     answers = probes.connect(expectations, ANSWER_S)
-    return [silence(*pair) for pair in zip(echoes, answers, strict=True)]
+    return [
+        verdict(expected, *answer) if expected["expect"] == "reply" else silence(echo, answer)
+        for expected, echo, answer in zip(expectations, echoes, answers, strict=True)
+    ]
 
 
 def silence(echo, answer):

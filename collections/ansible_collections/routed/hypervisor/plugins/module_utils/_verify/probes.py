@@ -57,17 +57,22 @@ def address(to: str, port: int) -> tuple:
     return (host, port, 0, socket.if_nametoindex(interface)) if interface else (host, port)
 
 
+def opened(family: int, kind: int, protocol: int = 0, namespace: str = "") -> socket.socket:
+    """A socket in a namespace of this host, given by name."""
+    with contextlib.ExitStack() as stack:
+        if namespace:
+            place = stack.enter_context(open(f"/run/netns/{namespace}", "rb"))
+            stack.enter_context(namespaces.inside_network(place.fileno()))
+        return socket.socket(family, kind, protocol)
+
+
 class Probe:
     """A connected socket with one packet in flight."""
 
     def __init__(self, kind: int, protocol: int, to: str, port: int = 0, source: str = "", namespace: str = "") -> None:
         self.family = socket.AF_INET6 if ":" in to else socket.AF_INET
         self.to = to
-        with contextlib.ExitStack() as stack:
-            if namespace:
-                place = stack.enter_context(open(f"/run/netns/{namespace}", "rb"))
-                stack.enter_context(namespaces.inside_network(place.fileno()))
-            self.socket = socket.socket(self.family, kind, protocol)
+        self.socket = opened(self.family, kind, protocol, namespace)
         self.refusal = ""
         self.socket.setblocking(False)
         self.socket.setsockopt(*RECEIVE_ERRORS[self.family], 1)
@@ -153,13 +158,20 @@ def echo(requests: list[dict], seconds: float) -> list[Answer]:
 
 
 def connect(requests: list[dict], seconds: float) -> list[Answer]:
-    """Sends SYNs, which are answered by accepting or refusing. A request has `to` and `port`."""
+    """Sends SYNs, which are answered by accepting or refusing. A request has `to` and `port`, and may have
+    `namespace`."""
     answers = [Answer(False, f"no answer within {seconds:g} s")] * len(requests)
     end = time.monotonic() + seconds
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         for index, request in enumerate(requests):
             family = socket.AF_INET6 if ":" in request["to"] else socket.AF_INET
-            probe = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            try:
+                probe = stack.enter_context(
+                    opened(family, socket.SOCK_STREAM, namespace=request.get("namespace") or "")
+                )
+            except OSError as error:
+                answers[index] = Answer(None, f"no request could be sent: {error}")
+                continue
             probe.setblocking(False)
             try:
                 code = probe.connect_ex(address(request["to"], request["port"]))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .._daemon.plan import is_ours
-from .._runtimes import cni, leases, slaves
+from .._runtimes import cni, leases, owners, slaves
 from .command import run
 
 DIRECTORY = "/etc/cni/net.d"
@@ -27,12 +27,16 @@ def verify_runtimes(expected):
     left = [f"{slave.label} ({', '.join(slave.addresses)})" for slave in on_master if slave.is_left and slave.addresses]
     if left:
         problems.append(f"addresses without a process: {', '.join(left)}")
-    twice = [
-        f"{address} ({', '.join(slave.label for slave in several)})"
-        for address, several in found.addresses.items()
-        if len(several) > 1 and any(slave in on_master for slave in several)
-    ]
-    if twice:
+    several = {
+        address: among
+        for address, among in found.addresses.items()
+        if len(among) > 1 and any(slave in on_master for slave in among)
+    }
+    if several:
+        asked = owners.ask([slave for among in several.values() for slave in among])
+        twice = [
+            f"{address} ({', '.join(asked.label(slave) for slave in among)})" for address, among in several.items()
+        ]
         problems.append(f"addresses of several containers: {', '.join(twice)}")
     problems += _gone(expected, found)
     return not problems, "; ".join(problems) or f"{sum(bool(slave.where) for slave in on_master)} containers"

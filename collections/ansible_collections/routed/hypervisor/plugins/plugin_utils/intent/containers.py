@@ -12,6 +12,7 @@ from ..libraries import netaddr
 from . import runtimes
 from .addresses import gateways
 from .draft import FAMILIES, Container, ContainerNetwork, Hypervisor, Intent, Network, Part
+from .policy import policy
 from .runtimes import Numbers
 from .schema import defaults
 
@@ -34,6 +35,7 @@ def network(name: str, data: dict) -> ContainerNetwork:
         data.get("announce"),
         data.get("mtu"),
         [name for name in data["runtimes"] if name],
+        policy(("container_networks", name, "policy"), data["policy"]),
     )
 
 

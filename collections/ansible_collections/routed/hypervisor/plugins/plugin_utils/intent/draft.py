@@ -121,6 +121,24 @@ class Guest:
 
 
 @dataclass
+class Rule:
+    """A rule of a container network's policy."""
+
+    path: Path
+    sender: str | None  # as written: any, a container network or a prefix
+    tcp: Sequence[int | None] = ()  # None where it was wrong
+    udp: Sequence[int | None] = ()
+    ping: bool = False
+    action: str | None = None
+    prefix: IPNetwork | None = None  # if the sender is one
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether it matches every packet of its sender."""
+        return not (self.tcp or self.udp or self.ping)
+
+
+@dataclass
 class ContainerNetwork:
     """The settings of a container network that all hosts share."""
 
@@ -137,6 +155,7 @@ class ContainerNetwork:
     announce: str | None  # None: depends on the prefix's owner
     mtu: int | None
     runtimes: Sequence[str]
+    policy: Sequence[Rule] = ()
 
 
 @dataclass

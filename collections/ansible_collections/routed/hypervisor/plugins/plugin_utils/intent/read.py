@@ -19,6 +19,7 @@ from . import (
     ospf_checks,
     peering_checks,
     placement,
+    policy_checks,
     references,
     roles,
     runtime_checks,
@@ -82,6 +83,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     ospf_checks.check(intent, written, mistakes)
     container_checks.check(intent, mistakes, placed.addresses)
     runtime_checks.check(intent, mistakes, placed.addresses)
+    policy_checks.check(intent, declared["container_networks"], mistakes)
     peering_checks.check(intent, mistakes, placed)
     carrier_checks.check(intent, mistakes)
     guest_checks.check(intent, mistakes)

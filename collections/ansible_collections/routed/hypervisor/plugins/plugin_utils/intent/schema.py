@@ -265,6 +265,12 @@ def _of_value(error) -> tuple[str, str]:
             wrong, right = f"{shown(value)} is not known", f"{', '.join(wanted)}: {about}"
         case "minProperties":
             wrong, right = "empty", f"name one or more: {about}"
+        case "minItems":
+            wrong, right = "empty", f"list one or more: {about}"
+        case "uniqueItems":
+            wrong, right = "the same twice", f"each once: {about}"
+        case "const" if wanted is True:
+            wrong, right = "only true has a meaning here", "true, or remove it"
         case "const":
             wrong, right = f"{shown(value)} is not {wanted}", f"write {wanted}"
         case "not":

@@ -56,7 +56,9 @@ _WANTED: dict[str, t.Callable[[Expectation], str]] = {
     "rules": _rules,
     "route_source": lambda expected: f"source {expected['source']}",
     "ping": _answer,
-    "tcp": lambda expected: f"no answer from {expected['to']} on port {expected['port']}",
+    "tcp": lambda expected: (
+        f"{'an' if expected['expect'] == 'reply' else 'no'} answer from {expected['to']} on port {expected['port']}"
+    ),
     "neighbor": _neighbor,
     "trace": _trace,
     "lease": lambda expected: f"{expected['address']}, gateway {expected['gateway']}",

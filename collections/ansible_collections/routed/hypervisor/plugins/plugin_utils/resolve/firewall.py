@@ -13,7 +13,8 @@ from __future__ import annotations
 from ...module_utils._daemon.nftables import TABLE
 from ...module_utils._netlink.marks import CLOSED_PORT
 from ..intent.addresses import family_of
-from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent
+from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent, Rule
+from ..intent.policy import senders
 from ..libraries import netaddr
 from .followed import families_of, segments_on
 from .index import Index
@@ -24,6 +25,7 @@ ROUTING_PORTS = {"tcp": [179], "udp": [3784, 3785, 4784]}
 # Kinds of dropped packets, by counter name.
 DROPS = ["forged_source", "to_hypervisor", "to_routing", "icmp_redirect", "closed_port"]
 DROPS_WITH_VRFS = [*DROPS, "between_vrfs"]
+PING = {"ipv4": "icmp", "ipv6": "icmpv6"}  # as nft calls the protocols of echo requests
 # Log rate per kind of drop: enough to notice, too little to fill a disk.
 LOG = {"rate": "10/minute", "burst": 5}
 
@@ -35,6 +37,8 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sess
         return None
     ports = [guest.port for guest in node.guests]
     ports += [interface for part in node.parts.values() for interface in _entries(part)]
+    policies = _policies(intent, node)
+    drops = DROPS_WITH_VRFS if network["vrfs"] else DROPS
     made = {
         "table": TABLE,
         # A lab may run on a kernel without nftables; a real host must not be left open because of that.
@@ -47,8 +51,9 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sess
         "neighbors": _neighbors(sessions),
         "clients": _clients(intent, network),
         "vrfs": _vrfs(network),
+        "policies": policies,
         "routing_ports": ROUTING_PORTS,
-        "drops": DROPS_WITH_VRFS if network["vrfs"] else DROPS,
+        "drops": [*drops, *(policy["name"] for policy in policies)],
         "log": LOG,
     }
     return {**made, "follows_guests": True} if segments_on(intent, node) else made
@@ -119,6 +124,40 @@ def _clients(intent: Intent, network: dict) -> dict[str, list[dict]]:
         prefixes = [prefix for prefix in vrf.host if prefix is not None and vrf.device in devices]
         for prefix in netaddr.cidr_merge(prefixes):  # a set of intervals has no overlaps
             made[family_of(prefix)].append({"interface": vrf.device, "prefix": str(prefix)})
+    return made
+
+
+def _policies(intent: Intent, node: Hypervisor) -> list[dict]:
+    """What may be forwarded to the host's containers, by the interface that packets to them leave by."""
+    return [
+        {
+            "name": f"policy_{part.network}",
+            "interface": part.host_link,
+            "rules": [
+                match for rule in intent.container_networks[part.network].policy for match in _matches(intent, rule)
+            ],
+        }
+        for part in node.parts.values()
+        if intent.container_networks[part.network].policy
+    ]
+
+
+def _matches(intent: Intent, rule: Rule) -> list[dict]:
+    """A rule as matches of one family and one protocol each; no family stands for both, no protocol for all."""
+    who = senders(intent, rule)
+    families: list[str | None] = [None] if who is None else [*who]
+    made: list[dict] = []
+    for family in families:
+        prefixes = [str(prefix) for prefix in who[family]] if who is not None and family is not None else []
+        match = {"family": family, "prefixes": prefixes, "action": rule.action}
+        if rule.is_for_all:
+            made.append({**match, "protocol": None, "ports": []})
+        for protocol in ("tcp", "udp"):
+            if ports := getattr(rule, protocol):
+                made.append({**match, "protocol": protocol, "ports": ports})
+        if rule.ping:
+            icmp = [PING[family]] if family is not None else PING.values()
+            made += [{**match, "protocol": one, "ports": []} for one in icmp]
     return made
 
 

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from ..intent.adjacency import is_meshed, names, place, remote, with_leaves
 from ..intent.containers import NAME
 from ..intent.model import LENGTH, Container, ContainerNetwork, Hypervisor, Intent, Leaf, Part, Router
+from ..intent.policy import allows
 from ..resolve.containers import manages, master
 from ..resolve.index import Index
 from ..resolve.links import vlan_interface
 from .ping import ping
 from .routes import next_hops, route
 from .sample import ROUTES, others
+from .sessions import LABEL
+
+OTHER_PORT = 7  # echo (RFC 862): stands for all ports that no rule names
 
 
 @dataclass
@@ -46,9 +50,9 @@ def expectations(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
         wanted.append(_configured(home))
         wanted += _from_host(home)
         for peer in others(own, position):
-            wanted += _between(home, peer)
+            wanted += _between(intent, home, peer)
         for peer in others([home, *elsewhere], 0):
-            wanted += _between(home, peer)
+            wanted += _between(intent, home, peer)
     for other in others(found.hypervisors, found.position[node.name], ROUTES, ROUTES):
         wanted += _routes(intent, found, node, other)
     wanted += [_runtimes(intent, node, part) for part in node.parts.values() if part.runtimes]
@@ -107,20 +111,51 @@ def _from_host(home: Home) -> list[dict]:
     ]
 
 
-def _between(home: Home, peer: Home) -> list[dict]:
+def _between(intent: Intent, home: Home, peer: Home) -> list[dict]:
     if home.network.vrf != peer.network.vrf:
         reaches = False
     elif home.part is peer.part:
         reaches = home.network.flag == "bridge"
     else:
         reaches = True
-    verb = "reaches" if reaches else "does not reach"
-    title = f"{home.container.name} {verb} {peer.container.name}"
-    return [
-        _ping(family, home.container.name, address, peer.container.name, title, reaches)
-        for family, address in peer.container.address.items()
-        if family in home.container.address and (not reaches or _has_way(home, peer, family))
-    ]
+    # Containers of one network on one host reach each other without netfilter.
+    policy = peer.network.policy if reaches and home.part is not peer.part else ()
+    wanted = []
+    for family, address in peer.container.address.items():
+        if family not in home.container.address or (reaches and not _has_way(home, peer, family)):
+            continue
+        source = home.container.address[family]
+        passes = reaches and allows(intent, policy, source, "ping")
+        verb = "reaches" if passes else "does not reach"
+        title = f"{home.container.name} {verb} {peer.container.name}"
+        made = _ping(family, home.container.name, address, peer.container.name, title, passes)
+        wanted.append({**made, "needs_firewall": True} if reaches and not passes else made)
+        wanted += _ports(intent, home, peer, family, passes) if policy else []
+    return wanted
+
+
+def _ports(intent: Intent, home: Home, peer: Home, family: str, is_pinged: bool) -> list[dict]:
+    """One TCP port that the policy allows, and one that it denies: silence proves something only if pings pass."""
+    policy, address = peer.network.policy, peer.container.address[family]
+    ports = dict.fromkeys([*(port for rule in policy for port in rule.tcp), OTHER_PORT])
+    allowed = {port: allows(intent, policy, home.container.address[family], "tcp", port) for port in ports}
+    wanted = []
+    for passes in (True, False) if is_pinged else (True,):
+        port = next((port for port, is_allowed in allowed.items() if is_allowed == passes), None)
+        if port is not None:
+            verb = "reaches" if passes else "does not reach"
+            wanted.append(
+                {
+                    "kind": "tcp",
+                    "title": f"{home.container.name} {verb} {peer.container.name} on TCP port {port} ({LABEL[family]})",
+                    "to": str(address),
+                    "to_name": peer.container.name,
+                    "port": port,
+                    "namespace": home.container.name,
+                    "expect": "reply" if passes else "silence",
+                }
+            )
+    return wanted
 
 
 def _has_way(home: Home, peer: Home, family: str) -> bool:

@@ -26,6 +26,7 @@ def expectations(name: str, nftables: dict | None) -> list[dict]:
             neighbors, clients = nftables["neighbors"][family], nftables["clients"][family]
             sets[f"neighbors_{family}"] = [f"{item['interface']} {item['address']}" for item in neighbors]
             sets[f"clients_{family}"] = [f"{item['interface']} {_listed(item['prefix'], family)}" for item in clients]
+    if nftables["vrfs"] or nftables["policies"]:
         hooks.append("forward")
     return [
         {
