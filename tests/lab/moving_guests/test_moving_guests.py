@@ -11,12 +11,15 @@ from support.waiting import seconds_until, stays, until, until_equal
 WEB1, WEB1_6 = "203.0.113.11", "2001:db8:cb00:7100:5054:ff:fe12:3401"
 WEB2, WEB2_6 = "203.0.113.12", "2001:db8:cb00:7100:5054:ff:fe12:3402"
 ADDRESSES = {"web1": (WEB1, WEB1_6), "web2": (WEB2, WEB2_6)}
+MORE, SHARED, SHARED_6, WEB = "203.0.113.21", "203.0.113.100", "2001:db8:cb00:7100::100", "203.0.113.101"
 GUESTS = {
-    "web1": {"ipv4": WEB1, "mac": "52:54:00:12:34:01", "port": "tap-web1"},
-    "web2": {"ipv4": WEB2, "mac": "52:54:00:12:34:02"},
+    "web1": {"ipv4": WEB1, "mac": "52:54:00:12:34:01", "port": "tap-web1", "addresses": [WEB]},
+    "web2": {"ipv4": WEB2, "mac": "52:54:00:12:34:02", "addresses": [WEB]},
 }
 LAST_BYTES = {"web1": "54:00:12:34:01", "web2": "54:00:12:34:02"}
 VM1 = "203.0.113.1"  # on hv1, as a run has made it
+SOURCES = [f"192.0.2.{number}" for number in range(101, 117)]  # by default, Linux chooses next hops by addresses only
+FOUR_WAYS = {"198.51.100.101", "198.51.100.201", "198.51.100.102", "198.51.100.202"}  # to hv1 and hv2, by both fabrics
 SOON_S = 15
 BORDER = "internet"
 
@@ -28,6 +31,9 @@ def intent(text):
     del given["hypervisors"]["hv3"], given["hypervisors"]["hv1"]["guests"]["vm2"]
     del given["segments"]["guests"]["dhcp"]
     given["guests"] = GUESTS
+    given["segments"]["guests"]["anycast"] = [SHARED, SHARED_6, WEB]
+    given["hypervisors"]["hv1"]["guests"]["vm1"]["addresses"] = [MORE, SHARED, SHARED_6]
+    given["hypervisors"]["hv2"]["guests"]["vm3"]["addresses"] = [SHARED, SHARED_6]
     return yaml.safe_dump(given, sort_keys=False)
 
 
@@ -45,6 +51,7 @@ def start(lab, host, name, port):
       ip netns exec {name} ip link set eth0 address 52:{LAST_BYTES[name]} up
       ip link set {port} address fe:{LAST_BYTES[name]} up
       ip -netns {name} address add {ipv4}/24 dev eth0
+      ip -netns {name} address add {WEB}/32 dev eth0
       ip -netns {name} -6 address add {ipv6}/64 dev eth0 nodad
       ip -netns {name} route add default via 203.0.113.254
       ip -netns {name} -6 route add default via fe80::1 dev eth0"""
@@ -80,6 +87,48 @@ def test_nothing_runs_yet_and_everything_is_verified(lab):
     assert places(lab, "hv1") == places(lab, "hv2") == {}
 
 
+def ways(lab, address):
+    """The next hops of the border's route to an address."""
+    routes = lab.json(BORDER, "-4", "route", "show", address)
+    return {hop["gateway"] for route in routes for hop in route.get("nexthops", ())}
+
+
+def echoes(lab, node):
+    """ICMP echo requests that a node has received."""
+    names, values = [line.split() for line in lab.run(node, "grep", "Icmp:", "/proc/net/snmp").splitlines()]
+    return int(values[names.index("InEchos")])
+
+
+def answered(lab, address):
+    """How many of many sources at the border get a reply from an address."""
+    script = 'for source; do ping -c 1 -W 0.5 -I $source {} >/dev/null & pids="$pids $!"; done; '
+    script += "for pid in $pids; do wait $pid && echo reply; done; true"
+    return lab.run(BORDER, "sh", "-c", script.format(address), "sh", *SOURCES).count("reply")
+
+
+@pytest.fixture
+def many_sources(lab):
+    for source in SOURCES:
+        lab.run(BORDER, "ip", "address", "replace", f"{source}/32", "dev", "world")
+
+
+def test_two_guests_share_an_address_and_one_takes_all_when_the_other_goes(lab, many_sources):
+    assert ways(lab, SHARED) == FOUR_WAYS
+    before = {name: echoes(lab, name) for name in ("vm1", "vm3")}
+    assert answered(lab, SHARED) == len(SOURCES)
+    counts = {name: echoes(lab, name) - before[name] for name in before}
+    print(f"of {len(SOURCES)} sources, {counts['vm1']} are answered by vm1 and {counts['vm3']} by vm3")
+    assert all(counts.values()) and sum(counts.values()) == len(SOURCES)
+    lab.run("hv1", "ip", "link", "set", "vm1", "down")
+    seconds = seconds_until(lambda: answered(lab, SHARED) == len(SOURCES), SOON_S, "vm3 answers all")
+    print(f"vm1's port went down, and vm3 answered all after {seconds:.2f} s")
+    assert echoes(lab, "vm1") == before["vm1"] + counts["vm1"]
+    lab.run("hv1", "ip", "link", "set", "vm1", "up")
+    run = lab.play("--tags", "network", "--limit", "hv1")
+    assert run.code == 0, run.output
+    until(lambda: replies(lab, BORDER, MORE) and replies(lab, "vm3", SHARED_6), SOON_S, "vm1 is back")
+
+
 def test_a_guest_that_starts_is_reached_from_everywhere(lab):
     start(lab, "hv1", "web1", "tap-web1")
     seconds = seconds_until(lambda: from_border(lab, WEB1), SOON_S, "web1 replies to the border")
@@ -109,6 +158,19 @@ def test_a_guest_moves_while_its_old_port_lingers(lab):
     until_equal(lambda: places(lab, "hv1"), {"web1": "elsewhere", "web2": "elsewhere"}, SOON_S)
     until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
     stays(lambda: from_border(lab, WEB1), 2)
+
+
+def test_moving_guests_share_an_address(lab, many_sources):
+    lab.run("hv2", "ip", "-netns", "web2", "link", "set", "eth0", "address", "52:54:00:00:00:98")  # silent from now on
+    start(lab, "hv1", "web2", "vnet4")
+    until_equal(lambda: places(lab, "hv1"), {"web1": "elsewhere", "web2": "here"}, SOON_S)
+    until_equal(lambda: ways(lab, WEB), FOUR_WAYS, SOON_S)
+    assert answered(lab, WEB) == len(SOURCES)
+    stop(lab, "hv1", "web2")
+    seconds = seconds_until(lambda: answered(lab, WEB) == len(SOURCES), SOON_S, "web1 answers all")
+    print(f"web2 stopped, and web1 answered all after {seconds:.2f} s")
+    lab.run("hv2", "ip", "-netns", "web2", "link", "set", "eth0", "address", f"52:{LAST_BYTES['web2']}")
+    until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
 
 
 def test_another_run_changes_nothing_wherever_guests_are(lab):
