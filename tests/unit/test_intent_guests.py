@@ -24,6 +24,12 @@ def with_guests(*changes, **guests):
     return changed(("guests", {"web1": WEB1, "web2": WEB2, **guests}), *changes)
 
 
+def relayed(*changes):
+    """The requests of guests are relayed to a server in the outside world."""
+    public = {"ipv4": "198.51.101.0/24", "interface": "lo-public"}
+    return changed(("segments.guests.dhcp", {"relay": ["192.0.2.53"]}), ("loopbacks.public", public), *changes)
+
+
 REFUSED = {
     "neither MAC nor port": (
         with_guests(web3={"ipv4": "203.0.113.13"}),
@@ -159,6 +165,30 @@ REFUSED = {
     "anycast with reflectors that announce one path": (
         changed(("segments.guests.anycast", ["203.0.113.100"]), ("bgp.add_path", False)),
         "bgp.add_path: reflectors would announce only one guest of several with an address in segments.guests.anycast; leave it out",
+    ),
+    "a relay and the length of leases": (
+        relayed(("segments.guests.dhcp", {"relay": ["192.0.2.53"], "lease_s": 3600})),
+        "segments.guests.dhcp.lease_s: leases are those of the servers in relay; leave it out",
+    ),
+    "a relay and name servers for leases": (
+        relayed(("segments.guests.dns", ["2001:db8:53::1", "192.0.2.54"])),
+        "segments.guests.dns[1]: 192.0.2.54 would be part of leases, which are those of the servers in dhcp.relay; leave it out",
+    ),
+    "a relay without an address in the VRF": (
+        relayed(("loopbacks.public", REMOVE)),
+        "segments.guests.dhcp.relay: without an IPv4 loopback in public on hv1, hv2, hv3; add loopbacks.public.ipv4: servers",
+    ),
+    "a relay to a guest": (
+        relayed(("segments.guests.dhcp", {"relay": ["192.0.2.53", "203.0.113.3"]})),
+        "segments.guests.dhcp.relay[1]: 203.0.113.3 is in segments.guests; the relay accepts no replies from guests; a server outside",
+    ),
+    "a relay to a server twice": (
+        relayed(("segments.guests.dhcp", {"relay": ["192.0.2.53", "192.0.2.53"]})),
+        "segments.guests.dhcp.relay[1]: 192.0.2.53 is also given to segments.guests.dhcp.relay[0]; each server is needed once",
+    ),
+    "a relay to an address of the other family": (
+        relayed(("segments.guests.dhcp", {"relay": ["2001:db8:53::1"]})),
+        "segments.guests.dhcp.relay[0]: '2001:db8:53::1' is not an IPv4 address",
     ),
     "a port that radvd reads as a keyword": (
         with_guests(web3={"ipv4": "203.0.113.13", "port": "route"}),
@@ -353,3 +383,20 @@ def test_moving_guests_have_more_addresses_and_shared_ones():
     assert port["neighbors"].count(SHARED_6) == 1
     tables = {table["name"]: table["kernel"]["guests"]["anycast"] for table in hosts["hv2"]["bgp"]["tables"][1:]}
     assert list(tables.values()) == [[f"{SHARED}/32"], [f"{SHARED_6}/128"]]
+
+
+def test_requests_are_relayed_from_an_address_of_the_hypervisors_own():
+    hosts = resolved(relayed(("guests", {"web1": WEB1, "web2": WEB2})))
+    assert hosts["hv2"]["dhcrelay"]["instances"] == [
+        {
+            "name": "guests",
+            "vrf": "public",
+            "source": "lo-public",
+            "uplinks": ["fabric-A.90", "fabric-B.90"],
+            "ports": ["vm3", "tap-web1"],
+            "servers": ["192.0.2.53"],
+        }
+    ]
+    assert hosts["hv2"]["dnsmasq"]["ports"] == []
+    assert hosts["vm3"]["guest"]["dhcp"]
+    assert "lease" in [one["kind"] for one in verified(relayed())["vm3"]]

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import yaml
+from conftest import NOT_VERIFIED
 from support.waiting import seconds_until, stays, until, until_equal
 
 WEB1, WEB1_6 = "203.0.113.11", "2001:db8:cb00:7100:5054:ff:fe12:3401"
@@ -21,6 +22,20 @@ VM1 = "203.0.113.1"  # on hv1, as a run has made it
 SOURCES = [f"192.0.2.{number}" for number in range(101, 117)]  # by default, Linux chooses next hops by addresses only
 FOUR_WAYS = {"198.51.100.101", "198.51.100.201", "198.51.100.102", "198.51.100.202"}  # to hv1 and hv2, by both fabrics
 SOON_S = 15
+SERVER = "192.0.2.1"  # at the border
+DHCP_SERVER = f"""port=0
+no-hosts
+no-resolv
+log-dhcp
+log-facility=/root/dhcp.log
+dhcp-leasefile=/root/dhcp.leases
+dhcp-range=203.0.113.0,static,255.255.255.0,3600
+dhcp-option=option:router,203.0.113.254
+dhcp-circuitid=set:from-vm1,vm1
+dhcp-circuitid=set:from-vm3,vm3
+dhcp-host=02:00:cb:00:71:01,{VM1}
+dhcp-host=02:00:cb:00:71:03,203.0.113.3
+"""
 BORDER = "internet"
 
 
@@ -29,7 +44,8 @@ def intent(text):
     given = yaml.safe_load(text)
     given["lab"] = {"nodes": {"hv1": {"init": "systemd"}, "hv2": {"init": "systemd"}}}
     del given["hypervisors"]["hv3"], given["hypervisors"]["hv1"]["guests"]["vm2"]
-    del given["segments"]["guests"]["dhcp"]
+    given["segments"]["guests"]["dhcp"] = {"relay": [SERVER]}
+    given["loopbacks"]["public"] = {"ipv4": "198.51.101.0/24", "interface": "lo-public"}
     given["guests"] = GUESTS
     given["segments"]["guests"]["anycast"] = [SHARED, SHARED_6, WEB]
     given["hypervisors"]["hv1"]["guests"]["vm1"]["addresses"] = [MORE, SHARED, SHARED_6]
@@ -39,7 +55,16 @@ def intent(text):
 
 @pytest.fixture(scope="module")
 def lab(bring_up):
-    return bring_up("l3_hypervisor", name="moving_guests", edit=intent)
+    return bring_up("l3_hypervisor", *NOT_VERIFIED, name="moving_guests", edit=intent)
+
+
+@pytest.fixture(scope="module")
+def dhcp_server(lab):
+    """The log of a DHCP server at the border, which knows guests, and ports by the relay's option 82."""
+    lab.run(BORDER, "sh", "-c", f"cat >/root/dhcp.conf <<'end'\n{DHCP_SERVER}end")
+    server = lab.spawn(BORDER, "dnsmasq", "--keep-in-foreground", "--conf-file=/root/dhcp.conf")
+    yield lambda: lab.run(BORDER, "cat", "/root/dhcp.log")
+    server.terminate()
 
 
 def start(lab, host, name, port):
@@ -81,7 +106,15 @@ def sequence(lab, host, address=WEB1):
     return [route["metric"] - 1_000_000 for route in found]
 
 
+def test_guests_lease_from_a_central_server_that_learns_their_ports(lab, dhcp_server):
+    for guest in ("vm1", "vm3"):
+        lab.run(guest, "dhcpcd", "--rebind", "eth0")  # it has tried for a while, and waits longer each time
+        until(lambda guest=guest: f"from-{guest}" in dhcp_server(), 60, f"a request of {guest}")
+
+
 def test_nothing_runs_yet_and_everything_is_verified(lab):
+    run = lab.play(playbook="playbooks/verify.yml")
+    assert run.code == 0, run.output
     passed, total = lab.verified()
     assert passed == total
     assert places(lab, "hv1") == places(lab, "hv2") == {}

@@ -115,10 +115,14 @@ def _segment(name: str, data: dict) -> Segment:
         gateway["ipv4"] = parsed(data["gateway4"])
     if "ipv6" in prefix:
         gateway["ipv6"] = parsed(data["gateway6"])
-    lease = data["dhcp"]["lease_s"] if "dhcp" in data else None
+    dhcp = data.get("dhcp")
+    lease = dhcp["lease_s"] if dhcp is not None and not dhcp["relay"] else None
+    relay = _listed(dhcp["relay"], ("segments", name, "dhcp", "relay")) if dhcp is not None else []
     dns = [parsed(address) if address else None for address in data["dns"]]
     anycast = _listed(data["anycast"], ("segments", name, "anycast"))
-    return Segment(name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"), anycast)
+    return Segment(
+        name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"), anycast, relay
+    )
 
 
 def _given(data: dict, path: tuple) -> dict:

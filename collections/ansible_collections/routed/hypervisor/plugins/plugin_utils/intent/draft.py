@@ -83,11 +83,16 @@ class Segment:
     vrf: str | None
     prefix: Prefixes
     gateway: Addresses
-    lease_s: int | None  # None without DHCP
+    lease_s: int | None  # None without a DHCP server of ours
     dns: Sequence[IPAddress | None]  # None where it was wrong
     mtu: int | None
     metric: int | None
     anycast: list[Given] = field(default_factory=list)  # that several guests may share
+    relay: list[Given] = field(default_factory=list)  # DHCP servers of others
+
+    @property
+    def has_dhcp(self) -> bool:
+        return self.lease_s is not None or bool(self.relay)
 
     def is_shared(self, address: IPAddress) -> bool:
         return any(address == given.address for given in self.anycast)

@@ -136,7 +136,7 @@ class Placement:
             prefix, gateway = segment.prefix["ipv4"], segment.gateway["ipv4"]
             if not is_host(gateway, prefix):
                 self.mistakes.add((*path, "gateway4"), f"{gateway} cannot be a host in {prefix}", f"{hosts_of(prefix)}")
-        elif segment.lease_s is not None and "ipv4" not in segment.prefix and (*path, "ipv4") not in self.mistakes:
+        elif segment.has_dhcp and "ipv4" not in segment.prefix and (*path, "ipv4") not in self.mistakes:
             self.mistakes.add((*path, "dhcp"), "DHCP without an IPv4 prefix", "add ipv4 and gateway4, or remove it")
         if "ipv6" in segment.gateway:
             if not is_link_local(segment.gateway["ipv6"]):

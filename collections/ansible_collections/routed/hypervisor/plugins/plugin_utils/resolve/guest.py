@@ -14,7 +14,7 @@ INTERFACE = "eth0"
 
 def guest(intent: Intent, node: Guest) -> dict:
     segment = intent.segments[node.segment]
-    is_static = {"ipv4": segment.lease_s is None, "ipv6": not node.is_slaac}
+    is_static = {"ipv4": not segment.has_dhcp, "ipv6": not node.is_slaac}
     addresses = [
         {"address": f"{address}/{segment.prefix[family].prefixlen}"}
         for family, address in node.address.items()

@@ -34,7 +34,7 @@ def _configuration(intent: Intent, node: Guest) -> list[dict]:
     """It has its intended addresses, from DHCP and by autoconfiguration."""
     segment = intent.segments[node.segment]
     wanted = []
-    if "ipv4" in node.address and segment.lease_s is not None:
+    if "ipv4" in node.address and segment.has_dhcp:
         address = f"{node.address['ipv4']}/{segment.prefix['ipv4'].prefixlen}"
         title = f"{node.name} has leased {address}"
         gateway = str(segment.gateway["ipv4"])
