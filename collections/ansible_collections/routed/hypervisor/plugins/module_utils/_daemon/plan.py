@@ -175,7 +175,8 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
             reasons[file.path] = f"{name} was written after the process started"
     for interface in wanted.interfaces:
         index = seen.indexes.get(interface)
-        bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else index in seen.bound
+        there = 0 < seen.came_up.get(interface, 0) < running.start  # on a VRF, it has no packet sockets
+        bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else there or index in seen.bound
         if not bound or index is None:  # in check mode, interfaces may not exist yet
             reasons[interface] = f"interface {interface} is not the one that the process is bound to"
     for interface in wanted.uses:

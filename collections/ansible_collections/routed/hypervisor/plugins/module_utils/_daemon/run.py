@@ -77,7 +77,9 @@ def observe(daemon: Daemon) -> pure.Seen:
         stamp=disk.read_stamp(daemon.name),
         indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
-        came_up=came_up({*wanted.uses, *wanted.session_interfaces}, wanted.session_addresses) if process else {},
+        came_up=came_up({*wanted.interfaces, *wanted.uses, *wanted.session_interfaces}, wanted.session_addresses)
+        if process
+        else {},
         ended=daemon.service.ended() if process is None and wanted.state == "started" else "",
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
