@@ -248,6 +248,11 @@ def removal_of(other: Other, why: str) -> list[Change]:
     return changes
 
 
+def removal_of_ours(seen: Seen) -> list[Change]:
+    """Removes the services of ours that an absent one stops; those of others go on."""
+    return [change for other in seen.others if other.files for change in removal_of(other, "it is ours")]
+
+
 def plan(wanted: Wanted, seen: Seen) -> list[Change]:
     """The changes, in order: a service is stopped before its files are removed."""
     files = file_changes(wanted, seen)
@@ -255,7 +260,8 @@ def plan(wanted: Wanted, seen: Seen) -> list[Change]:
         own = removal_of(seen.own, "it is ours") if seen.own is not None else service_changes(wanted, seen)
         done = {change.name for change in own if change.kind == "files"}
         rest = [change for change in files if change.name not in done]
-        return [change for change in own if change.kind == "services"] + rest + [c for c in own if c.kind == "files"]
+        own = [change for change in own if change.kind == "services"] + rest + [c for c in own if c.kind == "files"]
+        return removal_of_ours(seen) + own
     others: list[Change] = []
     if wanted.state == "started":
         for other in seen.others:

@@ -280,7 +280,8 @@ def planned(daemon: Daemon, seen: pure.Seen) -> list[Change]:
         return pure.plan(daemon.wanted, seen)
     restored = former_services.restorations(daemon.former, daemon.service, daemon.stops)
     if former_services.is_untouched(daemon.wanted, seen):
-        return [change for change in restored if change.op != "start" or seen.process is None]
+        restored = [change for change in restored if change.op != "start" or seen.process is None]
+        return pure.removal_of_ours(seen) + restored
     return pure.plan(daemon.wanted, seen) + restored
 
 
