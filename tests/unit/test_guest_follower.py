@@ -125,6 +125,33 @@ def test_a_name_counts_more_than_a_mac_and_an_alternative_name_is_one():
     }
 
 
+SHARED = "203.0.113.100"
+
+
+def with_shared_address():
+    given = table("public", {"web1": "tap-web1", "web2": None})
+    for guest in given["guests"].values():
+        guest["anycast"] = [SHARED]
+    return Guests(given)
+
+
+def test_a_shared_address_follows_its_guests_without_a_sequence_number():
+    guests, both = with_shared_address(), {"web1": 7, "web2": 8}
+    links = (port(7), port(8, "vnet3", PORT_MACS["web2"]))
+    found = decide(guests, seen(*links, others=[(WEB1[0], 120)]), both)
+    assert numbers(found) == {**dict.fromkeys(WEB1, 121), **dict.fromkeys(WEB2, 101), SHARED: 0}
+    assert found.routes[90, packed(SHARED)] == {FIRST_METRIC: 7}, "of two guests here, the one with the older port"
+    assert decide(guests, seen(*links), {"web2": 8}).routes[90, packed(SHARED)] == {FIRST_METRIC: 8}
+    assert (90, packed(SHARED)) not in decide(guests, seen(*links), {}).routes
+    assert not frames.is_from(arp(MACS["web1"], SHARED), guests.all["web1"]), "it does not show where a guest is"
+
+
+def test_the_firewall_lets_a_guest_use_its_shared_address():
+    guests = with_shared_address()
+    found = firewall.wanted(guests, {"tap-web1": guests.all["web1"]})
+    assert found["followed_sources_ipv4"] == {("tap-web1", WEB1[0]), ("tap-web1", SHARED)}
+
+
 FRAMES = {
     "RARP of QEMU": (rarp(MACS["web1"]), True),
     "ARP": (arp(MACS["web1"], WEB1[0]), True),

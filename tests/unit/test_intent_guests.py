@@ -7,17 +7,27 @@ from __future__ import annotations
 import pytest
 from support.intent_samples import REMOVE, changed, mistakes_in, only_mistake_in, other
 
+from ansible_collections.routed.hypervisor.plugins.module_utils._verify.kernel import verify_route
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.fabric import resolve
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.index import index
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.verify.fabric import expectations
 
 WEB1 = {"ipv4": "203.0.113.11", "mac": "52:54:00:12:34:01", "port": "tap-web1"}
 WEB2 = {"ipv4": "203.0.113.12", "mac": "52:54:00:12:34:02"}
 
+WEB3 = {"ipv4": "203.0.113.13", "mac": "52:54:00:12:34:03"}
+
 
 def with_guests(*changes, **guests):
     return changed(("guests", {"web1": WEB1, "web2": WEB2, **guests}), *changes)
+
+
+def relayed(*changes):
+    """The requests of guests are relayed to a server in the outside world."""
+    public = {"ipv4": "198.51.101.0/24", "interface": "lo-public"}
+    return changed(("segments.guests.dhcp", {"relay": ["192.0.2.53"]}), ("loopbacks.public", public), *changes)
 
 
 REFUSED = {
@@ -105,6 +115,80 @@ REFUSED = {
             ("hypervisors.hv1.neighbors", {"upstream": {"address": "198.51.100.77", "as": 64999}}),
         ),
         "guests: upstream (64999) and hv1 (65000) are in different autonomous systems",
+    ),
+    "an additional address of another segment": (
+        with_guests(web3={**WEB3, "addresses": ["203.0.113.21", "203.0.114.3"]}),
+        "guests.web3.addresses[1]: 203.0.114.3 is not in 203.0.113.0/24, the prefix of segment guests; 203.0.113.1 to 203.0.113.254",
+    ),
+    "an additional address that is the gateway": (
+        with_guests(web3={**WEB3, "addresses": ["203.0.113.254"]}),
+        "guests.web3.addresses[0]: 203.0.113.254 is the gateway of segment guests; another address than its gateway4",
+    ),
+    "an additional address that is another guest's": (
+        changed(("hypervisors.hv1.guests.vm1.addresses", ["203.0.113.3"])),
+        "hypervisors.hv1.guests.vm1.addresses[0]: 203.0.113.3 is also given to hypervisors.hv2.guests.vm3.ipv4; each address can be given once, unless it is in segments.guests.anycast",
+    ),
+    "an additional address of two guests": (
+        with_guests(
+            ("hypervisors.hv1.guests.vm1.addresses", ["2001:db8:cb00:7100::21"]),
+            web3={**WEB3, "addresses": ["203.0.113.21", "2001:db8:cb00:7100::21"]},
+        ),
+        "guests.web3.addresses[1]: 2001:db8:cb00:7100::21 is also given to hypervisors.hv1.guests.vm1.addresses[0]; each address",
+    ),
+    "an additional address twice": (
+        with_guests(web3={**WEB3, "addresses": ["203.0.113.21", "203.0.113.21"]}),
+        "guests.web3.addresses[1]: 203.0.113.21 is also given to guests.web3.addresses[0]",
+    ),
+    "an additional address in a family that it lacks": (
+        with_guests(web3={**WEB3, "ipv6": "none", "addresses": ["2001:db8:cb00:7100::21"]}),
+        "guests.web3.addresses[0]: web3 has no other IPv6 address; give it ipv6",
+    ),
+    "an additional address that is none": (
+        with_guests(web3={**WEB3, "addresses": ["203.0.113.300"]}),
+        "guests.web3.addresses[0]: '203.0.113.300' is not an address",
+    ),
+    "an anycast address outside its segment": (
+        changed(("segments.guests.anycast", ["203.0.114.100"])),
+        "segments.guests.anycast[0]: 203.0.114.100 is not in 203.0.113.0/24, the prefix of segment guests; 203.0.113.1 to",
+    ),
+    "an anycast address twice in one guest": (
+        with_guests(
+            ("segments.guests.anycast", ["203.0.113.100"]),
+            web3={**WEB3, "addresses": ["203.0.113.100", "203.0.113.100"]},
+        ),
+        "guests.web3.addresses[1]: 203.0.113.100 is also given to guests.web3.addresses[0]",
+    ),
+    "an anycast address that is a guest's first": (
+        changed(("segments.guests.anycast", ["203.0.113.3"])),
+        "hypervisors.hv2.guests.vm3.ipv4: 203.0.113.3 is also given to segments.guests.anycast[0]; each address can be given once",
+    ),
+    "anycast with reflectors that announce one path": (
+        changed(("segments.guests.anycast", ["203.0.113.100"]), ("bgp.add_path", False)),
+        "bgp.add_path: reflectors would announce only one guest of several with an address in segments.guests.anycast; leave it out",
+    ),
+    "a relay and the length of leases": (
+        relayed(("segments.guests.dhcp", {"relay": ["192.0.2.53"], "lease_s": 3600})),
+        "segments.guests.dhcp.lease_s: leases are those of the servers in relay; leave it out",
+    ),
+    "a relay and name servers for leases": (
+        relayed(("segments.guests.dns", ["2001:db8:53::1", "192.0.2.54"])),
+        "segments.guests.dns[1]: 192.0.2.54 would be part of leases, which are those of the servers in dhcp.relay; leave it out",
+    ),
+    "a relay without an address in the VRF": (
+        relayed(("loopbacks.public", REMOVE)),
+        "segments.guests.dhcp.relay: without an IPv4 loopback in public on hv1, hv2, hv3; add loopbacks.public.ipv4: servers",
+    ),
+    "a relay to a guest": (
+        relayed(("segments.guests.dhcp", {"relay": ["192.0.2.53", "203.0.113.3"]})),
+        "segments.guests.dhcp.relay[1]: 203.0.113.3 is in segments.guests; the relay accepts no replies from guests; a server outside",
+    ),
+    "a relay to a server twice": (
+        relayed(("segments.guests.dhcp", {"relay": ["192.0.2.53", "192.0.2.53"]})),
+        "segments.guests.dhcp.relay[1]: 192.0.2.53 is also given to segments.guests.dhcp.relay[0]; each server is needed once",
+    ),
+    "a relay to an address of the other family": (
+        relayed(("segments.guests.dhcp", {"relay": ["2001:db8:53::1"]})),
+        "segments.guests.dhcp.relay[0]: '2001:db8:53::1' is not an IPv4 address",
     ),
     "a port that radvd reads as a keyword": (
         with_guests(web3={"ipv4": "203.0.113.13", "port": "route"}),
@@ -203,3 +287,116 @@ def test_their_daemons_serve_ports_with_names_only():
         assert "tap-web1" in [port["name"] for port in hosts[name]["radvd"]["interfaces"]]
         # ndppd ends when a port is absent; the agent answers there
         assert "tap-web1" not in [proxy["interface"] for proxy in hosts[name]["ndppd"]["proxies"]]
+
+
+SHARED, SHARED_6 = "203.0.113.100", "2001:db8:cb00:7100::100"
+
+
+def with_more_addresses():
+    return changed(
+        ("segments.guests.anycast", [SHARED, SHARED_6]),
+        ("hypervisors.hv1.guests.vm1.addresses", ["203.0.113.21", "2001:db8:cb00:7100::21", SHARED]),
+        ("hypervisors.hv1.guests.vm2.addresses", [SHARED]),
+        ("hypervisors.hv2.guests.vm3.addresses", [SHARED, SHARED_6]),
+    )
+
+
+def verified(data) -> dict:
+    mistakes = Mistakes()
+    intent = check(data, mistakes)
+    assert intent is not None, mistakes.lines()
+    found = index(intent)
+    return expectations(intent, found, resolve(intent, found, "somewhere").host_vars)
+
+
+def test_additional_addresses_are_routed_and_allowed_like_the_first():
+    hv1 = resolved(with_more_addresses())["hv1"]
+    ways = {(route["prefix"], route.get("vrf"), route["interface"]) for route in hv1["network"]["routes"]}
+    for prefix in ("203.0.113.1/32", "203.0.113.21/32", "2001:db8:cb00:7100::21/128"):
+        assert {(prefix, "public", "vm1"), (prefix, None, "vm1")} <= ways
+    allowed = [item["prefix"] for item in hv1["nftables"]["sources"]["ipv4"] if item["interface"] == "vm1"]
+    assert allowed == ["203.0.113.1/32", "203.0.113.21/32", f"{SHARED}/32"]
+
+
+def test_of_two_guests_here_the_first_answers_and_then_the_other():
+    routes = resolved(with_more_addresses())["hv1"]["network"]["routes"]
+    shared = [
+        (route["interface"], route.get("metric"))
+        for route in routes
+        if route["prefix"] == f"{SHARED}/32" and "vrf" in route
+    ]
+    assert shared == [("vm1", None), ("vm2", 1025)]
+
+
+def test_a_guest_of_a_lab_chooses_no_shared_address_as_its_source():
+    [interface] = resolved(with_more_addresses())["vm3"]["network"]["interfaces"]
+    assert interface["addresses"] == [
+        {"address": f"{SHARED}/32", "deprecated": True},
+        {"address": f"{SHARED_6}/128", "deprecated": True},
+    ]
+
+
+def test_a_shared_address_is_expected_at_all_hypervisors_with_such_a_guest():
+    made = verified(with_more_addresses())
+    hops = {
+        node: [one["nexthops"] for one in made[node] if one["kind"] == "route" and one["prefix"] == f"{SHARED}/32"]
+        for node in ("hv3", "internet")
+    }
+    assert hops["hv3"] == [["198.51.100.101", "198.51.100.201", "198.51.100.102", "198.51.100.202"]] == hops["internet"]
+    own = [one for one in made["hv1"] if one["kind"] == "route" and one["prefix"] == f"{SHARED}/32"]
+    assert [one["interfaces"] for one in own] == [["vm1"], ["vm1"]], "hv1 has two such guests: the first one answers"
+    assert all(one["guests"] == ["vm1", "vm2", "vm3"] for one in own)
+    kinds = [one["kind"] for one in made["vm4"] if one.get("to") == SHARED]
+    assert kinds.count("ping") == 3 and kinds.count("neighbor") == 3 and "trace" not in kinds
+    assert not [one for one in made["vm1"] if one.get("to") == SHARED], "it has this address itself"
+
+
+def test_of_many_ways_to_a_shared_address_as_many_are_expected_as_all_daemons_install():
+    hypervisors = {
+        f"h{number}": {
+            "id": number,
+            "guests": {f"g{number}": {"ipv4": f"203.0.113.{number}", "addresses": [SHARED]}},
+        }
+        for number in range(1, 8)
+    }
+    made = verified(changed(("segments.guests.anycast", [SHARED]), ("hypervisors", hypervisors)))
+    [route] = [one for one in made["internet"] if one["kind"] == "route" and one["prefix"] == f"{SHARED}/32"]
+    assert (len(route["nexthops"]), route["least"]) == (14, 8)
+    hops = {f"192.0.2.{number}" for number in range(14)}
+    expected = {**route, "nexthops": sorted(hops)}
+    for seen, passes in (
+        (sorted(hops)[:8], True),
+        (sorted(hops)[:7], False),
+        ([*sorted(hops)[:8], "192.0.2.99"], False),
+    ):
+        assert verify_route(expected, {route["prefix"]: set(seen)})[0] is passes
+
+
+def test_moving_guests_have_more_addresses_and_shared_ones():
+    web3 = {**WEB3, "addresses": ["203.0.113.21", SHARED, SHARED_6]}
+    data = with_guests(("segments.guests.anycast", [SHARED, SHARED_6]), web3=web3)
+    hosts = resolved(data)
+    guest = hosts["hv2"]["followed_guests"]["guests"]["web3"]
+    assert guest["addresses"] == ["203.0.113.13", "2001:db8:cb00:7100:5054:ff:fe12:3403", "203.0.113.21"]
+    assert guest["anycast"] == [SHARED, SHARED_6]
+    [port] = hosts["hv2"]["followed_guests"]["ports"].values()
+    assert port["neighbors"].count(SHARED_6) == 1
+    tables = {table["name"]: table["kernel"]["guests"]["anycast"] for table in hosts["hv2"]["bgp"]["tables"][1:]}
+    assert list(tables.values()) == [[f"{SHARED}/32"], [f"{SHARED_6}/128"]]
+
+
+def test_requests_are_relayed_from_an_address_of_the_hypervisors_own():
+    hosts = resolved(relayed(("guests", {"web1": WEB1, "web2": WEB2})))
+    assert hosts["hv2"]["dhcrelay"]["instances"] == [
+        {
+            "name": "guests",
+            "vrf": "public",
+            "source": "lo-public",
+            "uplinks": ["fabric-A.90", "fabric-B.90"],
+            "ports": ["vm3", "tap-web1"],
+            "servers": ["192.0.2.53"],
+        }
+    ]
+    assert hosts["hv2"]["dnsmasq"]["ports"] == []
+    assert hosts["vm3"]["guest"]["dhcp"]
+    assert "lease" in [one["kind"] for one in verified(relayed())["vm3"]]

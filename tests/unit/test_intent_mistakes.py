@@ -45,7 +45,7 @@ ONE_MISTAKE = {
     "family 5 of hypervisors' addresses": (renamed("fabrics.A.networks.public.hypervisors.ipv4", "ipv5"), "fabrics.A.networks.public.hypervisors.ipv5: unknown key; did you mean ipv4?"),
     "family in capitals": (renamed("loopbacks.private.ipv4", "IPV4"), "loopbacks.private.IPV4: unknown key; did you mean ipv4?"),
     "gateway without family": (renamed("segments.guests.gateway4", "gateway"), "segments.guests.gateway: unknown key; did you mean gateway4?"),
-    "unknown key": (changed((f"{GUEST}.cpu", 4)), f"{GUEST}.cpu: unknown key; known here: segment, ipv4, ipv6, mac, port"),
+    "unknown key": (changed((f"{GUEST}.cpu", 4)), f"{GUEST}.cpu: unknown key; known here: segment, ipv4, ipv6, addresses, mac, port"),
     "a key that is a number": (changed(("vrfs", {**default()["vrfs"], 7: {}})), "vrfs.7: the key 7 is not text; put it in quotes"),
     # shapes
     "list for a map": (changed(("hypervisors", [])), "hypervisors: a list where a map is expected"),

@@ -193,7 +193,7 @@ def _addresses(part, path=()):
 # These must be in a prefix that has a role, which other checks ensure; an area is a number.
 INSIDE = ("gateway4", "gateway6", "fabrics.*.ipv4", "fabrics.*.ipv6", "addresses.*.ipv4", "addresses.*.ipv6")
 INSIDE += ("hypervisors.ipv4", "hypervisors.ipv6", "loopbacks.*.ipv4", "loopbacks.*.ipv6", "guests.*.ipv4")
-INSIDE += ("containers.*.ipv4", "containers.*.ipv6", "ospf.area")
+INSIDE += ("containers.*.ipv4", "containers.*.ipv6", "ospf.area", "addresses.item", "anycast.item")
 
 
 def test_every_key_for_an_address_states_its_role():

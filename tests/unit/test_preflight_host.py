@@ -24,7 +24,7 @@ def install(directory, name: str, output: str) -> None:
 
 
 def test_all_missing_packages_are_reported_at_once(bare):
-    needs = ["bird", "ndppd", "radvd", "dnsmasq", "nftables", "cni", "podman", "docker", "verify"]
+    needs = ["bird", "ndppd", "radvd", "dnsmasq", "dhcrelay", "nftables", "cni", "podman", "docker", "verify"]
     found = host.check(needs, ["vrf"])
     wanted = {package for need in ["all", *needs] for package in host.PROGRAMS[need].values()}
     assert wanted <= set(found.packages)

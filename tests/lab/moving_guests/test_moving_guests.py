@@ -6,18 +6,41 @@ import json
 
 import pytest
 import yaml
+from conftest import NOT_VERIFIED
 from support.waiting import seconds_until, stays, until, until_equal
 
 WEB1, WEB1_6 = "203.0.113.11", "2001:db8:cb00:7100:5054:ff:fe12:3401"
 WEB2, WEB2_6 = "203.0.113.12", "2001:db8:cb00:7100:5054:ff:fe12:3402"
 ADDRESSES = {"web1": (WEB1, WEB1_6), "web2": (WEB2, WEB2_6)}
+MORE, SHARED, SHARED_6, WEB = "203.0.113.21", "203.0.113.100", "2001:db8:cb00:7100::100", "203.0.113.101"
 GUESTS = {
-    "web1": {"ipv4": WEB1, "mac": "52:54:00:12:34:01", "port": "tap-web1"},
-    "web2": {"ipv4": WEB2, "mac": "52:54:00:12:34:02"},
+    "web1": {"ipv4": WEB1, "mac": "52:54:00:12:34:01", "port": "tap-web1", "addresses": [WEB]},
+    "web2": {"ipv4": WEB2, "mac": "52:54:00:12:34:02", "addresses": [WEB]},
 }
 LAST_BYTES = {"web1": "54:00:12:34:01", "web2": "54:00:12:34:02"}
 VM1 = "203.0.113.1"  # on hv1, as a run has made it
+SOURCES = [f"192.0.2.{number}" for number in range(101, 117)]  # by default, Linux chooses next hops by addresses only
+FOUR_WAYS = {"198.51.100.101", "198.51.100.201", "198.51.100.102", "198.51.100.202"}  # to hv1 and hv2, by both fabrics
+NODES = ("vm1", "vm2", "vm3")  # two on hv1, one on hv2
 SOON_S = 15
+SERVER = "192.0.2.1"  # at the border
+DHCP_SERVER = f"""port=0
+no-hosts
+no-resolv
+log-dhcp
+log-facility=/root/dhcp.log
+dhcp-leasefile=/root/dhcp.leases
+dhcp-range=203.0.113.0,static,255.255.255.0,3600
+dhcp-option=option:router,203.0.113.254
+dhcp-circuitid=set:from-vm1,vm1
+dhcp-circuitid=set:from-vm2,vm2
+dhcp-circuitid=set:from-vm3,vm3
+dhcp-circuitid=set:from-web1,tap-web1
+dhcp-host=02:00:cb:00:71:01,{VM1}
+dhcp-host=02:00:cb:00:71:02,203.0.113.2
+dhcp-host=02:00:cb:00:71:03,203.0.113.3
+dhcp-host=52:54:00:12:34:01,{WEB1}
+"""
 BORDER = "internet"
 
 
@@ -25,15 +48,30 @@ def intent(text):
     """Two hypervisors with systemd, and guests that belong to neither."""
     given = yaml.safe_load(text)
     given["lab"] = {"nodes": {"hv1": {"init": "systemd"}, "hv2": {"init": "systemd"}}}
-    del given["hypervisors"]["hv3"], given["hypervisors"]["hv1"]["guests"]["vm2"]
-    del given["segments"]["guests"]["dhcp"]
+    del given["hypervisors"]["hv3"]
+    given["segments"]["guests"]["dhcp"] = {"relay": [SERVER]}
+    given["loopbacks"]["public"] = {"ipv4": "198.51.101.0/24", "interface": "lo-public"}
     given["guests"] = GUESTS
+    given["segments"]["guests"]["anycast"] = [SHARED, SHARED_6, WEB]
+    given["hypervisors"]["hv1"]["guests"]["vm1"]["addresses"] = [MORE, SHARED, SHARED_6]
+    given["hypervisors"]["hv1"]["guests"]["vm2"]["addresses"] = [SHARED]
+    given["hypervisors"]["hv2"]["guests"]["vm3"]["addresses"] = [SHARED, SHARED_6]
     return yaml.safe_dump(given, sort_keys=False)
 
 
 @pytest.fixture(scope="module")
 def lab(bring_up):
-    return bring_up("l3_hypervisor", name="moving_guests", edit=intent)
+    return bring_up("l3_hypervisor", *NOT_VERIFIED, name="moving_guests", edit=intent)
+
+
+@pytest.fixture(scope="module")
+def dhcp_server(lab):
+    """The log of a DHCP server at the border, which knows guests, and ports by the relay's option 82."""
+    lab.run(BORDER, "sh", "-c", f"cat >/root/dhcp.conf <<'end'\n{DHCP_SERVER}end")
+    server = lab.spawn(BORDER, "dnsmasq", "--keep-in-foreground", "--conf-file=/root/dhcp.conf")
+    until(lambda: lab.tried(BORDER, "test", "-e", "/root/dhcp.log")[0] == 0, SOON_S, "the server runs")
+    yield lambda: lab.run(BORDER, "cat", "/root/dhcp.log")
+    server.terminate()
 
 
 def start(lab, host, name, port):
@@ -45,6 +83,7 @@ def start(lab, host, name, port):
       ip netns exec {name} ip link set eth0 address 52:{LAST_BYTES[name]} up
       ip link set {port} address fe:{LAST_BYTES[name]} up
       ip -netns {name} address add {ipv4}/24 dev eth0
+      ip -netns {name} address add {WEB}/32 dev eth0
       ip -netns {name} -6 address add {ipv6}/64 dev eth0 nodad
       ip -netns {name} route add default via 203.0.113.254
       ip -netns {name} -6 route add default via fe80::1 dev eth0"""
@@ -74,13 +113,74 @@ def sequence(lab, host, address=WEB1):
     return [route["metric"] - 1_000_000 for route in found]
 
 
+def test_guests_lease_from_a_central_server_that_learns_their_ports(lab, dhcp_server):
+    for guest in NODES:
+        lab.run(guest, "dhcpcd", "--rebind", "eth0")  # it has tried for a while, and waits longer each time
+        until(lambda guest=guest: f"from-{guest}" in dhcp_server(), 60, f"a request of {guest}")
+
+
 def test_nothing_runs_yet_and_everything_is_verified(lab):
+    run = lab.play(playbook="playbooks/verify.yml")
+    assert run.code == 0, run.output
     passed, total = lab.verified()
     assert passed == total
     assert places(lab, "hv1") == places(lab, "hv2") == {}
 
 
-def test_a_guest_that_starts_is_reached_from_everywhere(lab):
+def ways(lab, address):
+    """The next hops of the border's route to an address."""
+    routes = lab.json(BORDER, "-4", "route", "show", address)
+    return {hop["gateway"] for route in routes for hop in route.get("nexthops", ())}
+
+
+def echoes(lab, node):
+    """ICMP echo requests that a node has received."""
+    names, values = [line.split() for line in lab.run(node, "grep", "Icmp:", "/proc/net/snmp").splitlines()]
+    return int(values[names.index("InEchos")])
+
+
+def answered(lab, address):
+    """How many of many sources at the border get a reply from an address."""
+    script = 'for source; do ping -c 1 -W 0.5 -I $source {} >/dev/null & pids="$pids $!"; done; '
+    script += "for pid in $pids; do wait $pid && echo reply; done; true"
+    return lab.run(BORDER, "sh", "-c", script.format(address), "sh", *SOURCES).count("reply")
+
+
+@pytest.fixture
+def many_sources(lab):
+    for source in SOURCES:
+        lab.run(BORDER, "ip", "address", "replace", f"{source}/32", "dev", "world")
+
+
+def answers(lab, address):
+    """How many of many sources get a reply from an address, by the guest that answers."""
+    before = {name: echoes(lab, name) for name in NODES}
+    assert answered(lab, address) == len(SOURCES)
+    return [echoes(lab, name) - before[name] for name in NODES]
+
+
+def test_guests_share_an_address_and_the_rest_takes_all_when_one_goes(lab, many_sources):
+    assert ways(lab, SHARED) == FOUR_WAYS
+    [eth0] = lab.json("vm3", "-6", "address", "show", "dev", "eth0")
+    deprecated = [address["local"] for address in eth0["addr_info"] if address.get("deprecated")]
+    assert deprecated == [SHARED_6], "so that it is not chosen as a source"
+    one, other, far = answers(lab, SHARED)
+    print(f"of {len(SOURCES)} sources, {one} are answered by vm1 on hv1, and {far} by vm3 on hv2")
+    assert one and far and not other and one + far == len(SOURCES)
+    lab.run("hv1", "ip", "link", "set", "vm1", "down")
+    assert answers(lab, SHARED) == [0, one, far]
+    lab.run("hv1", "ip", "link", "set", "vm2", "down")
+    seconds = seconds_until(lambda: answered(lab, SHARED) == len(SOURCES), SOON_S, "vm3 answers all")
+    print(f"hv1 had no such guest any more, and vm3 answered all after {seconds:.2f} s")
+    assert answers(lab, SHARED) == [0, 0, len(SOURCES)]
+    lab.run("hv1", "ip", "link", "set", "vm1", "up")
+    lab.run("hv1", "ip", "link", "set", "vm2", "up")
+    run = lab.play("--tags", "network", "--limit", "hv1")
+    assert run.code == 0, run.output
+    until(lambda: replies(lab, BORDER, MORE) and replies(lab, "vm3", SHARED_6), SOON_S, "vm1 is back")
+
+
+def test_a_guest_that_starts_is_reached_from_everywhere(lab, dhcp_server):
     start(lab, "hv1", "web1", "tap-web1")
     seconds = seconds_until(lambda: from_border(lab, WEB1), SOON_S, "web1 replies to the border")
     print(f"started, and reached from the border after {seconds:.2f} s")
@@ -91,6 +191,10 @@ def test_a_guest_that_starts_is_reached_from_everywhere(lab):
     )
     until_equal(lambda: places(lab, "hv1"), {"web1": "here"}, SOON_S)
     until_equal(lambda: places(lab, "hv2"), {"web1": "elsewhere"}, SOON_S)
+    # The relay runs again with the new port. In its test mode, dhcpcd 9.4.1 prints what it is offered, and crashes.
+    client = ("ip", "netns", "exec", "web1", "dhcpcd", "-4", "-T", "-t", "5", "-f", "/dev/null", "eth0")
+    until(lambda: f"new_ip_address='{WEB1}'" in lab.tried("hv1", *client)[1], SOON_S, "web1 is offered its address")
+    assert "from-web1" in dhcp_server()
 
 
 def test_a_guest_moves_while_its_old_port_lingers(lab):
@@ -109,6 +213,19 @@ def test_a_guest_moves_while_its_old_port_lingers(lab):
     until_equal(lambda: places(lab, "hv1"), {"web1": "elsewhere", "web2": "elsewhere"}, SOON_S)
     until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
     stays(lambda: from_border(lab, WEB1), 2)
+
+
+def test_moving_guests_share_an_address(lab, many_sources):
+    lab.run("hv2", "ip", "-netns", "web2", "link", "set", "eth0", "address", "52:54:00:00:00:98")  # silent from now on
+    start(lab, "hv1", "web2", "vnet4")
+    until_equal(lambda: places(lab, "hv1"), {"web1": "elsewhere", "web2": "here"}, SOON_S)
+    until_equal(lambda: ways(lab, WEB), FOUR_WAYS, SOON_S)
+    assert answered(lab, WEB) == len(SOURCES)
+    stop(lab, "hv1", "web2")
+    seconds = seconds_until(lambda: answered(lab, WEB) == len(SOURCES), SOON_S, "web1 answers all")
+    print(f"web2 stopped, and web1 answered all after {seconds:.2f} s")
+    lab.run("hv2", "ip", "-netns", "web2", "link", "set", "eth0", "address", f"52:{LAST_BYTES['web2']}")
+    until_equal(lambda: places(lab, "hv2"), {"web1": "here", "web2": "here"}, SOON_S)
 
 
 def test_another_run_changes_nothing_wherever_guests_are(lab):
@@ -171,10 +288,13 @@ def test_a_guest_that_stops_is_gone_everywhere(lab):
 def test_without_guests_in_the_intent_their_agent_is_gone(lab):
     given = yaml.safe_load(lab.intent.read_text())
     del given["guests"]
+    given["segments"]["guests"]["dhcp"] = {}  # and hypervisors are the servers
     lab.intent.write_text(yaml.safe_dump(given, sort_keys=False))
     run = lab.play()
     assert run.code == 0, run.output
     assert not lab.json("hv2", "-4", "route", "show", "vrf", "public", "proto", "85")
     assert "master" not in lab.json("hv2", "link", "show", "vnet3")[0]
-    assert lab.tried("hv2", "systemctl", "is-active", "routed-hypervisor-run")[0] != 0
+    services = ("routed-hypervisor-run", "dhcrelay-guests", "dnsmasq")
+    active = [lab.tried("hv2", "systemctl", "is-active", name)[0] == 0 for name in services]
+    assert active == [False, False, True]
     assert lab.play().changed == set()

@@ -196,3 +196,15 @@ def test_two_routing_daemons_never_run_beside_each_other(node):
     ]
     assert node.run("pgrep", "gobgpd", fails=True) == ""
     assert actions(node.module("daemon", **BIRD, enabled=True, stops=["gobgpd-*"])) == []
+
+
+def test_an_absent_daemon_has_what_it_stops_removed_only_if_that_is_ours(node):
+    node.module("daemon", **BIRD)
+    node.module("daemon", **gobgpd("a"))
+    absent = {"name": "radvd", "files": [{"path": "/etc/radvd.conf"}], "state": "absent", "stops": ["gobgpd-*", "bird"]}
+    for former in ({}, {"former": "/var/lib/former.json"}):
+        removed = ["stop gobgpd-a", "delete /etc/gobgp/a.toml", "delete /etc/init.d/gobgpd-a"]
+        assert actions(node.module("daemon", **absent, **former)) == removed
+        assert actions(node.module("daemon", **absent, **former)) == []
+        node.module("daemon", **gobgpd("a"))
+    assert node.pid("bird")

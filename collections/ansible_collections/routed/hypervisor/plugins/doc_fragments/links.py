@@ -116,6 +116,9 @@ options:
           nodad:
             description: Whether to skip duplicate address detection when the (IPv6) address is added.
             type: bool
+          deprecated:
+            description: Whether the host prefers others as source (IPv6). Set when the address is added.
+            type: bool
       sysctls:
         description: Settings of this interface, as in C(/proc/sys/net/ipv4/conf/NAME).
         type: dict
@@ -195,6 +198,9 @@ options:
             choices: [global, link, host]
           nodad:
             description: Whether to skip duplicate address detection when the (IPv6) address is added.
+            type: bool
+          deprecated:
+            description: Whether the host prefers others as source (IPv6). Set when the address is added.
             type: bool
       routes:
         description: Routes through the link, in the main table of its namespace. Not for links on the host.

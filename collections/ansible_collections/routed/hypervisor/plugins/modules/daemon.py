@@ -134,6 +134,7 @@ options:
       - Name patterns of services that must not run alongside this one. Matching services are stopped, and disabled at
         boot, before this one starts. Those created with O(command) are removed with everything that belongs to them.
       - A pattern that begins with V(!) exempts services. This service itself never matches.
+      - With O(state=absent), those created with O(command) are removed, and others are left alone.
     type: list
     elements: str
     default: []

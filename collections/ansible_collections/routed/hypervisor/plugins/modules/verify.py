@@ -27,13 +27,13 @@ options:
       - Each has a C(title), a C(kind) and the facts of that kind.
       - The kinds are C(bgp) (session, neighbor, vrf; for GoBGP daemon C(gobgp), session, neighbor, family, instance;
         for FRR daemon C(frr), neighbor, family, vrf), C(bfd) (neighbor, interface; for FRR daemon C(frr), neighbor,
-        vrf), C(route) (family, table, prefix, nexthops; interfaces if there are no gateways, or only link-local ones),
-        C(rules) (family, rules, l3mdev), C(listening) (family, vrf), C(route_source) (to, source), C(ping) (family, to,
-        source, expect, namespace), C(trace) (family, to, hops, networks), C(tcp) (to, port, expect), C(neighbor)
-        (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container) (namespace,
-        interface, mode, flag, addresses, gateways), C(runtimes) (network, master, mode, cni, docker), C(firewall)
-        (table, required, hooks, sets, counters), C(in_step), C(followed_guests) (followed), C(announced_guests)
-        (addresses, table), C(present) (interface, guests).
+        vrf), C(route) (family, table, prefix, nexthops, least; interfaces if there are no gateways, or only link-local
+        ones), C(rules) (family, rules, l3mdev), C(listening) (family, vrf), C(route_source) (to, source), C(ping)
+        (family, to, source, expect, namespace), C(trace) (family, to, hops, networks), C(tcp) (to, port, expect),
+        C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container)
+        (namespace, interface, mode, flag, addresses, gateways), C(runtimes) (network, master, mode, cni, docker),
+        C(firewall) (table, required, hooks, sets, counters), C(in_step), C(followed_guests) (followed),
+        C(announced_guests) (addresses, table), C(present) (interface, guests).
       - What needs guests has their names in C(guests). It is not tried if one of them is absent, that is if it is in
         O(absent), or if this node should have its interface and does not.
     type: list

@@ -17,7 +17,7 @@ from .units import DAEMONS, FOLLOWER
 ENDED = "active, but has ended"  # as systemd takes an init script whose daemon has ended
 SYSTEMCTL_S = 20
 LATE = ("restart", "reload", "refresh")
-PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service"]
+PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service", "dhcrelay-*.service"]
 
 
 def states() -> dict[str, str]:

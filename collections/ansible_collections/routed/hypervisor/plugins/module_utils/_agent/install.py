@@ -27,6 +27,7 @@ MANAGED = (
     units.UNIT,
     units.FOLLOWER_UNIT,
     f"/etc/systemd/system/gobgpd-.service.d/{units.SERVICE}.conf",
+    f"/etc/systemd/system/dhcrelay-.service.d/{units.SERVICE}.conf",
     f"/etc/systemd/system/ndppd.service.d/{units.SERVICE}.conf",
 )
 FOR_MANAGERS = (units.NETWORKD, units.NETWORKD_LINKS, units.NETWORK_MANAGER)

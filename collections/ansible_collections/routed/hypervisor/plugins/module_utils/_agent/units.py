@@ -136,6 +136,7 @@ def files(exists: t.Callable[[str], bool], follows: bool = False) -> dict[str, s
     found = {
         UNIT: unit(),
         f"/etc/systemd/system/gobgpd-.service.d/{SERVICE}.conf": after(),
+        f"/etc/systemd/system/dhcrelay-.service.d/{SERVICE}.conf": after(),
     }
     if follows:
         found[FOLLOWER_UNIT] = follower()

@@ -175,7 +175,8 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
             reasons[file.path] = f"{name} was written after the process started"
     for interface in wanted.interfaces:
         index = seen.indexes.get(interface)
-        bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else index in seen.bound
+        there = 0 < seen.came_up.get(interface, 0) < running.start  # on a VRF, it has no packet sockets
+        bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else there or index in seen.bound
         if not bound or index is None:  # in check mode, interfaces may not exist yet
             reasons[interface] = f"interface {interface} is not the one that the process is bound to"
     for interface in wanted.uses:
@@ -247,6 +248,11 @@ def removal_of(other: Other, why: str) -> list[Change]:
     return changes
 
 
+def removal_of_ours(seen: Seen) -> list[Change]:
+    """Removes the services of ours that an absent one stops; those of others go on."""
+    return [change for other in seen.others if other.files for change in removal_of(other, "it is ours")]
+
+
 def plan(wanted: Wanted, seen: Seen) -> list[Change]:
     """The changes, in order: a service is stopped before its files are removed."""
     files = file_changes(wanted, seen)
@@ -254,7 +260,8 @@ def plan(wanted: Wanted, seen: Seen) -> list[Change]:
         own = removal_of(seen.own, "it is ours") if seen.own is not None else service_changes(wanted, seen)
         done = {change.name for change in own if change.kind == "files"}
         rest = [change for change in files if change.name not in done]
-        return [change for change in own if change.kind == "services"] + rest + [c for c in own if c.kind == "files"]
+        own = [change for change in own if change.kind == "services"] + rest + [c for c in own if c.kind == "files"]
+        return removal_of_ours(seen) + own
     others: list[Change] = []
     if wanted.state == "started":
         for other in seen.others:

@@ -77,7 +77,9 @@ def observe(daemon: Daemon) -> pure.Seen:
         stamp=disk.read_stamp(daemon.name),
         indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
-        came_up=came_up({*wanted.uses, *wanted.session_interfaces}, wanted.session_addresses) if process else {},
+        came_up=came_up({*wanted.interfaces, *wanted.uses, *wanted.session_interfaces}, wanted.session_addresses)
+        if process
+        else {},
         ended=daemon.service.ended() if process is None and wanted.state == "started" else "",
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
@@ -278,7 +280,8 @@ def planned(daemon: Daemon, seen: pure.Seen) -> list[Change]:
         return pure.plan(daemon.wanted, seen)
     restored = former_services.restorations(daemon.former, daemon.service, daemon.stops)
     if former_services.is_untouched(daemon.wanted, seen):
-        return [change for change in restored if change.op != "start" or seen.process is None]
+        restored = [change for change in restored if change.op != "start" or seen.process is None]
+        return pure.removal_of_ours(seen) + restored
     return pure.plan(daemon.wanted, seen) + restored
 
 

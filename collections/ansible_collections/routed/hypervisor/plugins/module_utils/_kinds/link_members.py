@@ -24,6 +24,7 @@ MEMBERS: dict[str, dict[str, t.Any]] = {  # options common to all kinds of links
             "address": {"type": "str", "required": True},
             "scope": {"type": "str", "choices": ["global", "link", "host"]},
             "nodad": {"type": "bool"},
+            "deprecated": {"type": "bool"},
         },
     },
     "sysctls": {"type": "dict", "options": {"ipv4": {"type": "dict"}, "ipv6": {"type": "dict"}}},
@@ -56,8 +57,9 @@ def parse_addresses(item: Item[t.Any], entries: list[dict[str, t.Any]] | None, m
                 f"{place}.address", f"{parsed.ip} is given with two prefix lengths; an interface can have it only once"
             )
         members[str(parsed)] = {"scope": entry["scope"]} if "scope" in entry else {}
-        if entry.get("nodad"):
-            item.hints.setdefault("nodad", set()).add(str(parsed))
+        for hint in ("nodad", "deprecated"):
+            if entry.get(hint):
+                item.hints.setdefault(hint, set()).add(str(parsed))
     item.attributes["addresses"] = members
 
 

@@ -125,6 +125,11 @@ def _via(number: int) -> Packer:
     return lambda value: _raw(number, struct.pack("=H", family_of(value)) + value)
 
 
+def _lifetimes(number: int) -> Packer:
+    """The seconds for which an address is preferred, and valid."""
+    return lambda value: _raw(number, struct.pack("=IIII", *value, 0, 0))
+
+
 def _nested(number: int) -> Packer:
     return lambda value: _raw(number, pack_attributes(value))
 
@@ -170,6 +175,7 @@ TABLE: dict[str, tuple[t.Callable[[int], Packer], int]] = {
     "VETH_INFO_PEER": (_peer, 1),
     "IFA_ADDRESS": (_ip, 1),
     "IFA_LOCAL": (_ip, 2),
+    "IFA_CACHEINFO": (_lifetimes, 6),
     "IFA_FLAGS": (_u32, 8),
     "IFA_TARGET_NETNSID": (_i32, 10),
     "IFA_PROTO": (_u8, 11),

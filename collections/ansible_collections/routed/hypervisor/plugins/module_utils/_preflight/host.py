@@ -25,6 +25,7 @@ PROGRAMS: dict[str, dict[str, str]] = {
     "ndppd": {"ndppd": "ndppd"},
     "radvd": {"radvd": "radvd"},
     "dnsmasq": {"dnsmasq": "dnsmasq"},
+    "dhcrelay": {"dhcrelay": "isc-dhcp-relay"},
     "nftables": {"nft": "nftables"},
     "cni": {"/usr/lib/cni/ipvlan": "containernetworking-plugins"},
     "podman": {"podman": "podman"},
@@ -45,6 +46,7 @@ DAEMONS = {
     "gobgpd": "gobgp",
     "watchfrr": "frr",
     "dnsmasq": "dnsmasq",
+    "dhcrelay": "dhcrelay",
     "radvd": "radvd",
     "ndppd": "ndppd",
 }

@@ -115,13 +115,23 @@ def _segment(name: str, data: dict) -> Segment:
         gateway["ipv4"] = parsed(data["gateway4"])
     if "ipv6" in prefix:
         gateway["ipv6"] = parsed(data["gateway6"])
-    lease = data["dhcp"]["lease_s"] if "dhcp" in data else None
+    dhcp = data.get("dhcp")
+    lease = dhcp["lease_s"] if dhcp is not None and not dhcp["relay"] else None
+    relay = _listed(dhcp["relay"], ("segments", name, "dhcp", "relay")) if dhcp is not None else []
     dns = [parsed(address) if address else None for address in data["dns"]]
-    return Segment(name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"))
+    anycast = _listed(data["anycast"], ("segments", name, "anycast"))
+    return Segment(
+        name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"), anycast, relay
+    )
 
 
 def _given(data: dict, path: tuple) -> dict:
     return {family: Given(address, (*path, family)) for family, address in _addresses(data).items()}
+
+
+def _listed(data: list, path: tuple) -> list[Given]:
+    """The addresses of a list, without wrong ones."""
+    return [Given(parsed(text), (*path, position)) for position, text in enumerate(data) if text]
 
 
 def _uplink(intent: Intent, fabric: str, data: dict) -> Uplink:
@@ -224,4 +234,5 @@ def _guest(intent: Intent, hypervisor: Hypervisor | None, name: str, data: dict)
         address["ipv6"] = slaac(prefix["ipv6"], mac)
     path = (*(hypervisor.path if hypervisor else ()), "guests", name)
     place, port = (hypervisor.name, name) if hypervisor else ("", "")
-    return Guest(name, path, place, segment, address, ipv6 == "slaac", mac, data.get("port", port), "mac" in data)
+    more = _listed(data["addresses"], (*path, "addresses"))
+    return Guest(name, path, place, segment, address, ipv6 == "slaac", mac, data.get("port", port), "mac" in data, more)

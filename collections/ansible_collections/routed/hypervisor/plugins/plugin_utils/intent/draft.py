@@ -69,24 +69,33 @@ class Loopback:
 
 
 @dataclass
-class Segment:
-    name: str
-    vrf: str | None
-    prefix: Prefixes
-    gateway: Addresses
-    lease_s: int | None  # None without DHCP
-    dns: Sequence[IPAddress | None]  # None where it was wrong
-    mtu: int | None
-    metric: int | None
-
-
-@dataclass
 class Given:
     """An address of a node, and its path in the intent (for a derived address, the path of its source)."""
 
     address: IPAddress
     path: Path
     derived: bool = False
+
+
+@dataclass
+class Segment:
+    name: str
+    vrf: str | None
+    prefix: Prefixes
+    gateway: Addresses
+    lease_s: int | None  # None without a DHCP server of ours
+    dns: Sequence[IPAddress | None]  # None where it was wrong
+    mtu: int | None
+    metric: int | None
+    anycast: list[Given] = field(default_factory=list)  # that several guests may share
+    relay: list[Given] = field(default_factory=list)  # DHCP servers of others
+
+    @property
+    def has_dhcp(self) -> bool:
+        return self.lease_s is not None or bool(self.relay)
+
+    def is_shared(self, address: IPAddress) -> bool:
+        return any(address == given.address for given in self.anycast)
 
 
 @dataclass
@@ -113,6 +122,12 @@ class Guest:
     mac: str | None
     port: str  # empty: any whose MAC follows from the guest's
     has_mac: bool = False  # given, not derived from the IPv4 address
+    additional: Sequence[Given] = ()
+
+    @property
+    def addresses(self) -> list[IPAddress]:
+        """All its addresses, the first of each family first."""
+        return [*self.address.values(), *(given.address for given in self.additional)]
 
     @property
     def mac_path(self) -> Path:

@@ -1,7 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks guests that may run on any hypervisor: that hypervisors can find them, and agree on where they run."""
+"""Checks guests that may run on any hypervisor: that hypervisors can find them, and agree on where they run; and that
+routers learn all guests that share an address."""
 
 from __future__ import annotations
 
@@ -12,6 +13,10 @@ from .mistakes import Mistakes, Path, listed, render
 
 
 def check(intent: Intent, mistakes: Mistakes) -> None:
+    shared = [f"segments.{name}.anycast" for name, segment in intent.segments.items() if segment.anycast]
+    if shared and intent.uses_reflectors and not intent.add_path:
+        wrong = f"reflectors would announce only one guest of several with an address in {listed(shared)}"
+        mistakes.add(("bgp", "add_path"), wrong, "leave it out")
     if not intent.guests:
         return
     _ports(intent, mistakes)

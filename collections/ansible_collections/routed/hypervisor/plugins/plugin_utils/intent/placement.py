@@ -11,7 +11,7 @@ import typing as t
 from ...module_utils._addresses.ipv6 import IPV6_MTU, interface_identifier
 from ..libraries import netaddr
 from .addresses import family_of, hosts, hosts_of, is_host
-from .draft import Border, Fabric, Given, Guest, Intent, Network, Router, Segment
+from .draft import FAMILIES, Border, Fabric, Given, Guest, Intent, Network, Router, Segment
 from .mistakes import Mistakes, Path, listed, render
 from .uniqueness import Once
 
@@ -70,11 +70,12 @@ class Placement:
         for is_derived in (False, True):
             for router in routers:
                 self._router(router, is_derived)
-        for hypervisor in self.intent.hypervisors.values():
-            for guest in hypervisor.guests:
-                self._guest(guest)
-        for guest in self.intent.guests:
+        guests = [guest for hypervisor in self.intent.hypervisors.values() for guest in hypervisor.guests]
+        guests += self.intent.guests
+        for guest in guests:
             self._guest(guest)
+        for guest in guests:
+            self._additional(guest)
         for router in routers:
             self._router_id(router)
         for fabric in self.intent.fabrics.values():
@@ -126,11 +127,16 @@ class Placement:
             if segment.mtu is not None and segment.vrf in fabric.networks:
                 too_large(self.intent, fabric.name, segment.mtu, (*path, "mtu"), self.mistakes)
         self._dns(segment)
+        for given in segment.anycast:
+            if self._is_free(given.address, segment):
+                self.addresses.give(given.address, given.path)
+            else:
+                self._outside(given.address, given.path, segment)
         if "ipv4" in segment.gateway:
             prefix, gateway = segment.prefix["ipv4"], segment.gateway["ipv4"]
             if not is_host(gateway, prefix):
                 self.mistakes.add((*path, "gateway4"), f"{gateway} cannot be a host in {prefix}", f"{hosts_of(prefix)}")
-        elif segment.lease_s is not None and "ipv4" not in segment.prefix and (*path, "ipv4") not in self.mistakes:
+        elif segment.has_dhcp and "ipv4" not in segment.prefix and (*path, "ipv4") not in self.mistakes:
             self.mistakes.add((*path, "dhcp"), "DHCP without an IPv4 prefix", "add ipv4 and gateway4, or remove it")
         if "ipv6" in segment.gateway:
             if not is_link_local(segment.gateway["ipv6"]):
@@ -271,7 +277,7 @@ class Placement:
         if segment is None:
             return
         is_ok = True
-        for family, gateway in (("ipv4", "gateway4"), ("ipv6", "gateway6")):
+        for family in FAMILIES:
             path, address = (*guest.path, family), guest.address.get(family)
             if address is None:
                 if family == "ipv4" and "ipv4" in segment.prefix and path not in self.mistakes:
@@ -279,33 +285,11 @@ class Placement:
                         path, "missing", f"an address in {segment.prefix[family]}, the prefix of segment {segment.name}"
                     )
                 continue
-            if int(address) in self.hosts.get((segment.name, family), ()) and address != segment.gateway.get(family):
+            if self._is_free(address, segment):
                 is_ok = is_ok and self._give_guest(guest, family)
                 continue
             is_ok = False
-            section = ("segments", segment.name, family)
-            if family not in segment.prefix:
-                if section[:-1] not in self.mistakes.touched:
-                    self.mistakes.add(
-                        path, f"segment {segment.name} has no {family} prefix", "add it there, or remove this"
-                    )
-            elif address not in segment.prefix[family]:
-                self.mistakes.add(
-                    path,
-                    f"{address} is not in {segment.prefix[family]}, the prefix of segment {segment.name}",
-                    hosts_of(segment.prefix[family]),
-                    cause=section,
-                )
-            elif address == segment.gateway.get(family):
-                self.mistakes.add(
-                    path, f"{address} is the gateway of segment {segment.name}", f"another address than its {gateway}"
-                )
-            else:
-                self.mistakes.add(
-                    path,
-                    f"{address} is the network or broadcast address of {segment.prefix[family]}",
-                    hosts_of(segment.prefix[family]),
-                )
+            self._outside(address, path, segment)
         if (
             guest.mac is None
             and "ipv6" in segment.prefix
@@ -317,6 +301,49 @@ class Placement:
             )
         if is_ok:
             self._mac(guest, segment)
+
+    def _is_free(self, address: IPAddress, segment: Segment) -> bool:
+        """Whether a guest of a segment can have an address."""
+        family = family_of(address)
+        return int(address) in self.hosts.get((segment.name, family), ()) and address != segment.gateway.get(family)
+
+    def _outside(self, address: IPAddress, path: Path, segment: Segment) -> None:
+        """Reports an address that no guest of a segment can have."""
+        family = family_of(address)
+        section, prefix = ("segments", segment.name, family), segment.prefix.get(family)
+        if prefix is None:
+            if section[:-1] not in self.mistakes.touched:
+                wrong = f"segment {segment.name} has no {family} prefix"
+                self.mistakes.add(path, wrong, "add it there, or remove this")
+        elif address not in prefix:
+            wrong = f"{address} is not in {prefix}, the prefix of segment {segment.name}"
+            self.mistakes.add(path, wrong, hosts_of(prefix), cause=section)
+        elif address == segment.gateway.get(family):
+            wrong = f"{address} is the gateway of segment {segment.name}"
+            self.mistakes.add(path, wrong, f"another address than its gateway{family[-1]}")
+        else:
+            self.mistakes.add(path, f"{address} is the network or broadcast address of {prefix}", hosts_of(prefix))
+
+    def _additional(self, guest: Guest) -> None:
+        segment = self.intent.segments.get(guest.segment or "")
+        if segment is None:
+            return
+        shared = {given.address for given in segment.anycast}
+        own: dict[IPAddress, Path] = {}
+        for given in guest.additional:
+            address, family = given.address, family_of(given.address)
+            if not self._is_free(address, segment):
+                self._outside(address, given.path, segment)
+                continue
+            if family not in guest.address:
+                if guest.path not in self.mistakes.touched:
+                    wrong = f"{guest.name} has no other {family.replace('ip', 'IP')} address"
+                    self.mistakes.add(given.path, wrong, f"give it {family}")
+                continue
+            first = (own if address in shared else self.addresses.first).setdefault(address, given.path)
+            if first != given.path:
+                right = f"each address can be given once, unless it is in segments.{segment.name}.anycast"
+                self.mistakes.add(given.path, f"{address} is also given to {render(first)}", right)
 
     def _mac(self, guest: Guest, segment: Segment) -> None:
         gateway, mac = segment.gateway.get("ipv6"), guest.mac

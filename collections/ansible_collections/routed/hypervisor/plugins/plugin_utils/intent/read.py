@@ -21,6 +21,7 @@ from . import (
     placement,
     policy_checks,
     references,
+    relay_checks,
     roles,
     runtime_checks,
     uniqueness,
@@ -64,7 +65,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
         else None
         for section in ("vrfs", "fabrics", *OPTIONAL)
     }
-    written = {path for section in ("bgp", "ospf") for path in _paths(data.get(section), (section,))}
+    written = {path for section in ("bgp", "ospf", "segments") for path in _paths(data.get(section), (section,))}
     check_shape(data, mistakes)
     roles.check(data, mistakes)
     for section in OPTIONAL:
@@ -87,6 +88,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     peering_checks.check(intent, mistakes, placed)
     carrier_checks.check(intent, mistakes)
     guest_checks.check(intent, mistakes)
+    relay_checks.check(intent, written, mistakes, placed)
     return intent
 
 

@@ -98,6 +98,9 @@ def _nodes(host_vars: HostVars) -> dict[str, Node]:
                 below = nodes[guest] = Node(guest, kind, name, about["vrf"])
                 below.facts = {"port" if kind == "guest" else "network": about["interface"]}
                 below.addresses = _addresses(about["interface"], {about["vrf"]: about["addresses"]})
+                for address in about.get("additional", ()):
+                    family = "ipv6" if ":" in address else "ipv4"
+                    below.addresses.append(Address(about["interface"], about["vrf"], family, address))
     return nodes
 
 

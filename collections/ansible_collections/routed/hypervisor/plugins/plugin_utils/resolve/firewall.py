@@ -68,7 +68,8 @@ def _sources(node: Hypervisor) -> dict[str, list[dict]]:
     """Allowed source addresses per port. For containers the whole prefix, because they come and go."""
     made: dict[str, list[dict]] = {family: [] for family in FAMILIES}
     for guest in node.guests:
-        for family, address in guest.address.items():
+        for address in guest.addresses:
+            family = family_of(address)
             made[family].append({"interface": guest.port, "prefix": f"{address}/{LENGTH[family]}"})
     for part in node.parts.values():
         for interface in _entries(part):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ...module_utils._netlink.marks import FOLLOWED
-from ..intent.addresses import tap_mac
+from ..intent.addresses import family_of, tap_mac
 from ..intent.adjacency import has_vrf
 from ..intent.model import FAMILIES, LENGTH, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
 from .links import without_nones
@@ -37,9 +37,12 @@ def tables(intent: Intent) -> dict[str, dict]:
             "kind": kind,
             "mac": guest.mac,
             "port": guest.port or None,
-            "addresses": [str(guest.address[family]) for family in FAMILIES if family in guest.address],
+            "addresses": [str(address) for address in guest.addresses if not segment.is_shared(address)],
             "port_mac": tap_mac(guest.mac),
         }
+        shared = [str(address) for address in guest.addresses if segment.is_shared(address)]
+        if shared:
+            table["guests"][guest.name]["anycast"] = shared
     return made
 
 
@@ -50,12 +53,20 @@ def followed_guests(intent: Intent, by_segment: dict[str, dict], node: Hyperviso
 
 def routes_in(intent: Intent, node: Hypervisor, vrf: str, family: str) -> dict | None:
     """How a routing daemon recognizes the agent's routes in one of its tables; None if there are none."""
-    prefixes = [
-        {"prefix": str(segment.prefix[family]), "longest": LENGTH[family]}
+    segments = [
+        segment
         for segment in segments_on(intent, node)
         if segment.vrf == vrf and family in families_of(intent, segment)
     ]
-    return {"protocol": FOLLOWED, "prefixes": prefixes} if prefixes else None
+    if not segments:
+        return None
+    made: dict = {
+        "protocol": FOLLOWED,
+        "prefixes": [{"prefix": str(segment.prefix[family]), "longest": LENGTH[family]} for segment in segments],
+    }
+    shared = [given.address for segment in segments for given in segment.anycast]
+    anycast = [f"{address}/{LENGTH[family]}" for address in shared if family_of(address) == family]
+    return {**made, "anycast": anycast} if anycast else made
 
 
 def _port(intent: Intent, segment: Segment, guest: Guest) -> dict:
@@ -74,11 +85,9 @@ def _port(intent: Intent, segment: Segment, guest: Guest) -> dict:
 def _neighbors(intent: Intent, segment: Segment) -> list[str]:
     """The IPv6 addresses of all guests of a segment: a port answers for those of the others."""
     own = [guest for node in intent.hypervisors.values() for guest in node.guests]
-    return [
-        str(guest.address["ipv6"])
-        for guest in (*own, *intent.guests)
-        if guest.segment == segment.name and "ipv6" in guest.address
-    ]
+    guests = [guest for guest in (*own, *intent.guests) if guest.segment == segment.name]
+    found = (str(address) for guest in guests for address in guest.addresses if address.version == 6)
+    return list(dict.fromkeys(found))
 
 
 def port_options(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from ..intent.model import MAIN_TABLE, Guest, Intent
+from ..intent.addresses import family_of
+from ..intent.model import LENGTH, MAIN_TABLE, Guest, Intent
 from .links import DEFAULT, without_nones
 
 INTERFACE = "eth0"
@@ -13,11 +14,18 @@ INTERFACE = "eth0"
 
 def guest(intent: Intent, node: Guest) -> dict:
     segment = intent.segments[node.segment]
-    is_static = {"ipv4": segment.lease_s is None, "ipv6": not node.is_slaac}
+    is_static = {"ipv4": not segment.has_dhcp, "ipv6": not node.is_slaac}
     addresses = [
         {"address": f"{address}/{segment.prefix[family].prefixlen}"}
         for family, address in node.address.items()
         if is_static[family]
+    ]
+    # A host chooses no shared address as its source: replies may go to another guest.
+    addresses += [
+        without_nones(
+            {"address": f"{address}/{LENGTH[family_of(address)]}", "deprecated": segment.is_shared(address) or None}
+        )
+        for address in (given.address for given in node.additional)
     ]
     has_ipv6 = int("ipv6" in node.address)
     ipv6 = {"accept_ra": has_ipv6, "autoconf": int(has_ipv6 and node.is_slaac), "use_tempaddr": 0}

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import TYPE_CHECKING
+
 from ...module_utils._netlink.marks import PROTOCOL  # BIRD learns only our routes
 from ..intent.addresses import family_of
-from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
+from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Hypervisor, Intent, Segment
 from . import containers, runtimes, services
 from .bgp import bgp
 from .firewall import firewall
@@ -28,6 +31,10 @@ from .links import (
 from .peering import table_name
 from .routing_manager import routing_manager
 
+if TYPE_CHECKING:
+    from netaddr import IPAddress
+
+IPV6_METRIC = 1024  # the kernel's default; that of IPv4 is 0
 RULE_PRIORITY = 2000  # after the kernel's l3mdev rule (1000), before the main table's (32766)
 
 # Sockets outside of VRFs accept connections and packets from all VRFs: this is how the host uses them.
@@ -91,7 +98,7 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
         interfaces.append(
             {"name": guest.port, "guest": guest.name, **port_options(guest, segment, intent.vrfs[segment.vrf].device)}
         )
-        routes += _guest_routes(guest, segment)
+    routes += _guest_routes(intent, node)
     proxies = [guest.port for guest in node.guests if "ipv4" in guest.address] + containers.proxies(node)
     return {
         "sysctls": sysctls(_sysctls(intent, node, vrfs)),
@@ -135,21 +142,29 @@ def gateway_routes(intent: Intent, node: Hypervisor) -> list[dict]:
     ]
 
 
-def _guest_routes(guest: Guest, segment: Segment) -> list[dict]:
-    """Routes to the guest, in its VRF (announced by BGP) and in the main table (for the host itself)."""
-    routes = []
-    tables = ({"table": MAIN_TABLE},) if segment.vrf == MAIN else ({"vrf": segment.vrf}, {"table": MAIN_TABLE})
-    for where in tables:
-        for family in FAMILIES:
-            if family in guest.address:
-                route = {
-                    "prefix": f"{guest.address[family]}/{LENGTH[family]}",
-                    **where,
-                    "interface": guest.port,
-                    "metric": segment.metric,
-                }
-                routes.append(without_nones({**route, "scope": "link" if family == "ipv4" else None}))
+def _guest_routes(intent: Intent, node: Hypervisor) -> list[dict]:
+    """Routes to the guests, in their VRF (announced by BGP) and in the main table (for the host itself).
+
+    Of several guests with one address, each later one has a higher metric: it answers when the port before it is gone.
+    """
+    routes: list[dict] = []
+    holders: Counter[IPAddress] = Counter()
+    for guest in node.guests:
+        segment = intent.segments[guest.segment]
+        tables = ({"table": MAIN_TABLE},) if segment.vrf == MAIN else ({"vrf": segment.vrf}, {"table": MAIN_TABLE})
+        ways = [(address, _metric(segment, holders[address])) for address in guest.addresses]
+        holders.update(guest.addresses)
+        for where in tables:
+            for address, metric in ways:
+                prefix = f"{address}/{LENGTH[family_of(address)]}"
+                route = {"prefix": prefix, **where, "interface": guest.port, "metric": metric}
+                routes.append(without_nones({**route, "scope": "link" if address.version == 4 else None}))
     return routes
+
+
+def _metric(segment: Segment, others: int) -> int | None:
+    """The metric of a route to a guest, after those of OTHERS with the same address."""
+    return (segment.metric or IPV6_METRIC) + others if others else segment.metric
 
 
 def rules(intent: Intent, vrfs: list[str]) -> list[dict]:

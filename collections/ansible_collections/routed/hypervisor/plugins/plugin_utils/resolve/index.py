@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..intent.model import Border, Guest, Hypervisor, Intent, Leaf, Reflector
 from ..intent.reach import Reach
 from ..libraries import netaddr
 from .followed import tables
+
+if TYPE_CHECKING:
+    from netaddr import IPAddress
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Index:
     borders: dict[str, list[Border]] = field(default_factory=dict)  # by VRF
     places: dict[str, list[Place]] = field(default_factory=dict)  # by VRF
     place: dict[str, Place] = field(default_factory=dict)  # by guest's name
+    holders: dict[IPAddress, list[Place]] = field(default_factory=dict)  # of addresses that guests may share
     hypervisors: list[Hypervisor] = field(default_factory=list)
     position: dict[str, int] = field(default_factory=dict)  # of a hypervisor, by name
     followed: dict[str, dict] = field(default_factory=dict)  # see followed.tables
@@ -62,6 +67,9 @@ def index(intent: Intent) -> Index:
             places = made.places.setdefault(intent.segments[guest.segment].vrf, [])
             made.place[guest.name] = Place(guest, hypervisor, len(places))
             places.append(made.place[guest.name])
+            for given in guest.additional:
+                if intent.segments[guest.segment].is_shared(given.address):
+                    made.holders.setdefault(given.address, []).append(made.place[guest.name])
     return made
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..intent.adjacency import has_vrf
 from ..intent.model import Hypervisor, Intent
+from .links import vlan_interface
 
 NDP_TIMEOUT_MS = 500
 NDP_TTL_MS = 30000
@@ -19,6 +20,7 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
     own = pairs[: len(node.guests)]  # the agent answers for the others: ndppd ends when a port is absent
     return {
         "dnsmasq": _dnsmasq([pair for pair in pairs if "ipv4" in pair[0].address and pair[1].lease_s is not None]),
+        "dhcrelay": {"instances": _relays(intent, node, pairs)},
         "radvd": {"interfaces": [_radvd(*pair) for pair in pairs if "ipv6" in pair[0].address]},
         "ndppd": {
             "proxies": [
@@ -52,6 +54,29 @@ def _dnsmasq(pairs: list[tuple]) -> dict:
             for guest, segment in pairs
         ],
     }
+
+
+def _relays(intent: Intent, node: Hypervisor, pairs: list[tuple]) -> list[dict]:
+    """One for each segment: a relay sends every request to all of its servers."""
+    ports: dict[str, list[str]] = {}
+    for guest, segment in pairs:
+        if segment.relay and "ipv4" in guest.address:
+            ports.setdefault(segment.name, []).append(guest.port)
+    return [
+        {
+            "name": name,
+            "vrf": intent.vrfs[intent.segments[name].vrf].device,
+            "source": intent.loopbacks[intent.segments[name].vrf].interface,
+            "uplinks": [
+                vlan_interface(intent, uplink, intent.segments[name].vrf)
+                for uplink in node.uplinks.values()
+                if uplink.address(intent.segments[name].vrf, "ipv4") is not None
+            ],
+            "ports": ports[name],
+            "servers": [str(given.address) for given in intent.segments[name].relay],
+        }
+        for name in ports
+    ]
 
 
 def _radvd(guest, segment) -> dict:

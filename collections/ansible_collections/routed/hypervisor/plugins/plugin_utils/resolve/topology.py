@@ -30,6 +30,7 @@ def topology(intent: Intent, node: Router) -> dict:
                 "vrf": intent.segments[guest.segment].vrf,
                 "interface": guest.port,
                 "addresses": {family: str(address) for family, address in guest.address.items()},
+                **({"additional": [str(given.address) for given in guest.additional]} if guest.additional else {}),
             }
             for guest in node.guests
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..intent.model import MAIN_TABLE, Border, Intent
 from ..resolve.index import Index
 from . import followed, sessions
-from .routes import to_guest
+from .routes import to_guests
 from .sample import ROUTES, others
 
 
@@ -18,5 +18,5 @@ def expectations(intent: Intent, found: Index, node: Border, resolved: dict) -> 
     return [
         *sessions.expectations(resolved),
         *followed.on_border(intent, node),
-        *(expected for place in sample for expected in to_guest(node, place, node.vrf, MAIN_TABLE)),
+        *to_guests(found, node, sample, node.vrf, MAIN_TABLE),
     ]

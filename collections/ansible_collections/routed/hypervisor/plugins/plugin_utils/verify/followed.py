@@ -17,12 +17,8 @@ def on_hypervisor(intent: Intent, node: Hypervisor, resolved: dict) -> list[dict
 
 
 def on_border(intent: Intent, node: Border) -> list[dict]:
-    addresses = [
-        str(address)
-        for guest in intent.guests
-        if intent.segments[guest.segment].vrf == node.vrf
-        for address in guest.address.values()
-    ]
+    guests = [guest for guest in intent.guests if intent.segments[guest.segment].vrf == node.vrf]
+    addresses = list(dict.fromkeys(str(address) for guest in guests for address in guest.addresses))
     title = f"{node.name} reaches the guests that hypervisors have found"
     expected = {"kind": "announced_guests", "title": title, "addresses": addresses, "table": MAIN_TABLE}
     return [expected] if addresses else []

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from ..intent.addresses import family_of, port_mac
-from ..intent.model import FAMILIES, Guest, Intent
+from ..intent.model import Guest, Intent
 from ..resolve.firewall import ROUTING_PORTS
 from ..resolve.guest import INTERFACE
 from ..resolve.index import Index, Place
-from .ping import ping
+from .ping import named, ping
 from .sample import others
 from .sessions import LABEL
 
@@ -34,7 +34,7 @@ def _configuration(intent: Intent, node: Guest) -> list[dict]:
     """It has its intended addresses, from DHCP and by autoconfiguration."""
     segment = intent.segments[node.segment]
     wanted = []
-    if "ipv4" in node.address and segment.lease_s is not None:
+    if "ipv4" in node.address and segment.has_dhcp:
         address = f"{node.address['ipv4']}/{segment.prefix['ipv4'].prefixlen}"
         title = f"{node.name} has leased {address}"
         gateway = str(segment.gateway["ipv4"])
@@ -53,15 +53,16 @@ def _neighbours(node: Guest, peers: list[Place]) -> list[dict]:
     beside = [place.guest for place in peers if place.hypervisor.name == node.hypervisor][:1]
     wanted = []
     for guest in (*elsewhere, *beside):
-        for family in FAMILIES:
-            if guest.segment == node.segment and family in guest.address and family in node.address:
-                protocol = "ARP" if family == "ipv4" else "NDP"
+        for address in guest.addresses:
+            family = family_of(address)
+            if guest.segment == node.segment and family in node.address and address not in node.addresses:
+                protocol, whose = "ARP" if family == "ipv4" else "NDP", named(guest, address)
                 wanted.append(
                     {
                         "kind": "neighbor",
-                        "title": f"{node.hypervisor} answers {protocol} for {guest.name} to {node.name}",
+                        "title": f"{node.hypervisor} answers {protocol} for {whose} to {node.name}",
                         "family": family,
-                        "to": str(guest.address[family]),
+                        "to": str(address),
                         "to_name": guest.name,
                         "interface": INTERFACE,
                         "mac": port_mac(node.mac),
@@ -103,11 +104,13 @@ def _trace(family: str, target, to_name: str, name: str, hops: list[list[str]], 
 def _peers(intent: Intent, found: Index, place: Place, peers: list[Place], vrf: str) -> list[dict]:
     name, wanted = place.guest.name, []
     for peer in peers:
-        for family, address in peer.guest.address.items():
-            if family not in place.guest.address:
+        for address in peer.guest.addresses:
+            family = family_of(address)
+            if family not in place.guest.address or address in place.guest.addresses:
                 continue
-            wanted.append(ping(family, address, peer.guest.name, f"{name} reaches {peer.guest.name}"))
-            if peer.hypervisor is not place.hypervisor:
+            title = f"{name} reaches {named(peer.guest, address)}"
+            wanted.append(ping(family, address, peer.guest.name, title))
+            if peer.hypervisor is not place.hypervisor and address not in found.holders:
                 hops = [_hop(intent, place, vrf, family, True), _hop(intent, peer, vrf, family, False), []]
                 wanted.append(_trace(family, address, peer.guest.name, name, hops, found.networks[vrf, family]))
     return wanted
@@ -147,7 +150,7 @@ def _isolation(intent: Intent, found: Index, place: Place, vrf: str) -> list[dic
             _uplinks(reflector, vrf, silence)
     for other, places in found.places.items():
         for stranger in places[:1] if other != vrf else ():
-            for address in stranger.guest.address.values():
+            for address in stranger.guest.addresses:
                 silence(address, stranger.guest.name, f"{stranger.guest.name} in {other}")
     return list(wanted.values())
 

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, MAIN, MAIN_TABLE, Hypervisor, Intent
 from ..resolve.hypervisor import vrfs_on
 from ..resolve.index import Index
 from ..resolve.links import DEFAULT
 from . import containers, firewall, followed, presence, sessions
-from .ping import ping
-from .routes import next_hops, route, to_guest
+from .ping import named, ping
+from .routes import next_hops, route, to_guests
 from .sample import ROUTES, others
 from .sessions import LABEL
 
@@ -22,7 +23,7 @@ def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict)
         *_rules(resolved),
         *firewall.expectations(node.name, resolved["nftables"]),
         *presence.ports(node),
-        *_own_guests(intent, node),
+        *_own_guests(intent, found, node),
         *followed.on_hypervisor(intent, node, resolved),
         *_remote_guests(intent, found, node),
         *_default_routes(intent, found, node),
@@ -52,16 +53,20 @@ def _rules(resolved: dict) -> list[dict]:
     ]
 
 
-def _own_guests(intent: Intent, node: Hypervisor) -> list[dict]:
+def _own_guests(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
     """Routes to its own guests in both tables, and that the host itself reaches them."""
-    found = []
+    wanted = []
     for guest in node.guests:
         table = intent.vrfs[intent.segments[guest.segment].vrf].table
-        for family, address in guest.address.items():
+        for address in guest.addresses:
+            family = family_of(address)
+            here = [place.guest for place in found.holders.get(address, ()) if place.hypervisor is node]
+            if here and here[0] is not guest:  # the first one answers
+                continue
             for where in dict.fromkeys((table, MAIN_TABLE)):
-                title = f"the route to {guest.name} is its port in table {where} ({LABEL[family]})"
+                title = f"the route to {named(guest, address)} is its port in table {where} ({LABEL[family]})"
                 prefix = f"{address}/{LENGTH[family]}"
-                found.append(
+                wanted.append(
                     {
                         "kind": "route",
                         "title": title,
@@ -72,8 +77,9 @@ def _own_guests(intent: Intent, node: Hypervisor) -> list[dict]:
                         "interfaces": [guest.port],
                     }
                 )
-            found.append(ping(family, address, guest.name, f"{node.name} itself reaches its guest {guest.name}"))
-    return found
+            title = f"{node.name} itself reaches its guest {named(guest, address)}"
+            wanted.append(ping(family, address, guest.name, title))
+    return wanted
 
 
 def _remote_guests(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
@@ -85,9 +91,8 @@ def _remote_guests(intent: Intent, found: Index, node: Hypervisor) -> list[dict]
             None,
         )
         sample = others(places, start, ROUTES, ROUTES) if start is not None else places[:ROUTES]
-        for place in sample:
-            if place.hypervisor is not node:
-                wanted += to_guest(node, place, vrf, intent.vrfs[vrf].table)
+        remote = [place for place in sample if place.hypervisor is not node]
+        wanted += to_guests(found, node, remote, vrf, intent.vrfs[vrf].table)
     return wanted
 
 

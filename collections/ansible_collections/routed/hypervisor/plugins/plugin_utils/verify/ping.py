@@ -5,7 +5,13 @@
 
 from __future__ import annotations
 
+from ..intent.model import Guest
 from .sessions import LABEL
+
+
+def named(guest: Guest, address) -> str:
+    """A guest for a title, with its address unless that is the first of its family."""
+    return guest.name if address in guest.address.values() else f"{guest.name} at {address}"
 
 
 def ping(family: str, target, to_name: str, title: str, expect: str = "reply") -> dict:

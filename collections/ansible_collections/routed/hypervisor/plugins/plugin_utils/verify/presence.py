@@ -20,18 +20,17 @@ def ports(node: Hypervisor) -> list[dict]:
 
 def name_guests(intent: Intent, made: dict[str, list[dict]]) -> None:
     """Adds `guests` to what fails without these guests: what one of them sees, and what is sent to one of them."""
-    vrf_of, owners = {}, {}
+    names: set[str] = set()
+    owners: dict[str, list[str]] = {}  # several guests may share an address
     for carrier in intent.hypervisors.values():
         for guest in carrier.guests:
-            vrf_of[guest.name] = intent.segments[guest.segment].vrf
-            for address in guest.address.values():
+            names.add(guest.name)
+            for address in guest.addresses:
                 owners.setdefault(str(address), []).append(guest.name)
     for name, expectations in made.items():
         for expected in expectations:
             target = str(expected.get("to") or expected.get("prefix", "").partition("/")[0])
             found = owners.get(target, [])
-            if len(found) > 1:  # addresses are unique within a VRF
-                found = [guest for guest in found if vrf_of[guest] == vrf_of.get(name)]
-            needed = list(dict.fromkeys([name, *found] if name in vrf_of else found))
+            needed = list(dict.fromkeys([name, *found] if name in names else found))
             if needed:
                 expected.setdefault("guests", needed)

@@ -5,8 +5,17 @@
 
 from __future__ import annotations
 
-from ..intent.model import FAMILIES, LENGTH
+import typing as t
+
+from ..intent.addresses import family_of
+from ..intent.model import LENGTH
+from ..resolve.bgp import MAXIMUM_PATHS
+from ..resolve.index import Index, Place
+from .ping import named
 from .sessions import LABEL
+
+if t.TYPE_CHECKING:
+    from netaddr import IPAddress
 
 
 def next_hops(node, other, vrf: str, family: str) -> list[str]:
@@ -28,15 +37,25 @@ def route(
         ways = f"its ways by {' and '.join(interfaces)}"
     title = f"the route to {destination} has {ways} in table {table} ({LABEL[family]})"
     expected = {"kind": "route", "title": title, "family": family, "table": table, "prefix": prefix}
-    return {**expected, "nexthops": [], "interfaces": interfaces} if interfaces else {**expected, "nexthops": nexthops}
+    if interfaces:
+        return {**expected, "nexthops": [], "interfaces": interfaces}
+    return {**expected, "nexthops": nexthops, **({"least": MAXIMUM_PATHS} if len(nexthops) > MAXIMUM_PATHS else {})}
 
 
-def to_guest(node, place, vrf: str, table: int) -> list[dict]:
-    """The routes of NODE to a remote guest, in each family that the two hypervisors have in common."""
-    found = []
-    for family in FAMILIES:
-        address = place.guest.address.get(family)
-        ways = next_hops(node, place.hypervisor, vrf, family)
-        if address is not None and ways:
-            found.append(route(family, table, f"{address}/{LENGTH[family]}", ways, place.guest.name))
-    return found
+def to_guests(found: Index, node, places: list[Place], vrf: str, table: int) -> list[dict]:
+    """The routes of NODE to guests on other hypervisors, in each family that the two hypervisors have in common.
+
+    Those to an address that guests share lead to all hypervisors with such a guest, unless NODE is one of them.
+    """
+    made: dict[IPAddress, dict] = {}
+    for place in places:
+        for address in place.guest.addresses:
+            family, holders = family_of(address), found.holders.get(address, [place])
+            carriers = list({holder.hypervisor.name: holder.hypervisor for holder in holders}.values())
+            ways = [way for carrier in carriers for way in next_hops(node, carrier, vrf, family)]
+            if ways and address not in made and node not in carriers:
+                name = named(place.guest, address)
+                if address in found.holders:
+                    name = f"{address} of {' and '.join(holder.guest.name for holder in holders)}"
+                made[address] = route(family, table, f"{address}/{LENGTH[family]}", ways, name)
+    return list(made.values())

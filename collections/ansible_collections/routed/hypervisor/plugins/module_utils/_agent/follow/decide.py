@@ -49,6 +49,8 @@ def decide(guests: Guests, seen: Seen, heard: t.Mapping[str, int], settled: t.Co
         decision.held[guest.name] = (index, min(number, LAST))
         for destination in guests.destinations(guest):
             decision.routes[destination] = {FIRST_METRIC + min(number, LAST): index}
+        for destination in guests.shared(guest):  # of several guests here, the one with the oldest port
+            decision.routes.setdefault(destination, {FIRST_METRIC: index})
     return decision
 
 

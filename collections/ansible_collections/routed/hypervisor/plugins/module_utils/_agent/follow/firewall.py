@@ -55,7 +55,7 @@ def wanted(guests: Guests, ports: t.Mapping[str, Guest]) -> Elements:
         if vrf:
             made["followed_vrf_ports"].add((port,))
             made["followed_vrfs"].add((vrf, port))
-        for address in guest.addresses:
+        for address in (*guest.addresses, *guest.anycast):
             made[f"followed_sources_ipv{4 if len(address) == 4 else 6}"].add((port, address_text(address)))
     return made
 

@@ -20,7 +20,8 @@ class Guest:
     mac: bytes
     port: str | None  # the name of its port; None: any port with this MAC
     port_mac: str
-    addresses: tuple[bytes, ...]
+    addresses: tuple[bytes, ...]  # its own: they show where it is
+    anycast: tuple[bytes, ...] = ()  # those that it shares with others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +52,20 @@ class Guests:
         return self.kinds[guest.kind]
 
     def destinations(self, guest: Guest) -> list[Destination]:
-        return [(table, address) for address in guest.addresses for table in self.kinds[guest.kind].tables]
+        return self._in_tables(guest, guest.addresses)
+
+    def shared(self, guest: Guest) -> list[Destination]:
+        return self._in_tables(guest, guest.anycast)
+
+    def _in_tables(self, guest: Guest, addresses: tuple[bytes, ...]) -> list[Destination]:
+        return [(table, address) for address in addresses for table in self.kinds[guest.kind].tables]
 
 
 def _guest(name: str, entry: dict[str, t.Any]) -> Guest:
     mac = bytes.fromhex(entry["mac"].replace(":", ""))
     addresses = tuple(packed(address) for address in entry["addresses"])
-    return Guest(name, entry["kind"], mac, entry["port"], entry["port_mac"], addresses)
+    anycast = tuple(packed(address) for address in entry.get("anycast") or ())
+    return Guest(name, entry["kind"], mac, entry["port"], entry["port_mac"], addresses, anycast)
 
 
 def _kind(entry: dict[str, t.Any]) -> PortKind:

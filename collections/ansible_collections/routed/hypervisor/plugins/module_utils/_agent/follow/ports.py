@@ -28,7 +28,7 @@ def config_of(guests: Guests, ports: t.Mapping[str, Guest], answers_ndp: bool) -
     made: Config = {"interfaces": [], "proxy_arp": []}
     for name, guest in ports.items():
         kind = guests.kind(guest)
-        own = {address_text(address) for address in guest.addresses}
+        own = {address_text(address) for address in (*guest.addresses, *guest.anycast)}
         # Not its own: the guest's detection of duplicates would find one.
         entries = [address for address in kind.neighbors if address not in own] if answers_ndp else []
         made["interfaces"].append({"name": name, "mac": guest.port_mac, **kind.interface})

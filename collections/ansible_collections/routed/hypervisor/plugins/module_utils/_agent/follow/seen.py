@@ -20,7 +20,8 @@ from ..._netlink.marks import FOLLOWED
 from ..._netlink.sockets import KernelError, MayBe, Network
 from .guests import Destination
 
-# Routes of this host's guests have a metric above FIRST_METRIC by a sequence number. The routing daemon carries it as
+# Routes of this host's guests have a metric above FIRST_METRIC by a sequence number, and FIRST_METRIC itself if other
+# guests may have the address as well: then there is no latest place. The routing daemon carries it as
 # local preference, and writes the routes to other places of the same guests with it as their metric, which is lower.
 FIRST_METRIC = 1_000_000
 ORDINARY, LAST = 100, 32_000  # local preference of all other routes; the last that BIRD's 16-bit preferences allow

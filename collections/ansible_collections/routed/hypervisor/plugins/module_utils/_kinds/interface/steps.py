@@ -23,6 +23,7 @@ from .usable import await_usable
 SCOPE_NUMBERS = {"global": 0, "site": 200, "link": 253, "host": 254}
 BRIDGE = {"vlan_filtering": "IFLA_BR_VLAN_FILTERING", "stp": "IFLA_BR_STP_STATE"}
 NODAD = 0x02  # IFA_F_NODAD
+DEPRECATED = (0, 0xFFFFFFFF)  # never preferred, always valid
 GENERATES = "ipv6.addr_gen_mode"
 OF_SYSCTLS = {  # remedies
     **dict.fromkeys((EINVAL, ERANGE), "give a value that this sysctl accepts"),
@@ -179,6 +180,7 @@ def restore(change: Change[t.Any], own: int = PROTOCOL) -> list[Step]:
 def addition(name: str, item: Item[t.Any], address: str, protocol: int, phase: Phase, where: str = "") -> Step:
     value = item.attributes["addresses"][address]
     nodad = address in item.hints.get("nodad", ())
+    deprecated = address in item.hints.get("deprecated", ())
     parsed = ipaddress.ip_interface(address)
     default = "host" if parsed.version == 4 and parsed.ip.is_loopback else "global"
 
@@ -195,6 +197,7 @@ def addition(name: str, item: Item[t.Any], address: str, protocol: int, phase: P
             ("IFA_ADDRESS", text),
             ("IFA_PROTO", protocol or None),
             ("IFA_FLAGS", NODAD if nodad else None),
+            ("IFA_CACHEINFO", DEPRECATED if deprecated else None),
         ]
         kernel.new(ADDRESS, fields, attributes, flags=CREATE | REPLACE)
 
