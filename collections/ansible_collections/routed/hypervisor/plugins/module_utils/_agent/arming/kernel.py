@@ -90,7 +90,9 @@ def objects(kernel: Kernel) -> dict[Key, Object]:
         found.update(_address(body, names))
     for family in FAMILIES.values():
         for flags in (NTF_PROXY, 0):
-            for body in kernel.network.dump_bodies(NEIGHBOR, codec.pack(NEIGHBOR, {"family": family, "flags": flags}, [])):
+            for body in kernel.network.dump_bodies(
+                NEIGHBOR, codec.pack(NEIGHBOR, {"family": family, "flags": flags}, [])
+            ):
                 found.update(_neighbor(body, names))
     routes: dict[Key, Object] = {}
     for family in FAMILIES.values():
@@ -122,7 +124,9 @@ def _address(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
     text = f"{codec.address_text(address.address)}/{address.length}"
     flags = address.flags & ~FOUND_OUT_ADDRESS
     key = (ADDRESS, name, address.family, address.length, address.address, peer, flags, address.protocol, own.get(9))
-    return {key: Object(ADDRESS, f"address {text} of {name}", {address.index: name}, body, address.protocol == PROTOCOL)}
+    return {
+        key: Object(ADDRESS, f"address {text} of {name}", {address.index: name}, body, address.protocol == PROTOCOL)
+    }
 
 
 def _neighbor(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
@@ -142,12 +146,12 @@ def _route(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
     if left_out or route.flags & codec.RTM_F_CLONED or RTA_NH_ID in route.unparsed:
         return {}
     used = {hop.link: names[hop.link] for hop in route.hops if hop.link in names}
-    hops = frozenset(
-        (hop.gateway, names.get(hop.link), hop.weight, hop.flags & ~FOUND_OUT_HOP) for hop in route.hops
-    )
+    hops = frozenset((hop.gateway, names.get(hop.link), hop.weight, hop.flags & ~FOUND_OUT_HOP) for hop in route.hops)
     place = (ROUTE, route.family, route.table, route.destination, route.length, route.source_length, route.tos)
     what = (route.metric, route.protocol, route.type, route.source, route.mtu, hops)
-    label = f"route {codec.address_text(route.destination)}/{route.length} in table {route.table} (metric {route.metric})"
+    label = (
+        f"route {codec.address_text(route.destination)}/{route.length} in table {route.table} (metric {route.metric})"
+    )
     return {(*place, *what): Object(ROUTE, label, used, body, route.protocol == PROTOCOL)}
 
 

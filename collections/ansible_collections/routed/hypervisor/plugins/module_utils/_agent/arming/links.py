@@ -157,7 +157,9 @@ def _set_altnames(kernel: Kernel, was: Entry, now: Entry) -> list[str]:
         for name in sorted(names):
             listed = raw(IFLA_PROP_LIST | NESTED, raw(IFLA_ALT_IFNAME, name.encode() + b"\0"))
             verb = "remove" if message == DELLINKPROP else "add"
-            problems += _send(kernel, f"{verb} name {name} of {was['name']}", message, flags, _named(was["name"]) + listed)
+            problems += _send(
+                kernel, f"{verb} name {name} of {was['name']}", message, flags, _named(was["name"]) + listed
+            )
     return problems
 
 

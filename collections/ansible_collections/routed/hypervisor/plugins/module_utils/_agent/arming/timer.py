@@ -1,0 +1,94 @@
+# Copyright (c) Routed Hypervisor maintainers
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What rolls back by itself: a timer of systemd, and a unit that also runs at boot. Private to this collection."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from ..._daemon.service import ServiceError, has_systemd, run
+from ..._engine import atomic
+from ..units import DAEMONS, EARLIER, ENGINES, LIMIT_S, SERVICE
+from .record import ARMED, PROGRAM, ArmingError
+
+NAME = f"{SERVICE}-rollback"
+UNIT = f"/etc/systemd/system/{NAME}.service"
+AT_BOOT = f"/etc/systemd/system/multi-user.target.wants/{NAME}.service"
+TIMER = f"/run/systemd/system/{NAME}.timer"  # gone after a boot, where the unit itself rolls back
+SYSTEMCTL_S = 30.0
+HEADER = "# Managed by Routed Hypervisor (an armed change): removed when it is confirmed or rolled back."
+
+
+def unit() -> str:
+    # The interpreter by name: /var may be mounted without the right to execute.
+    before = " ".join(f"{name}.service" for name in (SERVICE, *DAEMONS, *ENGINES))
+    return f"""{HEADER}
+[Unit]
+Description=Roll back a change of this hypervisor that was not confirmed
+ConditionPathExists={ARMED}
+After={" ".join(EARLIER)}
+Before={before}
+StartLimitIntervalSec=0
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 -I {PROGRAM} rollback --expired
+Restart=on-failure
+RestartSec=3
+TimeoutStartSec={LIMIT_S}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def timer(seconds: float) -> str:
+    return f"""{HEADER}
+[Unit]
+Description=The end of the time in which a change must be confirmed
+
+[Timer]
+OnActiveSec={seconds:g}s
+AccuracySec=100ms
+Unit={NAME}.service
+"""
+
+
+def start(seconds: float) -> None:
+    if not has_systemd():
+        raise ArmingError("a change can be armed only on a host that runs systemd: nothing else would end it")
+    atomic.replace(UNIT, unit().encode(), 0o644)
+    with contextlib.suppress(FileExistsError):
+        os.symlink(UNIT, AT_BOOT)
+    restart(seconds)
+
+
+def restart(seconds: float) -> None:
+    os.makedirs(os.path.dirname(TIMER), exist_ok=True)
+    atomic.replace(TIMER, timer(seconds).encode(), 0o644)
+    _systemctl("daemon-reload")
+    _systemctl("restart", f"{NAME}.timer")
+
+
+def stop() -> None:
+    """Not the unit, which may be what runs this."""
+    if os.path.lexists(TIMER):
+        with contextlib.suppress(ArmingError):
+            _systemctl("stop", f"{NAME}.timer")
+    for path in (TIMER, AT_BOOT, UNIT):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    if has_systemd():
+        with contextlib.suppress(ArmingError):
+            _systemctl("daemon-reload")
+
+
+def _systemctl(*words: str) -> None:
+    try:
+        result = run(["systemctl", *words], SYSTEMCTL_S)
+    except ServiceError as error:
+        raise ArmingError(str(error)) from error
+    if result.code:
+        raise ArmingError(f"systemctl {' '.join(words)} failed: {' '.join(result.short().split())}")
