@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 
+from ..._daemon.service import has_systemd
 from ..._engine import atomic
 from ..._network.connection import of_this_process
 from . import applied, record, timer, undo
@@ -18,26 +19,44 @@ ATTEMPTS = 10  # at a rollback, before what cannot be restored is reported and l
 
 
 def arm(by: str, confirm_s: float, program: bytes) -> None:
-    if confirm_s < SHORTEST_S:
-        raise ArmingError(f"confirm_s must be at least {SHORTEST_S}, not {confirm_s:g}")
     with record.lock():
-        armed = record.read()
-        if armed is not None:
-            raise ArmingError(f"another change is armed: {said(armed)}; confirm it or roll it back first")
+        refuse(confirm_s)
         try:
             now = undo.store()
             found = {"by": by, "boot": record.boot_id(), "confirm_s": confirm_s, "client": client()}
             record.write({**found, "at": time.strftime("%Y-%m-%d %H:%M:%S %z"), **now}, program)
         except OSError as error:
-            raise ArmingError(
-                f"the state before the change cannot be stored: {error.strerror}; nothing was changed"
-            ) from error
+            why = f"the state before the change cannot be stored: {error.strerror}"
+            raise ArmingError(f"{why}; nothing was changed") from error
         try:
             timer.start(confirm_s)
         except (ArmingError, OSError) as error:
             record.remove()
             timer.stop()
             raise ArmingError(f"{error}; nothing was changed") from error
+
+
+def refuse(confirm_s: float) -> None:
+    """What cannot be armed, before anything is touched."""
+    if confirm_s < SHORTEST_S:
+        raise ArmingError(f"confirm_s must be at least {SHORTEST_S}, not {confirm_s:g}")
+    if not has_systemd():
+        raise ArmingError("a change can be armed only on a host that runs systemd: nothing else would end it")
+    _refuse_if_armed()
+
+
+def _refuse_if_armed() -> None:
+    armed = record.read()
+    if armed is not None:
+        raise ArmingError(f"another change is armed: {said(armed)}; confirm it or roll it back first")
+
+
+def waive(check_mode: bool) -> None:
+    """Changes of this host need no confirmation from now on, and the last rollback is forgotten."""
+    with record.lock():
+        _refuse_if_armed()
+        if not check_mode:
+            record.forget_rollback()
 
 
 def extend(seconds: float) -> None:

@@ -14,7 +14,7 @@ import typing as t
 from ..._engine import atomic
 from .. import units
 
-# Everything that roles and modules write on a hypervisor, by path or pattern. Directories are stored with all they have.
+# Everything that roles and modules write on a hypervisor, by path or pattern; directories with all that is in them.
 ETC = (
     "bird",
     "cni/net.d",

@@ -15,9 +15,9 @@ import struct
 import typing as t
 
 from ..._netlink import codec
-from ..._netlink.codec import ADDRESS, LINK, NEIGHBOR, ROUTE, RULE, attributes_in, raw
+from ..._netlink.codec import ADDRESS, NEIGHBOR, ROUTE, RULE, attributes_in, raw
 from ..._netlink.kernel import FAMILIES, Kernel
-from ..._netlink.marks import MARK, PROTOCOL
+from ..._netlink.marks import PROTOCOL
 from ..._netlink.sockets import CREATE, EXCLUSIVE, KernelError
 from . import links, sysctls
 
@@ -121,18 +121,16 @@ def _address(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
     own = attributes_in(body, 8)
     name = names[address.index]
     peer = own.get(1, b"")
-    text = f"{codec.address_text(address.address)}/{address.length}"
+    label = f"address {codec.address_text(address.address)}/{address.length} of {name}"
     flags = address.flags & ~FOUND_OUT_ADDRESS
     key = (ADDRESS, name, address.family, address.length, address.address, peer, flags, address.protocol, own.get(9))
-    return {
-        key: Object(ADDRESS, f"address {text} of {name}", {address.index: name}, body, address.protocol == PROTOCOL)
-    }
+    return {key: Object(ADDRESS, label, {address.index: name}, body, address.protocol == PROTOCOL)}
 
 
 def _neighbor(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
     entry = codec.parse_neighbor(body)
     proxy = bool(entry.flags & NTF_PROXY)
-    if not proxy and not entry.state & PERMANENT or entry.link not in names or entry.protocol in DAEMONS:
+    if (not proxy and not entry.state & PERMANENT) or entry.link not in names or entry.protocol in DAEMONS:
         return {}
     name = names[entry.link]
     label = f"{'proxy entry' if proxy else 'neighbour'} {codec.address_text(entry.address)} on {name}"

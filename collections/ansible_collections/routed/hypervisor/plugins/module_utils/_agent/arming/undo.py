@@ -10,15 +10,16 @@ then the daemons that read them.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import os
 import signal
-import time
 import typing as t
 
-from ..._daemon.service import ServiceError, has_systemd, run
+from ..._daemon.service import has_systemd, run
 from ..._engine.lock import HOST_LOCK, Held, host_lock
 from ..._netlink.kernel import Kernel
+from ..._netlink.marks import MARK
 from .. import stored as states
 from .. import units
 from . import files, kernel, services, tables
@@ -41,19 +42,15 @@ def store() -> Record:
     """What is before a change. Raises OSError if it cannot be read."""
     opened = Kernel()
     try:
-        return {
-            "kernel": kernel.store(opened),
-            "tables": tables.read(),
-            "files": files.store(),
-            "services": services.read(),
-        }
+        found = {"kernel": kernel.store(opened), "tables": tables.read()}
+        return {**found, "files": files.store(), "services": services.read()}
     finally:
         opened.close()
 
 
 def undo(record: Record) -> Undone:
     undone = Undone()
-    with _the_host_to_itself():
+    with _alone():
         rebooted = record["boot"] != boot_id()
         if rebooted:
             # The kernel has forgotten the change. The unit that comes next applies the former state.
@@ -72,7 +69,7 @@ def undo(record: Record) -> Undone:
 def _part(undone: Undone, name: str, work: t.Callable[[], list[str]]) -> None:
     try:
         undone.problems += work()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other parts must be restored
+    except Exception as error:  # whatever it is, the other parts must be restored
         undone.problems.append(f"{name}: {error!r}")
 
 
@@ -96,9 +93,8 @@ def _by_the_engine(record: Record, opened: Kernel) -> None:
     from .. import converge  # noqa: PLC0415
 
     former = _former_state(record["files"])
-    if former is None and not any(
-        str(link["alias"]).startswith("routed.hypervisor") for link in record["kernel"]["links"]
-    ):
+    had_ours = any(str(link["alias"]).startswith(MARK) for link in record["kernel"]["links"])
+    if former is None and not had_ours:
         config: dict[str, t.Any] = {name: [] for name, kind in network.KINDS.items() if kind.deletable}
     elif former is not None:
         config = former.network
@@ -106,7 +102,7 @@ def _by_the_engine(record: Record, opened: Kernel) -> None:
         return
     try:
         converge.converge(opened, config)
-    except Exception:  # noqa: BLE001 - the comparison that follows reports what is missing
+    except Exception:  # the comparison that follows reports what is missing
         return
 
 
@@ -158,22 +154,17 @@ def _late() -> list[str]:
     return daemons.late(apply=True)[1]
 
 
-class _the_host_to_itself:  # noqa: N801 - reads as a sentence where it is used
-    """The lock of the host. A run that holds it for long is part of what is undone, and is ended."""
-
-    def __enter__(self) -> None:
-        self.lock = host_lock(PATIENCE_S, also_after_rollback=True)
+@contextlib.contextmanager
+def _alone() -> t.Iterator[None]:
+    """With the lock of the host. A run that holds it for long is part of what is undone, and is ended."""
+    with contextlib.ExitStack() as stack:
         try:
-            self.lock.__enter__()
-            return
+            stack.enter_context(host_lock(PATIENCE_S, also_after_rollback=True))
         except Held:
             for pid in _holders():
                 os.kill(pid, signal.SIGKILL)
-        self.lock = host_lock(PATIENCE_S, also_after_rollback=True)
-        self.lock.__enter__()
-
-    def __exit__(self, *exception: t.Any) -> None:
-        self.lock.__exit__(*exception)
+            stack.enter_context(host_lock(PATIENCE_S, also_after_rollback=True))
+        yield
 
 
 def _holders() -> list[int]:
