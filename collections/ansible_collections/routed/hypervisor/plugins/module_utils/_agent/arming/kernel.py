@@ -23,6 +23,7 @@ from . import links, sysctls
 
 PASSES = 4  # a route needs the link and the address that an earlier pass has brought back
 NTF_PROXY, PERMANENT = 0x8, 0x80
+APPEND = 0x800  # NLM_F_APPEND
 LOCAL_TABLE = 255
 # Daemons bring back their own: Zebra, BIRD, the routing manager, the agent's follower, and what FRR adds.
 DAEMONS = {11, 12, 83, 84, 85, 186, 187, 188, 189, 192}
@@ -184,10 +185,19 @@ def _restore_objects(kernel: Kernel, wanted: dict[Key, Object]) -> list[str]:
     have = objects(kernel)
     for key, one in wanted.items():
         if key not in have and indexes.keys() >= _names(one):
-            flags = CREATE | (0 if one.kind == NEIGHBOR else EXCLUSIVE)
             moved = {index: indexes[name] for index, name in one.links.items()}
-            problems += _exchange(kernel, f"add {one.label}", (one.kind, flags, _request(one.kind, one.body, moved)))
+            problems += _exchange(
+                kernel, f"add {one.label}", (one.kind, _flags(one), _request(one.kind, one.body, moved))
+            )
     return problems
+
+
+def _flags(one: Object) -> int:
+    """Routes of other links, or of IPv4 to other gateways, may have the same destination and metric: those keep their
+    order. A neighbour that the kernel has found out is replaced."""
+    if one.kind == ROUTE:
+        return CREATE | (APPEND if one.body[0] == FAMILIES[4] else 0)
+    return CREATE if one.kind == NEIGHBOR else CREATE | EXCLUSIVE
 
 
 def _exchange(kernel: Kernel, what: str, request: tuple[int, int, bytes]) -> list[str]:

@@ -124,8 +124,9 @@ def _make(kernel: Kernel, entry: Entry) -> list[str]:
 
 
 def _settable(kind: str, data: bytes) -> bytes:
+    """Without zeros: a kernel that lacks what one of them would switch off refuses it."""
     found = attributes_in(data)
-    return b"".join(raw(number, found[number]) for number in SETTABLE.get(kind, ()) if number in found)
+    return b"".join(raw(number, found[number]) for number in SETTABLE.get(kind, ()) if any(found.get(number, b"")))
 
 
 def _set(kernel: Kernel, key: str, was: Entry, now: Entry) -> list[str]:

@@ -14,31 +14,46 @@ from ..units import DAEMONS, EARLIER, ENGINES, LIMIT_S, SERVICE
 from .record import ARMED, PROGRAM, ArmingError
 
 NAME = f"{SERVICE}-rollback"
-UNIT = f"/etc/systemd/system/{NAME}.service"
-AT_BOOT = f"/etc/systemd/system/multi-user.target.wants/{NAME}.service"
-TIMER = f"/run/systemd/system/{NAME}.timer"  # gone after a boot, where the unit itself rolls back
+AT_BOOT = f"{NAME}-at-boot"
+BOOT_UNIT = f"/etc/systemd/system/{AT_BOOT}.service"
+ENABLED = f"/etc/systemd/system/multi-user.target.wants/{AT_BOOT}.service"
+# Gone after a boot, where the other unit rolls back
+UNIT = f"/run/systemd/system/{NAME}.service"
+TIMER = f"/run/systemd/system/{NAME}.timer"
 SYSTEMCTL_S = 30.0
 HEADER = "# Managed by Routed Hypervisor (an armed change): removed when it is confirmed or rolled back."
 
 
+# The interpreter by name: /var may be mounted without the right to execute.
+SECTION = f"""[Service]
+Type=oneshot
+ExecStart=/usr/bin/python3 -I {PROGRAM} rollback --expired
+TimeoutStartSec={LIMIT_S}
+"""
+
+
 def unit() -> str:
-    # The interpreter by name: /var may be mounted without the right to execute.
-    before = " ".join(f"{name}.service" for name in (SERVICE, *DAEMONS, *ENGINES))
+    """Without an order: it starts daemons, and one that came after it would wait for it, as it waits for the daemon."""
     return f"""{HEADER}
 [Unit]
 Description=Roll back a change of this hypervisor that was not confirmed
+StartLimitIntervalSec=0
+
+{SECTION}Restart=on-failure
+RestartSec=3
+"""
+
+
+def boot_unit() -> str:
+    before = " ".join(f"{name}.service" for name in (SERVICE, *DAEMONS, *ENGINES))
+    return f"""{HEADER}
+[Unit]
+Description=Roll back a change of this hypervisor that was not confirmed before it was rebooted
 ConditionPathExists={ARMED}
 After={" ".join(EARLIER)}
 Before={before}
-StartLimitIntervalSec=0
 
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/python3 -I {PROGRAM} rollback --expired
-Restart=on-failure
-RestartSec=3
-TimeoutStartSec={LIMIT_S}
-
+{SECTION}
 [Install]
 WantedBy=multi-user.target
 """
@@ -57,14 +72,15 @@ Unit={NAME}.service
 
 
 def start(seconds: float) -> None:
-    atomic.replace(UNIT, unit().encode(), 0o644)
+    atomic.replace(BOOT_UNIT, boot_unit().encode(), 0o644)
     with contextlib.suppress(FileExistsError):
-        os.symlink(UNIT, AT_BOOT)
+        os.symlink(BOOT_UNIT, ENABLED)
     restart(seconds)
 
 
 def restart(seconds: float) -> None:
     os.makedirs(os.path.dirname(TIMER), exist_ok=True)
+    atomic.replace(UNIT, unit().encode(), 0o644)
     atomic.replace(TIMER, timer(seconds).encode(), 0o644)
     _systemctl("daemon-reload")
     _systemctl("restart", f"{NAME}.timer")
@@ -75,7 +91,7 @@ def stop() -> None:
     if os.path.lexists(TIMER):
         with contextlib.suppress(ArmingError):
             _systemctl("stop", f"{NAME}.timer")
-    for path in (TIMER, AT_BOOT, UNIT):
+    for path in (TIMER, UNIT, ENABLED, BOOT_UNIT):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     if has_systemd():
