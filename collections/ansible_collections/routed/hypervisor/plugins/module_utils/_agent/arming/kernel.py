@@ -17,7 +17,7 @@ import typing as t
 from ..._netlink import codec
 from ..._netlink.codec import ADDRESS, NEIGHBOR, ROUTE, RULE, attributes_in, raw
 from ..._netlink.kernel import FAMILIES, Kernel
-from ..._netlink.marks import PROTOCOL
+from ..._netlink.marks import MARK, PROTOCOL
 from ..._netlink.sockets import CREATE, EXCLUSIVE, KernelError
 from . import links, sysctls
 
@@ -85,10 +85,12 @@ def restore(kernel: Kernel, stored: Stored) -> list[str]:
 
 def objects(kernel: Kernel) -> dict[Key, Object]:
     """Addresses, proxy and permanent neighbours, routes and rules, in the order in which they can be added."""
-    names = {link.index: name for name, link in kernel.network.links().items()}
+    links_here = kernel.network.links()
+    names = {link.index: name for name, link in links_here.items()}
+    own_links = {name for name, link in links_here.items() if link.alias.startswith(MARK)}
     found: dict[Key, Object] = {}
     for body in kernel.network.dump_bodies(ADDRESS, codec.pack(ADDRESS, {}, [])):
-        found.update(_address(body, names))
+        found.update(_address(body, names, own_links))
     for family in FAMILIES.values():
         for flags in (NTF_PROXY, 0):
             for body in kernel.network.dump_bodies(
@@ -115,7 +117,7 @@ def _is_left_over(rule: dict[int, bytes], kernel: Kernel) -> bool:
     return FRA_L3MDEV in rule and not kernel.network.links("vrf")
 
 
-def _address(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
+def _address(body: bytes, names: dict[int, str], own_links: t.Container[str] = ()) -> dict[Key, Object]:
     address = codec.parse_address(body)
     if address.index not in names:
         return {}
@@ -123,9 +125,10 @@ def _address(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
     name = names[address.index]
     peer = own.get(1, b"")
     label = f"address {codec.address_text(address.address)}/{address.length} of {name}"
+    ours = address.protocol == PROTOCOL or name in own_links
     flags = address.flags & ~FOUND_OUT_ADDRESS
     key = (ADDRESS, name, address.family, address.length, address.address, peer, flags, address.protocol, own.get(9))
-    return {key: Object(ADDRESS, label, {address.index: name}, body, address.protocol == PROTOCOL)}
+    return {key: Object(ADDRESS, label, {address.index: name}, body, ours)}
 
 
 def _neighbor(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
