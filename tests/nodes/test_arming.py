@@ -18,8 +18,8 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils import zipapp
 
 N1 = {"name": "n1", "init": "systemd"}
 CABLES = [
-    {"a": {"node": "n1", "interface": "eth0"}, "b": {"node": "n2", "interface": "port0"}, "mtu": 1500},
-    {"a": {"node": "n1", "interface": "eth1"}, "b": {"node": "n2", "interface": "port1"}, "mtu": 1500},
+    {"a": {"node": "n1", "interface": f"eth{n}"}, "b": {"node": "n2", "interface": f"port{n}"}, "mtu": 1500}
+    for n in range(3)
 ]
 BIRD = """router id 192.0.2.1;
 protocol device {}
@@ -33,7 +33,7 @@ ip address add 192.0.2.11/24 dev eth0 noprefixroute
 ip address add 2001:db8::1/64 dev eth0 nodad
 ip link set eth0 up
 ip link set eth1 up
-ip link property add dev eth0 altname uplink0
+ip link property add dev eth0 altname uplink0 2>/dev/null || true
 ip route add default via 192.0.2.2 metric 100 proto static
 ip -6 route add default via fe80::2 dev eth0 proto ra expires 1700
 ip route add 198.51.100.0/24 nexthop via 192.0.2.2 weight 2 nexthop via 192.0.2.3
@@ -43,12 +43,13 @@ ip -6 neighbour add proxy 2001:db8::77 dev eth0
 ip rule add priority 500 from 10.0.0.0/8 table 77 protocol 82
 ip rule add priority 600 to 10.0.0.0/8 table 78
 ip route add 10.9.0.0/16 via 192.0.2.2 table 77 proto 82
-ip link add own0 type bridge
+ip link add own0 address 02:00:00:00:00:10 type bridge
 ip link set own0 up alias routed.hypervisor
 ip link set eth1 master own0
 mkdir -p -m 700 /var/lib/routed-hypervisor
-ip link add bridge0 type bridge
+ip link add bridge0 address 02:00:00:00:00:20 type bridge
 ip link set bridge0 up
+ip link set eth2 up master bridge0
 sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.eth0.proxy_arp=1
 sysctl -qw net.ipv6.conf.eth0.accept_ra=2
 """
@@ -197,7 +198,8 @@ def host(run_module_once, systemd_image):
     with made(run_module_once, systemd_image) as lab:
         for result in (lab.nodes(N1, "n2"), lab.cables(*CABLES)):
             assert not result.get("failed"), result["msg"]
-        lab.run("n2", "sh", "-ec", "ip address add 192.0.2.2/24 dev port0; ip link set port0 up; ip link set port1 up")
+        up = "for n in 0 1 2; do ip link set port$n up; done"
+        lab.run("n2", "sh", "-ec", f"ip address add 192.0.2.2/24 dev port0; {up}")
         host = Host(lab)
         lab.run("n1", "tee", "/etc/bird/bird.conf", text=BIRD)
         set_up(host)
@@ -242,6 +244,7 @@ def cut(host: Host, *names: str) -> None:
         host.lab.enter("n1", "sh", "-c", CUTS[name])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CUTS)
 def test_a_cut_is_undone(settled, name):
     before = settled.state()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import struct
 import typing as t
+from collections import Counter
 
 from ..._netlink import codec
 from ..._netlink.codec import ADDRESS, NEIGHBOR, ROUTE, RULE, attributes_in, raw
@@ -50,6 +51,7 @@ def store(kernel: Kernel) -> Stored:
     """As JSON."""
     found = objects(kernel)
     return {
+        "daemons_routes": daemons_routes(kernel),
         "links": links.store(kernel),
         "sysctls": sysctls.read(),
         "objects": [
@@ -57,6 +59,16 @@ def store(kernel: Kernel) -> Stored:
             for one in found.values()
         ],
     }
+
+
+def daemons_routes(kernel: Kernel) -> dict[str, int]:
+    """How many routes each daemon has added, by protocol number."""
+    return dict(Counter(str(route.protocol) for route in _all_routes(kernel) if route.protocol in DAEMONS))
+
+
+def _all_routes(kernel: Kernel) -> t.Iterator[codec.Route]:
+    for family in FAMILIES.values():
+        yield from kernel.dump(ROUTE, {"family": family})
 
 
 def differences(kernel: Kernel, stored: Stored) -> list[str]:

@@ -26,7 +26,10 @@ READS = {
 }
 UNITS = "/etc/systemd/system/"
 # These read a new configuration without ending sessions.
-RELOADED = ("bird.service",)
+BIRD = "bird.service"
+RELOADED = (BIRD,)
+FRR = ("11", "186", "187", "188", "189", "192")
+PROTOCOLS = {"12": BIRD, **dict.fromkeys(FRR, "frr.service")}  # whose routes carry it
 States = dict[str, bool]
 
 
@@ -60,6 +63,20 @@ def restore(stored: States, files: list[str]) -> list[str]:
         if ran and not now.get(name):
             _systemctl("reset-failed", name)
             problems += _problem(_systemctl("start", name), f"systemctl start {name}")
+    return problems
+
+
+def add_routes_again(before: dict[str, int], now: dict[str, int]) -> list[str]:
+    """The kernel drops a daemon's routes with a link or an address, and not every daemon notices."""
+    problems = []
+    missing = {
+        PROTOCOLS[number] for number, count in before.items() if number in PROTOCOLS and now.get(number, 0) < count
+    }
+    for name in sorted(name for name, active in read().items() if active and name in missing):
+        result = service.run(["birdc", "reload", "out", "all"], SYSTEMCTL_S) if name == BIRD else None
+        if result is None or result.code:
+            result = _systemctl("restart", name)
+        problems += _problem(result, f"restarting {name}")
     return problems
 
 

@@ -63,6 +63,7 @@ def undo(record: Record) -> Undone:
         restored = _files(record, undone)
     _part(undone, "services", lambda: services.restore(record["services"], restored))
     _part(undone, "daemons", _late)
+    _part(undone, "daemons' routes", lambda: _routes_of_daemons(record["kernel"]["daemons_routes"]))
     return undone
 
 
@@ -152,6 +153,14 @@ def _late() -> list[str]:
     from .. import daemons  # noqa: PLC0415
 
     return daemons.late(apply=True)[1]
+
+
+def _routes_of_daemons(before: dict[str, int]) -> list[str]:
+    opened = Kernel()
+    try:
+        return services.add_routes_again(before, kernel.daemons_routes(opened))
+    finally:
+        opened.close()
 
 
 @contextlib.contextmanager
