@@ -46,6 +46,10 @@ options:
     description: Refuse to confirm over the SSH connection that armed the change, because it may outlive the path.
     type: bool
     default: true
+  required:
+    description: Whether a host without systemd is an error. If not, nothing is armed there, with a warning.
+    type: bool
+    default: true
   program:
     description: The program, encoded in Base64. Set by the action plugin.
     type: str
@@ -79,6 +83,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+armed:
+  description: Whether a change is armed.
+  type: bool
+  returned: if O(state=armed)
+  sample: true
 problems:
   description: What a rollback could not restore.
   type: list
@@ -98,7 +107,7 @@ from ..module_utils._agent.arming import change
 from ..module_utils._agent.arming.record import ArmingError
 from ..module_utils._daemon import files as disk
 from ..module_utils._daemon.files import FileError
-from ..module_utils._daemon.service import ServiceError
+from ..module_utils._daemon.service import ServiceError, has_systemd
 from ..module_utils._engine.lock import Held
 from ..module_utils._fast.ansible_module import FastModule
 from ..module_utils._fast.garbage import no_collections
@@ -109,6 +118,7 @@ ARGUMENTS = {
     "confirm_s": {"type": "float", "default": 120},
     "extend": {"type": "bool", "default": False},
     "new_connection": {"type": "bool", "default": True},
+    "required": {"type": "bool", "default": True},
     "program": {"type": "str"},
     "program_digest": {"type": "str"},
     "state": {"type": "str", "choices": ["armed", "confirmed", "rolled_back", "unarmed"], "default": "armed"},
@@ -139,19 +149,22 @@ def _arm(module: FastModule) -> dict[str, t.Any]:
     if given["extend"]:
         if not module.check_mode:
             change.extend(given["confirm_s"])
-        return {"changed": False}
+        return {"changed": False, "armed": True}
+    if not given["required"] and not has_systemd():
+        module.warn("systemd does not run here: changes of this host do not undo themselves")
+        return {"changed": False, "armed": False}
     missing = [name for name in ("by", "program_digest") if given[name] is None]
     if missing:
         raise ArmingError(f"state is armed, but missing: {', '.join(missing)}")
     if module.check_mode:
         change.refuse(given["confirm_s"])
-        return {"changed": False}
+        return {"changed": False, "armed": True}
     program = None if given["program"] is None else base64.b64decode(given["program"])
     content = install.program_for(disk.read(units.PROGRAM), program, given["program_digest"])
     if content is None:
         return {"changed": False, "needs_program": True}
     change.arm(given["by"], given["confirm_s"], content)
-    return {"changed": False}
+    return {"changed": False, "armed": True}
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def _by_the_engine(record: Record, opened: Kernel) -> None:
     else:
         return
     try:
-        converge.converge(opened, config)
+        converge.converge(opened, config, keeps_path=False)
     except Exception:  # the comparison that follows reports what is missing
         return
 
