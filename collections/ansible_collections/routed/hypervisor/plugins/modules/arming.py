@@ -74,9 +74,6 @@ EXAMPLES = r"""
     by: "{{ lookup('ansible.builtin.env', 'USER') }}"
     confirm_s: 120
 
-- name: Close the connection
-  ansible.builtin.meta: reset_connection
-
 - name: Keep the change
   routed.hypervisor.arming:
     state: confirmed
