@@ -6,7 +6,6 @@ import json
 
 import pytest
 from support.waiting import until
-
 from test_reboots import VM1, answers, assert_intact, wait_for_sessions
 
 pytestmark = pytest.mark.long
