@@ -14,10 +14,10 @@ PORTS = ("fabric-A", "fabric-B", "vm1", "vm2")
 OF_OTHERS = """
 address add 192.0.2.1/24 dev mgmt
 route add default via 192.0.2.254 proto static metric 50
--6 route add default via fe80::1 dev mgmt proto ra expires 1800
+route add ::/0 via fe80::1 dev mgmt proto ra expires 1800
 route add 198.18.0.0/15 nexthop via 192.0.2.2 weight 3 nexthop via 192.0.2.3
 rule add priority 700 to 198.18.0.0/15 table 700
-link property add dev mgmt altname management
+link property add dev mgmt altname management0
 """
 CUTS = {
     "the management interface is moved into a VRF": ["ip link set mgmt master public"],

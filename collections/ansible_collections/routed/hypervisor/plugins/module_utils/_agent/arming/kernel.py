@@ -25,7 +25,8 @@ from . import links, sysctls
 PASSES = 4  # a route needs the link and the address that an earlier pass has brought back
 NTF_PROXY, PERMANENT = 0x8, 0x80
 APPEND = 0x800  # NLM_F_APPEND
-LOCAL_TABLE = 255
+# Routes to the host itself, which the kernel adds with an address: RTN_LOCAL, BROADCAST, ANYCAST, MULTICAST
+RTPROT_KERNEL, TO_ITSELF = 2, {2, 3, 4, 5}
 # Daemons bring back their own: Zebra, BIRD, the routing manager, the agent's follower, and what FRR adds.
 DAEMONS = {11, 12, 83, 84, 85, 186, 187, 188, 189, 192}
 # Flags that describe what the kernel found out: of addresses (secondary, failed detection, deprecated, tentative,
@@ -156,7 +157,7 @@ def _neighbor(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
 
 def _route(body: bytes, names: dict[int, str]) -> dict[Key, Object]:
     route = codec.parse_route(body)
-    left_out = route.table == LOCAL_TABLE or route.protocol in DAEMONS
+    left_out = route.protocol in DAEMONS or (route.protocol == RTPROT_KERNEL and route.type in TO_ITSELF)
     if left_out or route.flags & codec.RTM_F_CLONED or RTA_NH_ID in route.unparsed:
         return {}
     used = {hop.link: names[hop.link] for hop in route.hops if hop.link in names}
