@@ -43,7 +43,8 @@ PATTERNS = (
     units.NETWORKD,
     units.NETWORKD_LINKS,
     units.NETWORK_MANAGER,
-    f"{units.PROGRAM}*",
+    f"{units.PROGRAM}*",  # also that of the routing manager
+    "/usr/local/lib/routed-hypervisor",
     "/var/lib/routed-hypervisor/state*",
     "/var/lib/routed-hypervisor/former.json",
     "/var/lib/routed-hypervisor/daemons",

@@ -24,7 +24,6 @@ DRAFT = f"{DIRECTORY}/.armed.draft"
 PROGRAM = f"{ARMED}/program"
 ROLLED_BACK = f"{DIRECTORY}/rolled-back"
 MOTD = "/etc/motd.d/routed-hypervisor"
-LOCK = "/run/routed-hypervisor-arming.lock"
 LOCK_S = 120.0
 VERSION = 1
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -37,11 +36,12 @@ class ArmingError(Exception):
 
 @contextlib.contextmanager
 def lock() -> t.Iterator[None]:
-    """Arming, confirming and rolling back come one after the other."""
-    handle = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Arming, confirming and rolling back come one after the other. The lock is the directory itself."""
+    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
+    handle = os.open(DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not taken(handle, LOCK_S, 0.05):
-            raise ArmingError(f"another process has held {LOCK} for {LOCK_S:.0f} s")
+            raise ArmingError(f"another process has locked {DIRECTORY} for {LOCK_S:.0f} s")
         yield
     finally:
         os.close(handle)
@@ -59,7 +59,6 @@ def now() -> float:
 
 def write(record: Record, program: bytes) -> None:
     """Raises OSError, and leaves nothing then."""
-    os.makedirs(DIRECTORY, mode=0o700, exist_ok=True)
     os.chmod(DIRECTORY, 0o700)
     shutil.rmtree(DRAFT, ignore_errors=True)
     try:
