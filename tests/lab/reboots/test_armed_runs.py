@@ -13,7 +13,8 @@ ARMED = "/var/lib/routed-hypervisor/armed"
 CUT = """
 ip link set fabric-A down
 ip link set fabric-B down
-ip route flush table 90
+ip route flush table 90 proto 82
+ip route flush table 90 proto bird
 nft flush ruleset
 systemctl stop bird
 : >/etc/bird/bird.conf
