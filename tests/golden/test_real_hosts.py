@@ -151,11 +151,11 @@ def test_a_host_without_that_variable_is_looked_at(production):
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("in_band", "management: in_band needs changes that undo themselves, which this version does not have"),
-        ("inband", "management: must be out_of_band, not inband"),
+        ("in_band", "management: in_band needs changes that undo themselves, and confirm_s is 0"),
+        ("inband", "management: must be out_of_band or in_band, not inband"),
     ],
 )
 def test_a_host_that_is_managed_in_band_is_refused_before_anything_is_touched(production, value, reason):
-    done = preflight(production, "-e", f"management={value}")
+    done = preflight(production, "-e", f"management={value}", "-e", "confirm_s=0")
     assert done.returncode != 0
     assert f"hv1: {reason}" in re.sub(r"\s+", " ", done.stdout + done.stderr)

@@ -129,6 +129,8 @@ def test_a_boot_makes_what_the_module_made(host, agent):
         "absent": [],
         "problems": [],
         "daemons": {},
+        "armed": None,
+        "rolled_back": None,
     }
 
 

@@ -116,6 +116,8 @@ from ansible.module_utils.basic import missing_required_lib
 
 from ..module_utils._agent import install, units
 from ..module_utils._agent import stored as states
+from ..module_utils._agent.arming import change
+from ..module_utils._agent.arming.record import ArmingError
 from ..module_utils._daemon.files import FileError
 from ..module_utils._daemon.nftables import TABLE
 from ..module_utils._daemon.service import ServiceError
@@ -165,6 +167,7 @@ def differences(config: dict[str, t.Any]) -> list[str]:
 def manage(module: FastModule) -> install.Outcome:
     given = module.params
     if given["state"] == "absent":
+        change.waive(module.check_mode)
         return install.remove(module.check_mode)
     needed = ("network",) if given["state"] == "prepared" else ("host", "network", "program_digest")
     missing = [name for name in needed if given[name] is None]
@@ -193,7 +196,8 @@ def main() -> None:
         if os.geteuid() != 0:
             module.fail_json(msg="Installing the agent needs root: use become: true.")
         try:
-            with contextlib.nullcontext() if module.check_mode else host_lock():
+            absent = module.params["state"] == "absent"
+            with contextlib.nullcontext() if module.check_mode else host_lock(also_after_rollback=absent):
                 outcome = manage(module)
             if module.params["state"] == "present":
                 guests = module.params["guests"] or {}
@@ -201,7 +205,7 @@ def main() -> None:
         except NoPyroute2 as error:
             missing = missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)")
             module.fail_json(msg=missing, exception=str(error))
-        except (install.InstallError, FileError, Held, ServiceError, OSError) as error:
+        except (ArmingError, install.InstallError, FileError, Held, ServiceError, OSError) as error:
             module.fail_json(msg=str(error))
         for warning in units.warnings(os.path.exists) if outcome.changes else ():
             module.warn(warning)

@@ -314,13 +314,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._daemon.daemon import DaemonError
 from ..module_utils._daemon.options import ARGUMENTS, daemon
 from ..module_utils._daemon.run import converge
+from ..module_utils._engine.lock import Held, refuse_after_rollback
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
+        if not module.check_mode:
+            refuse_after_rollback()
         result = converge(daemon(module.params), module.check_mode, module.tmpdir, module.warn)
-    except DaemonError as error:
+    except (DaemonError, Held) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

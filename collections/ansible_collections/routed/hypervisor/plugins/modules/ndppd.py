@@ -160,6 +160,7 @@ from ..module_utils._daemon.plan import Wanted, WantedFile
 from ..module_utils._daemon.run import converge, interface_index
 from ..module_utils._daemon.service import Service
 from ..module_utils._engine.former import Former
+from ..module_utils._engine.lock import Held, refuse_after_rollback
 from ..module_utils._engine.options import Mistakes, in_range, interface_name
 
 PID_FILE = "/run/ndppd.pid"  # ndppd writes it after it has bound its interfaces
@@ -275,8 +276,10 @@ def main() -> None:
         ],
     )
     try:
+        if not module.check_mode:
+            refuse_after_rollback()
         result = manage(module.params, module.check_mode, module.tmpdir, module.warn)
-    except (DaemonError, FileError) as error:
+    except (DaemonError, FileError, Held) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

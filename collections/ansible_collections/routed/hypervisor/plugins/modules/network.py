@@ -40,6 +40,12 @@ options:
       - What is recorded there is restored once it is no longer wanted, with O(state=overridden), or O(state=deleted)
         without O(config). A sysctl that somebody else has changed since is left alone.
     type: path
+  may_cut_path:
+    description:
+      - Also make changes that may cut the path to the host, its default route or Ansible's connection. Only for a host
+        that undoes them if they do; see M(routed.hypervisor.arming).
+    type: bool
+    default: false
 extends_documentation_fragment:
   - routed.hypervisor.network
   - routed.hypervisor.state

@@ -47,6 +47,7 @@ class Plan:
     left_out: set[str] = dataclasses.field(default_factory=set)  # places, such as `routes[3]`
     report: Report = dataclasses.field(default_factory=Report)
     state: str = "overridden"
+    keeps_path: bool = True
 
     def outcome(self) -> tuple[network.Wanted, network.Outcome] | None:
         """None if something had to be left out first."""
@@ -55,7 +56,9 @@ class Plan:
         wanted = {kind: [item for item in items if item.place not in self.left_out] for kind, items in wanted.items()}
         if not mistakes:
             try:
-                found = network.plan_all(Snapshot(self.kernel), wanted, self.state, uplinks_may_be_absent=True)
+                found = network.plan_all(
+                    Snapshot(self.kernel), wanted, self.state, uplinks_may_be_absent=True, keeps_path=self.keeps_path
+                )
                 self.report.ports = sorted(found.planned.absent)
                 self.report.uplinks = sorted(found.planned.absent_uplinks)
                 return wanted, found
@@ -78,8 +81,8 @@ class Stuck(Exception):
     """Nothing can be left out to get further."""
 
 
-def converge(kernel: Kernel, config: Config) -> Report:
-    plan = Plan(kernel, config)
+def converge(kernel: Kernel, config: Config, keeps_path: bool = True) -> Report:
+    plan = Plan(kernel, config, keeps_path=keeps_path)
     try:
         for _round in range(ROUNDS):
             if _attempt(plan):

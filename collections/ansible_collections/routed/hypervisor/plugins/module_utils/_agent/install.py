@@ -60,7 +60,7 @@ def install(
         texts = units.files(os.path.exists, bool(stored.guests.get("guests")))
         wanted += [WantedFile(path, text.encode()) for path, text in texts.items()]
     seen = {file.path: disk.read(file.path) for file in wanted}
-    content = _program(seen[units.PROGRAM], program, digest)
+    content = program_for(seen[units.PROGRAM], program, digest)
     if content is None and not check_mode:
         outcome.needs_program = True
         return outcome
@@ -141,7 +141,7 @@ def _stop_following(outcome: Outcome, check_mode: bool) -> None:
         kernel.close()
 
 
-def _program(seen: t.Any, given: bytes | None, digest: str) -> bytes | None:
+def program_for(seen: t.Any, given: bytes | None, digest: str) -> bytes | None:
     """The content of the program on this host, from the file there or as given; None if neither is this version."""
     for content in (seen.content if seen else None, given):
         program = archive.decode(content) if content else None

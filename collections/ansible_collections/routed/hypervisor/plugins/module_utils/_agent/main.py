@@ -19,7 +19,8 @@ from . import stored as states
 
 DONE, INCOMPLETE, REFUSED = 0, 1, 2
 EXIT_CODES = """exit codes of apply: 0 done (absent guests' ports are no error), 1 incomplete, 2 nothing was changed;
-of status: 0 as stored, 1 something differs or is absent, 2 there is no usable state"""
+of status: 0 as stored, 1 something differs or is absent, or the last change was rolled back, 2 there is no usable
+state; of arm and confirm: 0 done, 2 refused; of rollback: 0 all is as before, 1 not all, 2 nothing is armed"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         stored, notes = states.read(given.directory, states.this_machine())
     except states.Unusable as error:
+        if given.command is _status:
+            _print_arming()
         return _refuse(str(error))
     for note in notes:
         _complain(note)
@@ -58,6 +61,15 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     status = commands.add_parser("status", help="show what differs from the stored state")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(command=_status)
+    arm = commands.add_parser("arm", help="store what is now, and bring it back unless a change is confirmed in time")
+    arm.add_argument("--seconds", type=float, default=120, help="time to confirm (default: %(default)s)")
+    arm.add_argument("--extend", action="store_true", help="begin the time of an armed change anew")
+    arm.set_defaults(stateless=_arm)
+    confirm = commands.add_parser("confirm", help="keep the change that is armed")
+    confirm.set_defaults(stateless=_confirm)
+    rollback = commands.add_parser("rollback", help="bring back what was before the change that is armed")
+    rollback.add_argument("--expired", action="store_true", help="only if the time to confirm is over (for the timer)")
+    rollback.set_defaults(stateless=_rollback)
     return parser.parse_args(argv)
 
 
@@ -69,7 +81,7 @@ def _apply(given: argparse.Namespace, stored: states.Stored, _notes: list[str]) 
 
         uplinks.wait(uplinks.uplinks(stored.network), given.wait)
     try:
-        with host_lock(), _no_collections():
+        with host_lock(also_after_rollback=True), _no_collections():
             # The firewall first: no packet passes without it.
             loaded, problems = _firewall(stored, True)
             report = _with_kernel(stored, "converge")
@@ -102,6 +114,77 @@ def _run(given: argparse.Namespace) -> int:
     return serve(given.directory)
 
 
+def _arm(given: argparse.Namespace) -> int:
+    from .arming import change  # noqa: PLC0415
+
+    def work() -> None:
+        if given.extend:
+            change.extend(given.seconds)
+        else:
+            with open(sys.argv[0], "rb") as file:
+                program = file.read()
+            change.arm(change.me(), given.seconds, program)
+        _print(f"confirm within {given.seconds:g} s over a new connection: routed-hypervisor confirm")
+
+    return _arming(work)
+
+
+def _confirm(_given: argparse.Namespace) -> int:
+    from .arming import change  # noqa: PLC0415
+
+    return _arming(change.confirm)
+
+
+def _rollback(given: argparse.Namespace) -> int:
+    from .arming import change  # noqa: PLC0415
+
+    outcome = DONE
+
+    def work() -> None:
+        nonlocal outcome
+        done, problems = change.roll_back(given.expired)
+        for problem in problems:
+            _complain(problem)
+        if not done:
+            _complain("not all of the kernel's state is back: another attempt follows")
+        outcome = DONE if done and (given.expired or not problems) else INCOMPLETE
+
+    return _arming(work) or outcome
+
+
+def _arming(work: t.Callable[[], None]) -> int:
+    from .arming.record import ArmingError  # noqa: PLC0415
+
+    try:
+        with _no_collections():
+            work()
+    except ArmingError as error:
+        return _refuse(str(error))
+    return DONE
+
+
+def _print_arming() -> None:
+    from .arming import change  # noqa: PLC0415
+    from .arming.record import ArmingError  # noqa: PLC0415
+
+    try:
+        for line in change.lines():
+            _print(line)
+    except ArmingError as error:
+        _complain(str(error))
+
+
+def _arming_state() -> dict[str, t.Any]:
+    from .arming import change, record  # noqa: PLC0415
+
+    armed, noted = record.read(), record.rolled_back()
+    return {
+        "armed": {**{key: armed[key] for key in ("by", "at")}, "left_s": round(record.left_s(), 1)} if armed else None,
+        "rolled_back": noted,
+        "lines": change.lines(),
+    }
+
+
 def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) -> int:
     from . import daemons  # noqa: PLC0415
 
@@ -112,6 +195,7 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         containers = _containers(stored)
     late = _late(False, problems)
     units = daemons.states()
+    arming = _arming_state()
     found = {
         "host": stored.host,
         "guests": guests.guests,
@@ -126,6 +210,8 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         "absent": report.ports,
         "problems": notes + problems + report.problems + guests.problems + containers.problems,
         "daemons": units,
+        "armed": arming["armed"],
+        "rolled_back": arming["rolled_back"],
     }
     failed = [f"{name} is {state}" for name, state in units.items() if state in ("failed", daemons.ENDED)]
     if given.json:
@@ -135,8 +221,8 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
     else:
         lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
         lines = [*lines, *guests.problems, *containers.problems, *failed] or [f"{stored.host} is as stored"]
-        _print("\n".join([*lines, *guests.lines(), *containers.lines()]))
-    wrong = any(found[key] for key in ("differences", "absent", "problems")) or bool(failed)
+        _print("\n".join([*arming["lines"], *lines, *guests.lines(), *containers.lines()]))
+    wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back")) or bool(failed)
     return INCOMPLETE if wrong else DONE
 
 

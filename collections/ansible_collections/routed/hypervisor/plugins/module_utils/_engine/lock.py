@@ -13,6 +13,8 @@ import typing as t
 
 HOST_LOCK = "/run/routed-hypervisor.lock"
 HOST_LOCK_S = 60.0
+# The run whose change was rolled back must not go on with it. See the package _agent/arming.
+ROLLED_BACK, ARMED = "/var/lib/routed-hypervisor/rolled-back", "/var/lib/routed-hypervisor/armed"
 
 
 class Held(Exception):
@@ -33,12 +35,24 @@ def taken(descriptor: int, seconds: float, pause: float) -> bool:
 
 
 @contextlib.contextmanager
-def host_lock(seconds: float = HOST_LOCK_S, path: str = HOST_LOCK) -> t.Iterator[None]:
+def host_lock(
+    seconds: float = HOST_LOCK_S, path: str = HOST_LOCK, also_after_rollback: bool = False
+) -> t.Iterator[None]:
     """Modules and the agent change the kernel one after the other: each plans against what it has read."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         if not taken(lock, seconds, 0.02):
             raise Held(f"another run has held {path} for {seconds:.0f} s; nothing was changed")
+        if not also_after_rollback:
+            refuse_after_rollback()
         yield
     finally:
         os.close(lock)
+
+
+def refuse_after_rollback() -> None:
+    if os.path.exists(ROLLED_BACK) and not os.path.exists(ARMED):
+        raise Held(
+            "the last change of this host was rolled back (routed-hypervisor status); arm another one by running "
+            f"site.yml, or remove {ROLLED_BACK}; nothing was changed"
+        )

@@ -97,16 +97,16 @@ def _number(layout: str, padding: int) -> t.Callable[[int], Packer]:
 _u8, _u16, _u32, _i32 = _number("B", 3), _number("H", 2), _number("I", 0), _number("i", 0)
 
 
-def _raw(number: int, value: bytes) -> bytes:
+def raw(number: int, value: bytes) -> bytes:
     return _ATTRIBUTE.pack(len(value) + 4, number) + value + bytes(-len(value) % 4)
 
 
 def _text(number: int) -> Packer:
-    return lambda value: _raw(number, value.encode() + b"\0")
+    return lambda value: raw(number, value.encode() + b"\0")
 
 
 def _mac(number: int) -> Packer:
-    return lambda value: _raw(number, bytes.fromhex(value.replace(":", "")))
+    return lambda value: raw(number, bytes.fromhex(value.replace(":", "")))
 
 
 def _ip(number: int) -> Packer:
@@ -122,7 +122,7 @@ def _ip(number: int) -> Packer:
 
 def _via(number: int) -> Packer:
     """A gateway of another address family than the route's."""
-    return lambda value: _raw(number, struct.pack("=H", family_of(value)) + value)
+    return lambda value: raw(number, struct.pack("=H", family_of(value)) + value)
 
 
 def _lifetimes(number: int) -> Packer:
@@ -131,11 +131,11 @@ def _lifetimes(number: int) -> Packer:
 
 
 def _nested(number: int) -> Packer:
-    return lambda value: _raw(number, pack_attributes(value))
+    return lambda value: raw(number, pack_attributes(value))
 
 
 def _peer(number: int) -> Packer:
-    return lambda value: _raw(number, _link_header() + pack_attributes(value))
+    return lambda value: raw(number, _link_header() + pack_attributes(value))
 
 
 def _hops(number: int) -> Packer:
@@ -146,7 +146,7 @@ def _hops(number: int) -> Packer:
         for link, weight, flags, attributes in value:
             body = pack_attributes(attributes)
             parts.append(_NEXT_HOP.pack(_NEXT_HOP.size + len(body), flags, weight - 1, link) + body)
-        return _raw(number, b"".join(parts))
+        return raw(number, b"".join(parts))
 
     return pack_hops
 

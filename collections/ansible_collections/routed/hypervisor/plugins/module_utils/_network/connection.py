@@ -22,6 +22,7 @@ ESTABLISHED, LISTENING = "01", "0A"  # enum in net/tcp_states.h
 class Connection:
     local: str
     peer: str
+    port: int = dataclasses.field(default=0, compare=False)  # the peer's: another one for each connection
 
 
 def of_this_process(proc: str = "/proc") -> Connection | None:
@@ -76,7 +77,7 @@ def _accepted(proc: str, inodes: set[str]) -> t.Iterator[Connection]:
     listening = {_port(fields[1]) for fields in entries if fields[3] == LISTENING}
     for fields in entries:
         if fields[3] == ESTABLISHED and fields[9] in inodes and _port(fields[1]) in listening:
-            yield Connection(_address(fields[1]), _address(fields[2]))
+            yield Connection(_address(fields[1]), _address(fields[2]), int(_port(fields[2]), 16))
 
 
 def _entries(path: str) -> list[list[str]]:

@@ -48,6 +48,7 @@ def main_of_all() -> None:
     spec = argument_spec({"type": "dict", "options": options})
     spec["expected"] = {"type": "list", "elements": "str", "default": []}
     spec["former"] = {"type": "path"}
+    spec["may_cut_path"] = {"type": "bool", "default": False}
     with no_collections():
         _main(spec, lambda config: config or {}, None)
 
@@ -117,7 +118,8 @@ def _run(
     # Only where all objects are given are the others not wanted.
     restored = former if state == "overridden" or (state == "deleted" and not any(wanted.values())) else None
     snapshot = Snapshot(kernel)
-    outcome = network.plan_all(snapshot, wanted, state, expected, mistakes, restored)
+    keeps_path = not module.params.get("may_cut_path", False)
+    outcome = network.plan_all(snapshot, wanted, state, expected, mistakes, restored, keeps_path=keeps_path)
     if state == "gathered":
         gathered = {
             name: [{**network.KINDS[name].show(item), "owned": item.owned} for item in have.values()]

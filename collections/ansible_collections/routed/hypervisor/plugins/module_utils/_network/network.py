@@ -157,11 +157,13 @@ def plan_all(
     found: options.Mistakes | None = None,
     former: Former | None = None,
     uplinks_may_be_absent: bool = False,
+    keeps_path: bool = True,
 ) -> Outcome:
     """Raises Refused with all mistakes of all kinds, including those that were found when parsing.
 
     `expected`: links to be plugged in before the run. `former`: what the host had before, to be restored where it is
     not wanted otherwise. `uplinks_may_be_absent`: what needs one is left out then, and not refused.
+    `keeps_path`: refuse what may cut the path to this host.
     """
     mistakes = found or options.Mistakes()
     planned = Planned.of(snapshot, state, expected, former)
@@ -208,7 +210,8 @@ def plan_all(
     if state != "gathered":
         outcome.bystanders = bystanders.find(snapshot, planned, outcome.changes)
         outcome.keep_learned(advertisements.changes_to_keep(outcome.all_changes(), wanted, snapshot))
-        lockout.refuse(outcome.all_changes(), outcome.bystanders.lost, snapshot, planned, mistakes)
+        if keeps_path:
+            lockout.refuse(outcome.all_changes(), outcome.bystanders.lost, snapshot, planned, mistakes)
         if mistakes:
             raise Refused(mistakes)
     return outcome

@@ -40,7 +40,7 @@ def refresh_daemons() -> None:
     from ..daemons import late  # noqa: PLC0415 - a host without guests that come and go does not need it
 
     try:
-        with host_lock():
+        with host_lock(also_after_rollback=True):
             changes, problems = late(True, wait=False)  # ports that appear meanwhile need the lock
     except (Held, OSError) as error:
         problems, changes = [str(error)], []
@@ -173,7 +173,7 @@ class GuestFollower:
             self.refused = []  # what was refused is no longer wanted
             return False
         try:
-            with host_lock(0):
+            with host_lock(0, also_after_rollback=True):
                 return self._set_up_now(guests, decision, due, released, elements)
         except Held:
             self.core.soon(self.correct, BUSY_S)
