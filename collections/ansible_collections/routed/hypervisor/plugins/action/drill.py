@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
             if done.get("failed"):
                 return {**done, "msg": f"{heading}; {done['msg']}"}
             runs.append({key: done[key] for key in ("pairs", "restored_ms", "ended_ms")})
-        budget = lab.get("drills", {}).get(given["drill"], {}).get("lost_ms")
+        budget = lab.get("drills", {}).get(given["drill"])
         found = {
             "drill": given["drill"],
             "title": plan.title,
