@@ -6,6 +6,9 @@ OWNER := $(if $(wildcard $(INVENTORY)),--owner $(INVENTORY))
 # Empty for an inventory of real hosts.
 IS_LAB := $(shell grep -s '^lab:' $(wildcard $(INVENTORY)/fabric.yml) </dev/null)
 NODE ?=
+INTERFACE ?=
+DELAY ?=
+LOSS ?=
 # Passed to ansible-playbook unchanged: make lab ARGS="--check --diff"
 ARGS ?=
 
@@ -16,7 +19,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 unexport PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab shell reboot verify status down test bench docs
+.PHONY: help setup lab shell reboot verify capture impair status down test bench docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +38,14 @@ reboot: ## reboot a node that runs systemd, or boot it if it is off [NODE=hv1]
 
 verify: ## verify the running lab
 	@$(if $(IS_LAB),$(ROOT) bin/lab status $(LAB) --inventory $(INVENTORY) >/dev/null && )$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
+
+capture: ## write packets to artifacts/LAB/NODE-INTERFACE.pcap, until Ctrl-C [NODE=hv1 INTERFACE=fabric-A]
+	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make capture NODE=hv1 INTERFACE=fabric-A))mkdir -p artifacts/$(LAB)
+	@trap : INT; $(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" tcpdump -i "$(INTERFACE)" -U -w - >"artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
+	@echo "artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
+
+impair: ## delay or lose what a node sends, until make impair without them [NODE=hv1 INTERFACE=fabric-A DELAY=20ms LOSS=1%]
+	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make impair NODE=hv1 INTERFACE=fabric-A DELAY=20ms))$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" $(if $(DELAY)$(LOSS),tc qdisc replace dev "$(INTERFACE)" root netem $(if $(DELAY),delay "$(DELAY)") $(if $(LOSS),loss "$(LOSS)"),tc qdisc del dev "$(INTERFACE)" root)
 
 status: ## show which labs are up, since when, and where
 	@$(ROOT) bin/lab status

@@ -37,7 +37,10 @@ BORDER_DAEMON = "bird"  # the only one supported on borders
 
 def _lab(lab: dict) -> Lab:
     return Lab(
-        lab["packages"], lab["init"], {name: node["init"] for name, node in lab["nodes"].items() if "init" in node}
+        lab["packages"],
+        lab["init"],
+        {name: node["init"] for name, node in lab["nodes"].items() if "init" in node},
+        {name: drill["lost_ms"] for name, drill in lab["drills"].items() if "lost_ms" in drill},
     )
 
 

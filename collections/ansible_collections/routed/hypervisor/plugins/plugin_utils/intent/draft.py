@@ -313,6 +313,7 @@ class Lab:
     packages: list[str]
     init: str
     inits: dict[str, str]  # exceptions, by node
+    drills: dict[str, int]  # budgets in milliseconds, by drill
 
     def init_of(self, node: str) -> str:
         return self.inits.get(node, self.init)

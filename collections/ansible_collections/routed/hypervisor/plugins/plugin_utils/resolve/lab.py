@@ -28,6 +28,7 @@ def lab(intent: Intent, found: Index, owner: str) -> dict:
         "packages": sorted(packages),
         "nodes": nodes,
         "cables": _cables(intent, found),
+        **({"drills": intent.lab.drills} if intent.lab and intent.lab.drills else {}),
     }
 
 
