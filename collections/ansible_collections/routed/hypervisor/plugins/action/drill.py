@@ -96,7 +96,9 @@ def lines(found, longest):
         gap = max(one["longest_ms"] for one in each)
         made.append(f"{pair['title']}: {lost} of {sent} packets lost" + (f", longest {gap} ms" if lost else ""))
     if len(runs) > 1:
-        made.append(f"longest loss of {len(runs)} runs: median {statistics.median(longest):.0f} ms, worst {max(longest)} ms")
+        made.append(
+            f"longest loss of {len(runs)} runs: median {statistics.median(longest):.0f} ms, worst {max(longest)} ms"
+        )
     if found["bfd_ms"] is not None:
         made.append(f"BFD finds a dead path after {found['bfd_ms']} ms")
     return made

@@ -8,6 +8,7 @@ The packets are those of ping: one every INTERVAL_S in each pair, timed by the k
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -107,7 +108,7 @@ def losses(answered: t.Mapping[int, float], sent: int, start: float) -> dict[str
     """
     numbers = sorted(answered)
     gaps, lost = [], 0
-    for number, later in zip(numbers, numbers[1:], strict=False):
+    for number, later in itertools.pairwise(numbers):
         if later - number > 1:
             lost += later - number - 1
             begin, end = (round((answered[one] - start) * 1000) for one in (number, later))

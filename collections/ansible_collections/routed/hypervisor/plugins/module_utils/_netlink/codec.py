@@ -127,7 +127,7 @@ def _via(number: int) -> Packer:
 
 def _lifetimes(number: int) -> Packer:
     """The seconds for which an address is preferred, and valid."""
-    return lambda value: _raw(number, struct.pack("=IIII", *value, 0, 0))
+    return lambda value: raw(number, struct.pack("=IIII", *value, 0, 0))
 
 
 def _nested(number: int) -> Packer:
