@@ -134,6 +134,7 @@ class Machine:
         self.keep_disk(f"{name}.qcow2")
 
     def load(self, name: str) -> None:
+        self.cut_power()
         self.restore_disk(f"{name}.qcow2")
         self.start("-loadvm", name)
         until(self.answers, COMMAND_S, "ssh answers", 0.5)

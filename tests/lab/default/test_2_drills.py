@@ -1,0 +1,49 @@
+"""Drills break the lab under traffic, restore it, and report what an independent capture of the same packets shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections import defaultdict
+
+from support.waiting import until
+
+LINE = re.compile(r"IP6? (\S+) > (\S+): ICMP6?,? echo (request|reply), id (\d+), seq (\d+)")
+
+
+def lost_in(text: str) -> dict[str, int]:
+    """By destination: the requests without a reply, up to the last one that was answered."""
+    sent, answered = defaultdict(set), defaultdict(set)
+    for source, target, kind, _id, number in LINE.findall(text):
+        (sent[target] if kind == "request" else answered[source]).add(int(number))
+    return {to: len({one for one in sent[to] if one <= max(answered[to])} - answered[to]) for to in answered}
+
+
+def test_a_drill_reports_what_a_capture_shows_and_leaves_the_lab_as_it_was(lab):
+    capture = lab.spawn("vm1", "tcpdump", "-n", "-l", "-i", "eth0", "icmp or icmp6")
+    assert any("listening on" in line for line in capture.stdout)
+    run = lab.play("-e", "drill=cut_uplink", playbook="playbooks/drill.yml")
+    assert run.code == 0 and run.changed == set(), run.output
+    capture.send_signal(signal.SIGINT)
+    captured, _ = capture.communicate(timeout=30)
+    (result,) = json.loads(lab.report.with_name("drills.json").read_text())["drills"]
+    assert result["title"] == "the uplink of hv1 to fabric A is cut"
+    pairs = [pair for pair in result["runs"][0]["pairs"] if pair["from"] == "vm1"]
+    assert {pair["to"]: pair["lost"] for pair in pairs} == {pair["to"]: lost_in(captured)[pair["to"]] for pair in pairs}
+    print("cut_uplink, longest loss of each pair in ms:", [pair["longest_ms"] for pair in result["runs"][0]["pairs"]])
+    (port,) = lab.json("switch-A", "link", "show", "hv1")
+    assert "UP" in port["flags"]
+    until(lambda: len(lab.established("hv1")) == 6, 30, "all sessions are established again")
+
+
+def test_a_drill_that_exceeds_its_budget_fails(lab):
+    before = lab.intent.read_text()
+    lab.intent.write_text(before.replace("\nlab: {}\n", "\nlab: {drills: {kill_daemon: {lost_ms: 100}}}\n"))
+    try:
+        run = lab.play("-e", "drill=kill_daemon", playbook="playbooks/drill.yml")
+    finally:
+        lab.intent.write_text(before)
+    assert run.code != 0
+    assert "and the intent allows 100 ms" in run.output
+    until(lambda: len(lab.established("hv1")) == 6, 30, "all sessions are established again")

@@ -1,0 +1,113 @@
+"""What drills break, whose packets show it, and what is counted as lost."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.modules import PROJECT
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._lab.drill import INTERVAL_S, losses
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import drill_results, drills
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import read
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.document import DocumentError
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.resolve.lab import LAB_HOST
+
+
+def lab(name: str) -> drills.Lab:
+    made = inventory(read(str(PROJECT / "inventories" / name / "fabric.yml")), owner="/")
+    return drills.Lab(made.host_vars, made.groups, made.host_vars[LAB_HOST]["lab"]["cables"])
+
+
+@pytest.fixture(scope="module")
+def default() -> drills.Lab:
+    return lab("l3_hypervisor")
+
+
+@pytest.mark.parametrize("drill", drills.DRILLS)
+def test_every_drill_of_the_default_lab_breaks_nodes_that_exist(default, drill):
+    plan = drills.plan(drills.Wanted(drill), default)
+    assert {step["node"] for step in (*plan.steps, *plan.restore)} <= set(default.nodes)
+    assert {pair["node"] for pair in plan.pairs} <= set(default.groups["guests"])
+
+
+@pytest.mark.parametrize("drill", [name for name in drills.DRILLS if name != "stop_reflector"])
+def test_every_other_drill_is_possible_with_leaves_and_containers(drill):
+    found = lab("contiv_leaf_ha")
+    plan = drills.plan(drills.Wanted(drill), found)
+    assert {pair["node"] for pair in plan.pairs} <= set(found.groups["hypervisors"])
+    assert all(pair["namespace"] for pair in plan.pairs)
+
+
+def test_the_node_and_the_fabric_may_be_chosen(default):
+    plan = drills.plan(drills.Wanted("cut_uplink", "hv2", "B"), default)
+    assert plan.title == "the uplink of hv2 to fabric B is cut"
+    assert plan.steps == [{"node": "switch-B", "command": ["ip", "link", "set", "hv2", "down"], "wait_s": 0.0}]
+    assert plan.restore == [{"node": "switch-B", "command": ["ip", "link", "set", "hv2", "up"], "wait_s": 0.0}]
+
+
+def test_pairs_cross_the_fabrics_and_those_of_the_broken_node_come_first(default):
+    plan = drills.plan(drills.Wanted("cut_uplink", "hv3"), default)
+    pairs = [(pair["family"], *sorted((pair["from"], pair["to_name"]))) for pair in plan.pairs]
+    assert len(set(pairs)) == len(pairs) == 2 * drills.MOST_PAIRS
+    assert ("ipv4", "vm1", "vm2") not in pairs  # both behind hv1
+    assert all("vm4" in pair for pair in pairs)  # the only guest of hv3
+
+
+@pytest.mark.parametrize(
+    ("wanted", "right"),
+    [
+        (("cut_uplnk",), "did you mean cut_uplink?"),
+        (("x",), "there are cut_uplink, "),
+        (("cut_uplink", "hv9"), "did you mean hv"),
+        (("cut_uplink", "hv1", "C"), "there are A, B"),
+        (("cut_uplink", "vm1"), "cannot be done with the node vm1"),
+        (("stop_reflector", "hv1"), "cannot be done with the reflector hv1"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_would_be_right(default, wanted, right):
+    with pytest.raises(drills.DrillMistake) as refused:
+        drills.plan(drills.Wanted(*wanted), default)
+    assert right in str(refused.value)
+
+
+def test_a_lab_without_reflectors_cannot_stop_one():
+    with pytest.raises(drills.DrillMistake, match="has no reflector"):
+        drills.plan(drills.Wanted("stop_reflector"), lab("contiv_leaf_ha"))
+
+
+@given(st.sets(st.integers(1, 200), min_size=2))
+def test_what_is_between_two_answers_is_lost(numbers):
+    answered = {number: number * INTERVAL_S for number in numbers}
+    found = losses(answered, 200, 0)
+    assert found["lost"] == max(numbers) - min(numbers) + 1 - len(numbers)
+    assert found["lost"] == sum(gap["lost"] for gap in found["gaps"])
+    assert all(abs(gap["to_ms"] - gap["from_ms"] - 20 * (gap["lost"] + 1)) <= 1 for gap in found["gaps"])
+    assert found["longest_ms"] == max((gap["to_ms"] - gap["from_ms"] for gap in found["gaps"]), default=0)
+
+
+def test_a_later_result_replaces_that_of_the_same_drill(tmp_path):
+    path = tmp_path / "drills.json"
+    for title, number in (("a", 1), ("b", 2), ("a", 3)):
+        drill_results.add(path, "lab", {"title": title, "number": number})
+    assert [one["number"] for one in drill_results.read(path, "lab")] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "has no format number"),
+        (json.dumps({"format": 2, "fabric": "lab", "drills": []}), "this version reads up to 1"),
+        (json.dumps({"format": 1, "fabric": "other", "drills": []}), "has the drills of 'other', not of lab"),
+    ],
+)
+def test_a_file_that_is_not_of_this_lab_is_not_replaced(tmp_path, text, reason):
+    path = tmp_path / "drills.json"
+    path.write_text(text)
+    with pytest.raises(DocumentError, match=reason):
+        drill_results.add(path, "lab", {"title": "a"})
+    assert path.read_text() == text
