@@ -132,7 +132,7 @@ def _silence_uplink(wanted: Wanted, lab: Lab) -> tuple[Plan, str]:
 
 def _flap_uplink(wanted: Wanted, lab: Lab) -> tuple[Plan, str]:
     port = _port(wanted, lab)
-    flap = [_link(port.switch, port.node, state, wait_s=0.5) for _ in range(5) for state in ("down", "up")]
+    flap = [_link(port.switch, port.node, state, wait_s=0.5) for state in ("down", "up") * 5]
     title = f"the uplink of {port.node} to fabric {port.fabric} is cut and plugged five times"
     return Plan(title, flap, []), port.node
 

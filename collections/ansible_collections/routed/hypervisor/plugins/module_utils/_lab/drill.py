@@ -58,8 +58,7 @@ class Traffic:
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in self._process.stdout or ():
             self._note(line.rstrip())
 
     def _note(self, line: str) -> None:
