@@ -125,6 +125,7 @@ def test_a_boot_makes_what_the_module_made(host, agent):
     assert agent.status() == {
         "host": "hv1",
         "guests": {},
+        "containers": [],
         "differences": [],
         "absent": [],
         "problems": [],
