@@ -4,29 +4,11 @@
 
 from __future__ import annotations
 
-import base64
-
-from ansible.plugins.action import ActionBase
-
-from ..plugin_utils import zipapp
+from ..plugin_utils.program_action import ProgramAction
 
 
-class ActionModule(ActionBase):
-    """Builds the program, and transfers it only to hosts that do not have it; documented in the module."""
+class ActionModule(ProgramAction):
+    """Documented in the module of the same name."""
 
-    _supports_check_mode = True
-    _supports_diff = True
-
-    def run(self, tmp=None, task_vars=None):
-        super().run(tmp, task_vars)
-        given = dict(self._task.args)
-        present = given.get("state", "present") == "present"
-        if present:
-            program = zipapp.build()
-            given["program_digest"] = program.digest()
-        result = self._execute_module(module_args=given, task_vars=task_vars)
-        if present and result.pop("needs_program", False):
-            given["program"] = base64.b64encode(program.encode()).decode()
-            result = self._execute_module(module_args=given, task_vars=task_vars)
-        result.pop("invocation", None)  # the program and the network
-        return result
+    def needs_program(self, given):
+        return given.get("state", "present") == "present"

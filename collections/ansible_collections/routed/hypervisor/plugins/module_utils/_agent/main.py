@@ -191,8 +191,7 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
     with _no_collections():
         differences, problems = _firewall(stored, False)
         report = _with_kernel(stored, "compare")
-        guests = _guests(stored)
-        containers = _containers(stored)
+        guests, containers = _guests_and_containers(stored)
     late = _late(False, problems)
     units = daemons.states()
     arming = _arming_state()
@@ -235,26 +234,13 @@ def _late(apply: bool, problems: list[str], wait: bool = True) -> list[t.Any]:
     return changes
 
 
-def _guests(stored: states.Stored) -> t.Any:
+def _guests_and_containers(stored: states.Stored) -> tuple[t.Any, t.Any]:
     from .._netlink.kernel import Kernel  # noqa: PLC0415
-    from .follow.status import status  # noqa: PLC0415
+    from . import containers  # noqa: PLC0415
+    from .follow import status as guests  # noqa: PLC0415
 
-    kernel = Kernel()
-    try:
-        return status(kernel, stored.guests)
-    finally:
-        kernel.close()
-
-
-def _containers(stored: states.Stored) -> t.Any:
-    from .._netlink.kernel import Kernel  # noqa: PLC0415
-    from .containers import status  # noqa: PLC0415
-
-    kernel = Kernel()
-    try:
-        return status(kernel, stored.network)
-    finally:
-        kernel.close()
+    with contextlib.closing(Kernel()) as kernel:
+        return guests.status(kernel, stored.guests), containers.status(kernel, stored.network)
 
 
 def _firewall(stored: states.Stored, apply: bool) -> tuple[list[str], list[str]]:

@@ -102,8 +102,8 @@ def losses(answered: t.Mapping[int, float], sent: int, start: float) -> dict[str
     """What is lost of requests that are numbered from 1.
 
     `gaps` has the time from an answered request to the next answered one for each gap, in milliseconds after START,
-    which is a time of the same clock as ANSWERED. Requests after the last answered one count only if nothing else was
-    answered any more: there may be some under way when traffic is ended.
+    which is a time of the same clock as ANSWERED. Requests after the last answered one do not count: there may be some
+    under way when traffic is ended.
     """
     numbers = sorted(answered)
     gaps, lost = [], 0

@@ -39,7 +39,7 @@ class Owner(t.NamedTuple):
 
 @dataclasses.dataclass
 class Owners:
-    """`problems` are runtimes that could not be asked, if there are links whose owner is not known."""
+    """`problems` names the runtimes that did not answer; it is empty if the owner of every link is known."""
 
     intended: t.Collection[str] = ()  # namespaces of the intent's containers
     by_space: dict[int, Owner] = dataclasses.field(default_factory=dict)

@@ -54,7 +54,7 @@ def _rank(path: str) -> int:
 
 
 def differences(stored: dict[str, str]) -> list[tuple[str, str, str]]:
-    """(path, what it was, what it is); one whose link is gone is left out."""
+    """Each as (path, former value, present value), without those of links that no longer exist."""
     now = ((path, was, read_sysctl(path)) for path, was in stored.items())
     return [(path, was, value) for path, was, value in now if value is not None and value != was]
 
