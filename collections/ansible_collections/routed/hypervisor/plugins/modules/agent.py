@@ -14,7 +14,7 @@ author:
 description:
   - Installs C(/usr/local/sbin/routed-hypervisor), a program that needs neither Ansible nor pip on the host, and stores
     the network and the tables of nftables for it in C(/var/lib/routed-hypervisor). Where systemd runs, a unit applies
-    them at boot, before the daemons. A service follows what comes and goes: guests, and containers.
+    them at boot, before the daemons. A service follows guests and containers as they come and go.
   - Only a network that is in the kernel is stored. If the kernel differs, the module fails and the state of the last
     successful run remains.
   - The state before is kept and used if the current one is damaged.
