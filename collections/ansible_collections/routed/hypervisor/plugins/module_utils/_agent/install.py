@@ -273,20 +273,21 @@ def enable(outcome: Outcome, check_mode: bool) -> None:
                 # The first start finds the network as stored, and proves that it would at boot.
                 _systemctl("enable", "--now", f"{units.SERVICE}.service")
     if outcome.follows:
-        is_newer = bool(files & {units.PROGRAM, service_file.path(units.FOLLOWER, has_systemd())})
-        _start_following(outcome, check_mode, is_newer)
+        _start_following(outcome, check_mode, files)
 
 
-def _start_following(outcome: Outcome, check_mode: bool, is_newer: bool) -> None:
+def _start_following(outcome: Outcome, check_mode: bool, changed: set[str]) -> None:
     service = Service(units.FOLLOWER, ours=True)
     if not service.enabled():
         outcome.changes.append(Change("services", "enable", units.FOLLOWER, "it is not enabled"))
         if not check_mode:
             service.enable(True)
-    runs = service.main() is not None
-    if runs and not is_newer:
+    process = service.main()
+    paths = {units.PROGRAM, service_file.path(units.FOLLOWER, has_systemd())}
+    # A run that was killed may have written them, and not restarted the service.
+    if process and not paths & changed and process.started > max(os.path.getmtime(path) for path in paths):
         return
-    op, why = ("restart", "its program or unit has changed") if runs else ("start", "it is not running")
+    op, why = ("restart", "its program or unit has changed") if process else ("start", "it is not running")
     outcome.changes.append(Change("services", op, units.FOLLOWER, why))
     if not check_mode:
         service.start(action=op)
