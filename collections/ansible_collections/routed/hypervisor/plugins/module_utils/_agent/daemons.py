@@ -49,15 +49,18 @@ def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]
     recorded what to do. Without `wait`, systemd is only told to restart one: at boot it waits for us.
     """
     try:
-        daemons = [recorded(content, _content) for content in disk.read_records()]
+        daemons = [recorded(content) for content in disk.read_records()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [], [f"the daemons are left alone: a file in {disk.RECORDS} cannot be used: {error!r}; run site.yml"]
     changes, problems = [], []
-    for daemon in map(_present, daemons):
+    for present in map(_present, daemons):
+        daemon = present
         try:
-            seen = run.observe(daemon)
+            seen = run.observe(present)
             if seen.process is None:
+                problems += [] if apply else [f"{daemon.name}: {seen.ended}"]  # at boot, it starts after us
                 continue
+            daemon = with_files(present, seen)
             found = [change for change in plan.service_changes(daemon.wanted, seen) if change.op in LATE]
             if apply and not wait and any(change.op == "restart" for change in found):
                 _systemctl("--no-block", "try-restart", daemon.wanted.service)
@@ -70,9 +73,15 @@ def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]
     return changes, problems
 
 
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+def with_files(daemon: Daemon, seen: plan.Seen) -> Daemon:
+    """With the contents on the host, which are what the last run has written, or what somebody else has."""
+    files = []
+    for file in daemon.wanted.files:
+        old = seen.files[file.path]
+        if old is None:
+            raise DaemonError(f"{daemon.name}: {file.path} is missing; run site.yml")
+        files.append(dataclasses.replace(file, content=old.content))
+    return dataclasses.replace(daemon, wanted=dataclasses.replace(daemon.wanted, files=files))
 
 
 def _present(daemon: Daemon) -> Daemon:
