@@ -174,14 +174,19 @@ def _print_arming() -> None:
         _complain(str(error))
 
 
-def _arming_state() -> dict[str, t.Any]:
+def _arming_state(problems: list[str]) -> dict[str, t.Any]:
     from .arming import change, record  # noqa: PLC0415
 
-    armed, noted = record.read(), record.rolled_back()
+    noted = record.rolled_back()
+    try:
+        armed, lines = record.read(), change.lines()
+    except record.ArmingError as error:
+        armed, lines = None, [record.said(noted)] if noted else []
+        problems.append(str(error))
     return {
         "armed": {**{key: armed[key] for key in ("by", "at")}, "left_s": round(record.left_s(), 1)} if armed else None,
         "rolled_back": noted,
-        "lines": change.lines(),
+        "lines": lines,
     }
 
 
@@ -194,7 +199,7 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         guests, containers = _guests_and_containers(stored)
     late = _late(False, problems)
     units = daemons.states()
-    arming = _arming_state()
+    arming = _arming_state(problems)
     found = {
         "host": stored.host,
         "guests": guests.guests,
