@@ -119,7 +119,7 @@ def test_a_daemon_that_ran_before_its_vrf_existed_is_restarted(lab):
 
 def test_status_names_a_daemon_that_was_stopped(lab):
     lab.run("hv1", "systemctl", "stop", "radvd")
-    assert lab.tried("hv1", "routed-hypervisor", "status")[:2] == (1, "radvd: it is not running\n")
+    assert lab.tried("hv1", "routed-hypervisor", "status")[:2] == (1, "radvd.service is inactive\n")
     lab.run("hv1", "systemctl", "start", "radvd")
     assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
 

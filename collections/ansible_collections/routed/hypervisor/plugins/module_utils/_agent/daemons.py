@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
+import os
 import typing as t
 
 from .._daemon import files as disk
@@ -34,6 +36,16 @@ def _states(*patterns: str) -> dict[str, str]:
     return {row[0]: ENDED if row[3] == "exited" else row[2] for row in loaded}
 
 
+def dead(units: dict[str, str]) -> list[str]:
+    """Those of the units that should run and do not, each in one sentence."""
+    enabled = {os.path.basename(path) for path in glob.glob("/etc/systemd/system/*.wants/*.service")}
+    return [
+        f"{name} is {state}"
+        for name, state in units.items()
+        if state in ("failed", ENDED) or (state == "inactive" and name in enabled)
+    ]
+
+
 def restart_early() -> list[str]:
     """Restarts the daemons that run already, and returns their names. systemd starts the others after us."""
     names = [name for name, state in _states(*PATTERNS).items() if state == "active"]
@@ -58,7 +70,6 @@ def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]
         try:
             seen = run.observe(present)
             if seen.process is None:
-                problems += [] if apply else [f"{daemon.name}: {seen.ended}"]  # at boot, it starts after us
                 continue
             daemon = with_files(present, seen)
             found = [change for change in plan.service_changes(daemon.wanted, seen) if change.op in LATE]

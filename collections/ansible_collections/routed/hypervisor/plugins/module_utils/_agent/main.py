@@ -217,16 +217,16 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         "armed": arming["armed"],
         "rolled_back": arming["rolled_back"],
     }
-    failed = [f"{name} is {state}" for name, state in units.items() if state in ("failed", daemons.ENDED)]
+    dead = daemons.dead(units)
     if given.json:
         import json  # noqa: PLC0415
 
         _print(json.dumps(found, indent=2))
     else:
         lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
-        lines = [*lines, *guests.problems, *containers.problems, *failed] or [f"{stored.host} is as stored"]
+        lines = [*lines, *guests.problems, *containers.problems, *dead] or [f"{stored.host} is as stored"]
         _print("\n".join([*arming["lines"], *lines, *guests.lines(), *containers.lines()]))
-    wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back")) or bool(failed)
+    wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back")) or bool(dead)
     return INCOMPLETE if wrong else DONE
 
 
