@@ -152,3 +152,5 @@ def forget_rollback() -> None:
     for path in (ROLLED_BACK, MOTD):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+    with contextlib.suppress(OSError):  # others have messages there
+        os.rmdir(os.path.dirname(MOTD))
