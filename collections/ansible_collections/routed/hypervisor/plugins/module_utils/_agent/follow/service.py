@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import traceback
 
+from ..routing.follower import RoutingManager
 from .core import Core, log
 from .follower import GuestFollower
 from .report import DIRECTORY, LOCK
 
-ENDED, REFUSED = 0, 2
+ENDED, FAILED, REFUSED = 0, 1, 2
 
 
 def serve(directory: str) -> int:
@@ -21,9 +23,14 @@ def serve(directory: str) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        log("another process already follows guests on this host")
+        log("another process already follows guests and containers on this host")
         return REFUSED
-    core = Core()
-    core.followers.append(GuestFollower(core, directory))
-    core.run()
-    return ENDED
+    core = Core(directory)
+    core.followers += [GuestFollower(core), RoutingManager(core)]
+    outcome = ENDED
+    try:
+        core.run()
+    except Exception:
+        traceback.print_exc()
+        outcome = FAILED
+    os._exit(outcome)  # at once, without waiting for running commands of GoBGP
