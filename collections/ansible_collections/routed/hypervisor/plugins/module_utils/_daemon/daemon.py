@@ -40,7 +40,7 @@ class Daemon:
 
 COMMANDS = ("name", "reload", "reload_expect", "rebind", "refresh", "ready")
 DEPENDS = ("interfaces", "uses", "session_interfaces", "session_addresses")
-WANTED = ("service", "can_reload", "service_file", *DEPENDS)
+WANTED = ("service", "can_reload", "survives_down", "service_file", *DEPENDS)
 
 
 def record(daemon: Daemon) -> dict[str, t.Any] | None:

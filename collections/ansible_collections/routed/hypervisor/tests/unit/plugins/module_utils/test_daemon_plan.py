@@ -108,6 +108,18 @@ def test_the_bound_interfaces_of_an_unknown_process_are_looked_up():
     assert ops(want, seen(indexes={"vm1": 5}, bound={3, 4})) == ["restart"]
 
 
+@pytest.mark.parametrize("survives_down", [True, False])
+def test_an_interface_that_was_down_causes_a_restart_of_a_daemon_that_does_not_survive_it(survives_down):
+    want = wanted(interfaces=("vm1",), survives_down=survives_down)
+    restarts = [] if survives_down else ["restart"]
+    state = seen(indexes={"vm1": 3}, bound={3}, came_up={"vm1": 900})
+    assert ops(want, state) == []
+    assert ops(want, dataclasses.replace(state, came_up={"vm1": 1001})) == restarts
+    known = dataclasses.replace(state, stamp=stamp(want, state))
+    assert ops(want, dataclasses.replace(known, came_up={"vm1": 1001})) == restarts
+    assert ops(want, dataclasses.replace(known, came_up={})) == []  # it is down, and would fail again
+
+
 def sessions(**came_up):
     """A daemon with sessions on eth7 and from 192.0.2.1, and when these came up."""
     want = wanted(session_interfaces=("eth7",), session_addresses=("192.0.2.1",))
