@@ -33,7 +33,7 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
             wrong = f"no hypervisor is on a network in {segment.vrf}, so its guests can run nowhere"
             mistakes.add(("segments", name, "vrf"), wrong, "put hypervisors on a fabric with such a network")
     _daemons(list(hosts.values()), mistakes)
-    _systems(intent, list(hosts.values()), mistakes)
+    _systems(list(hosts.values()), mistakes)
 
 
 def _ports(intent: Intent, mistakes: Mistakes) -> None:
@@ -55,13 +55,11 @@ def _daemons(hosts: list[Hypervisor], mistakes: Mistakes) -> None:
         mistakes.add(("guests",), wrong, "daemon: bird")
 
 
-def _systems(intent: Intent, hosts: list[Hypervisor], mistakes: Mistakes) -> None:
-    """Local preference, by which routers agree on where a guest is now, is not sent to other autonomous systems."""
-    systems = {node.name: node.asn for node in (*hosts, *intent.leaves.values()) if node.asn is not None}
+def _systems(hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+    """In another autonomous system, routers agree on where a guest is if they compare MED and pass communities on."""
     for node in hosts:
-        systems |= {neighbor.name: neighbor.asn for neighbor in node.neighbors.values() if neighbor.asn is not None}
-    if len(set(systems.values())) > 1:
-        names = {str(asn): name for name, asn in reversed(systems.items())}
-        found = " and ".join(f"{name} ({asn})" for asn, name in sorted(names.items())[:2])
-        wrong = f"{found} are in different autonomous systems, between which BGP does not carry where a guest is now"
-        mistakes.add(("guests",), wrong, "one AS for hypervisors and leaves, or guests under their hypervisors")
+        for neighbor in node.neighbors.values():
+            if neighbor.address is not None and neighbor.asn not in (None, node.asn):
+                wrong = f"{neighbor.name} is in another autonomous system, and not in this file"
+                wrong += ": it may not choose a guest's latest place"
+                mistakes.add((*neighbor.path, "as"), wrong, "a leaf, or guests under their hypervisors")
