@@ -1,4 +1,4 @@
-"""The files that the role agent writes on a host with systemd, byte for byte, and what systemd makes of the unit."""
+"""The files that the role agent writes, byte for byte, and what systemd makes of the unit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent import units
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon import service_file
 
 GOLDEN = Path(__file__).parent / "agent"
 CONFIG = {
@@ -25,7 +26,8 @@ THERE = {"/etc/NetworkManager", "/etc/init.d/ndppd"}.__contains__
 
 
 def texts(config, there) -> dict[str, str]:
-    return {**units.files(there, follows=True), **units.for_managers(config, FOLLOWED, there)}
+    follower = {service_file.path(units.FOLLOWER, systemd): units.follower(systemd) for systemd in (True, False)}
+    return {**units.files(there), **follower, **units.for_managers(config, FOLLOWED, there)}
 
 
 FILES = texts(CONFIG, THERE)

@@ -36,7 +36,17 @@ sys.argv = [program, *arguments]
 runpy.run_path(program, run_name="__main__")
 """
 # Two hosts share this machine's /run.
-ALONE = ["unshare", "--mount", "--", "sh", "-c", 'mount -t tmpfs none /run/routed-hypervisor-agent && exec "$@"', "sh"]
+ALONE = [
+    "unshare",
+    "--mount",
+    "--propagation",
+    "slave",
+    "--",
+    "sh",
+    "-c",
+    'mount -t tmpfs none /run/routed-hypervisor-agent && exec "$@"',
+    "sh",
+]
 
 
 def table(vrf: str | None, guests: t.Mapping[str, str | None]) -> dict:

@@ -1,4 +1,4 @@
-"""A host with GoBGP and the routing manager between two routers with GoBGP, in namespaces of this machine's kernel."""
+"""A host with GoBGP and the agent between two routers with GoBGP, in namespaces of this machine's kernel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import sys
 import uuid
 from pathlib import Path
 
-from .modules import PROJECT
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent import stored as states
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import zipapp
+
+from .following import ALONE, RUN
 from .namespace import Namespace
 from .waiting import until
 
-FILES = PROJECT / "roles/routing_manager/files"
 ROUTERS = ("left", "right")
 HOST_AS, ROUTER_AS = 64512, 65001
 SUBNET4, SUBNET6 = "10.10.1.0/24", "2001:db8:10:1::/64"
@@ -72,17 +74,38 @@ def mrt(routes: list[str], next_hop: str) -> bytes:
     return b"".join(content)
 
 
+def settings(api: str, **changes) -> dict:
+    """The variable `routing_manager`, with changes of its instance."""
+    instance = {
+        "name": "main",
+        "api": api,
+        "vrf": None,
+        "table": 254,
+        "families": ["ipv4", "ipv6"],
+        "local_addresses": {"ipv4": [address(router, "ipv4-unicast", 1) for router in ROUTERS]},
+        "prefsrc": {"ipv4": None, "ipv6": None},
+        "announce": [{"prefix": SUBNET4, "longest": 32}, {"prefix": SUBNET6, "longest": 128}],
+        "networks": [
+            {"name": "web", "prefixes": ["10.20.1.0/24", "2001:db8:20:1::/64"], "interface": None},
+            {"name": "app", "prefixes": ["10.20.2.0/24", "2001:db8:20:2::/64"], "interface": "host-app"},
+        ],
+    }
+    return {"instances": [{**instance, **changes}], "namespaces": ["/run/netns"]}
+
+
 class RoutingLab:
     """`host` with a cable `to-left` and one `to-right`; everything ends with the test, whatever happened in it."""
 
-    def __init__(self, image: Path, directory: Path, vrf: str | None = None, **settings):
+    def __init__(self, image: Path, directory: Path, vrf: str | None = None, **others):
         self.id = uuid.uuid4().hex[:6]
         self.directory, self.binaries = directory, image / "usr/bin"
         self.spaces = {name: Namespace(f"rt-{self.id}-{name}") for name in ("host", *ROUTERS)}
         self.containers: list[Namespace] = []
         self.gobgpds: dict[str, subprocess.Popen] = {}
         self.manager: subprocess.Popen | None = None
-        self.settings, self.vrf = settings, vrf
+        self.others, self.vrf = others, vrf
+        self.program, self.states = directory / "routed-hypervisor", directory / "states"
+        self.program.write_bytes(zipapp.build().encode())
         self.started = 0  # where the log of the last start begins
         self.log = directory / "manager.log"
 
@@ -101,7 +124,7 @@ class RoutingLab:
             self.configure(router, ROUTER_AS, [(address(router, f, 1), HOST_AS, f) for f in FAMILY])
         for name in (*ROUTERS, "host"):
             self.start_gobgpd(name)
-        self.write_config()
+        self.store()
 
     def make_namespaces(self) -> None:
         for space in self.spaces.values():
@@ -211,50 +234,46 @@ class RoutingLab:
 
     # the routing manager
 
-    def write_config(self, **changes) -> Path:
-        instance = {
-            "name": "main",
-            "api": str(self.directory / "host.sock"),
-            "vrf": None,
-            "table": 254,
-            "families": ["ipv4", "ipv6"],
-            "local_addresses": {"ipv4": [address(router, "ipv4-unicast", 1) for router in ROUTERS]},
-            "prefsrc": {"ipv4": None, "ipv6": None},
-            "announce": [{"prefix": SUBNET4, "longest": 32}, {"prefix": SUBNET6, "longest": 128}],
-            "networks": [
-                {"name": "web", "prefixes": ["10.20.1.0/24", "2001:db8:20:1::/64"], "interface": None},
-                {"name": "app", "prefixes": ["10.20.2.0/24", "2001:db8:20:2::/64"], "interface": "host-app"},
-            ],
-        }
-        instance.update(changes)
-        path = self.directory / "manager.json"
-        content = {"instances": [instance], "namespaces": ["/run/netns"], **self.settings}
-        path.write_text(json.dumps(content), encoding="utf-8")
-        return path
+    def store(self, **changes) -> None:
+        """Distributes other settings, as a run does."""
+        self.store_settings({**settings(f"{self.directory}/host.sock", **changes), **self.others})
+
+    def store_settings(self, given: dict) -> None:
+        states.write(str(self.states), states.Stored("host", states.this_machine(), {}, [], {}, given))
 
     def command(self, *arguments: str) -> list[str]:
-        return [*self.spaces["host"].prefix, sys.executable, "-m", "routing_manager", *arguments]
+        return [sys.executable, "-I", "-c", RUN, "", str(self.program), "--directory", str(self.states), *arguments]
 
     def environment(self) -> dict[str, str]:
-        path = f"{os.environ['PATH']}:{self.binaries}"
-        return {**os.environ, "PATH": path, "PYTHONPATH": str(FILES), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**os.environ, "PATH": f"{os.environ['PATH']}:{self.binaries}"}
 
-    def manage(self, *arguments: str) -> subprocess.CompletedProcess:
-        """Runs the command with the lab's configuration."""
-        return subprocess.run(
-            [*self.command(*arguments), "--config", str(self.directory / "manager.json")],
+    def status(self) -> dict:
+        """Of the agent, where it runs."""
+        enter = ["nsenter", f"--target={self.manager.pid}", "--mount", "--net", "--"] if self.runs() else []
+        done = subprocess.run(
+            [*(enter or self.spaces["host"].prefix), *self.command("status", "--json")],
             env=self.environment(),
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
+        assert done.returncode in (0, 1), done.stderr
+        return json.loads(done.stdout)
+
+    def report(self) -> dict:
+        """What the status contains of the only GoBGP."""
+        return self.status()["routing"][0]
+
+    def runs(self) -> bool:
+        return self.manager is not None and self.manager.poll() is None
 
     def start_manager(self) -> None:
         self.started = self.log.stat().st_size if self.log.exists() else 0
+        os.makedirs("/run/routed-hypervisor-agent", exist_ok=True)
         with self.log.open("ab") as log:
             self.manager = subprocess.Popen(
-                [*self.command("run"), "--config", str(self.directory / "manager.json")],
+                [*self.spaces["host"].prefix, *ALONE, *self.command("run")],
                 env=self.environment(),
                 stdout=log,
                 stderr=log,

@@ -145,7 +145,7 @@ def test_a_container_comes_and_goes_during_a_session(lab):
 
 @pytest.mark.parametrize(
     ("node", "service", "allowed"),
-    [("contiv1", "routed-hypervisor-routes", 0), ("contiv1", "gobgpd-main", 60), ("switch1", "frr", 400)],
+    [("contiv1", "routed-hypervisor-run", 0), ("contiv1", "gobgpd-main", 60), ("switch1", "frr", 400)],
 )
 def test_an_agent_restarts(lab, node, service, allowed):
     """Hosts keep forwarding, with leaves as graceful restart helpers. A leaf that restarts loses its routes."""

@@ -138,6 +138,6 @@ def test_a_leaf_is_killed_with_bfd(lab):
     bfd = "daemon: bird\n  bfd: {interval_ms: 300, multiplier: 3}"
     lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", bfd))
     # Routes to the host's containers are now written by module network, no longer by the routing manager.
-    run = lab.play("--tags", "network,routing")
+    run = lab.play("--tags", "network,routing,agent")
     assert run.code == 0, run.output
     assert 0 < lost_with_the_leaf(lab, "bird") <= 160

@@ -81,7 +81,7 @@ def pinged(lab, action):
 
 
 def in_step(lab, node):
-    code, _output, _errors = lab.tried(node, "routed-hypervisor-routes", "status")
+    code, _output, _errors = lab.tried(node, "routed-hypervisor", "status")
     return code == 0
 
 
@@ -97,7 +97,7 @@ def killed(lab, node, service):
 
 
 @pytest.mark.parametrize("action", [restarted, killed])
-@pytest.mark.parametrize("service", ["routed-hypervisor-routes", "gobgpd-main"])
+@pytest.mark.parametrize("service", ["routed-hypervisor-run", "gobgpd-main"])
 @pytest.mark.parametrize("node", ["host1", "host2"])
 def test_traffic_continues_when_a_daemon_restarts(lab, node, service, action):
     lost = pinged(lab, lambda: action(lab, node, service))
@@ -105,7 +105,7 @@ def test_traffic_continues_when_a_daemon_restarts(lab, node, service, action):
     print(f"{service} on {node} {action.__name__}: packets lost, one every 50 ms: {text}")
     # The routing manager's routes remain in the kernel. A restarted GoBGP has 5 s to receive all routes before its
     # neighbours drop the rest; on a busy machine this can take longer, and the rest then arrives late.
-    allowed = 0 if service == "routed-hypervisor-routes" else 60
+    allowed = 0 if service == "routed-hypervisor-run" else 60
     assert all(count <= allowed for count, _sent in lost.values()), text
     until(lambda: in_step(lab, node), 90, f"the routing manager of {node} in step")
     assert has_route(lab, "host1", ADMINISTRATORS[0]), "the administrator's route is gone"

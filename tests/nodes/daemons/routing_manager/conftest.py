@@ -34,6 +34,6 @@ def lab(shared_lab):
     for space in lab.containers:
         space.remove()
     lab.containers.clear()
-    lab.write_config()
+    lab.store()
     until(lambda: not lab.routes())
     until(lambda: not lab.rib("left") and not lab.rib("left", "ipv6"))

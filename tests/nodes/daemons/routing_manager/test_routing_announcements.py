@@ -87,7 +87,7 @@ def test_the_host_has_a_route_to_each_container_of_a_network_with_an_interface(l
     lab.container("10.20.2.5/24", "2001:db8:20:2::5/64")
     until(lambda: "10.20.2.5/32" in lab.rib("left"))
     assert not lab.routes(84)
-    assert "interface host-app is missing" in lab.manage("status").stdout
+    assert "kernel: container 10.20.2.5/32: interface host-app is missing" in lab.report()["out_of_step"]
     lab.ip("host", "link add host-app type veth peer name other")
     lab.ip("host", "link set host-app up")
     until_routes(lab, {"10.20.2.5": {"dev host-app"}, "2001:db8:20:2::5": {"dev host-app"}}, 84)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 
 import pytest
@@ -96,54 +95,55 @@ def test_a_gobgpd_that_takes_leave_of_many_routes_does_not_take_them_along(lab):
     assert len(lab.routes()) == 5000
 
 
-def test_once_and_dry_run(lab):
+def test_status_shows_what_a_manager_that_does_not_run_has_not_done(lab):
     lab.end_manager()
     add(lab, "left", "10.1.0.0/16")
     lab.ip("host", "route add 10.9.0.0/16 via 192.168.1.2 proto 83 metric 4096")
     lab.ip("host", f"route add unreachable {SUBNET4} proto 82")
     until(lambda: "10.1.0.0/16" in lab.rib("host"))
-    dry = lab.manage("run", "--dry-run")
-    assert dry.returncode == 0, dry
-    assert set(dry.stdout.splitlines()) == {
-        "main: would: removed route 10.9.0.0/16 via 192.168.1.2 dev to-left",
-        "main: would: route 10.1.0.0/16 via 192.168.1.2 dev to-left",
-        f"main: would: announce {SUBNET4}",
+    status = lab.status()
+    assert set(status["routing"][0]["out_of_step"]) == {
+        "kernel: to be removed: removed route 10.9.0.0/16 via 192.168.1.2 dev to-left",
+        "kernel: missing or different: route 10.1.0.0/16 via 192.168.1.2 dev to-left",
+        f"GoBGP: does not announce {SUBNET4}",
     }
+    assert status["differences"] == [f"main: {line}" for line in status["routing"][0]["out_of_step"]]
+    assert status["problems"] == ["GoBGP and the kernel are not kept in step: routed-hypervisor-run is not running"]
     assert lab.routes() == {"10.9.0.0/16": {LEFT}}
-    assert lab.manage("status").returncode == 1
-    once = lab.manage("run", "--once")
-    assert once.returncode == 0, once
-    assert lab.routes() == {"10.1.0.0/16": {LEFT}}
-    assert SUBNET4 in lab.rib("left")
-    assert lab.manage("run", "--once").stdout == ""
-    status = lab.manage("status", "--json")
-    assert status.returncode == 0
-    assert json.loads(status.stdout)[0]["announced"] == [SUBNET4]
-    lab.ip("host", f"route del {SUBNET4}")
-    lab.manage("run", "--once")
-    assert SUBNET4 not in lab.rib("left")
     lab.start_manager()
     lab.in_step()
+    until_routes(lab, {"10.1.0.0/16": {LEFT}})
+    until(lambda: SUBNET4 in lab.rib("left"))
+    status = lab.status()
+    assert status["problems"] == status["differences"] == []
+    assert status["routing"][0]["announced"] == [SUBNET4]
+    lab.ip("host", f"route del {SUBNET4}")
+    until(lambda: SUBNET4 not in lab.rib("left"))
 
 
-def test_a_new_configuration_is_read_without_a_restart(lab):
+def test_new_settings_are_read_without_a_restart(lab):
     add(lab, "left", "10.1.0.0/16")
     lab.container("10.20.1.5/24", "10.30.1.5/24")
     until_routes(lab, {"10.1.0.0/16": {LEFT}})
     until(lambda: set(lab.rib("left")) == {"10.1.0.0/16", "10.20.1.5/32"})
-    lab.write_config(networks=[{"name": "other", "prefixes": ["10.30.1.0/24"], "interface": None}])
-    lab.manager.send_signal(signal.SIGHUP)
+    lab.store(networks=[{"name": "other", "prefixes": ["10.30.1.0/24"], "interface": None}])
     until(lambda: set(lab.rib("left")) == {"10.1.0.0/16", "10.30.1.5/32"})
-    lab.write_config(families=["ipv5"], vfr="x")
     since = len(lab.log.read_text())
-    lab.manager.send_signal(signal.SIGHUP)
-    until(lambda: lab.logged("the old one stays in effect", since))
-    assert lab.logged('instances[0].families[0]: "ipv5" is neither ipv4 nor ipv6', since)
+    lab.store(families=["ipv5"])
+    until(lambda: lab.logged("the one before stays in effect", since))
     assert lab.manager.poll() is None
-    bad = lab.manage("run")
-    assert bad.returncode == 2
-    assert "instances[0].vfr: unknown" in bad.stderr
-    lab.write_config()
-    lab.manager.send_signal(signal.SIGHUP)
+    lab.store()
     until(lambda: set(lab.rib("left")) == {"10.1.0.0/16", "10.20.1.5/32"})
     assert lab.routes() == {"10.1.0.0/16": {LEFT}}
+
+
+def test_nothing_is_left_of_a_gobgp_that_is_not_wanted_any_more(lab):
+    add(lab, "left", "10.1.0.0/16")
+    until_routes(lab, {"10.1.0.0/16": {LEFT}})
+    lab.ip("host", "route add 10.9.0.0/16 via 192.168.1.2 proto 84 table 99")
+    lab.store(table=99)
+    until(lambda: not lab.routes() and "10.1.0.0/16" in lab.ip("host", "route show table 99 proto 83"))
+    assert lab.ip("host", "route show table 99 proto 84") == ""
+    lab.store_settings({})
+    until_routes(lab, {})
+    assert lab.ip("host", "route show table all proto 83") == ""

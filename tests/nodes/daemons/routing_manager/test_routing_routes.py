@@ -50,7 +50,7 @@ def test_a_worse_path_shares_nothing(lab):
     add(lab, "left", "10.2.0.0/16")
     add(lab, "right", "10.2.0.0/16", "med", "50")
     until_routes(lab, {"10.2.0.0/16": {LEFT}})
-    assert lab.manage("status").returncode == 0
+    assert lab.report()["out_of_step"] == []
     withdraw(lab, "left", "10.2.0.0/16")
     until_routes(lab, {"10.2.0.0/16": {RIGHT}})
 
@@ -59,9 +59,8 @@ def test_a_next_hop_behind_a_router_is_followed(lab):
     add(lab, "left", "10.5.0.0/16", "nexthop", "10.77.0.1")
     add(lab, "left", "10.77.0.0/16")  # learned by BGP: no way to a next hop
     until_routes(lab, {"10.77.0.0/16": {LEFT}})
-    status = lab.manage("status")
-    assert status.returncode == 1
-    assert "10.5.0.0/16 is not installed: next hop 10.77.0.1: no route to it" in status.stdout
+    [wrong] = lab.report()["out_of_step"]
+    assert "10.5.0.0/16 is not installed: next hop 10.77.0.1: no route to it" in wrong
     lab.ip("host", "route add 10.77.0.0/24 via 192.168.1.2")
     until_routes(lab, {"10.77.0.0/16": {LEFT}, "10.5.0.0/16": {LEFT}})
     lab.ip("host", "route replace 10.77.0.0/24 via 192.168.2.2")
@@ -77,10 +76,10 @@ def test_a_route_of_the_administrator_stays(lab):
     for prefix in ("10.6.0.0/16", "10.7.0.0/16", "2001:db8:cc::/48"):
         add(lab, "left", prefix)
     until_routes(lab, {"10.6.0.0/16": {LEFT}})
-    status = lab.manage("status").stdout
-    assert "10.6.0.0/16: someone else's route of protocol 3, metric 0, is beside ours" in status
-    assert "10.7.0.0/16: a route of protocol 3 has its key (metric 4096)" in status
-    assert "2001:db8:cc::/48: a route of protocol 3 has its key (metric 4096)" in status
+    report = lab.report()
+    assert report["beside"] == ["10.6.0.0/16: someone else's route of protocol 3, metric 0, is beside ours"]
+    assert "kernel: 10.7.0.0/16: a route of protocol 3 has its key (metric 4096)" in report["out_of_step"]
+    assert "kernel: 2001:db8:cc::/48: a route of protocol 3 has its key (metric 4096)" in report["out_of_step"]
     lab.end_manager(signal.SIGKILL)
     lab.start_manager()
     lab.in_step()

@@ -14,7 +14,7 @@ author:
 description:
   - Installs C(/usr/local/sbin/routed-hypervisor), a program that needs neither Ansible nor pip on the host, and stores
     the network and the tables of nftables for it in C(/var/lib/routed-hypervisor). Where systemd runs, a unit applies
-    them at boot, before the daemons.
+    them at boot, before the daemons. A service follows guests and containers as they come and go.
   - Only a network that is in the kernel is stored. If the kernel differs, the module fails and the state of the last
     successful run remains.
   - The state before is kept and used if the current one is damaged.
@@ -58,7 +58,14 @@ options:
     description:
       - Guests that may run on any hypervisor, as the inventory plugin resolves them (C(followed_guests)). If there are
         any, the unit C(routed-hypervisor-run) follows them as they start, stop and move.
-      - If there are none any more, what the unit has made for guests is removed with it.
+      - If there are none any more, what the unit has made for guests is removed.
+    type: dict
+  routing_manager:
+    description:
+      - Instances of GoBGP and their routing tables, as the inventory plugin resolves them (C(routing_manager)). If
+        there are any, the unit C(routed-hypervisor-run) keeps both in step, as containers come and go.
+      - If there are none any more, the routes to containers and those learned from GoBGP are removed.
+      - A service C(routed-hypervisor-routes) of an earlier version is removed; its routes stay, and are taken over.
     type: dict
   program:
     description: The program, encoded in Base64. Set by the action plugin.
@@ -118,6 +125,7 @@ from ..module_utils._agent import install, units
 from ..module_utils._agent import stored as states
 from ..module_utils._agent.arming import change
 from ..module_utils._agent.arming.record import ArmingError
+from ..module_utils._agent.routing.settings import Settings
 from ..module_utils._daemon.files import FileError
 from ..module_utils._daemon.nftables import TABLE
 from ..module_utils._daemon.service import ServiceError
@@ -143,6 +151,7 @@ ARGUMENTS = {
         },
     },
     "guests": {"type": "dict"},
+    "routing_manager": {"type": "dict"},
     "program": {"type": "str"},
     "program_digest": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "prepared", "absent"], "default": "present"},
@@ -183,16 +192,19 @@ def manage(module: FastModule) -> install.Outcome:
             raise install.InstallError(
                 f"the kernel differs from this network, which is therefore not stored: run the stage network ({listed})"
             )
-    stored = states.Stored(
-        given["host"], states.this_machine(), given["network"], given["tables"], given["guests"] or {}
-    )
+    followed = given["guests"] or {}, given["routing_manager"] or {}
+    stored = states.Stored(given["host"], states.this_machine(), given["network"], given["tables"], *followed)
+    try:
+        Settings(stored.routing_manager)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise install.InstallError(f"routing_manager is not as the inventory plugin resolves it: {error!r}") from error
     program = None if given["program"] is None else base64.b64decode(given["program"])
     return install.install(stored, program, given["program_digest"], module.check_mode)
 
 
 def main() -> None:
     with no_collections():
-        module = FastModule(ARGUMENTS, checked=["network", "guests"])
+        module = FastModule(ARGUMENTS, checked=["network", "guests", "routing_manager"])
         if os.geteuid() != 0:
             module.fail_json(msg="Installing the agent needs root: use become: true.")
         try:
@@ -200,8 +212,7 @@ def main() -> None:
             with contextlib.nullcontext() if module.check_mode else host_lock(also_after_rollback=absent):
                 outcome = manage(module)
             if module.params["state"] == "present":
-                guests = module.params["guests"] or {}
-                install.enable(outcome, module.check_mode, bool(guests.get("guests")))
+                install.enable(outcome, module.check_mode)
         except NoPyroute2 as error:
             missing = missing_required_lib("pyroute2", reason="(Debian: python3-pyroute2)")
             module.fail_json(msg=missing, exception=str(error))

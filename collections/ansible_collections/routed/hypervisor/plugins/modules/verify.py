@@ -32,8 +32,8 @@ options:
         (family, to, source, expect, namespace), C(trace) (family, to, hops, networks), C(tcp) (to, port, expect),
         C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container)
         (namespace, interface, mode, flag, addresses, gateways), C(runtimes) (network, master, mode, cni, docker),
-        C(firewall) (table, required, hooks, sets, counters), C(in_step), C(followed_guests) (followed),
-        C(announced_guests) (addresses, table), C(present) (interface, guests).
+        C(firewall) (table, required, hooks, sets, counters), C(in_step) (routing_manager), C(followed_guests)
+        (followed), C(announced_guests) (addresses, table), C(present) (interface, guests).
       - What needs guests has their names in C(guests). It is not tried if one of them is absent, that is if it is in
         O(absent), or if this node should have its interface and does not.
     type: list

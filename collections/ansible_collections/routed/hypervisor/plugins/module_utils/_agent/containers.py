@@ -13,8 +13,8 @@ from .._netlink.codec import ROUTE, address_text
 from .._netlink.kernel import Kernel
 from .._runtimes.owners import ask
 from .._runtimes.slaves import survey
+from .routing.model import LOCAL_PROTOCOL
 
-ANNOUNCED = 84  # the protocol of the routing manager's routes to containers
 LENGTHS = {socket.AF_INET: 32, socket.AF_INET6: 128}
 
 
@@ -63,8 +63,8 @@ def _announced(kernel: Kernel) -> set[str]:
     return {
         address_text(route.destination)
         for family, length in LENGTHS.items()
-        for route in kernel.network.dump(ROUTE, {"family": family, "proto": ANNOUNCED})
-        if route.protocol == ANNOUNCED and route.length == length
+        for route in kernel.network.dump(ROUTE, {"family": family, "proto": LOCAL_PROTOCOL})
+        if route.protocol == LOCAL_PROTOCOL and route.length == length
     }
 
 

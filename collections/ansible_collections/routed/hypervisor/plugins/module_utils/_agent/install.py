@@ -9,33 +9,38 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import typing as t
 
 from .._daemon import files as disk
-from .._daemon.plan import BACKUP, WantedFile, is_ours, permissions
-from .._daemon.service import has_systemd, run
+from .._daemon import others, service_file
+from .._daemon.plan import BACKUP, WantedFile, is_ours, permissions, removal_of
+from .._daemon.service import Service, has_systemd, run
 from .._engine.change import Change
 from .._engine.text import to_text
 from .._netlink.kernel import Kernel
 from . import archive, units
 from . import stored as states
 from .follow.release import release_all
+from .routing.release import release
 
 # Every path that a version of this role may have written, and of these, what other managers read
 MANAGED = (
     units.PROGRAM,
     units.UNIT,
-    units.FOLLOWER_UNIT,
     f"/etc/systemd/system/gobgpd-.service.d/{units.SERVICE}.conf",
     f"/etc/systemd/system/dhcrelay-.service.d/{units.SERVICE}.conf",
     f"/etc/systemd/system/ndppd.service.d/{units.SERVICE}.conf",
 )
+ENABLED = f"/etc/systemd/system/multi-user.target.wants/{units.SERVICE}.service"
 FOR_MANAGERS = (units.NETWORKD, units.NETWORKD_LINKS, units.NETWORK_MANAGER)
 # How a running manager of interfaces reads its files again, by directory.
 RELOADS = {
     "/etc/systemd/network/": ("systemd-networkd", ("networkctl", "reload")),
     "/etc/NetworkManager/": ("NetworkManager", ("systemctl", "reload", "NetworkManager")),
 }
+# Directories of the routing manager, when it was a service of its own
+EARLIER_PACKAGE, EARLIER_CONFIG = "/usr/local/lib/routed-hypervisor", "/etc/routed-hypervisor"
 DROP_INS = (".service.d", "networkd.conf.d")  # directories that no package brings
 SYSTEMCTL_S = 150.0
 
@@ -45,6 +50,7 @@ class Outcome:
     changes: list[Change[t.Any]] = dataclasses.field(default_factory=list)
     diff: list[dict[str, str]] = dataclasses.field(default_factory=list)
     needs_program: bool = False
+    follows: bool = False
 
 
 class InstallError(Exception):
@@ -54,11 +60,13 @@ class InstallError(Exception):
 def install(
     stored: states.Stored, program: bytes | None, digest: str, check_mode: bool, directory: str = states.DIRECTORY
 ) -> Outcome:
-    outcome = Outcome()
-    wanted = [WantedFile(units.PROGRAM, b"", mode=0o755)]
-    if has_systemd():
-        texts = units.files(os.path.exists, bool(stored.guests.get("guests")))
-        wanted += [WantedFile(path, text.encode()) for path, text in texts.items()]
+    outcome = Outcome(follows=stored.follows())
+    wanted, systemd = [WantedFile(units.PROGRAM, b"", mode=0o755)], has_systemd()
+    if systemd:
+        wanted += [WantedFile(path, text.encode()) for path, text in units.files(os.path.exists).items()]
+    if outcome.follows:
+        text, mode = units.follower(systemd).encode(), 0o644 if systemd else 0o755
+        wanted.append(WantedFile(service_file.path(units.FOLLOWER, systemd), text, mode))
     seen = {file.path: disk.read(file.path) for file in wanted}
     content = program_for(seen[units.PROGRAM], program, digest)
     if content is None and not check_mode:
@@ -67,7 +75,8 @@ def install(
     wanted[0] = dataclasses.replace(wanted[0], content=content or b"")
     for file in wanted:
         _write(file, seen[file.path], outcome, check_mode)
-    if units.FOLLOWER_UNIT not in seen:
+    _remove_service(units.EARLIER, outcome, check_mode)
+    if not outcome.follows:
         _stop_following(outcome, check_mode)
     _remove_ours([path for path in MANAGED if path not in seen], outcome, check_mode)
     _store(directory, stored, outcome, check_mode)
@@ -109,8 +118,12 @@ def _reload_managers(outcome: Outcome) -> None:
 
 def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
     outcome = Outcome()
+    _remove_service(units.EARLIER, outcome, check_mode)
     _stop_following(outcome, check_mode)
-    _disable(units.SERVICE, outcome, check_mode)
+    if has_systemd() and os.path.lexists(ENABLED):
+        outcome.changes.append(Change("services", "disable", units.SERVICE, "it is to be removed"))
+        if not check_mode:
+            _systemctl("disable", "--now", f"{units.SERVICE}.service")
     _remove_ours([*MANAGED, *FOR_MANAGERS], outcome, check_mode)
     for name in (states.CURRENT, states.PREVIOUS):
         path = os.path.join(directory, name)
@@ -124,19 +137,39 @@ def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
     return outcome
 
 
-def _disable(name: str, outcome: Outcome, check_mode: bool) -> None:
-    if has_systemd() and os.path.lexists(units.ENABLED.format(name)):
-        outcome.changes.append(Change("services", "disable", name, "it is to be removed"))
-        if not check_mode:
-            _systemctl("disable", "--now", f"{name}.service")
+def _remove_service(name: str, outcome: Outcome, check_mode: bool) -> None:
+    """Without what would clean up after it: what it has made is taken over, or released."""
+    if not os.path.lexists(service_file.path(name, has_systemd())):
+        return
+    seen = dataclasses.replace(others.observe(name, has_systemd()), cleanup=())
+    changes = removal_of(seen, "it is ours and no longer wanted")
+    outcome.changes += changes
+    if check_mode:
+        return
+    service = Service(name, ours=True)
+    for change in changes:
+        if change.kind == "files":
+            disk.apply(change, WantedFile(change.name, b""), None)
+        elif change.op == "stop":
+            service.stop()
+        else:
+            service.enable(False)
+    disk.write_stamp(name, None)
+    if name == units.EARLIER:
+        shutil.rmtree(EARLIER_PACKAGE, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others have files there
+            os.rmdir(EARLIER_CONFIG)
 
 
 def _stop_following(outcome: Outcome, check_mode: bool) -> None:
-    """What the agent has made for guests goes with it: nothing would remove it later."""
-    _disable(units.FOLLOWER, outcome, check_mode)
+    """What the agent has made for guests and containers goes with it: nothing would remove it later."""
+    _remove_service(units.FOLLOWER, outcome, check_mode)
     kernel = Kernel()
     try:
         outcome.changes += release_all(kernel, check_mode)
+        for table, count in release(kernel.network, check_mode=check_mode).items():
+            why = "nothing is followed any more"
+            outcome.changes.append(Change("routes", "delete", f"{count} of GoBGP and containers in table {table}", why))
     finally:
         kernel.close()
 
@@ -226,30 +259,37 @@ def _store(directory: str, stored: states.Stored, outcome: Outcome, check_mode: 
         states.write(directory, stored)
 
 
-def enable(outcome: Outcome, check_mode: bool, follows: bool) -> None:
-    """Not while the lock of the host is held: the unit takes it."""
-    if not has_systemd() or outcome.needs_program:
+def enable(outcome: Outcome, check_mode: bool) -> None:
+    """Not while the lock of the host is held: the units take it."""
+    if outcome.needs_program:
         return
-    wanted = [units.SERVICE, *([units.FOLLOWER] if follows else [])]
-    missing = [name for name in wanted if not os.path.lexists(units.ENABLED.format(name))]
-    outcome.changes += [Change("services", "enable", name, "it is not enabled") for name in missing]
     files = {change.name for change in outcome.changes if change.kind == "files"}
-    is_older = (
-        units.FOLLOWER in wanted
-        and units.FOLLOWER not in missing
-        and bool(files & {units.PROGRAM, units.FOLLOWER_UNIT})
-    )
-    if is_older:
-        outcome.changes.append(Change("services", "restart", units.FOLLOWER, "its program or unit has changed"))
-    if check_mode:
+    if has_systemd():
+        if not check_mode and any(name.startswith("/etc/systemd/system") for name in files):
+            _systemctl("daemon-reload")
+        if not os.path.lexists(ENABLED):
+            outcome.changes.append(Change("services", "enable", units.SERVICE, "it is not enabled"))
+            if not check_mode:
+                # The first start finds the network as stored, and proves that it would at boot.
+                _systemctl("enable", "--now", f"{units.SERVICE}.service")
+    if outcome.follows:
+        is_newer = bool(files & {units.PROGRAM, service_file.path(units.FOLLOWER, has_systemd())})
+        _start_following(outcome, check_mode, is_newer)
+
+
+def _start_following(outcome: Outcome, check_mode: bool, is_newer: bool) -> None:
+    service = Service(units.FOLLOWER, ours=True)
+    if not service.enabled():
+        outcome.changes.append(Change("services", "enable", units.FOLLOWER, "it is not enabled"))
+        if not check_mode:
+            service.enable(True)
+    runs = service.main() is not None
+    if runs and not is_newer:
         return
-    if any(name.startswith("/etc/systemd/system") for name in files):
-        _systemctl("daemon-reload")
-    for name in missing:
-        # The first start of the one that restores finds the network as stored, and proves that it would at boot.
-        _systemctl("enable", "--now", f"{name}.service")
-    if is_older:
-        _systemctl("restart", f"{units.FOLLOWER}.service")
+    op, why = ("restart", "its program or unit has changed") if runs else ("start", "it is not running")
+    outcome.changes.append(Change("services", op, units.FOLLOWER, why))
+    if not check_mode:
+        service.start(action=op)
 
 
 def _systemctl(*words: str) -> None:

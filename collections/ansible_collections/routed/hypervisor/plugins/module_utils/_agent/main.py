@@ -56,7 +56,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     apply.add_argument("--boot", action="store_true", help="wait for uplinks, and restart daemons that run already")
     apply.add_argument("--wait", type=float, default=30, help="seconds to wait for uplinks with --boot (default: 30)")
     apply.set_defaults(command=_apply)
-    run = commands.add_parser("run", help="follow guests as they start, stop and move, until it is ended")
+    run = commands.add_parser("run", help="follow guests, containers and GoBGP as they change, until it is ended")
     run.set_defaults(stateless=_run)
     status = commands.add_parser("status", help="show what differs from the stored state")
     status.add_argument("--json", action="store_true", help="print JSON")
@@ -191,7 +191,7 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
     with _no_collections():
         differences, problems = _firewall(stored, False)
         report = _with_kernel(stored, "compare")
-        guests, containers = _guests_and_containers(stored)
+        guests, containers, routing = followed = _followed(stored)
     late = _late(False, problems)
     units = daemons.states()
     arming = _arming_state()
@@ -199,15 +199,15 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         "host": stored.host,
         "guests": guests.guests,
         "containers": containers.containers,
+        "routing": routing.reports,
         "differences": [
             *differences,
             *report.differences,
-            *guests.differences,
-            *containers.differences,
+            *(line for part in followed for line in part.differences),
             *(f"{change.name} needs a {change.op}: {change.why}" for change in late),
         ],
         "absent": report.ports,
-        "problems": notes + problems + report.problems + guests.problems + containers.problems,
+        "problems": [*notes, *problems, *report.problems, *(line for part in followed for line in part.problems)],
         "daemons": units,
         "armed": arming["armed"],
         "rolled_back": arming["rolled_back"],
@@ -219,8 +219,9 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         _print(json.dumps(found, indent=2))
     else:
         lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
-        lines = [*lines, *guests.problems, *containers.problems, *failed] or [f"{stored.host} is as stored"]
-        _print("\n".join([*arming["lines"], *lines, *guests.lines(), *containers.lines()]))
+        lines += [*(line for part in followed for line in part.problems), *failed]
+        lines = [*arming["lines"], *(lines or [f"{stored.host} is as stored"])]
+        _print("\n".join([*lines, *(line for part in followed for line in part.lines())]))
     wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back")) or bool(failed)
     return INCOMPLETE if wrong else DONE
 
@@ -234,13 +235,16 @@ def _late(apply: bool, problems: list[str], wait: bool = True) -> list[t.Any]:
     return changes
 
 
-def _guests_and_containers(stored: states.Stored) -> tuple[t.Any, t.Any]:
+def _followed(stored: states.Stored) -> tuple[t.Any, t.Any, t.Any]:
+    """Guests, containers, and GoBGP's routes."""
     from .._netlink.kernel import Kernel  # noqa: PLC0415
     from . import containers  # noqa: PLC0415
     from .follow import status as guests  # noqa: PLC0415
+    from .routing import status as routing  # noqa: PLC0415
 
     with contextlib.closing(Kernel()) as kernel:
-        return guests.status(kernel, stored.guests), containers.status(kernel, stored.network)
+        followed = guests.status(kernel, stored.guests), containers.status(kernel, stored.network)
+    return *followed, routing.status(stored.routing_manager)
 
 
 def _firewall(stored: states.Stored, apply: bool) -> tuple[list[str], list[str]]:

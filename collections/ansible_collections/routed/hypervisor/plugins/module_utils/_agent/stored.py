@@ -23,7 +23,7 @@ from .._engine import atomic
 DIRECTORY = "/var/lib/routed-hypervisor"
 CURRENT, PREVIOUS = "state", "state.previous"
 MAGIC = b"routed-hypervisor-state"
-VERSION = 3
+VERSION = 4
 MACHINE_ID = "/etc/machine-id"
 REMEDY = "nothing was changed; run site.yml for this host, which stores it again"
 
@@ -55,6 +55,11 @@ class Stored:
     network: dict[str, t.Any]  # the option `config` of the module `network`
     tables: list[dict[str, t.Any]]  # of nftables: table, text (null: no such table), required
     guests: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # those that may run on any hypervisor
+    routing_manager: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+
+    def follows(self) -> bool:
+        """Whether there is anything that comes and goes."""
+        return bool(self.guests.get("guests") or self.routing_manager.get("instances"))
 
 
 def this_machine(path: str = MACHINE_ID) -> Machine:
@@ -85,9 +90,10 @@ def decode(data: bytes) -> Stored:
         stored = Stored(**{**content, "machine": Machine(**content["machine"])})
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"is not a state of version {version} ({error!r})") from error
-    kinds = ((stored.network, dict), (stored.tables, list), (stored.guests, dict))
-    if not all(isinstance(value, kind) for value, kind in kinds):
-        raise Corrupt(f"is not a state of version {version} (network, tables or guests have another type)")
+    kinds = {"network": dict, "tables": list, "guests": dict, "routing_manager": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(getattr(stored, name), kind)]
+    if wrong:
+        raise Corrupt(f"is not a state of version {version} ({', '.join(wrong)} of another type)")
     return stored
 
 
@@ -115,13 +121,22 @@ def _from_1(content: dict[str, t.Any]) -> dict[str, t.Any]:
     return {**content, "tables": [table] if table else []}
 
 
-def _from_2(content: dict[str, t.Any]) -> dict[str, t.Any]:
-    if "guests" in content:
-        raise ValueError("guests, which version 2 did not have")
-    return {**content, "guests": {}}
+def _adds(name: str, version: int) -> t.Callable[[dict[str, t.Any]], dict[str, t.Any]]:
+    """What came with a version is empty in the one before."""
+
+    def migrate(content: dict[str, t.Any]) -> dict[str, t.Any]:
+        if name in content:
+            raise ValueError(f"{name}, which version {version - 1} did not have")
+        return {**content, name: {}}
+
+    return migrate
 
 
-MIGRATIONS: dict[int, t.Callable[[dict[str, t.Any]], dict[str, t.Any]]] = {1: _from_1, 2: _from_2}
+MIGRATIONS: dict[int, t.Callable[[dict[str, t.Any]], dict[str, t.Any]]] = {
+    1: _from_1,
+    2: _adds("guests", 3),
+    3: _adds("routing_manager", 4),
+}
 
 
 def read_file(path: str) -> bytes:

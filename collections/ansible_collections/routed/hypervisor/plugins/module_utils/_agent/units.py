@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import typing as t
 
+from .._daemon import service_file
 from .uplinks import Config
 
 SERVICE = "routed-hypervisor"
 PROGRAM = f"/usr/local/sbin/{SERVICE}"
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
 FOLLOWER = f"{SERVICE}-run"
-FOLLOWER_UNIT = f"/etc/systemd/system/{FOLLOWER}.service"
-ENABLED = "/etc/systemd/system/multi-user.target.wants/{}.service"
+EARLIER = f"{SERVICE}-routes"  # the routing manager, when it was a service of its own
 HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
 # A host that is a hundred times slower than a server still boots: systemd would end the agent in the middle. It is no
 # more than a limit, because other services wait for the agent.
 LIMIT_S = 900
 # They start containers, whose links need their masters. Docker would create a missing one.
 ENGINES = ("docker", "podman-restart")
-DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq", "routed-hypervisor-routes")
+DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq")
 # What configures the same kernel and would overwrite us if it came later. nftables.service flushes all tables, and
 # networking.service takes uplinks down.
 MANAGERS = ("nftables.service", "networking.service", "systemd-networkd.service", "NetworkManager.service")
@@ -54,11 +54,17 @@ WantedBy=multi-user.target
 """
 
 
-def follower() -> str:
+def follower(systemd: bool) -> str:
     # Ending it withdraws nothing: what is in the kernel stays, and the next start adopts it.
+    description = "Guests and containers of this hypervisor, as they start, stop and move"
+    if not systemd:
+        reload = ("kill", "-HUP", "{pid}")
+        return service_file.init_script(
+            service_file.Command(FOLLOWER, (PROGRAM, "run"), description=description, reload=reload)
+        )
     return f"""{HEADER}
 [Unit]
-Description=Guests of this hypervisor, as they start, stop and move
+Description={description}
 Wants={SERVICE}.service
 After={SERVICE}.service
 
@@ -131,15 +137,13 @@ def for_managers(config: Config, guests: Config, exists: t.Callable[[str], bool]
     return found
 
 
-def files(exists: t.Callable[[str], bool], follows: bool = False) -> dict[str, str]:
-    """The text of each other file by its path, on a host with systemd. `follows`: there are guests to follow."""
+def files(exists: t.Callable[[str], bool]) -> dict[str, str]:
+    """The text of each other file by its path, on a host with systemd."""
     found = {
         UNIT: unit(),
         f"/etc/systemd/system/gobgpd-.service.d/{SERVICE}.conf": after(),
         f"/etc/systemd/system/dhcrelay-.service.d/{SERVICE}.conf": after(),
     }
-    if follows:
-        found[FOLLOWER_UNIT] = follower()
     if exists("/etc/init.d/ndppd") and not exists("/lib/systemd/system/ndppd.service"):
         found[f"/etc/systemd/system/ndppd.service.d/{SERVICE}.conf"] = ndppd()
     return found

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the sessions of a GoBGP instance, and the status of the routing manager.
+"""Reads the sessions of a GoBGP instance, and whether the agent keeps its routes and the kernel's in step.
 
 Private to this collection.
 """
@@ -12,6 +12,7 @@ import glob
 import json
 import os
 
+from .._agent.routing.status import status
 from .command import run
 
 # The API socket of an instance, as configured by the role gobgp.
@@ -84,7 +85,8 @@ def verify_bgp(expected, found):
     return passed, seen
 
 
-def verify_in_step(_expected):
-    """Asks the routing manager whether GoBGP and the kernel differ."""
-    code, output, errors = run(["routed-hypervisor-routes", "status"])
-    return code == 0, (output if code in (0, 1) else errors).strip()
+def verify_in_step(expected):
+    """The agent runs, and GoBGP and the kernel do not differ."""
+    found = status(expected["routing_manager"])
+    wrong = [*found.problems, *found.differences]
+    return not wrong, "\n".join([*wrong, *found.lines()])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..intent import names
-from ..intent.model import Intent
+from ..intent.model import Hypervisor, Intent, Router
 from .border import border
 from .guest import guest
 from .hypervisor import hypervisor
@@ -45,12 +45,11 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
     made.groups["nxos_leaves"] = [leaf.name for leaf in intent.leaves.values() if leaf.platform == "nxos"]
     for daemon in ("bird", "gobgp", "frr"):
         made.groups[f"{daemon}_routers"] = [node.name for node in intent.routers if node.daemon == daemon]
-    # A lab node without systemd cannot be rebooted.
     made.groups["agents"] = [
         node.name
         for group in made.children["routers"]
         for node in getattr(intent, group).values()
-        if node.name in made.groups[group] and (intent.lab is None or intent.lab.init_of(node.name) == "systemd")
+        if node.name in made.groups[group] and _has_agent(intent, node)
     ]
     # Empty without a lab, but defined, so that plays can refer to them. In check mode, nodes that do not exist yet are
     # added to lab_absent.
@@ -71,6 +70,12 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
     if intent.lab:
         _add_lab(intent, found, owner, made)
     return made
+
+
+def _has_agent(intent: Intent, node: Router) -> bool:
+    """A lab node without systemd cannot be rebooted: it has the agent only for containers and for GoBGP."""
+    is_rebooted = intent.lab is None or intent.lab.init_of(node.name) == "systemd"
+    return is_rebooted or (isinstance(node, Hypervisor) and (bool(node.parts) or node.daemon == "gobgp"))
 
 
 def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:

@@ -40,7 +40,7 @@ def homes(intent: Intent, node: Hypervisor) -> list[Home]:
     ]
 
 
-def expectations(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
+def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict) -> list[dict]:
     """Verified inside the node's containers, which are namespaces on it, and on the node itself."""
     own = homes(intent, node)
     near = others(found.hypervisors, found.position[node.name])
@@ -57,7 +57,8 @@ def expectations(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
         wanted += _routes(intent, found, node, other)
     wanted += [_runtimes(intent, node, part) for part in node.parts.values() if part.runtimes]
     if node.daemon == "gobgp":
-        wanted.append({"kind": "in_step", "title": f"GoBGP's routes and the kernel's of {node.name} are in step"})
+        title = f"GoBGP's routes and the kernel's of {node.name} are in step"
+        wanted.append({"kind": "in_step", "title": title, "routing_manager": resolved["routing_manager"]})
     return wanted
 
 

@@ -29,7 +29,7 @@ def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict)
         *_default_routes(intent, found, node),
         *_loopbacks(intent, found, node),
         *_no_way_out(intent, found, node),
-        *containers.expectations(intent, found, node),
+        *containers.expectations(intent, found, node, resolved),
     ]
 
 

@@ -10,21 +10,26 @@ the start, after an overrun and after a crash it reads everything again.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
+import time
 import typing as t
 
 from ..._netlink.sockets import Notifications, Overrun
+from .. import stored as states
 
-TOGETHER_S = 0.002  # notifications within this time are handled together
-TABLE_S = 1.0  # between two looks at the stored state
+STATE_S = 1.0  # between two looks at the stored state
+GROUPS = ("link", "address4", "address6", "route4", "route6")  # of notifications
 
 
 class Follower(t.Protocol):
-    groups: tuple[str, ...]  # of notifications
+    together_s: float  # notifications within this time are handled together
 
-    def reload(self) -> bool:
-        """Reads the stored state if it has changed; returns whether it has."""
+    def use(self, stored: states.Stored) -> bool:
+        """Takes a new stored state; returns whether it has something to follow that it has not read yet, or had before.
+
+        Raises Unusable, and keeps to the state before."""
 
     def read(self) -> None:
         """Reads everything again."""
@@ -35,10 +40,16 @@ class Follower(t.Protocol):
     def correct(self) -> None:
         """Brings the kernel in line with what was seen."""
 
+    def close(self) -> None:
+        """Ends what would go on without the service."""
+
 
 class Core:
-    def __init__(self) -> None:
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.version: tuple[int, int] | None = None
         self.followers: list[Follower] = []
+        self.active: list[Follower] = []  # those that have, or had, something to follow
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(self._on_error)
         self.error: BaseException | None = None
@@ -46,36 +57,44 @@ class Core:
 
     def run(self) -> None:
         """Returns after SIGTERM or SIGINT. What is in the kernel stays."""
-        groups = dict.fromkeys(group for follower in self.followers for group in follower.groups)
-        self.notifications = Notifications(groups)
+        self.notifications = Notifications(GROUPS)
         self.loop.add_reader(self.notifications.fileno(), self._on_notification)
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self.loop.stop)
         self.loop.add_signal_handler(signal.SIGHUP, self._on_state)
-        for follower in self.followers:
-            follower.reload()
-            self.restart(follower)
-        self.soon(self._on_state, TABLE_S)
+        self._on_state()
         self.loop.run_forever()
+        for follower in self.followers:
+            follower.close()
         if self.error:
             raise self.error  # the unit starts the service again, which reads everything
 
     def restart(self, follower: Follower) -> None:
-        self.skip_notifications()
+        self.take_notifications(follower)
         follower.read()
         follower.correct()
 
-    def skip_notifications(self) -> None:
-        """For a follower that is about to read everything."""
+    def take_notifications(self, reader: Follower | None = None) -> None:
+        """Before a follower acts on something else: it must not act on an older state. READER is about to read
+        everything, and takes none."""
+        others = [follower for follower in self.active if follower is not reader]
+        is_lost = False
         while True:
             try:
-                for _message in self.notifications.read():
-                    pass
-                return
+                for _where, kind, body in self.notifications.read():
+                    for follower in others:
+                        if follower.take(kind, body):
+                            self.soon(follower.correct, follower.together_s)
+                break
             except Overrun:
-                continue
+                is_lost = True
+        if is_lost:
+            log("notifications were lost: reading everything again")
+            for follower in others:
+                follower.read()
+                follower.correct()
 
-    def soon(self, action: t.Callable[[], None], delay: float = TOGETHER_S) -> None:
+    def soon(self, action: t.Callable[[], None], delay: float) -> None:
         """Calls an action once, however often it is requested until then; the earliest request counts."""
         before = self.pending.get(action)
         if before is not None and before.when() <= self.loop.time() + delay:
@@ -93,29 +112,41 @@ class Core:
         self.error = context.get("exception") or RuntimeError(context["message"])
         loop.stop()
 
-    def take_notifications(self) -> None:
-        """For a follower that is about to act on something else: it must not act on an older state."""
-        try:
-            for _where, kind, body in self.notifications.read():
-                for follower in self.followers:
-                    if follower.take(kind, body):
-                        self.soon(follower.correct)
-        except Overrun:
-            log("notifications were lost: reading everything again")
-            for follower in self.followers:
-                self.restart(follower)
-
     def _on_notification(self) -> None:
         self.take_notifications()
 
     def _on_state(self) -> None:
+        """Waits for a state, and keeps to the last good one: what is there stays."""
+        self.soon(self._on_state, STATE_S)
+        try:
+            status = os.stat(os.path.join(self.directory, states.CURRENT))
+        except OSError:
+            return
+        version = (status.st_mtime_ns, status.st_ino)
+        if version == self.version:
+            return
+        self.version = version
+        try:
+            stored, notes = states.read(self.directory, states.this_machine())
+        except states.Unusable as error:
+            log(str(error))
+            return
+        for note in notes:
+            log(note)
         for follower in self.followers:
-            if follower.reload():
-                self.restart(follower)
-        self.soon(self._on_state, TABLE_S)
+            try:
+                if not follower.use(stored):
+                    continue
+            except states.Unusable as error:
+                log(str(error))
+                continue
+            if follower not in self.active:
+                self.active.append(follower)
+            self.restart(follower)
 
 
 def log(sentence: str) -> None:
-    """To the journal."""
-    sys.stderr.write(f"routed-hypervisor: {sentence}\n")
+    """To the journal, which adds the time, or to a log file."""
+    when = "" if "JOURNAL_STREAM" in os.environ else time.strftime("%Y-%m-%d %H:%M:%S ")
+    sys.stderr.write(f"{when}routed-hypervisor: {sentence}\n")
     sys.stderr.flush()

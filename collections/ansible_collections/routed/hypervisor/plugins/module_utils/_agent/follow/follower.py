@@ -7,7 +7,6 @@ collection."""
 from __future__ import annotations
 
 import dataclasses
-import os
 import socket
 import threading
 import time
@@ -20,7 +19,7 @@ from . import firewall, frames, ports, report, routes
 from .core import Core, log
 from .decide import Decision, decide, is_configured
 from .guests import Guest, Guests
-from .seen import GROUPS, Seen
+from .seen import Seen
 
 DAEMONS_S = 1.0  # after ports were configured
 FIREWALL_S = 0.1  # between a change of the firewall's tables and a look at ours
@@ -60,14 +59,13 @@ class Ear:
 
 
 class GuestFollower:
-    groups: tuple[str, ...] = GROUPS
+    together_s = 0.002
 
-    def __init__(self, core: Core, directory: str) -> None:
-        self.core, self.directory = core, directory
+    def __init__(self, core: Core) -> None:
+        self.core = core
         self.kernel = Kernel()
         self.guests: Guests | None = None  # until there is a table, nothing is decided, and so nothing withdrawn
         self.seen = Seen({})
-        self.version: tuple[int, int] | None = None
         self.ears: dict[int, Ear] = {}
         self.heard: dict[str, int] = {}
         self.turns: dict[str, list[float]] = {}
@@ -84,24 +82,10 @@ class GuestFollower:
 
     # the stored state
 
-    def reload(self) -> bool:
-        path = os.path.join(self.directory, states.CURRENT)
-        try:
-            status = os.stat(path)
-        except OSError:
-            return False  # what is there stays
-        version = (status.st_mtime_ns, status.st_ino)
-        if version == self.version:
+    def use(self, stored: states.Stored) -> bool:
+        guests = Guests(stored.guests)
+        if not guests.all and self.guests is None:
             return False
-        self.version = version
-        try:
-            stored, notes = states.read(self.directory, states.this_machine())
-            guests = Guests(stored.guests)
-        except states.Unusable as error:
-            log(str(error))
-            return False
-        for note in notes:
-            log(note)
         self.guests = guests
         self.seen.destinations = guests.by_destination
         self.configured.clear()
@@ -125,7 +109,7 @@ class GuestFollower:
             if not self._set_up(self.guests, decision):
                 break
             # What has appeared in the meantime is seen now, and its notifications are skipped: another round.
-            self.core.skip_notifications()
+            self.core.take_notifications(self)
             self.seen.read(self.kernel.network)
             self._remember(self.guests, decision)
             decision = self._decide(self.guests)
@@ -307,6 +291,9 @@ class GuestFollower:
             if self.held.get(name) != (index, number):
                 log(f"{name} is here, on {self.seen.links[index].name} (sequence number {number})")
         self.held = dict(decision.held)
+
+    def close(self) -> None:
+        """What is in the kernel stays."""
 
     def _report(self, decision: Decision, problems: list[str]) -> None:
         for problem in problems:

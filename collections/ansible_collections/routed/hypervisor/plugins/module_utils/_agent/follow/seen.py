@@ -25,7 +25,6 @@ from .guests import Destination
 # local preference, and writes the routes to other places of the same guests with it as their metric, which is lower.
 FIRST_METRIC = 1_000_000
 ORDINARY, LAST = 100, 32_000  # local preference of all other routes; the last that BIRD's 16-bit preferences allow
-GROUPS: tuple[str, ...] = ("link", "address4", "address6", "route4", "route6")
 LENGTHS: dict[int, int] = {socket.AF_INET: 32, socket.AF_INET6: 128}
 UNICAST = 1
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 
+from ..routing.follower import RoutingManager
 from .core import Core, log
 from .follower import GuestFollower
 from .report import DIRECTORY, LOCK
@@ -21,9 +22,9 @@ def serve(directory: str) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        log("another process already follows guests on this host")
+        log("another process already follows guests and containers on this host")
         return REFUSED
-    core = Core()
-    core.followers.append(GuestFollower(core, directory))
+    core = Core(directory)
+    core.followers += [GuestFollower(core), RoutingManager(core)]
     core.run()
-    return ENDED
+    os._exit(ENDED)  # at once, without waiting for running commands of GoBGP

@@ -67,8 +67,16 @@ def test_version_2_had_no_guests_to_follow():
     content = dataclasses.asdict(STATE)
     with pytest.raises(states.Corrupt, match="guests, which version 2 did not have"):
         states.decode(written(2, content))
-    del content["guests"]
+    del content["guests"], content["routing_manager"]
     assert states.decode(written(2, content)) == STATE
+
+
+def test_version_3_had_no_routing_manager():
+    content = dataclasses.asdict(STATE)
+    with pytest.raises(states.Corrupt, match="routing_manager, which version 3 did not have"):
+        states.decode(written(3, content))
+    del content["routing_manager"]
+    assert states.decode(written(3, content)) == STATE
 
 
 def test_every_older_version_has_a_migration():
@@ -76,15 +84,15 @@ def test_every_older_version_has_a_migration():
 
 
 def test_a_newer_version_is_refused_even_if_its_content_is_unknown():
-    with pytest.raises(states.Unusable, match=r"has version 4, and this program reads versions up to 3") as caught:
-        states.decode(written(4, {"anything": 1}))
+    with pytest.raises(states.Unusable, match=r"has version 5, and this program reads versions up to 4") as caught:
+        states.decode(written(5, {"anything": 1}))
     assert not isinstance(caught.value, states.Corrupt)
 
 
 @pytest.mark.parametrize("content", [[], {}, {"host": "hv1"}, {**dataclasses.asdict(STATE), "tables": {}}])
 def test_content_of_another_shape_is_damaged(content):
     with pytest.raises(states.Corrupt):
-        states.decode(written(2, content))
+        states.decode(written(states.VERSION, content))
 
 
 def test_a_write_keeps_the_state_before(tmp_path):
@@ -160,7 +168,7 @@ def test_two_damaged_states_are_refused(tmp_path):
 def test_only_damage_falls_back(tmp_path):
     states.write(str(tmp_path), STATE)
     states.write(str(tmp_path), OTHER)
-    for data in (b"of someone else", written(4, {})):
+    for data in (b"of someone else", written(states.VERSION + 1, {})):
         (tmp_path / "state").write_bytes(data)
         with pytest.raises(states.Unusable, match="nothing was changed"):
             states.read(str(tmp_path), MACHINE)

@@ -1,17 +1,18 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Follows one gobgpd: reads its RIB and its changes, keeps its announcements right, survives its restarts."""
+"""Follows one gobgpd: reads its RIB and its changes, keeps its announcements right, survives its restarts. Private to
+this collection."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import subprocess
 import time
 import typing as t
 
+from ..follow.core import log
 from . import gobgp, rib
 from .instance import Instance
 from .model import Prefix
@@ -31,19 +32,17 @@ END_S = 3.0
 
 Correct = t.Callable[[Instance, t.Collection[Prefix] | None], None]
 
-log = logging.getLogger("routed-hypervisor-routes")
 
-
-class Follower:
+class Gobgpd:
     """`correct` is called with the prefixes that changed in GoBGP, None for all."""
 
     def __init__(self, instance: Instance, stale_s: float, correct: Correct) -> None:
         self.instance, self.stale_s, self.correct = instance, stale_s, correct
         self.api = instance.settings.api
         self.deadline = time.monotonic() + stale_s  # routes that GoBGP has not learned again by then are removed
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.pending_withdrawals: set[Prefix] = set()
-        self.withdrawing: asyncio.Task | None = None
+        self.withdrawing: asyncio.Task[None] | None = None
         self.tasks = asyncio.TaskGroup()  # an error in one ends all, and with them the service
         self.neighbors: set[str] = set()
         self.awaited: set[str] = set()  # neighbours that have not come up since this gobgpd started
@@ -79,17 +78,17 @@ class Follower:
     def _lost(self, problem: str) -> None:
         self.pending_withdrawals.clear()
         if self.instance.announced is None:
-            log.warning("%s: %s", self.instance, problem)
+            log(f"{self.instance}: {problem}")
             return
         self.deadline = time.monotonic() + self.stale_s
         kept = f"its learned routes ({len(self.instance.learned)}) are kept for {self.stale_s:g} s"
-        log.warning("%s: lost gobgpd (%s); %s", self.instance, problem, kept)
+        log(f"{self.instance}: lost gobgpd ({problem}); {kept}")
         self.instance.lose()
 
     def _expire(self) -> None:
         instance = self.instance
         if not instance.complete and time.monotonic() > self.deadline:
-            log.warning("%s: no gobgpd for %g s: removing its routes", instance, self.stale_s)
+            log(f"{instance}: no gobgpd for {self.stale_s:g} s: removing its routes")
             instance.give_up()
             self.correct(instance, None)
 
@@ -110,7 +109,7 @@ class Follower:
                 else:
                     await self._announce_first()
             await self._read_table(complete=False)
-            log.info("%s: gobgpd answers, %d routes", self.instance, len(self.instance.learned))
+            log(f"{self.instance}: gobgpd answers, {len(self.instance.learned)} routes")
             await self._read_changes(reader)
         finally:
             transport.close()
@@ -164,7 +163,7 @@ class Follower:
         if not self.instance.complete and (rib.is_complete(found, now - changed >= QUIET_S) or now >= self.deadline):
             # Read again: changes between the first reading and the first line of the stream are missing.
             await self._read_table(complete=True)
-            log.info("%s: in step, learned routes: %d", self.instance, len(self.instance.learned))
+            log(f"{self.instance}: in step, learned routes: {len(self.instance.learned)}")
             new = up
         for entry in found:
             # After a start with --graceful-restart, GoBGP 3.10 waits for all neighbours and then announces nothing to
@@ -238,12 +237,12 @@ class Follower:
                 for (do, where), result in zip(todo, results, strict=False):
                     if isinstance(result, gobgp.GobgpError):
                         if str(result) != logged:
-                            log.warning("%s: %s", self.instance, result)
+                            log(f"{self.instance}: {result}")
                         logged = str(result)
                     elif isinstance(result, BaseException):
                         raise result
                     else:
-                        log.info("%s: %s %s", self.instance, "announced" if do is gobgp.announce else "withdrew", where)
+                        log(f"{self.instance}: {'announced' if do is gobgp.announce else 'withdrew'} {where}")
                         (announced.add if do is gobgp.announce else announced.discard)(where)
                 if any(isinstance(result, gobgp.GobgpError) for result in results):
                     await asyncio.sleep(RETRY_S)

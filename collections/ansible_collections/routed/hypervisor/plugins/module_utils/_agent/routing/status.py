@@ -1,19 +1,30 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Without the service: reads both sides once, then corrects them, prints what would be done, or only compares."""
+"""Whether GoBGP and the kernel are in step, and whether the service keeps them so. Private to this collection."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import typing as t
 
-from . import config, gobgp, rib
-from ._netlink.sockets import Network
+from ..._netlink.sockets import Network
+from ..follow.status import is_running
+from . import gobgp, rib
 from .containers import Containers
+from .host import Host
 from .instance import Instance
-from .kernel import Host
+from .settings import Settings
+
+
+@dataclasses.dataclass
+class Status:
+    reports: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)  # one for each GoBGP
+    differences: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        return [line for report in self.reports for line in _lines(report)]
 
 
 @dataclasses.dataclass
@@ -25,13 +36,24 @@ class View:
     neighbors: list[rib.Neighbor] = dataclasses.field(default_factory=list)
 
 
-def look(settings: config.Config) -> tuple[Host, list[View]]:
+def status(given: dict[str, t.Any]) -> Status:
+    settings = Settings(given)
+    if not settings.instances:
+        return Status()
+    made = Status([_report(view) for view in _look(settings)])
+    made.differences += [f"{report['instance']}: {line}" for report in made.reports for line in report["out_of_step"]]
+    if not is_running():
+        made.problems.append("GoBGP and the kernel are not kept in step: routed-hypervisor-run is not running")
+    return made
+
+
+def _look(settings: Settings) -> list[View]:
     """Reads both sides. Namespaces without a number (nsid) are given one; nothing else is changed."""
-    network = Network()
-    host = Host(network, *settings.watched())
-    host.read()
-    containers = Containers(network, settings.namespaces)
-    containers.scan(everything=True)
+    with Network() as network:
+        host = Host(network, *settings.watched())
+        host.read()
+        containers = Containers(network, settings.namespaces)
+        containers.scan(everything=True)
     views = []
     for entry in settings.instances:
         view = View(Instance(entry, settings.metric, host))
@@ -45,44 +67,10 @@ def look(settings: config.Config) -> tuple[Host, list[View]]:
         except gobgp.GobgpError as error:
             view.error = str(error)
         views.append(view)
-    return host, views
+    return views
 
 
-def once(settings: config.Config, dry: bool, show: t.Callable[[str], None] = print) -> int:
-    """Corrects both sides, or with `dry` shows what that would change. Returns 1 if anything failed."""
-    host, views = look(settings)
-    code = 0
-    would = "would: " if dry else ""
-    for view in views:
-        instance = view.instance
-        if view.error:
-            code = 1
-            show(f"{instance}: {view.error}")
-        elif not instance.complete:
-            show(f"{instance}: End-of-RIB is missing from some neighbours: no learned route is removed")
-        actions = instance.plan().actions
-        failed = {} if dry else {id(action): reason for action, reason in host.apply(instance.settings.table, actions)}
-        for action in actions:
-            reason = failed.get(id(action))
-            code = code or int(reason is not None)
-            show(f"{instance}: {would}{instance.describe(action)}" + (f": {reason}" if reason else ""))
-        if instance.announced is None:
-            continue
-        wanted = instance.to_announce()
-        todo = [("withdraw", gobgp.withdraw, where) for where in sorted(instance.announced - wanted)]
-        todo += [("announce", gobgp.announce, where) for where in sorted(wanted - instance.announced)]
-        for verb, do, where in todo:
-            show(f"{instance}: {would}{verb} {where}")
-            try:
-                if not dry:
-                    do(instance.settings.api, where)
-            except gobgp.GobgpError as error:
-                code = 1
-                show(f"{instance}: {error}")
-    return code
-
-
-def report(view: View) -> dict[str, t.Any]:
+def _report(view: View) -> dict[str, t.Any]:
     """What is out of step, and a summary. Only strings, numbers and lists of them."""
     instance = view.instance
     plan = instance.plan()
@@ -120,20 +108,10 @@ def report(view: View) -> dict[str, t.Any]:
     }
 
 
-def status(settings: config.Config, as_json: bool, show: t.Callable[[str], None] = print) -> int:
-    """Returns 1 if anything is out of step."""
-    reports = [report(view) for view in look(settings)[1]]
-    if as_json:
-        show(json.dumps(reports, indent=2))
-    for entry in [] if as_json else reports:
-        show(
-            f"{entry['instance']} (table {entry['table']}): learned prefixes: {entry['learned']}, "
-            f"announced: {len(entry['announced'])}, addresses of containers: {len(entry['containers'])}"
-        )
-        for address in entry["neighbors_away"]:
-            show(f"  neighbour {address} is not connected")
-        for line in [*entry["beside"], *entry["out_of_step"]]:
-            show(f"  {line}")
-        if not entry["out_of_step"]:
-            show("  in step")
-    return int(any(entry["out_of_step"] for entry in reports))
+def _lines(report: dict[str, t.Any]) -> list[str]:
+    return [
+        f"{report['instance']} (table {report['table']}): learned prefixes: {report['learned']}, "
+        f"announced: {len(report['announced'])}, addresses of containers: {len(report['containers'])}",
+        *(f"  neighbour {address} is not connected" for address in report["neighbors_away"]),
+        *(f"  {line}" for line in report["beside"]),
+    ]

@@ -1,7 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a BGP next hop is reached: recursive lookup in one routing table, without the kernel.
+"""How a BGP next hop is reached: recursive lookup in one routing table, without the kernel. Private to this
+collection.
 
 Routes learned by BGP are ignored: a next hop that is only reached through a route that depends on it would keep itself
 alive forever. The kernel's own lookup (RTM_GETROUTE) does not make this distinction.
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ._netlink.codec import address_text
-from .kernel import Link, Table
+from ..._netlink.codec import address_text
+from .host import Link, Table
 from .model import LEARNED_PROTOCOL, UNICAST, Hop, Route
 
 LOCAL, REFUSING = 2, {6: "blackhole", 7: "unreachable", 8: "prohibited"}

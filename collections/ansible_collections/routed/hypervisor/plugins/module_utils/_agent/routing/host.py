@@ -1,7 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host's links, addresses and routes: read once, then kept up to date by the kernel's notifications."""
+"""The host's links, addresses and routes: read once, then kept up to date by the kernel's notifications.
+Private to this collection."""
 
 from __future__ import annotations
 
@@ -10,10 +11,11 @@ import os
 import socket
 import typing as t
 
-from ._netlink import codec
-from ._netlink.codec import ADDRESS, LINK, ROUTE
-from ._netlink.sockets import CREATE, REPLACE, KernelError, Network, Request
-from .model import ANNOUNCED_PROTOCOL, OURS, Hop, Prefix, Route, ordered
+from ..._netlink import codec
+from ..._netlink.codec import ADDRESS, LINK, ROUTE
+from ..._netlink.marks import PROTOCOL
+from ..._netlink.sockets import CREATE, REPLACE, KernelError, Network, Request
+from .model import OURS, Hop, Prefix, Route, ordered
 
 NOWHERE = 255  # scope: any, in a deletion
 GONE = (errno.ESRCH, errno.ENOENT)
@@ -188,5 +190,5 @@ class Host:
     def announceable(self, number: int) -> t.Iterator[Route]:
         for routes in self.tables[number].values():
             for route in routes:
-                if route.protocol == ANNOUNCED_PROTOCOL:
+                if route.protocol == PROTOCOL:
                     yield route

@@ -1,13 +1,14 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to write into a routing table and what to remove from it. No kernel and no BGP here."""
+"""What to write into a routing table and what to remove from it. No kernel and no BGP here. Private to this
+collection."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .kernel import Action
+from .host import Action
 from .model import OURS, Prefix, Route
 
 Want = dict[tuple[Prefix, int], Route]

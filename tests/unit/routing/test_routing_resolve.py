@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from routing_manager.kernel import Link
-from routing_manager.model import Hop, Route, ordered, packed, prefix
-from routing_manager.resolve import NextHop, Resolver
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.host import Link
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.model import (
+    Hop,
+    Route,
+    ordered,
+    packed,
+    prefix,
+)
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.resolve import NextHop, Resolver
 
 LINKS = {
     1: Link("lo", True, True, True),

@@ -1,7 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parses GoBGP 3's output: next hops of learned prefixes, and what this host announces. Starts no processes.
+"""Parses GoBGP 3's output: next hops of learned prefixes, and what this host announces. Starts no processes. Private
+to this collection.
 
 Measured with GoBGP 3.10: `monitor global rib -j` writes a line for each change, an array with the path or all paths of
 the multipath set, or the path with `withdrawal`, of every address family whatever -a says. Its option --current puts
@@ -17,7 +18,7 @@ import json
 import socket
 import typing as t
 
-from ._netlink.codec import packed
+from ..._netlink.codec import packed
 from .model import Prefix, prefix
 from .resolve import NextHop
 
@@ -26,6 +27,7 @@ IGP = 0
 UNSPECIFIED = ("0.0.0.0", "::")
 ESTABLISHED, ADMIN_DOWN = 6, 1
 
+Path = dict[str, t.Any]  # of JSON
 NextHops = tuple[NextHop, ...]  # empty: the prefix is not learned (any more)
 
 
@@ -43,11 +45,11 @@ class Rib(t.NamedTuple):
     neighbors: list[Neighbor]
 
 
-def _attributes(path: dict) -> dict[int, dict]:
+def _attributes(path: Path) -> dict[int, Path]:
     return {attribute["type"]: attribute for attribute in path["attrs"]}
 
 
-def _next_hop(path: dict) -> NextHop:
+def _next_hop(path: Path) -> NextHop:
     found = _attributes(path)
     return _parsed((found.get(NEXT_HOP) or found[MP_REACH])["nexthop"], path.get("neighbor-ip", ""))
 
@@ -59,7 +61,7 @@ def _parsed(address: str, neighbor: str) -> NextHop:
     return NextHop(packed(address), zone or None)
 
 
-def _is_local(path: dict) -> bool:
+def _is_local(path: Path) -> bool:
     return "neighbor-ip" not in path
 
 
@@ -82,7 +84,7 @@ def event(line: str | bytes) -> dict[Prefix, NextHops]:
     return {where: () if where in local else tuple(sorted(set(hops), key=str)) for where, hops in changes.items()}
 
 
-def _prefix(path: dict) -> Prefix | None:
+def _prefix(path: Path) -> Prefix | None:
     written = path["nlri"].get("prefix")
     try:
         return prefix(written) if written else None
@@ -101,7 +103,7 @@ def table(rib: Rib, text: str, multipath: bool) -> None:
         _take(rib, prefix(written), paths, multipath, internal)
 
 
-def _take(rib: Rib, where: Prefix, paths: list[dict], multipath: bool, internal: t.Collection[str]) -> None:
+def _take(rib: Rib, where: Prefix, paths: list[Path], multipath: bool, internal: t.Collection[str]) -> None:
     for path in paths:
         if _is_local(path):
             found = _attributes(path)
@@ -119,7 +121,7 @@ def _take(rib: Rib, where: Prefix, paths: list[dict], multipath: bool, internal:
     rib.learned[where] = tuple(sorted(set(map(_next_hop, equal)), key=str))
 
 
-def _rank(path: dict, internal: t.Collection[str]) -> tuple:
+def _rank(path: Path, internal: t.Collection[str]) -> tuple[t.Any, ...]:
     """GoBGP's criteria for two paths to share the load."""
     found = _attributes(path)
     length = 0

@@ -1,19 +1,19 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One GoBGP and one routing table: computes what each should have. No input or output here."""
+"""One GoBGP and one routing table: computes what each should have. No input or output here. Private to this
+collection."""
 
 from __future__ import annotations
 
 import socket
 import typing as t
 
-from . import config, plan
-from ._netlink.codec import address_text
-from .kernel import Action, Host
+from ..._netlink.codec import address_text
+from . import plan, settings
+from .host import Action, Host
 from .model import (
     ANNOUNCEABLE,
-    FAMILIES,
     GLOBAL_SCOPE,
     LEARNED_PROTOCOL,
     LINK_SCOPE,
@@ -32,14 +32,14 @@ Found = dict[bytes, list[str]]  # addresses of containers
 
 
 class Instance:
-    def __init__(self, settings: config.Instance, metric: int, host: Host) -> None:
-        self.settings, self.metric, self.host = settings, metric, host
-        self.families = {FAMILIES[name] for name in settings.families}
+    def __init__(self, given: settings.Instance, metric: int, host: Host) -> None:
+        self.settings, self.metric, self.host = given, metric, host
+        self.families = set(given.families.values())
         self.learned: dict[Prefix, NextHops] = {}
         self.withdrawn: set[Prefix] = set()  # explicitly, since `complete` was last lost
         self.complete = False  # GoBGP has received End-of-RIB from all neighbours
         self.announced: set[Prefix] | None = None  # None: GoBGP cannot be reached
-        self.containers: dict[Prefix, config.Network] = {}
+        self.containers: dict[Prefix, settings.Network] = {}
         self._resolver: Resolver | None = None
 
     def __str__(self) -> str:

@@ -1,7 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""GoBGP's command line, which needs no library and keeps GoBGP's API on a unix socket."""
+"""GoBGP's command line, which needs no library and keeps GoBGP's API on a unix socket. Private to this
+collection."""
 
 from __future__ import annotations
 
@@ -118,7 +119,7 @@ def refresh(api: str, neighbor: str) -> None:
     output_of(api, "neighbor", neighbor, "softresetout")
 
 
-def stream(api: str) -> subprocess.Popen:
+def stream(api: str) -> subprocess.Popen[bytes]:
     """Starts the stream of changes, which ends with this process. Raises GobgpError or OSError."""
     argv = _argv(api, "monitor", "global", "rib", "-j")
     if setpriv := shutil.which("setpriv", path=PATH):

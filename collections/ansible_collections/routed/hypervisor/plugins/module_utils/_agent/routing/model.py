@@ -1,17 +1,17 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes, in a form that both GoBGP and the kernel are compared in. Addresses are packed bytes."""
+"""Routes, in a form that both GoBGP and the kernel are compared in. Addresses are packed bytes. Private to this
+collection."""
 
 from __future__ import annotations
 
 import socket
 import typing as t
 
-from ._netlink.codec import address_text, family_of, packed
+from ..._netlink.codec import address_text, family_of, packed
 
 FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
-ANNOUNCED_PROTOCOL = 82  # routes written by the modules of routed.hypervisor: announced
 LEARNED_PROTOCOL = 83  # ours: routes learned by BGP
 LOCAL_PROTOCOL = 84  # ours: routes to containers of this host
 OURS = (LEARNED_PROTOCOL, LOCAL_PROTOCOL)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from routing_manager import rib
-from routing_manager.model import packed, prefix
-from routing_manager.resolve import NextHop
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing import rib
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.model import packed, prefix
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.resolve import NextHop
 
 
 def nlri(where):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from routing_manager import plan
-from routing_manager.kernel import Action
-from routing_manager.model import Hop, Route, prefix
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing import plan
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.host import Action
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.model import Hop, Route, prefix
 
 OURS = (83, 84)
 PREFIXES = [prefix(text) for text in ("10.1.0.0/16", "10.2.0.0/16", "2001:db8:1::/48")]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from routing_manager import containers
-from routing_manager._netlink.codec import parse_route
-from routing_manager.kernel import Action, request_of, route_of
-from routing_manager.model import Hop, Prefix, Route, ordered
+
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing import containers
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.host import Action, request_of, route_of
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.routing.model import Hop, Prefix, Route, ordered
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import parse_route
 
 GATEWAYS = st.binary(min_size=4, max_size=4).filter(any)
 

@@ -1,7 +1,8 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The addresses inside the containers of this host, read once and then kept up to date by notifications.
+"""The addresses inside the containers of this host, read once and then kept up to date by notifications. Private to
+this collection.
 
 Containers are network namespaces that are mounted below one of the directories, such as /run/netns. The kernel signals
 changes of the list of mounts. Each namespace is given a number (nsid), by which the kernel answers requests for it and
@@ -17,10 +18,10 @@ import select
 import threading
 import typing as t
 
-from ._netlink import codec
-from ._netlink.codec import ADDRESS, LINK, NSID, RTEXT_FILTER_SKIP_STATS
-from ._netlink.sockets import Network
-from .kernel import Link
+from ..._netlink import codec
+from ..._netlink.codec import ADDRESS, LINK, NSID, RTEXT_FILTER_SKIP_STATS
+from ..._netlink.sockets import Network
+from .host import Link
 
 MOUNTS = "/proc/self/mountinfo"
 NAMESPACE = re.compile(r"^\S+ \S+ \S+ net:\[(\d+)\] (\S+) ", re.MULTILINE)
@@ -58,7 +59,7 @@ class Container:
 
 def mounted(directories: t.Collection[str], text: str) -> dict[int, str]:
     """Inode and path of each namespace that is mounted directly below one of the directories, from mountinfo."""
-    found = {}
+    found: dict[int, str] = {}
     for inode, path in NAMESPACE.findall(text):
         if "\\" in path:  # mountinfo writes blanks as \040
             path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), path)  # noqa: PLW2901
@@ -130,7 +131,7 @@ class Containers:
         return found
 
 
-def watch_mounts(changed: t.Callable[[], None]) -> None:
+def watch_mounts(changed: t.Callable[[], object]) -> None:
     """Calls `changed`, from a thread of its own, whenever a file system is mounted or unmounted.
 
     A thread, because mountinfo is always readable: a change is signalled by POLLPRI, which event loops do not support.
