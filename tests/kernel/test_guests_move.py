@@ -10,6 +10,9 @@ from support.moving import BORDER, Fabric, Pinger
 from support.waiting import seconds_until, stays, until, until_equal
 
 SOON_S = 15
+DAEMONS = [{}, {"with_gobgp": ("hv2",)}]  # the border has BIRD
+ONE_LONG = pytest.param(DAEMONS[1], marks=pytest.mark.long)
+BOTH = pytest.param({"with_gobgp": ("hv1", "hv2")}, marks=pytest.mark.long)
 BFD = {"interval_ms": 200, "multiplier": 5}
 
 
@@ -27,7 +30,7 @@ def vrf(request):
 
 @pytest.fixture
 def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
-    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", None))
+    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, **getattr(request, "param", {}))
     try:
         made.build()
         yield made
@@ -48,6 +51,7 @@ def machine(fabric):
         one.remove()
 
 
+@pytest.mark.parametrize("fabric", DAEMONS, indirect=True, ids=["bird", "gobgp"])
 def test_a_guest_is_reached_wherever_it_is(fabric, machine):
     first = machine("hv1", "web1", "tap-web1")
     first.runs()
@@ -77,6 +81,9 @@ def test_a_guest_is_reached_wherever_it_is(fabric, machine):
     until(lambda: fabric.sees(WEB1[0]), SOON_S)
 
 
+@pytest.mark.parametrize(
+    "fabric", [*DAEMONS, {"with_gobgp": ("hv1", "hv2")}], indirect=True, ids=["bird", "gobgp", "both"]
+)
 def test_two_hosts_that_claim_a_guest_agree_on_where_it_sends(fabric, machine):
     """They were out of touch: both have the same number."""
     first, second = machine("hv1", "web1", "tap-web1"), machine("hv2", "web1", "tap-web1")
@@ -107,7 +114,7 @@ def test_a_guest_that_stops_is_gone_from_the_border_at_once(fabric, machine):
         assert seconds < 1
 
 
-@pytest.mark.parametrize("fabric", [BFD], indirect=True, ids=["bfd"])
+@pytest.mark.parametrize("fabric", [{"bfd": BFD}], indirect=True, ids=["bfd"])
 def test_the_guests_of_a_host_that_loses_power_are_gone_everywhere_and_can_start_elsewhere(fabric, machine):
     machine("hv1", "web1", "tap-web1").runs()
     until(lambda: fabric.sees(WEB1[0]), SOON_S, "web1 is reached")

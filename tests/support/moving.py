@@ -1,4 +1,5 @@
-"""Two hypervisors and a border with BIRD, as the inventory plugin resolves them, in namespaces of this machine."""
+"""Two hypervisors with BIRD or GoBGP, and a border with BIRD, as the inventory plugin resolves them, in namespaces of
+this machine."""
 
 from __future__ import annotations
 
@@ -38,8 +39,11 @@ exec chroot {image} bird -f -c /mnt/bird.conf -s /run/{name}.ctl
 """
 
 
-def intent(vrf: str | None, bfd: dict | None) -> dict:
+def intent(vrf: str | None, bfd: dict | None, with_gobgp: tuple[str, ...] = ()) -> dict:
     name = vrf or "main"
+    hypervisors = {host: {"id": number} for number, host in enumerate(HOSTS, start=1)}
+    for host in with_gobgp:
+        hypervisors[host]["daemon"] = "gobgp"
     return {
         "plugin": "routed.hypervisor.fabric",
         "name": "moving",
@@ -72,21 +76,34 @@ def intent(vrf: str | None, bfd: dict | None) -> dict:
                 "world": ["192.0.2.1", "2001:db8:ffff::1"],
             }
         },
-        "hypervisors": {"hv1": {"id": 1}, "hv2": {"id": 2}},
+        "hypervisors": hypervisors,
         "guests": GUESTS,
     }
 
 
 class Fabric:
-    def __init__(self, image: Path, run_module, interpreter, scratch: Path, vrf: str | None, bfd: dict | None = None):
+    def __init__(
+        self,
+        image: Path,
+        run_module,
+        interpreter,
+        scratch: Path,
+        vrf: str | None,
+        bfd: dict | None = None,
+        with_gobgp: tuple[str, ...] = (),
+    ):
         self.image, self.run_module, self.scratch, self.vrf = image, run_module, scratch, vrf
         self.interpreter = interpreter
         mistakes = Mistakes()
-        resolved = check(intent(vrf, bfd), mistakes)
+        resolved = check(intent(vrf, bfd, with_gobgp), mistakes)
         assert resolved is not None, mistakes.lines()
         self.variables = resolve(resolved, index(resolved), "somewhere").host_vars
         self.spaces: dict[str, Namespace] = {}
         self.birds: dict[str, subprocess.Popen] = {}
+        self.gobgpds: dict[str, subprocess.Popen] = {}
+        programs = scratch / "programs"
+        programs.mkdir(exist_ok=True)
+        (programs / "gobgp").symlink_to(image / "usr/bin/gobgp")
         self.hosts: dict[str, FollowingHost] = {}
 
     def build(self) -> None:
@@ -112,10 +129,16 @@ class Fabric:
                 config=network,
             )
             assert not made.get("failed"), made["msg"]
-            self.start_bird(name)
+            if self.variables[name]["bgp"]["daemon"] == "gobgp":
+                self.start_gobgp(name)
+            else:
+                self.start_bird(name)
         for name in HOSTS:
             host = self.hosts[name] = FollowingHost(self.spaces[name], self.interpreter, self.scratch, self.vrf)
-            host.store_table(self.variables[name]["followed_guests"])
+            manager = self.variables[name].get("routing_manager", {})
+            for instance in manager.get("instances", ()):
+                instance["api"] = str(self.api(name))
+            host.store_table(self.variables[name]["followed_guests"], manager)
             host.start()
         until(lambda: all(self.sessions(name) >= 4 for name in (*HOSTS, BORDER)), 60, "BGP is established", 0.1)
 
@@ -134,6 +157,22 @@ class Fabric:
         script = BIRD.format(name=name, **where)
         self.birds[name] = self.spaces[name].start("unshare", "--mount", "--", "sh", "-ec", script)
 
+    def api(self, name: str) -> Path:
+        return self.scratch / f"{name}.sock"
+
+    def start_gobgp(self, name: str) -> None:
+        [instance] = self.variables[name]["bgp"]["instances"]
+        file = self.scratch / f"{name}.toml"
+        file.write_text(render("gobgp/gobgpd.toml", {**self.variables[name], "gobgp_instance": instance}))
+        inside = ["ip", "vrf", "exec", self.vrf] if self.vrf else []
+        options = ["-f", file, "--pprof-disable", f"--api-hosts=unix://{self.api(name)}"]
+        command = [*inside, self.image / "usr/bin/gobgpd", *options]
+        self.gobgpds[name] = self.spaces[name].start(*map(str, command))
+
+    def gobgp(self, name: str, *words: str) -> str:
+        command = [self.image / "usr/bin/gobgp", "--target", f"unix://{self.api(name)}", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
     def bird(self, name: str, command: str) -> str:
         control = self.scratch / f"run-{name}" / f"{name}.ctl"
         return subprocess.run(
@@ -147,6 +186,8 @@ class Fabric:
         self.birds.pop(name).kill()
 
     def sessions(self, name: str) -> int:
+        if name in self.gobgpds:
+            return self.gobgp(name, "neighbor").count("Establ")
         return self.bird(name, "show protocols").count("Established")
 
     def sees(self, address: str) -> bool:
@@ -170,7 +211,7 @@ class Fabric:
         for host in self.hosts.values():
             print(host.said())
             host.end()
-        for process in self.birds.values():
+        for process in (*self.birds.values(), *self.gobgpds.values()):
             process.kill()
             process.wait()
         for space in self.spaces.values():

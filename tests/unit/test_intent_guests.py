@@ -26,6 +26,18 @@ def with_guests(*changes, **guests):
     return changed(("guests", {"web1": WEB1, "web2": WEB2, **guests}), *changes)
 
 
+def behind_leaves(daemon):
+    """Two hosts, and two leaves in another autonomous system."""
+    data = yaml.safe_load((PROJECT / "inventories/contiv_leaf/fabric.yml").read_text())
+    data["bgp"]["daemon"] = daemon
+    data["segments"] = {"guests": {"vrf": "main", "ipv4": "203.0.113.0/24", "gateway4": "203.0.113.254"}}
+    data["guests"] = {"moves": {"ipv4": "203.0.113.9", "port": "tap9"}}
+    for host in data["hypervisors"].values():
+        del host["container_networks"]
+    del data["container_networks"]
+    return data
+
+
 def relayed(*changes):
     """The requests of guests are relayed to a server in the outside world."""
     public = {"ipv4": "198.51.101.0/24", "interface": "lo-public"}
@@ -100,16 +112,9 @@ REFUSED = {
         with_guests(web3={"ipv4": "203.0.113.13", "mac": "02:54:00:12:34:02"}),
         "guests.web3.mac: the port's MAC, fe:54:00:12:34:02, would be that of guests.web2, too; another MAC, or the name of the port",
     ),
-    "a hypervisor with GoBGP": (
-        with_guests(
-            ("hypervisors.hv2.daemon", "gobgp"),
-            ("bgp.bfd", REMOVE),
-            ("vrfs.private.password", REMOVE),
-            ("vrfs.public.password", REMOVE),
-            ("bgp.ttl_security", False),
-            ("bgp.add_path", False),
-        ),
-        "guests: hv2 would have to announce them with GoBGP, which cannot announce where a guest is now; daemon: bird",
+    "GoBGP and another autonomous system": (
+        behind_leaves("gobgp"),
+        "guests: GoBGP on contiv1, contiv2 would prefer its own path to a guest to any from another autonomous system; daemon: bird, or one AS for hypervisors and leaves",
     ),
     "another autonomous system": (
         with_guests(
@@ -263,17 +268,21 @@ def test_other_autonomous_systems_learn_their_places_by_med_and_community():
     data = other()
     data["guests"] = {"moves": {"segment": "disks", "ipv4": "10.32.128.9", "port": "tap9"}}
     assert not [host for host in resolved(data).values() if "compare_med" in host.get("bgp", ())]
-    data = yaml.safe_load((PROJECT / "inventories/contiv_leaf/fabric.yml").read_text())
-    data["bgp"]["daemon"] = "bird"
-    data["segments"] = {"guests": {"vrf": "main", "ipv4": "203.0.113.0/24", "gateway4": "203.0.113.254"}}
-    data["guests"] = {"moves": {"ipv4": "203.0.113.9", "port": "tap9"}}
-    for host in data["hypervisors"].values():
-        del host["container_networks"]
-    del data["container_networks"]
-    hosts = resolved(data)
+    hosts = resolved(behind_leaves("bird"))
     assert [name for name, host in hosts.items() if host.get("bgp", {}).get("compare_med")] == ["switch1", "switch2"]
     [table] = hosts["contiv2"]["bgp"]["tables"]
     assert table["kernel"]["guests"]["communities"] == {"place": 65085, "host": [65086, 3]}
+
+
+def test_a_hypervisor_with_gobgp_announces_them():
+    changes = [("bgp.bfd", REMOVE), ("bgp.ttl_security", False), ("hypervisors.hv2.daemon", "gobgp")]
+    changes += [("vrfs.private.password", REMOVE), ("vrfs.public.password", REMOVE)]
+    hosts = resolved(with_guests(*changes))
+    [_private, public] = hosts["hv2"]["routing_manager"]["instances"]
+    assert public["guests"] == [
+        {"prefix": "203.0.113.0/24", "longest": 32},
+        {"prefix": "2001:db8:cb00:7100::/64", "longest": 128},
+    ]
 
 
 def test_a_hypervisor_without_the_vrf_gets_no_table():

@@ -32,7 +32,7 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
         if not here and segment.vrf in intent.vrfs and ("segments", name) not in mistakes.touched:
             wrong = f"no hypervisor is on a network in {segment.vrf}, so its guests can run nowhere"
             mistakes.add(("segments", name, "vrf"), wrong, "put hypervisors on a fabric with such a network")
-    _daemons(list(hosts.values()), mistakes)
+    _daemons(intent, list(hosts.values()), mistakes)
     _systems(list(hosts.values()), mistakes)
 
 
@@ -48,11 +48,13 @@ def _ports(intent: Intent, mistakes: Mistakes) -> None:
             mistakes.add((*guest.path, "mac"), wrong, "another MAC, or the name of the port")
 
 
-def _daemons(hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+def _daemons(intent: Intent, hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+    """GoBGP compares whether a path is its own before MED, and cannot make a local preference of a community."""
+    systems = {node.asn for node in (*hosts, *intent.leaves.values())}
     others = [node.name for node in hosts if node.daemon != "bird"]
-    if others:
-        wrong = f"{listed(others)} would have to announce them with GoBGP, which cannot announce where a guest is now"
-        mistakes.add(("guests",), wrong, "daemon: bird")
+    if others and len(systems) > 1:
+        wrong = f"GoBGP on {listed(others)} would prefer its own path to a guest to any from another autonomous system"
+        mistakes.add(("guests",), wrong, "daemon: bird, or one AS for hypervisors and leaves")
 
 
 def _systems(hosts: list[Hypervisor], mistakes: Mistakes) -> None:
