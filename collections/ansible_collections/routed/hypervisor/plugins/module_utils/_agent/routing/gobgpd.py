@@ -244,7 +244,9 @@ class Gobgpd:
             while (announced := self.instance.announced) is not None:
                 wanted = self.instance.to_announce()
                 different = [where for where in wanted if announced.get(where) != wanted[where]]
-                todo: list[tuple[Prefix, int | None]] = [(where, wanted[where]) for where in sorted(different)]  # moved guests first
+                todo: list[tuple[Prefix, int | None]] = [
+                    (where, wanted[where]) for where in sorted(different)
+                ]  # moved guests first
                 todo += [(where, None) for where in sorted(announced.keys() - wanted.keys())]
                 if not todo:
                     self.idle.set()
