@@ -6,13 +6,13 @@ import signal
 
 import pytest
 from support.following import MACS, PORT_MACS, WEB1, WEB2, GuestMachine, rarp
-from support.moving import BORDER, Fabric, Pinger
+from support.moving import BORDER, HOSTS, PLAIN, Fabric, Kind, Pinger
 from support.waiting import seconds_until, stays, until, until_equal
 
 SOON_S = 15
-DAEMONS = [{}, {"with_gobgp": ("hv2",)}]  # the border has BIRD
+DAEMONS = [PLAIN, Kind(with_gobgp=("hv2",))]  # the border has BIRD
 ONE_LONG = pytest.param(DAEMONS[1], marks=pytest.mark.long)
-BOTH = pytest.param({"with_gobgp": ("hv1", "hv2")}, marks=pytest.mark.long)
+BOTH = pytest.param(Kind(with_gobgp=HOSTS), marks=pytest.mark.long)
 BFD = {"interval_ms": 200, "multiplier": 5}
 
 
@@ -30,7 +30,7 @@ def vrf(request):
 
 @pytest.fixture
 def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
-    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, **getattr(request, "param", {}))
+    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", PLAIN))
     try:
         made.build()
         yield made
@@ -86,14 +86,14 @@ def test_two_hosts_that_claim_a_guest_agree_on_where_it_sends(fabric, machine):
     """They were out of touch: both have the same number."""
     first, second = machine("hv1", "web1", "tap-web1"), machine("hv2", "web1", "tap-web1")
     for name in ("hv1", "hv2"):
-        fabric.spaces["switch"].ip(f"link set {name} down")
+        fabric.cable(name, "down")
     first.runs()
     until(lambda: fabric.place("web1") == ["hv1"], SOON_S)
     first.stops()
     second.runs()
     until(lambda: fabric.place("web1") == ["hv1", "hv2"], SOON_S)
     for name in ("hv1", "hv2"):
-        fabric.spaces["switch"].ip(f"link set {name} up")
+        fabric.cable(name, "up")
     until(lambda: fabric.place("web1") == ["hv2"], 60, "both agree")
     until(lambda: fabric.sees(WEB1[0]), 60, "the border reaches it")
 
@@ -112,7 +112,7 @@ def test_a_guest_that_stops_is_gone_from_the_border_at_once(fabric, machine):
         assert seconds < 1
 
 
-@pytest.mark.parametrize("fabric", [{"bfd": BFD}], indirect=True, ids=["bfd"])
+@pytest.mark.parametrize("fabric", [Kind(bfd=BFD)], indirect=True, ids=["bfd"])
 def test_the_guests_of_a_host_that_loses_power_are_gone_everywhere_and_can_start_elsewhere(fabric, machine):
     machine("hv1", "web1", "tap-web1").runs()
     until(lambda: fabric.sees(WEB1[0]), SOON_S, "web1 is reached")

@@ -36,17 +36,11 @@ sys.argv = [program, *arguments]
 runpy.run_path(program, run_name="__main__")
 """
 # Two hosts share this machine's /run.
-ALONE = [
-    "unshare",
-    "--mount",
-    "--propagation",
-    "slave",
-    "--",
-    "sh",
-    "-c",
-    'mount -t tmpfs none /run/routed-hypervisor-agent && exec "$@"',
-    "sh",
-]
+ALONE = """mount -t tmpfs none /run/routed-hypervisor-agent
+mount --bind "$1" /usr/local/sbin
+shift
+exec "$@"
+"""
 
 
 def table(vrf: str | None, guests: t.Mapping[str, str | None]) -> dict:
@@ -87,7 +81,8 @@ class FollowingHost:
         self.states = scratch / f"states-{space.name}"
         self.log = scratch / f"log-{space.name}"
         self.program = scratch / "routed-hypervisor"
-        self.programs = scratch / "programs"  # those that only the image has
+        self.programs = scratch / "programs"  # those that the agent finds, and this machine may not have
+        self.programs.mkdir(exist_ok=True)
         if not self.program.exists():
             self.program.write_bytes(zipapp.build().encode())
         self.process: subprocess.Popen | None = None
@@ -111,8 +106,8 @@ class FollowingHost:
     def start(self) -> None:
         os.makedirs("/run/routed-hypervisor-agent", exist_ok=True)
         with self.log.open("a") as log:
-            path = f"PATH={self.programs}:{os.environ['PATH']}"
-            self.process = self.space.start("env", path, *ALONE, *self.command("run"), stderr=log)
+            alone = ["unshare", "--mount", "--propagation", "slave", "--", "sh", "-ec", ALONE, "sh", self.programs]
+            self.process = self.space.start(*alone, *self.command("run"), stderr=log)
         until(lambda: "following" in self.said() or self.process.poll() is not None, 60, "the agent follows guests")
         assert self.process.poll() is None, self.said()
         until(self.report, 60, "the agent reports whom it follows")
