@@ -30,6 +30,7 @@ GUESTS = {
     "web1": {"ipv4": WEB1[0], "mac": "52:54:00:12:34:01", "port": "tap-web1"},
     "web2": {"ipv4": WEB2[0], "mac": "52:54:00:12:34:02"},
 }
+SHARED = "203.0.113.100"
 # The image's daemon, with files that only it sees.
 BIRD = """mount --bind {image} {image}
 mount -t tmpfs none {image}/mnt
@@ -48,6 +49,7 @@ class Kind:
     with_gobgp: tuple[str, ...] = ()
     fabrics: tuple[str, ...] = ("A",)
     firewall: bool = False
+    shared: bool = False  # both guests have another address, the same one
     has_old: bool = False  # another hypervisor, which does not have the configuration for guests that move yet
 
 
@@ -85,6 +87,7 @@ def intent(vrf: str | None, kind: Kind) -> dict:
                 "ipv4": "203.0.113.0/24",
                 "gateway4": "203.0.113.254",
                 "ipv6": "2001:db8:cb00:7100::/64",
+                "anycast": [SHARED] if kind.shared else [],
             }
         },
         "borders": {
@@ -97,7 +100,9 @@ def intent(vrf: str | None, kind: Kind) -> dict:
             }
         },
         "hypervisors": hypervisors,
-        "guests": GUESTS,
+        "guests": {
+            guest: {**facts, **({"addresses": [SHARED]} if kind.shared else {})} for guest, facts in GUESTS.items()
+        },
     }
 
 
@@ -218,7 +223,7 @@ class Fabric:
         """Nothing of a host runs any more, and nothing that it has sent arrives."""
         self.cable(name, "down")
         self.hosts[name].end(signal.SIGKILL)
-        self.birds.pop(name).kill()
+        (self.gobgpds if name in self.gobgpds else self.birds)[name].kill()
 
     def cable(self, name: str, state: str) -> None:
         for fabric in self.kind.fabrics:
