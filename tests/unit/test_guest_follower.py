@@ -201,7 +201,7 @@ def test_questions_are_for_both_addresses_and_have_a_right_checksum():
     assert request[:6] == raw(MACS["web1"]) and request[38:42] == socket.inet_aton(WEB1[0])
     body = solicitation[14:]
     pseudo = body[8:40] + len(body[40:]).to_bytes(4, "big") + (58).to_bytes(4, "big")
-    assert frames._checksum(pseudo + body[40:]) == 0
+    assert frames.checksum(pseudo + body[40:]) == 0
 
 
 # The kernel, as far as it matters here, with the notifications that it sends and those that it does not.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ..._netlink.codec import packed
@@ -34,6 +35,10 @@ class PortKind:
     proxy_arp: dict[str, t.Any]  # options of the module `proxy_arp`
     neighbors: tuple[str, ...]  # addresses of all guests of the segment, for which a port answers
     gateways: tuple[bytes, ...]
+
+    @functools.cached_property
+    def answered(self) -> frozenset[bytes]:
+        return frozenset(map(packed, self.neighbors))
 
 
 class Guests:
