@@ -77,6 +77,7 @@ class GuestFollower:
         self.responder = neighbors.Responder(core.loop)
         self.answers_by_itself = False
         self.problems: list[str] = []  # all of them, as they were last reported
+        self.strangers: list[str] = []
         self.tables = firewall.Notifications()
         core.loop.add_reader(self.tables.fileno(), self._on_firewall)
         self.report = report.Report()
@@ -84,7 +85,7 @@ class GuestFollower:
     # the stored state
 
     def use(self, stored: states.Stored) -> bool:
-        guests = Guests(stored.guests)
+        guests = Guests(stored.guests, states.interfaces(stored))
         if not guests.all and self.guests is None:
             return False
         self.guests = guests
@@ -127,6 +128,7 @@ class GuestFollower:
         if not self.answers_by_itself:  # the kernel answers by now
             self.responder.follow(self.guests, {})
         self._log_changes(decision)
+        self._log_strangers(decision)
         self.heard.clear()  # what was not acted on now, because its port went, must not count for a later one
         self._listen(decision)
         self._report(decision, [*decision.problems, *self.refused, *refused])
@@ -309,6 +311,12 @@ class GuestFollower:
 
     def close(self) -> None:
         """What is in the kernel stays."""
+
+    def _log_strangers(self, decision: Decision) -> None:
+        for stranger in decision.strangers:
+            if stranger not in self.strangers:
+                log(f"{stranger} is the port of no guest: it gets no VRF and no route")
+        self.strangers = decision.strangers
 
     def _report(self, decision: Decision, problems: list[str]) -> None:
         for problem in problems:
