@@ -21,9 +21,9 @@ EARLIER_PLAY = {
         {
             "routed.hypervisor.daemon": {
                 "name": EARLIER,
-                "command": [PROGRAM],
+                "command": ["sleep", "1000000"],
                 "files": [
-                    {"path": PROGRAM, "mode": "0755", "content": f"#!/bin/sh\n# {MARK}\nexec sleep 1000000\n"},
+                    {"path": PROGRAM, "mode": "0755", "content": f"#!/bin/sh\n# {MARK}\n"},
                     {"path": CONFIG, "content": f'{{"comment": "{MARK}"}}\n'},
                 ],
                 "cleanup": ["ip", "route", "flush", "table", "all", "proto", "84"],

@@ -40,7 +40,7 @@ RELOADS = {
     "/etc/NetworkManager/": ("NetworkManager", ("systemctl", "reload", "NetworkManager")),
 }
 # Directories of the routing manager, when it was a service of its own
-EARLIER_PACKAGE, EARLIER_CONFIG = "/usr/local/lib/routed-hypervisor", "/etc/routed-hypervisor"
+REPLACED_PACKAGE, REPLACED_CONFIG = "/usr/local/lib/routed-hypervisor", "/etc/routed-hypervisor"
 DROP_INS = (".service.d", "networkd.conf.d")  # directories that no package brings
 SYSTEMCTL_S = 150.0
 
@@ -75,7 +75,7 @@ def install(
     wanted[0] = dataclasses.replace(wanted[0], content=content or b"")
     for file in wanted:
         _write(file, seen[file.path], outcome, check_mode)
-    _remove_service(units.EARLIER, outcome, check_mode)
+    _remove_service(units.REPLACED, outcome, check_mode)
     if not outcome.follows:
         _stop_following(outcome, check_mode)
     _remove_ours([path for path in MANAGED if path not in seen], outcome, check_mode)
@@ -118,7 +118,7 @@ def _reload_managers(outcome: Outcome) -> None:
 
 def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
     outcome = Outcome()
-    _remove_service(units.EARLIER, outcome, check_mode)
+    _remove_service(units.REPLACED, outcome, check_mode)
     _stop_following(outcome, check_mode)
     if has_systemd() and os.path.lexists(ENABLED):
         outcome.changes.append(Change("services", "disable", units.SERVICE, "it is to be removed"))
@@ -155,10 +155,10 @@ def _remove_service(name: str, outcome: Outcome, check_mode: bool) -> None:
         else:
             service.enable(False)
     disk.write_stamp(name, None)
-    if name == units.EARLIER:
-        shutil.rmtree(EARLIER_PACKAGE, ignore_errors=True)
+    if name == units.REPLACED:
+        shutil.rmtree(REPLACED_PACKAGE, ignore_errors=True)
         with contextlib.suppress(OSError):  # others have files there
-            os.rmdir(EARLIER_CONFIG)
+            os.rmdir(REPLACED_CONFIG)
 
 
 def _stop_following(outcome: Outcome, check_mode: bool) -> None:
@@ -273,20 +273,21 @@ def enable(outcome: Outcome, check_mode: bool) -> None:
                 # The first start finds the network as stored, and proves that it would at boot.
                 _systemctl("enable", "--now", f"{units.SERVICE}.service")
     if outcome.follows:
-        is_newer = bool(files & {units.PROGRAM, service_file.path(units.FOLLOWER, has_systemd())})
-        _start_following(outcome, check_mode, is_newer)
+        _start_following(outcome, check_mode, files)
 
 
-def _start_following(outcome: Outcome, check_mode: bool, is_newer: bool) -> None:
+def _start_following(outcome: Outcome, check_mode: bool, changed: set[str]) -> None:
     service = Service(units.FOLLOWER, ours=True)
     if not service.enabled():
         outcome.changes.append(Change("services", "enable", units.FOLLOWER, "it is not enabled"))
         if not check_mode:
             service.enable(True)
-    runs = service.main() is not None
-    if runs and not is_newer:
+    process = service.main()
+    paths = {units.PROGRAM, service_file.path(units.FOLLOWER, has_systemd())}
+    # A run that was killed may have written them, and not restarted the service.
+    if process and not paths & changed and process.started > max(os.path.getmtime(path) for path in paths):
         return
-    op, why = ("restart", "its program or unit has changed") if runs else ("start", "it is not running")
+    op, why = ("restart", "its program or unit has changed") if process else ("start", "it is not running")
     outcome.changes.append(Change("services", op, units.FOLLOWER, why))
     if not check_mode:
         service.start(action=op)

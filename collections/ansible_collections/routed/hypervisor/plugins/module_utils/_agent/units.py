@@ -14,7 +14,7 @@ SERVICE = "routed-hypervisor"
 PROGRAM = f"/usr/local/sbin/{SERVICE}"
 UNIT = f"/etc/systemd/system/{SERVICE}.service"
 FOLLOWER = f"{SERVICE}-run"
-EARLIER = f"{SERVICE}-routes"  # the routing manager, when it was a service of its own
+REPLACED = f"{SERVICE}-routes"  # the routing manager, when it was a service of its own
 HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are overwritten."
 # A host that is a hundred times slower than a server still boots: systemd would end the agent in the middle. It is no
 # more than a limit, because other services wait for the agent.

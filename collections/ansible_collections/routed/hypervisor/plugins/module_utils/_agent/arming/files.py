@@ -32,7 +32,7 @@ ETC = (
     "init.d/gobgpd*",
     "init.d/routed-hypervisor*",
 )
-UNITS = (*units.DAEMONS, "gobgpd-*", units.SERVICE, units.FOLLOWER, units.EARLIER)
+UNITS = (*units.DAEMONS, "gobgpd-*", units.SERVICE, units.FOLLOWER, units.REPLACED)
 PATTERNS = (
     *(f"/etc/{path}" for path in ETC),
     # Units, drop-ins, masks and enablement are all files. init scripts are enabled by links in /etc/rc?.d.
@@ -43,7 +43,7 @@ PATTERNS = (
     units.NETWORKD,
     units.NETWORKD_LINKS,
     units.NETWORK_MANAGER,
-    f"{units.PROGRAM}*",  # also that of units.EARLIER
+    f"{units.PROGRAM}*",  # also that of units.REPLACED
     "/usr/local/lib/routed-hypervisor",
     "/var/lib/routed-hypervisor/state*",
     "/var/lib/routed-hypervisor/former.json",

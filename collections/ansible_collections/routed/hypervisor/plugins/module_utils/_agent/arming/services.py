@@ -7,9 +7,9 @@ collection."""
 from __future__ import annotations
 
 from ..._daemon import service
-from ..units import DAEMONS, EARLIER, ENGINES, FOLLOWER, SERVICE
+from ..units import DAEMONS, ENGINES, FOLLOWER, REPLACED, SERVICE
 
-PATTERNS = [*(f"{name}.service" for name in (*DAEMONS, *ENGINES, SERVICE, FOLLOWER, EARLIER)), "gobgpd-*.service"]
+PATTERNS = [*(f"{name}.service" for name in (*DAEMONS, *ENGINES, SERVICE, FOLLOWER, REPLACED)), "gobgpd-*.service"]
 SYSTEMCTL_S = 60
 # What a service reads: by the beginning of a path, the beginning of its name.
 READS = {
@@ -20,7 +20,7 @@ READS = {
     "/etc/dnsmasq": "dnsmasq",
     "/etc/radvd.conf": "radvd",
     "/etc/ndppd.conf": "ndppd",
-    "/etc/routed-hypervisor/": EARLIER,
+    "/etc/routed-hypervisor/": REPLACED,
     "/etc/docker/": "docker",
     "/usr/local/sbin/routed-hypervisor": FOLLOWER,
 }

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import traceback
 
 from ..routing.follower import RoutingManager
 from .core import Core, log
 from .follower import GuestFollower
 from .report import DIRECTORY, LOCK
 
-ENDED, REFUSED = 0, 2
+ENDED, FAILED, REFUSED = 0, 1, 2
 
 
 def serve(directory: str) -> int:
@@ -26,5 +27,10 @@ def serve(directory: str) -> int:
         return REFUSED
     core = Core(directory)
     core.followers += [GuestFollower(core), RoutingManager(core)]
-    core.run()
-    os._exit(ENDED)  # at once, without waiting for running commands of GoBGP
+    outcome = ENDED
+    try:
+        core.run()
+    except Exception:
+        traceback.print_exc()
+        outcome = FAILED
+    os._exit(outcome)  # at once, without waiting for running commands of GoBGP
