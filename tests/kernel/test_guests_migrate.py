@@ -166,5 +166,5 @@ def test_ten_migrations_there_and_back_lose_little_more_than_qemu_itself(fabric,
         [place] = fabric.place("web1")
         assert "tap-web1" in fabric.firewall(place)
     own, gaps, _lost = zip(*found, strict=True)
-    # A busy machine slows the guest itself, and so does a lab kernel.
-    assert statistics.median(gaps) < 2 * statistics.median(own) + 0.1
+    # A busy machine slows the guest itself, and so does a lab kernel. Each announcement of GoBGP is a command.
+    assert statistics.median(gaps) < 2 * statistics.median(own) + (0.3 if fabric.kind.with_gobgp else 0.1)

@@ -119,10 +119,9 @@ class Fabric:
         self.interpreter = interpreter
         self.kind = kind
         self.routers = (*HOSTS, *([OLD] if kind.has_old else []), BORDER)
-        given = intent(vrf, kind)
-        self.variables = resolved(given)
+        self.variables = resolved(intent(vrf, kind))
         if kind.has_old:
-            self.variables[OLD] = resolved({**given, "guests": {}})[OLD]
+            self.variables[OLD] = resolved({**intent(vrf, kind), "guests": {}})[OLD]
         self.spaces: dict[str, Namespace] = {}
         self.birds: dict[str, subprocess.Popen] = {}
         self.gobgpds: dict[str, subprocess.Popen] = {}

@@ -132,6 +132,12 @@ class Instance:
     def _is_guest(self, where: Prefix) -> bool:
         return any(rule.covers(where) for rule in self.settings.guests)
 
+    def _is_here(self, where: Prefix) -> bool:
+        """Whether the agent holds a guest with a later number than what is learned, which GoBGP does not know yet."""
+        routes = self.host.tables[self.settings.table].get(where, ())
+        numbers = [route.metric - FIRST_METRIC for route in routes if route.protocol == FOLLOWED]
+        return max(numbers, default=0) > self.learned[where][0].preference
+
     def _metric(self, where: Prefix) -> int:
         """The agent recognizes the sequence number of a guest's place elsewhere by the metric."""
         if not self._is_guest(where):
@@ -177,7 +183,7 @@ class Instance:
         want: list[Route] = []
         for where in self.learned if only is None else [where for where in only if where in self.learned]:
             route = self.learned_route(where)
-            if isinstance(route, Route):
+            if isinstance(route, Route) and not self._is_here(where):
                 want.append(route)
         for where in self.containers if only is None else [where for where in only if where in self.containers]:
             local = self.container_route(where)
