@@ -36,11 +36,18 @@ sys.argv = [program, *arguments]
 runpy.run_path(program, run_name="__main__")
 """
 # Two hosts share this machine's /run.
-ALONE = """mount -t tmpfs none /run/routed-hypervisor-agent
-mount --bind "$1" /usr/local/sbin
-shift
-exec "$@"
-"""
+ALONE = [
+    "unshare",
+    "--mount",
+    "--propagation",
+    "slave",
+    "--",
+    "sh",
+    "-c",
+    'mount -t tmpfs none /run/routed-hypervisor-agent && exec "$@"',
+    "sh",
+]
+WITH_PROGRAMS = 'mount --bind "$0" /usr/local/sbin && exec "$@"'
 
 
 def table(vrf: str | None, guests: t.Mapping[str, str | None]) -> dict:
@@ -106,8 +113,8 @@ class FollowingHost:
     def start(self) -> None:
         os.makedirs("/run/routed-hypervisor-agent", exist_ok=True)
         with self.log.open("a") as log:
-            alone = ["unshare", "--mount", "--propagation", "slave", "--", "sh", "-ec", ALONE, "sh", self.programs]
-            self.process = self.space.start(*alone, *self.command("run"), stderr=log)
+            found = ["sh", "-c", WITH_PROGRAMS, self.programs]
+            self.process = self.space.start(*ALONE, *found, *self.command("run"), stderr=log)
         until(lambda: "following" in self.said() or self.process.poll() is not None, 60, "the agent follows guests")
         assert self.process.poll() is None, self.said()
         until(self.report, 60, "the agent reports whom it follows")
