@@ -126,6 +126,7 @@ def test_a_boot_makes_what_the_module_made(host, agent):
         "host": "hv1",
         "guests": {},
         "containers": [],
+        "routing": [],
         "differences": [],
         "absent": [],
         "problems": [],
@@ -240,7 +241,7 @@ def test_a_damaged_state_falls_back_to_the_last_good_one(host, agent, damage):
     ("content", "sentence"),
     [
         (b"someone's\n", "is not ours"),
-        (b"routed-hypervisor-state 4 sha256:0\n{}", "has version 4"),
+        (b"routed-hypervisor-state 5 sha256:0\n{}", "has version 5"),
         (None, "does not exist"),
     ],
 )

@@ -147,7 +147,7 @@ PROXY = {
 }
 
 
-def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
+def test_ndppd_is_restarted_when_its_interface_was_replaced_or_down(node):
     result = node.module("ndppd", config=[PROXY])
     assert result["failed"] and "there is no interface vm1" in result["msg"] and "interface p1" in result["msg"]
     predicted = node.module("ndppd", config=[PROXY], _check=True)
@@ -161,6 +161,10 @@ def test_ndppd_is_restarted_when_its_interface_was_replaced(node):
     node.run("ip", "link", "del", "vm1")
     node.run("ip", "link", "add", "vm1", "type", "veth", "peer", "name", "p1")
     assert actions(node.module("ndppd", _check=True, config=[PROXY])) == ["restart ndppd"]
+    assert actions(node.module("ndppd", config=[PROXY])) == ["restart ndppd"]
+    assert actions(node.module("ndppd", config=[PROXY])) == []
+    for name, state in (("p1", "up"), ("vm1", "up"), ("vm1", "down"), ("vm1", "up")):
+        node.run("ip", "link", "set", name, state)
     assert actions(node.module("ndppd", config=[PROXY])) == ["restart ndppd"]
     assert actions(node.module("ndppd", config=[PROXY])) == []
     result = node.module("ndppd", state="gathered")

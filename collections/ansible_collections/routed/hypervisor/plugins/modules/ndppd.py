@@ -243,6 +243,7 @@ def daemon(params: dict, config: ndppd.Config) -> Daemon:
         files=[WantedFile(params["path"], ndppd.render(config).encode())],
         can_reload=False,
         interfaces=tuple(ndppd.interfaces(config.proxies.values())),
+        survives_down=False,  # ndppd 0.2.4 takes a whole processor: poll reports the error again and again
         enabled=params["enabled"],
     )
     former = Former(params["former"]) if params["former"] else None

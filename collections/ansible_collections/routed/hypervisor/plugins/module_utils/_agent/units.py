@@ -58,9 +58,10 @@ def follower(systemd: bool) -> str:
     # Ending it withdraws nothing: what is in the kernel stays, and the next start adopts it.
     description = "Guests and containers of this hypervisor, as they start, stop and move"
     if not systemd:
-        reload = ("kill", "-HUP", "{pid}")
+        # start-stop-daemon closes as many descriptors as there may be, and we have raised their number.
+        prepare, reload = ("ulimit", "-S", "-n", "1024"), ("kill", "-HUP", "{pid}")
         return service_file.init_script(
-            service_file.Command(FOLLOWER, (PROGRAM, "run"), description=description, reload=reload)
+            service_file.Command(FOLLOWER, (PROGRAM, "run"), description, prepare=prepare, reload=reload)
         )
     return f"""{HEADER}
 [Unit]

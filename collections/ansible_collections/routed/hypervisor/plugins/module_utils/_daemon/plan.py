@@ -79,6 +79,7 @@ class Wanted:
     can_reload: bool
     restart_on: frozenset[str] = frozenset()
     interfaces: tuple[str, ...] = ()
+    survives_down: bool = True  # False: a socket on one of these is of no use any more once the interface was down
     uses: tuple[str, ...] = ()  # interfaces that the daemon refers to by name and holds by index; they may be absent
     session_interfaces: tuple[str, ...] = ()  # on which the daemon receives routes
     session_addresses: tuple[str, ...] = ()  # of this host
@@ -179,6 +180,8 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
         bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else there or index in seen.bound
         if not bound or index is None:  # in check mode, interfaces may not exist yet
             reasons[interface] = f"interface {interface} is not the one that the process is bound to"
+        elif not wanted.survives_down and came_up_later(interface, seen, known):
+            reasons[interface] = f"interface {interface} was down while {wanted.service} ran"
     for interface in wanted.uses:
         recorded = seen.stamp.get("interfaces", {})
         if known and interface in recorded:
@@ -188,6 +191,12 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
         if not same:
             reasons[interface] = f"interface {interface} was created after {wanted.service} loaded its configuration"
     return reasons
+
+
+def came_up_later(name: str, seen: Seen, known: bool) -> bool:
+    """Whether an interface came up, or an address was added, after the process last looked at it."""
+    now, before = seen.came_up.get(name), seen.stamp.get("came_up", {}).get(name) if known else None
+    return now is not None and (now > t.cast(Process, seen.process).start if before is None else now != before)
 
 
 def replaced(wanted: Wanted, seen: Seen) -> list[str]:
@@ -200,12 +209,10 @@ def not_refreshed(wanted: Wanted, seen: Seen) -> list[str]:
     """Interfaces and addresses that may not have been ready when the process set up its sessions."""
     running = t.cast(Process, seen.process)
     known = (seen.stamp.get("pid"), seen.stamp.get("start")) == (running.pid, running.start)
-    recorded = seen.stamp.get("came_up", {}) if known else {}
     return [
         name
         for name in (*wanted.session_interfaces, *wanted.session_addresses)
-        if not seen.came_up.get(name)
-        or (recorded[name] != seen.came_up[name] if name in recorded else seen.came_up[name] > running.start)
+        if not seen.came_up.get(name) or came_up_later(name, seen, known)
     ]
 
 

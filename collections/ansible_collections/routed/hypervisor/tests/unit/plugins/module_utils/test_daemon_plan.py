@@ -7,7 +7,13 @@ import json
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.daemon import Daemon, record, recorded
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.daemons import with_files
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.daemon import (
+    Daemon,
+    DaemonError,
+    record,
+    recorded,
+)
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan import (
     Seen,
     SeenFile,
@@ -102,6 +108,18 @@ def test_the_bound_interfaces_of_an_unknown_process_are_looked_up():
     assert ops(want, seen(indexes={"vm1": 5}, bound={3, 4})) == ["restart"]
 
 
+@pytest.mark.parametrize("survives_down", [True, False])
+def test_an_interface_that_was_down_causes_a_restart_of_a_daemon_that_does_not_survive_it(survives_down):
+    want = wanted(interfaces=("vm1",), survives_down=survives_down)
+    restarts = [] if survives_down else ["restart"]
+    state = seen(indexes={"vm1": 3}, bound={3}, came_up={"vm1": 900})
+    assert ops(want, state) == []
+    assert ops(want, dataclasses.replace(state, came_up={"vm1": 1001})) == restarts
+    known = dataclasses.replace(state, stamp=stamp(want, state))
+    assert ops(want, dataclasses.replace(known, came_up={"vm1": 1001})) == restarts
+    assert ops(want, dataclasses.replace(known, came_up={})) == []  # it is down, and would fail again
+
+
 def sessions(**came_up):
     """A daemon with sessions on eth7 and from 192.0.2.1, and when these came up."""
     want = wanted(session_interfaces=("eth7",), session_addresses=("192.0.2.1",))
@@ -181,13 +199,19 @@ def test_a_recorded_daemon_has_the_same_work_to_do_and_no_content_of_files_is_re
     daemon = Daemon("example", want, Service("example", "/bin/true", timeout=7), reload=["a"], refresh=["b", "c"])
     text = json.dumps(record(daemon))
     assert OURS.decode().splitlines()[1] not in text.split('"')
-    same = recorded(json.loads(text), {PATH: OURS}.__getitem__)
+    state = seen(indexes={"red": 7}, came_up={"red": 1, "red.90": 2000, "192.0.2.1": 1})
+    same = with_files(recorded(json.loads(text)), state)
     assert same.wanted == want
     assert record(same) == record(daemon)
-    state = seen(indexes={"red": 7}, came_up={"red": 1, "red.90": 2000, "192.0.2.1": 1})
     [change] = plan(same.wanted, state)
     assert change == plan(want, state)[0]
     assert (change.op, change.why) == ("refresh", "red.90 came up after its sessions")
+
+
+def test_a_recorded_daemon_without_one_of_its_files_is_named_with_the_remedy():
+    daemon = recorded(record(Daemon("example", wanted(uses=("red",)), Service("example"))))
+    with pytest.raises(DaemonError, match=rf"^example: {PATH} is missing; run site\.yml$"):
+        with_files(daemon, seen(files={PATH: None}))
 
 
 def test_a_daemon_that_depends_on_no_interface_is_not_recorded():
