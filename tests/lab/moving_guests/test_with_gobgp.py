@@ -21,6 +21,7 @@ def intent(text):
     for vrf in given["vrfs"].values():
         vrf.pop("password", None)
     given["hypervisors"]["hv2"]["daemon"] = "gobgp"
+    del given["loopbacks"]  # which GoBGP does not announce
     given["guests"] = {"web1": {**WEB1.entry, "ipv6": "none"}}
     return yaml.safe_dump(given, sort_keys=False)
 
