@@ -135,14 +135,22 @@ class Guest:
         return (*self.path, "mac" if self.has_mac else "ipv4")
 
 
+class Ports(t.NamedTuple):
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
 @dataclass
 class Rule:
     """A rule of a container network's policy."""
 
     path: Path
     sender: str | None  # as written: any, a container network or a prefix
-    tcp: Sequence[int | None] = ()  # None where it was wrong
-    udp: Sequence[int | None] = ()
+    tcp: Sequence[Ports | None] = ()  # None where it was wrong
+    udp: Sequence[Ports | None] = ()
     ping: bool = False
     action: str | None = None
     prefix: IPNetwork | None = None  # if the sender is one

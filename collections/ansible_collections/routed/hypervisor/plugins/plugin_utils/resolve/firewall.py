@@ -154,7 +154,7 @@ def _matches(intent: Intent, rule: Rule) -> list[dict]:
         if rule.is_for_all:
             made.append({**match, "protocol": None, "ports": []})
         for protocol in ("tcp", "udp"):
-            if ports := getattr(rule, protocol):
+            if ports := [str(one) for one in getattr(rule, protocol)]:
                 made.append({**match, "protocol": protocol, "ports": ports})
         if rule.ping:
             icmp = [PING[family]] if family is not None else PING.values()

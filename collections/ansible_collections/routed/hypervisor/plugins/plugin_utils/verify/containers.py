@@ -137,7 +137,7 @@ def _between(intent: Intent, home: Home, peer: Home) -> list[dict]:
 def _ports(intent: Intent, home: Home, peer: Home, family: str, is_pinged: bool) -> list[dict]:
     """One TCP port that the policy allows, and one that it denies: silence proves something only if pings pass."""
     policy, address = peer.network.policy, peer.container.address[family]
-    ports = dict.fromkeys([*(port for rule in policy for port in rule.tcp), OTHER_PORT])
+    ports = dict.fromkeys([*(ports.first for rule in policy for ports in rule.tcp if ports), OTHER_PORT])
     allowed = {port: allows(intent, policy, home.container.address[family], "tcp", port) for port in ports}
     wanted = []
     for passes in (True, False) if is_pinged else (True,):
