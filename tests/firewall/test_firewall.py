@@ -122,7 +122,7 @@ NEEDED_IN_L3 = [
     "a container pings the host's link",
     "the hypervisor connects to a container",
 ]
-# With the counters in l3 and in l3s. In l3, packets to the host's link enter the host by it, as those of its containers.
+# With the counters in l3 and in l3s. In l3, packets to the host's link enter the host by it, as those of containers.
 STOPPED_IN_L3 = {
     "a container connects to the host's link": ("to_hypervisor", "to_hypervisor"),
     "a container connects to the uplink": ("to_hypervisor", "to_hypervisor"),

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import Slave, Survey
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import runtimes
 
-EXPECTED = {"network": "web", "master": "web", "mode": "l2", "cni": True, "docker": False}
+EXPECTED = {"network": "web", "master": "web", "mode": "l2", "cni": True, "docker": False, "dhcp": False}
 HOST = Slave("", "host-web", "ipvlan", "l2", ("10.0.0.1",))
 ONE = Slave("c1", "eth0", "ipvlan", "l2", ("10.0.0.5", "2001:db8::5"))
 

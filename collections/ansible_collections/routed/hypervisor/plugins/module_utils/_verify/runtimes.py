@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .._daemon.plan import is_ours
-from .._runtimes import cni, leases, owners, slaves
+from .._runtimes import cni, dhcp, leases, owners, slaves
 from .command import run
 
 DIRECTORY = "/etc/cni/net.d"
@@ -39,6 +39,8 @@ def verify_runtimes(expected):
         ]
         problems.append(f"addresses of several containers: {', '.join(twice)}")
     problems += _gone(expected, found)
+    if expected["dhcp"]:
+        problems += dhcp.problems()
     return not problems, "; ".join(problems) or f"{sum(bool(slave.where) for slave in on_master)} containers"
 
 

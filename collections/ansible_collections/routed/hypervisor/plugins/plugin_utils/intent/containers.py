@@ -35,6 +35,7 @@ def network(name: str, data: dict) -> ContainerNetwork:
         data.get("announce"),
         data.get("mtu"),
         [name for name in data["runtimes"] if name],
+        data["ipam"],
         policy(("container_networks", name, "policy"), data["policy"]),
     )
 

@@ -178,6 +178,7 @@ class ContainerNetwork:
     announce: str | None  # None: depends on the prefix's owner
     mtu: int | None
     runtimes: Sequence[str]
+    ipam: str = "pools"  # or dhcp
     policy: Sequence[Rule] = ()
 
 

@@ -33,6 +33,10 @@ RESERVED = {
 def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
     """ADDRESSES are those of routers, guests and containers of the intent."""
     pools: list[RuntimePool] = []
+    for common in intent.container_networks.values():
+        if common.ipam == "dhcp" and not common.runtimes:
+            wrong = "it is about containers of runtimes, and the network has none"
+            mistakes.add(("container_networks", common.name, "ipam"), wrong, "add runtimes: [cni], or remove it")
     for node in intent.hypervisors.values():
         prefixes: Prefixes = {}
         parents: dict[tuple[str | None, ...], str] = {}  # the first network of docker on each
@@ -41,6 +45,9 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
             if network is None or not (part.runtimes or part.pools):
                 continue
             _runtimes(part, network, mistakes)
+            if network.ipam == "dhcp":
+                _dhcp(part, network, mistakes)
+                continue
             _parent(part, parents, mistakes)
             _one_prefix(part, prefixes, mistakes)
             pools += _pools(node, part, mistakes)
@@ -64,6 +71,23 @@ def _runtimes(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None
     if "docker" in part.runtimes and gateway is not None and "ipv6" in part.prefix and is_link_local(gateway):
         wrong = f"docker requires a gateway in the network's own prefix, not {gateway}"
         mistakes.add((*common, "gateway6"), wrong, f"an address in {part.prefix['ipv6']}")
+
+
+def _dhcp(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None:
+    """The plugin broadcasts, and only knows IPv4; a lease is one of its server, which is on the fabric."""
+    path = ("container_networks", network.name, "ipam")
+    if network.mode != "l2":
+        wrong = f"in mode {network.mode} no broadcast of a DHCP server reaches a container"
+        mistakes.add(path, wrong, "mode l2, or no dhcp")
+    elif others := [runtime for runtime in part.runtimes if runtime != "cni"]:
+        mistakes.add(path, f"{_named(others)} cannot use it here", "only cni among the runtimes, or no dhcp")
+    elif part.prefix_owner != "fabric" and path not in mistakes:
+        wrong = "its server would have to be on the host, which is the router of its own prefixes"
+        mistakes.add(path, wrong, "a fabric, and neither ipv4 nor ipv6 in the network and in the hosts")
+    elif "ipv4" not in part.prefix and part.prefix:
+        mistakes.add(path, f"{network.vrf} has no IPv4 prefix on {part.fabric}", "add it, or no dhcp")
+    for pool in (pool for pool in part.pools.values() if pool.given is not None):
+        mistakes.add(pool.path, "the DHCP server decides about addresses", "remove it, or ipam: dhcp")
 
 
 def _named(runtimes: t.Iterable[str]) -> str:

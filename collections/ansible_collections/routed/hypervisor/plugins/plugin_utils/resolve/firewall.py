@@ -97,8 +97,8 @@ def _tenants(intent: Intent, found: Index, node: Hypervisor, network: dict) -> d
 
 
 def _l3s(intent: Intent, node: Hypervisor) -> dict[str, list[dict]] | None:
-    """Prefixes of containers in l3s, by master; None if no containers are in l3 or l3s. None of them are in a VRF, where
-    l3s is refused, and where packets from containers in l3 arrive on the VRF's device like all others."""
+    """Prefixes of containers in l3s, by master; None if no containers are in l3 or l3s. Those in VRFs do not count: l3s
+    is refused there, and packets from containers in l3 arrive on the VRF's device like all others."""
     made: dict[str, list[dict]] = {family: [] for family in FAMILIES}
     parts = [(part, intent.container_networks[part.network]) for part in node.parts.values()]
     routed = [(part, net.mode) for part, net in parts if net.mode != "l2" and intent.vrfs[net.vrf].device is None]

@@ -91,6 +91,7 @@ def _runtimes(intent: Intent, node: Hypervisor, part: Part) -> dict:
         "mode": network.mode,
         "cni": bool({"cni", "podman"} & {*part.runtimes}),
         "docker": "docker" in part.runtimes,
+        "dhcp": network.ipam == "dhcp" and "cni" in part.runtimes,
     }
 
 
