@@ -12,6 +12,10 @@ from support.waiting import seconds_until, stays, until
 CALLER = (Path(__file__).parent / "caller.py").read_text()
 FILES = "/etc/cni/net.d"
 LEASES = "/run/routed-hypervisor-cni"
+WEB = """    announce: address
+    runtimes: [cni]
+    chain: [{plugin: tuning, sysctl: {net.core.somaxconn: "512"}}, {plugin: firewall}]
+"""
 ADDRESSES = {"web": ("10.10.1.", "2001:db8:10:1::"), "edge": ("10.20.1.", "2001:db8:20:1::")}
 
 
@@ -101,6 +105,12 @@ def test_a_runtime_may_choose_an_address_of_its_pool_only(lab, caller):
     caller.networks["w2"] = ("web", None)
     code, output = caller.tried("ADD", "w2", "web", addresses=["10.10.1.21"])
     assert code != 0 and "10.10.1.21" in output, "an address of a container of the intent"
+
+
+def test_a_container_passes_the_other_plugins_of_its_network(lab, caller):
+    caller.add("w1", "web")
+    assert lab.run("host1", "ip", "netns", "exec", "w1", "sysctl", "-n", "net.core.somaxconn").strip() == "512"
+    assert "10.10.1." in lab.run("host1", "iptables", "-n", "-L", "CNI-FORWARD")
 
 
 def test_containers_of_the_intent_and_of_a_runtime_reach_each_other(lab, caller):
@@ -294,7 +304,7 @@ def test_a_network_in_use_is_not_removed(lab, caller):
     address, _ipv6 = caller.add("w1", "web")
     until(lambda: reaches(lab, "host2", address), 20, "an answer")
     text = lab.intent.read_text()
-    lab.intent.write_text(text.replace("    announce: address\n    runtimes: [cni]\n", "    announce: address\n", 1))
+    lab.intent.write_text(text.replace(WEB, "    announce: address\n", 1))
     run = lab.play("--tags", "network")
     assert run.code != 0 and f"the network web is in use by w1 ({address}, " in run.output, run.output
     assert reaches(lab, "host2", address)

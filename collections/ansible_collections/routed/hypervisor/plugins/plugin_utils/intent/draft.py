@@ -179,6 +179,7 @@ class ContainerNetwork:
     mtu: int | None
     runtimes: Sequence[str]
     ipam: str = "pools"  # or dhcp
+    chain: Sequence[Mapping[str, t.Any] | None] = ()  # further plugins, as written; None where it was wrong
     policy: Sequence[Rule] = ()
 
 

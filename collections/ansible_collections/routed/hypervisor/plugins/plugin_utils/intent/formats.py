@@ -179,6 +179,10 @@ FORMATS = {
         lambda text: text in ("slaac", "none") or _address(6)(text),
         "slaac, none or an IPv6 address; for instance 2001:db8::1",
     ),
+    "net-sysctl": Format(
+        lambda text: re.fullmatch(r"net(\.[A-Za-z0-9_-]+){2,}", text) is not None,
+        "a sysctl of a network namespace; for instance net.core.somaxconn",
+    ),
     "mac": Format(_mac, "the MAC address of one interface; for instance 02:00:cb:00:71:01"),
 }
 

@@ -39,6 +39,11 @@ def _cni(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork
         "mode": network.mode,
         "mtu": network.mtu,
         "dhcp": network.ipam == "dhcp",
+        "chain": [
+            {"type": each["plugin"], **({"sysctl": each["sysctl"]} if "sysctl" in each else {})}
+            for each in network.chain
+            if each is not None
+        ],
         "ranges": [[_range(part, pool, family) for pool in pools] for family in families],
         "routes": [
             {"prefix": DEFAULT[family], "gateway": _gateway(part, family) if network.mode == "l2" else None}
