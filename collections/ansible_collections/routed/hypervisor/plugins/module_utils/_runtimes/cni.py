@@ -20,6 +20,7 @@ from .._daemon.service import PATH
 from .._engine.change import Change
 from .._netlink.namespaces import MNT_DETACH, unmount
 from . import leases
+from .calls import installed
 from .leases import Lease
 from .slaves import Survey, conflicts, refusals, survey
 
@@ -74,6 +75,16 @@ class NetworkFile:
         return found
 
     @property
+    def ranges(self) -> list[tuple[str, str]]:
+        """The first and the last address of each range."""
+        found = []
+        for plugin in self.plugins:
+            ipam = plugin.get("ipam")
+            several = ipam.get("ranges", []) if isinstance(ipam, dict) else []
+            found += [(str(each["rangeStart"]), str(each["rangeEnd"])) for ranges in several for each in ranges]
+        return found
+
+    @property
     def link(self) -> tuple[t.Any, ...]:
         """What a container's link is made from; it cannot be changed while there is one."""
         return tuple((plugin.get("type"), plugin.get("master"), plugin.get("mode")) for plugin in self.plugins[:1])
@@ -112,10 +123,6 @@ def existing(directory: str) -> tuple[dict[str, SeenFile], list[NetworkFile]]:
             if network is not None:
                 found.append(network)
     return seen, found
-
-
-def installed(plugin: str, directories: t.Sequence[str]) -> str | None:
-    return next((path for each in directories if os.path.isfile(path := os.path.join(each, plugin))), None)
 
 
 def supported(plugin: str, directories: t.Sequence[str]) -> list[str] | None:

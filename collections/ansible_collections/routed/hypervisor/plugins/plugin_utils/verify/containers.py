@@ -55,7 +55,11 @@ def expectations(intent: Intent, found: Index, node: Hypervisor) -> list[dict]:
             wanted += _between(intent, home, peer)
     for other in others(found.hypervisors, found.position[node.name], ROUTES, ROUTES):
         wanted += _routes(intent, found, node, other)
-    wanted += [_runtimes(intent, node, part) for part in node.parts.values() if part.runtimes]
+    for part in node.parts.values():
+        if part.runtimes:
+            wanted.append(_runtimes(intent, node, part))
+        if {"cni", "podman"} & {*part.runtimes} and intent.container_networks[part.network].ipam != "dhcp":
+            wanted.append(_probe(intent, part))
     if node.daemon == "gobgp":
         wanted.append({"kind": "in_step", "title": f"GoBGP's routes and the kernel's of {node.name} are in step"})
     return wanted
@@ -93,6 +97,13 @@ def _runtimes(intent: Intent, node: Hypervisor, part: Part) -> dict:
         "docker": "docker" in part.runtimes,
         "dhcp": network.ipam == "dhcp" and "cni" in part.runtimes,
     }
+
+
+def _probe(intent: Intent, part: Part) -> dict:
+    """In labs always, and on real hosts only on request."""
+    title = f"the CNI plugins add a container to {part.network} and remove it"
+    made = {"kind": "probe", "title": title, "network": part.network}
+    return made if intent.lab is not None else {**made, "on_request": True}
 
 
 def _ping(family: str, source: str | None, target, to_name: str, title: str, reply: bool) -> dict:
