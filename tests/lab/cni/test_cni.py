@@ -236,7 +236,7 @@ def test_containers_with_one_mac_address_have_leases_of_their_own_and_keep_them_
     before = server()
     # It leaves its socket behind, and forgets its leases: others renew them.
     lab.run("host1", "sh", "-ec", f"kill -9 $(cat /run/{DHCP}.pid); /etc/init.d/{DHCP} start")
-    until(lambda: all(server()[one] > before[one] for one in own), 30, "the renewal of both leases", 0.2)
+    until(lambda: all(server().get(one, 0) > before[one] for one in own), 30, "the renewal of both leases", 0.2)
     assert lab.tried("host1", "test", "-e", f"/run/{DHCP}.sock.lost")[0] == 1
     caller.remove("d1")
     until(lambda: set(server()) == {own[1]}, 20, "the end of the first lease")
