@@ -2,8 +2,8 @@
 """Runs the DHCP daemon of the CNI plugins, with the leases that it had before: cni-dhcp PROGRAM SOCKET
 
 The daemon has its leases in memory only, so that nothing renews them once it was restarted. Callers of CNI plugins keep
-the results (libcni: in /var/lib/cni/results), and at CHECK the daemon asks for the lease of a container again, with the
-same client identifier. SOCKET.lost lists the containers that it has not got a lease for.
+the results (libcni: in /var/lib/cni/results), from which it is asked for the lease of each container again, with the
+same client identifier. SOCKET.lost lists the containers that have no lease of their address now.
 """
 
 import base64
@@ -69,23 +69,30 @@ def renew(entry):
     sandbox = next(one["sandbox"] for one in kept["result"]["interfaces"] if one.get("sandbox"))
     if not os.path.exists(sandbox):
         return None
-    environment = {"CNI_COMMAND": "CHECK", "CNI_CONTAINERID": container, "CNI_NETNS": sandbox, "CNI_IFNAME": link}
-    addresses = ", ".join(one["address"].partition("/")[0] for one in kept["result"]["ips"])
-    words = {**plugin, "prevResult": kept["result"]}
+    # For this plugin, ADD only asks for a lease; configuring the link is up to the caller.
+    environment = {"CNI_COMMAND": "ADD", "CNI_CONTAINERID": container, "CNI_NETNS": sandbox, "CNI_IFNAME": link}
+    own = addresses(kept["result"])
     try:
         done = subprocess.run(
             [PROGRAM],
-            input=json.dumps(words),
+            input=json.dumps(plugin),
             env={**environment, "CNI_PATH": os.path.dirname(PROGRAM), "PATH": os.environ.get("PATH", os.defpath)},
             capture_output=True,
             text=True,
             check=False,
             timeout=ANSWER_S,
         )
-        wrong = json.loads(done.stdout)["msg"] if done.returncode else None
+        answer = json.loads(done.stdout)
+        wrong = answer["msg"] if done.returncode else None
+        if wrong is None and addresses(answer) != own:
+            wrong = f"the server now gives it {', '.join(addresses(answer))}"
     except (subprocess.TimeoutExpired, OSError, ValueError, KeyError) as error:
         wrong = str(error)
-    return f"{container[:12]} ({addresses}): {wrong}" if wrong else None
+    return f"{container[:12]} ({', '.join(own)}): {wrong}" if wrong else None
+
+
+def addresses(result):
+    return [one["address"].partition("/")[0] for one in result["ips"]]
 
 
 if __name__ == "__main__":
