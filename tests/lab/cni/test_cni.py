@@ -159,6 +159,11 @@ def test_running_containers_that_another_network_switched_to_its_mode_are_switch
     """
     caller.add("e1", "edge")
     assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
+    lab.run("host1", "sed", "--in-place=.kept", "s/host-local/none-such/", other_mode)
+    lab.run("host1", "ip", "netns", "add", "o0")
+    assert caller.tried("ADD", "o0", "other", other_mode)[0] != 0, "there is no such plugin"
+    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}, "an ADD that fails switches them, too"
+    lab.run("host1", "sh", "-ec", f"ip netns delete o0; mv {other_mode}.kept {other_mode}")
     caller.add("o1", "other", other_mode)
     assert modes(lab, "e1/eth0", "host-edge") == {"l2"}
     run = lab.play("--tags", "network")
