@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._engine.former import Former
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import Link
-from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes import cni, docker, leases, settings
+from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes import calls, cni, docker, leases, settings
 from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import (
     Slave,
     Survey,
@@ -153,6 +153,28 @@ def test_namespaces_that_only_our_plugin_keeps_are_released_with_their_addresses
     host.found = survey([Slave(place, "eth0", "ipvlan", "l2", ("10.0.0.5",), has_process=False)])
     host.found.unused = [place]
     assert host.run(("web", host.content())) == [("release", "p1-eth0"), ("release", "10.0.0.5")]
+
+
+def test_a_network_with_dhcp_is_in_use_while_a_container_exists_that_a_runtime_has_kept(host, tmp_path, monkeypatch):
+    results, space = tmp_path / "results", tmp_path / "c1"
+    results.mkdir()
+    space.touch()
+    monkeypatch.setattr(calls, "RESULTS", str(results))
+    result = {"interfaces": [{"name": "eth0", "sandbox": str(space)}], "ips": []}
+    kept = {
+        "containerId": "0123456789abcdef",
+        "ifName": "eth0",
+        "networkName": "web",
+        "config": "e30=",
+        "result": result,
+    }
+    (results / "web-0123456789abcdef-eth0").write_text(json.dumps(kept))
+    host.install("dhcp", "1.0.0")
+    host.run(("web", host.content().replace("host-local", "dhcp")))
+    with pytest.raises(cni.CniError, match="the network web is in use by 0123456789ab: remove them first"):
+        host.plan()
+    space.unlink()
+    assert host.run() == [("delete", "90-web.conflist")]
 
 
 def test_plugins_without_a_common_version_are_refused(host):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import subprocess
@@ -85,24 +86,34 @@ def _run(path: str, command: str, config: Document, container: Container) -> str
     return done.stdout
 
 
-def check_results(network: str, most: int) -> list[str]:
-    """What CHECK finds wrong with up to MOST containers in a network whose results a runtime has kept."""
-    problems, checked = [], 0
+class Kept(t.NamedTuple):
+    """A container that a runtime has added, and what it was given."""
+
+    container: Container
+    network: Document
+    result: Document
+
+
+def kept(network: str) -> t.Iterator[Kept]:
+    """The containers in a network whose results a runtime has kept, and whose namespaces exist."""
     for name in sorted(os.listdir(RESULTS)) if os.path.isdir(RESULTS) else ():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, StopIteration):
             with open(os.path.join(RESULTS, name), "rb") as file:
-                kept = json.load(file)
-            if kept["networkName"] != network or checked >= most:
-                continue
-            sandbox = next(one["sandbox"] for one in kept["result"]["interfaces"] if one.get("sandbox"))
-            if os.path.exists(sandbox):
-                checked += 1
-                config = json.loads(base64.b64decode(kept["config"]))
-                container = Container(kept["containerId"], sandbox, kept["ifName"])
-                try:
-                    call("CHECK", config, container, kept["result"])
-                except CallError as error:
-                    problems.append(f"{container.name[:12]}: {error}")
+                entry = json.load(file)
+            sandbox = next(one["sandbox"] for one in entry["result"]["interfaces"] if one.get("sandbox"))
+            if entry["networkName"] == network and os.path.exists(sandbox):
+                container = Container(entry["containerId"], sandbox, entry["ifName"])
+                yield Kept(container, json.loads(base64.b64decode(entry["config"])), entry["result"])
+
+
+def check_results(network: str, most: int) -> list[str]:
+    """What CHECK finds wrong with up to MOST containers in a network whose results a runtime has kept."""
+    problems = []
+    for each in itertools.islice(kept(network), most):
+        try:
+            call("CHECK", each.network, each.container, each.result)
+        except CallError as error:
+            problems.append(f"{each.container.name[:12]}: {error}")
     return problems
 
 

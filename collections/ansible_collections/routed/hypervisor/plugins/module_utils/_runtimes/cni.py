@@ -20,7 +20,7 @@ from .._daemon.service import PATH
 from .._engine.change import Change
 from .._netlink.namespaces import MNT_DETACH, unmount
 from . import leases
-from .calls import installed
+from .calls import installed, kept
 from .leases import Lease
 from .slaves import Survey, conflicts, refusals, survey
 
@@ -167,8 +167,8 @@ def plan(params: dict[str, t.Any], check_mode: bool) -> Plan:
     mistakes: list[str] = []
     seen, others = existing(params["directory"])
     wanted = [file for given in params["files"] if (file := parse(given["path"], given["content"], mistakes))]
-    kept = {file.path for file in wanted} if params["state"] != "deleted" else set()
-    removed = [file for file in others if is_ours(seen[file.path].content) and file.path not in kept]
+    paths = {file.path for file in wanted} if params["state"] != "deleted" else set()
+    removed = [file for file in others if is_ours(seen[file.path].content) and file.path not in paths]
     made = Plan(seen=seen)
     if not wanted and not removed and not mistakes:
         return made
@@ -269,10 +269,17 @@ def _used(file: NetworkFile, found: Survey) -> tuple[list[Lease], list[Lease]]:
     return alive, [lease for lease in all_of_them if lease not in alive]
 
 
+def _users(file: NetworkFile, alive: list[Lease]) -> str:
+    """The running containers: with DHCP, those whose results a runtime has kept."""
+    if "dhcp" in file.types:
+        return ", ".join(each.container.name[:12] for each in kept(file.name))
+    return leases.named(alive)
+
+
 def _plan_removal(file: NetworkFile, found: Survey, made: Plan, mistakes: list[str]) -> None:
     alive, gone = _used(file, found)
-    if alive:
-        mistakes.append(f"{file.path}: the network {file.name} is in use by {leases.named(alive)}: remove them first")
+    if users := _users(file, alive):
+        mistakes.append(f"{file.path}: the network {file.name} is in use by {users}: remove them first")
         return
     _release(gone, made)
     made.forgotten.append(file)
@@ -291,8 +298,8 @@ def _plan_file(file: NetworkFile, content: str, found: Survey, made: Plan, mista
     old = made.seen.get(file.path)
     before = parse(file.path, old.content.decode(errors="replace"), []) if old and is_ours(old.content) else None
     alive, gone = _used(file, found)
-    if before is not None and before.link != file.link and alive:
-        wrong = f"the link of {file.name} cannot be changed while it is in use by {leases.named(alive)}"
+    if before is not None and before.link != file.link and (users := _users(before, alive)):
+        wrong = f"the link of {file.name} cannot be changed while it is in use by {users}"
         mistakes.append(f"{file.path}: {wrong}: remove them first")
     _release(gone, made)
     made.wanted[file.path] = WantedFile(file.path, content.encode())
