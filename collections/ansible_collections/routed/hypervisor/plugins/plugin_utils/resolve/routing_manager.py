@@ -8,7 +8,8 @@ from __future__ import annotations
 from ..intent.model import FAMILIES, Hypervisor, Intent
 from . import containers
 
-NAMESPACES = ("/run/netns", "/run/docker/netns")  # directories of named network namespaces
+# Directories of named network namespaces; the last is that of our CNI plugin.
+NAMESPACES = ("/run/netns", "/run/docker/netns", "/run/routed-hypervisor-netns")
 
 
 def routing_manager(intent: Intent, node: Hypervisor, tables: list[dict], bgp: dict) -> dict:

@@ -48,6 +48,8 @@ PATTERNS = (
     "/var/lib/routed-hypervisor/state*",
     "/var/lib/routed-hypervisor/former.json",
     "/var/lib/routed-hypervisor/daemons",
+    "/usr/lib/cni/routed-hypervisor",
+    "/opt/cni/bin/routed-hypervisor",
     "/var/lib/cni/networks",
 )
 Entry = dict[str, t.Any]
