@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.modules import PROJECT
+from support.report_samples import drilled
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab.drill import INTERVAL_S, losses
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import drill_results, drills
@@ -91,9 +92,9 @@ def test_what_is_between_two_answers_is_lost(numbers):
 
 def test_a_later_result_replaces_that_of_the_same_drill(tmp_path):
     path = tmp_path / "drills.json"
-    for title, number in (("a", 1), ("b", 2), ("a", 3)):
-        drill_results.add(path, "lab", {"title": title, "number": number})
-    assert [one["number"] for one in drill_results.read(path, "lab")] == [2, 3]
+    for title, bfd in (("a", 1), ("b", 2), ("a", 3)):
+        drill_results.add(path, "lab", drilled(title, [[(0, 100, 4)]], bfd_ms=bfd))
+    assert [one["bfd_ms"] for one in drill_results.read(path, "lab")] == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -111,3 +112,30 @@ def test_a_file_that_is_not_of_this_lab_is_not_replaced(tmp_path, text, reason):
     with pytest.raises(DocumentError, match=reason):
         drill_results.add(path, "lab", {"title": "a"})
     assert path.read_text() == text
+
+
+WHOLE = drilled("a", [[(0, 100, 4)], [(0, 80, 3)]])
+RUN = WHOLE["runs"][0]
+PAIR = RUN["pairs"][0]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "a",
+        {**WHOLE, "title": None},
+        {**WHOLE, "budget_ms": "2000"},
+        {**WHOLE, "runs": []},
+        {**WHOLE, "runs": [{**RUN, "pairs": []}]},
+        {**WHOLE, "runs": [RUN, {**RUN, "pairs": RUN["pairs"][1:]}]},
+        {**WHOLE, "runs": [{**RUN, "ended_ms": 10**400}]},
+        {**WHOLE, "runs": [{**RUN, "pairs": [{**PAIR, "gaps": [{"from_ms": 0, "to_ms": True, "lost": 1}]}]}]},
+        {key: value for key, value in WHOLE.items() if key != "runs"},
+    ],
+)
+def test_an_incomplete_drill_is_refused_with_its_place(tmp_path, broken):
+    path = tmp_path / "drills.json"
+    path.write_text(json.dumps({"format": 1, "fabric": "lab", "drills": [WHOLE, broken]}))
+    with pytest.raises(DocumentError, match=r"has no complete drill at drills\[1\]; remove it") as refused:
+        drill_results.read(path, "lab")
+    assert "\n" not in str(refused.value)

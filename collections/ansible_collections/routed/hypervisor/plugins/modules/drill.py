@@ -15,7 +15,8 @@ description:
   - Breaks something in a lab that is up, while guests or containers on different hypervisors send each other a packet
     every 20 ms in both families, restores it, and reports what was lost.
   - The pairs of guests and what is broken come from the inventory of the play.
-  - Writes the result to a file, in which it replaces the former one of the same drill.
+  - Writes the result to a file, in which it replaces the former one of the same drill. If results of
+    M(routed.hypervisor.report) are beside it, writes their report again, with the drill.
   - Fails if a loss is longer than the budget that the intent gives the drill.
 attributes:
   check_mode:
