@@ -11,8 +11,9 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import drills
-from ..plugin_utils.drill_results import add, read
+from ..plugin_utils.drills import plan as drills
+from ..plugin_utils.drills.model import DrillMistake, Lab, Wanted
+from ..plugin_utils.drills.results import add, read
 from ..plugin_utils.inventory_variables import inventory_variables
 from ..plugin_utils.report.document import DocumentError
 from ..plugin_utils.report.document import read as document_of
@@ -42,10 +43,10 @@ class ActionModule(ActionBase):
         lab = nodes[LAB_HOST]["lab"]
         try:
             plan = drills.plan(
-                drills.Wanted(given["drill"], given["node"], given["fabric"]),
-                drills.Lab(nodes, task_vars["groups"], lab["cables"]),
+                Wanted(given["drill"], given["node"], given["fabric"]),
+                Lab(nodes, task_vars["groups"], lab["cables"]),
             )
-        except drills.DrillMistake as error:
+        except DrillMistake as error:
             raise AnsibleActionFail(str(error)) from None
         heading = f"{given['drill']}: {plan.title}"
         if self._task.check_mode:
@@ -56,6 +57,9 @@ class ActionModule(ActionBase):
             "pairs": plan.pairs,
             "steps": plan.steps,
             "restore": plan.restore,
+            "calm": plan.is_calm,
+            "prepare": plan.prepare,
+            "cleanup": plan.cleanup,
             "limit": given["limit"],
         }
         runs = []

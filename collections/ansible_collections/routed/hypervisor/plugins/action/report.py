@@ -11,7 +11,7 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import drill_results
+from ..plugin_utils.drills import results as drill_results
 from ..plugin_utils.inventory_variables import inventory_variables
 from ..plugin_utils.report.document import FORMAT, PAGE, DocumentError, read, replace, text
 from ..plugin_utils.report.files import write

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file of drills' results, drills.json: the last result of each drill. Private to this collection."""
+"""The file of drills' results, drills.json: the last result of each drill."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import json
 import typing as t
 from pathlib import Path
 
-from ..module_utils._engine.printable import shown
-from .report.document import DocumentError, replace
+from ...module_utils._engine.printable import shown
+from ..report.document import DocumentError, replace
 
 NAME = "drills.json"  # beside verify.json
 FORMAT = 1
-MOST_MS = 10**9
+MS = range(-(10**9), 10**9)
 
 Result = dict[str, t.Any]
 
@@ -85,4 +85,4 @@ def _is_pair(found: t.Any) -> bool:
 def _has(found: t.Any, kind: type, *keys: str) -> bool:
     """Whether a map has values of a kind; numbers are those that a drill can have."""
     values = [found.get(key) for key in keys] if isinstance(found, dict) else [None]
-    return all(type(value) is kind and (kind is not int or abs(value) < MOST_MS) for value in values)
+    return all(type(value) is kind and (kind is not int or value in MS) for value in values)
