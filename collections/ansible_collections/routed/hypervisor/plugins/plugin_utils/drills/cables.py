@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import typing as t
+from dataclasses import dataclass, field
 
+from ...module_utils._lab.cable import HANDLE
 from ..intent import names
 from .model import Lab, Plan, Step, Wanted, chosen, command, script
 
@@ -21,6 +23,7 @@ class Port:
     node: str
     interface: str
     switch: str
+    impair: t.Mapping[str, int] = field(default_factory=dict)  # as the intent has it
 
     @property
     def fabric(self) -> str:
@@ -38,7 +41,7 @@ class Port:
 def _ports(lab: Lab) -> list[Port]:
     switches = set(lab.groups["switches"])
     return [
-        Port(cable["a"]["node"], cable["a"]["interface"], cable["b"]["node"])
+        Port(cable["a"]["node"], cable["a"]["interface"], cable["b"]["node"], cable.get("impair", {}))
         for cable in lab.cables
         if cable["b"]["node"] in switches
     ]
@@ -59,15 +62,18 @@ def _link(node: str, interface: str, state: str, wait_s: float = 0.0) -> Step:
     return command(node, "ip", "link", "set", interface, state, wait_s=wait_s)
 
 
-def _netem(port: Port, *effects: str) -> list[Step]:
+def _netem(port: Port, *effects: str, handle: tuple[str, ...] = ()) -> list[Step]:
     return [
-        command(node, "tc", "qdisc", "add", "dev", interface, "root", "netem", *effects)
+        command(node, "tc", "qdisc", "replace", "dev", interface, "root", *handle, "netem", *effects)
         for node, interface in port.ends
     ]
 
 
-def _no_netem(port: Port) -> list[Step]:
-    return [command(node, "tc", "qdisc", "del", "dev", interface, "root") for node, interface in port.ends]
+def _as_intended(port: Port) -> list[Step]:
+    if not port.impair:
+        return [command(node, "tc", "qdisc", "del", "dev", interface, "root") for node, interface in port.ends]
+    delay, loss = (port.impair.get(key, 0) for key in ("delay_ms", "loss_percent"))
+    return _netem(port, "delay", f"{delay}ms", "loss", f"{loss}%", handle=("handle", f"{HANDLE >> 16:x}:"))
 
 
 def cut_uplink(wanted: Wanted, lab: Lab) -> Plan:
@@ -80,7 +86,7 @@ def cut_uplink(wanted: Wanted, lab: Lab) -> Plan:
 def silence_uplink(wanted: Wanted, lab: Lab) -> Plan:
     """No end loses its carrier: only BFD and BGP's hold timers notice."""
     port = _port(wanted, lab)
-    return Plan(f"{port.title} loses every packet", port.node, _netem(port, "loss", "100%"), _no_netem(port))
+    return Plan(f"{port.title} loses every packet", port.node, _netem(port, "loss", "100%"), _as_intended(port))
 
 
 def flap_uplink(wanted: Wanted, lab: Lab) -> Plan:
@@ -95,7 +101,7 @@ def impair(wanted: Wanted, lab: Lab) -> Plan:
     steps = _netem(port, "delay", f"{DELAY_MS}ms", "loss", f"{LOSS}%")
     steps[-1]["wait_s"] = IMPAIRED_S
     title = f"{port.title} delays packets by {DELAY_MS} ms and loses {LOSS} % each way, for {IMPAIRED_S} s"
-    return Plan(title, port.node, steps, _no_netem(port), is_calm=False)
+    return Plan(title, port.node, steps, _as_intended(port), is_calm=False)
 
 
 def lose_fabric(wanted: Wanted, lab: Lab) -> Plan:
