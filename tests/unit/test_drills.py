@@ -96,6 +96,17 @@ def test_a_guest_is_paused_here_before_it_is_resumed_there(moving):
     assert {step["node"] for step in plan.cleanup} == {"hv1", "hv2"}
 
 
+def test_drills_restore_an_impairment_of_the_intent_and_are_refused_if_it_loses_packets(default):
+    def impaired(effects):
+        cables = [{**cable, "impair": effects} for cable in default.cables]
+        return drills.plan(model.Wanted("silence_uplink"), model.Lab(default.nodes, default.groups, cables))
+
+    for step in impaired({"delay_ms": 5}).restore:
+        assert " ".join(step["command"]).endswith("root handle 52: netem delay 5ms loss 0%")
+    with pytest.raises(model.DrillMistake, match="cables of this lab lose packets"):
+        impaired({"loss_percent": 1})
+
+
 def test_packets_may_be_lost_until_an_impairment_ends(default):
     plan = drills.plan(model.Wanted("impair", "hv2", "B"), default)
     assert not plan.is_calm

@@ -33,6 +33,8 @@ def plan(wanted: Wanted, lab: Lab) -> Plan:
         close = difflib.get_close_matches(wanted.drill, DRILLS, 1)
         right = f"did you mean {close[0]}?" if close else f"there are {', '.join(DRILLS)}"
         raise DrillMistake(f"no drill is called {wanted.drill}: {right}")
+    if any("loss_percent" in cable.get("impair", {}) for cable in lab.cables):
+        raise DrillMistake("cables of this lab lose packets (loss_percent in its intent), so no drill can be measured")
     made = DRILLS[wanted.drill](wanted, lab)
     pairs = made.pairs or _across(lab, made)
     made.pairs = [one for family in ("ipv4", "ipv6") for one in _of(pairs, family)[:MOST_PAIRS]]
