@@ -39,6 +39,8 @@ class ActionModule(ActionBase):
                 "path": {"type": "path", "required": True},
             }
         )
+        if given["runs"] < 1:
+            raise AnsibleActionFail(f"runs: {given['runs']} is less than 1")
         nodes = inventory_variables(task_vars)
         lab = nodes[LAB_HOST]["lab"]
         try:
@@ -46,7 +48,8 @@ class ActionModule(ActionBase):
                 Wanted(given["drill"], given["node"], given["fabric"]),
                 Lab(nodes, task_vars["groups"], lab["cables"]),
             )
-        except DrillMistake as error:
+            read(Path(given["path"]), lab["name"])  # refused before anything is broken
+        except (DrillMistake, DocumentError) as error:
             raise AnsibleActionFail(str(error)) from None
         heading = f"{given['drill']}: {plan.title}"
         if self._task.check_mode:
@@ -79,10 +82,7 @@ class ActionModule(ActionBase):
             "bfd_ms": drills.bfd_ms(nodes),
             "runs": runs,
         }
-        try:
-            add(Path(given["path"]), lab["name"], found)
-        except DocumentError as error:
-            raise AnsibleActionFail(str(error)) from None
+        add(Path(given["path"]), lab["name"], found)
         self._report(Path(given["path"]), lab["name"], nodes)
         longest = [max(pair["longest_ms"] for pair in run["pairs"]) for run in runs]
         answer = {"changed": False, "runs": runs, "longest_ms": longest, "text": [heading, *lines(found, longest)]}
