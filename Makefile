@@ -34,7 +34,7 @@ shell: ## open a shell in the running lab [NODE=hv1: in that node]
 	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"
 
 reboot: ## reboot a node that runs systemd, or boot it if it is off [NODE=hv1]
-	@$(if $(NODE),,$(error NODE is missing: make reboot NODE=hv1))$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/reboot.yml -e "lab_reboot=$(NODE)" $(ARGS)
+	@$(if $(NODE),,$(error NODE is missing: make reboot NODE=hv1))$(if $(IS_LAB),,$(error $(INVENTORY) is no lab: its hosts are rebooted as any others))$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/reboot.yml -e "lab_reboot=$(NODE)" $(ARGS)
 
 verify: ## verify the running lab
 	@$(if $(IS_LAB),$(ROOT) bin/lab status $(LAB) --inventory $(INVENTORY) >/dev/null && )$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)

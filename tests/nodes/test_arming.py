@@ -289,6 +289,29 @@ def test_a_confirmed_change_stays(settled):
     assert left.split() == [], left
 
 
+def test_a_damaged_record_is_refused_with_the_remedy(settled):
+    settled.run("mkdir -p -m 700 /var/lib/routed-hypervisor/armed")
+    try:
+        for content in ("", "x", "{}", "[]", '{"version": 1}'):
+            settled.lab.run("n1", "tee", "/var/lib/routed-hypervisor/armed/record", text=content)
+            message = settled.arming()["msg"]
+            assert message.startswith("/var/lib/routed-hypervisor/armed/record cannot be used ("), message
+            assert message.endswith("then remove /var/lib/routed-hypervisor/armed"), message
+    finally:
+        settled.run("rm -r /var/lib/routed-hypervisor/armed")
+
+
+def test_a_host_without_an_enabled_service_is_armed(settled):
+    wants = "/etc/systemd/system/multi-user.target.wants"
+    settled.run(f"mv {wants} /root/wants")
+    try:
+        settled.arm()
+        result = settled.arming(state="confirmed")
+        assert not result.get("failed"), result["raw"]
+    finally:
+        settled.run(f"rm -rf {wants}; mv /root/wants {wants}")
+
+
 def test_a_disk_that_is_full_arms_nothing(settled):
     settled.run("mkdir -p /var/lib/routed-hypervisor; mount -t tmpfs -o size=64k none /var/lib/routed-hypervisor")
     try:

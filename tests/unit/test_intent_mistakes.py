@@ -379,6 +379,42 @@ def test_a_misplaced_host_beside_the_intent_is_refused(inventory, case):
     assert f"1 mistake in {inventory.path}/hosts.yml; nothing was touched.\n  {expected}" in result.stderr
 
 
+@pytest.mark.parametrize("hosts", ["hosts.yml", "a.yml"])
+def test_mistakes_in_the_intent_and_beside_it_are_reported_together(inventory, hosts):
+    data = changed(("vrfs.public.tabel", 90), ("hypervisors.hv2.guests.vm3.ipv4", "203.0.114.3"))
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(data))
+    beside = [
+        "hv3: {ansible_host: 192.0.2.3}",
+        "reflectors:",
+        "  host: {rr1: {}}",
+        "hypervisors:",
+        "  hosts: {hv7: {}}",
+    ]
+    (inventory.path / hosts).write_text("\n".join(beside))
+    (inventory.path / "more.yml").write_text("hv1:\n")
+    result = inventory("inventory", "--list")
+    assert_refused(result)
+    for expected in (
+        f"2 mistakes in {inventory.path}/fabric.yml; nothing was touched.",
+        "vrfs.public.tabel: unknown key",
+        "hypervisors.hv2.guests.vm3.ipv4: 203.0.114.3 is not in",
+        f"3 mistakes in {inventory.path}/{hosts}; nothing was touched.\n  line 1, hv3: a host where Ansible expects a group",
+        "line 3, reflectors.host: unknown key; did you mean hosts?",
+        "line 5, hv7: no node of the intent, but in its group hypervisors; did you mean hv1?",
+        f"1 mistake in {inventory.path}/more.yml; nothing was touched.\n  line 1, hv1: a node of the intent in the place",
+    ):
+        assert result.stderr.count(expected) == 1, (expected, result.stderr)
+
+
+def test_nodes_of_a_refused_intent_are_known_beside_it(inventory):
+    data = changed(("hypervisors.hv2.id", "two"), ("bgp.as", 0))
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(data))
+    (inventory.path / "hosts.yml").write_text("hypervisors: {hosts: {hv1: {}, hv2: {}}}\nguests: {hosts: {vm1: {}}}\n")
+    result = inventory("inventory", "--list")
+    assert_refused(result)
+    assert "fabric.yml; nothing was touched." in result.stderr and "hosts.yml" not in result.stderr, result.stderr
+
+
 # Also where a file of hosts is read before the intent.
 @pytest.mark.parametrize("hosts", ["hosts.yml", "a.yml"])
 def test_names_that_the_intent_does_not_have_are_warned_about(inventory, hosts):

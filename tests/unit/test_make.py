@@ -74,6 +74,12 @@ def test_real_hosts_are_verified_without_a_lab(inventory):
     assert "bin/lab" not in commands("verify", inventory("name: harbour\nvrfs: {}\n"))
 
 
+def test_real_hosts_are_not_rebooted(inventory):
+    command = ["make", "--dry-run", "reboot", "NODE=hv1", inventory("name: harbour\nvrfs: {}\n")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode and "racks is no lab: its hosts are rebooted as any others" in done.stderr
+
+
 def test_an_interrupted_run_reports_that_the_next_one_completes_it(tmp_path):
     shutil.copy(PROJECT / "Makefile", tmp_path)
     for program, script in (("bin/setup", "exit 0"), (".venv/bin/ansible-playbook", "echo began; exec sleep 60")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
@@ -58,3 +59,22 @@ def test_links_that_ifupdown2_manages_are_reported(bare, monkeypatch):
     monkeypatch.setattr(host.os.path, "isdir", lambda path: path == "/usr/share/ifupdown2")
     install(bare, "ifquery", "lo eno2 eno1")
     assert "ifupdown2 manages eno1, eno2" in host.managers()
+
+
+def test_chains_of_others_that_drop_by_default_are_reported(bare):
+    base = {"name": "c", "type": "filter", "prio": 0, "policy": "drop"}
+    chains = [
+        {**base, "family": "ip", "table": "filter", "name": "FORWARD", "hook": "forward"},
+        {**base, "family": "inet", "table": "filter", "hook": "input"},
+        {**base, "family": "inet", "table": "filter", "hook": "output"},
+        {**base, "family": "inet", "table": "filter", "hook": "forward", "policy": "accept"},
+        {**base, "family": "bridge", "table": "filter", "hook": "forward"},
+        {**base, "family": "inet", "table": "routed_hypervisor", "hook": "forward"},
+        {"family": "inet", "table": "filter", "name": "regular"},
+    ]
+    install(bare, "nft", json.dumps({"nftables": [{"metainfo": {}}, *({"chain": chain} for chain in chains)]}))
+    forward, other = host.drop_policies()
+    assert forward.startswith("the chain FORWARD of the table ip filter drops by default: guests' packets are lost")
+    assert other.startswith("the chain c of the table inet filter drops by default: BGP and BFD of neighbours")
+    install(bare, "nft", "no JSON")
+    assert host.drop_policies() == []

@@ -127,6 +127,13 @@ def test_a_daemon_that_ran_before_its_vrf_existed_is_restarted(lab):
     assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
 
 
+def test_status_names_a_daemon_that_was_stopped(lab):
+    lab.run("hv1", "systemctl", "stop", "radvd")
+    assert lab.tried("hv1", "routed-hypervisor", "status")[:2] == (1, "radvd.service is inactive\n")
+    lab.run("hv1", "systemctl", "start", "radvd")
+    assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
+
+
 def last_start(lab):
     return lab.run("hv1", "sh", "-c", OF_THE_LAST_START).splitlines()
 
@@ -225,10 +232,10 @@ def test_the_rest_is_applied_without_a_guests_port_and_an_uplink(lab, tmp_path):
     for name in ABSENT:
         rename(lab, f"was-{name}", name)
     lab.run("hv1", "routed-hypervisor", "apply")
-    assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
-    wait_for_sessions(lab)
     # ndppd does not run without one of its ports.
     until(lambda: lab.tried("hv1", "pidof", "ndppd")[0] == 0, 20, "ndppd runs again")
+    assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
+    wait_for_sessions(lab)
     assert_intact(lab)
 
 

@@ -65,6 +65,13 @@ def test_hosts_are_given_back_as_they_were(lab):
     refused = lab.play("--limit", "hv3", playbook="playbooks/retire.yml")
     assert refused.code != 0 and "these guests are running" in refused.output and "vm4" in refused.output
 
+    lab.run("hv3", "routed-hypervisor", "arm", "--seconds", "300")
+    for check in ((), ("--check",)):
+        refused = lab.play(*retire, *check, playbook="playbooks/retire.yml")
+        assert refused.code != 0 and "another change is armed: armed by root at" in refused.output, refused.output
+        assert not {one for one in refused.changed if one[0] == "hv3"}
+    lab.run("hv3", "routed-hypervisor", "rollback")  # which blocks an interrupted run, but no new one
+
     predicted = lab.play(*retire, "--check", playbook="playbooks/retire.yml")
     assert predicted.code == 0, predicted.output
     done = lab.play(*retire, playbook="playbooks/retire.yml")

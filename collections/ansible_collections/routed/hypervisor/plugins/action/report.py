@@ -49,6 +49,7 @@ class ActionModule(ActionBase):
         document = previous if is_again else _document(fabric, given["results"])
         answer = summarise(document["nodes"])
         answer.update(changed=False, fabric=fabric, path=str(path), page=str(path.parent / PAGE))
+        answer["lab"] = bool(task_vars["groups"].get("lab"))
         if not self._task.check_mode:
             if is_again:
                 previous = "this report was written again from its results"

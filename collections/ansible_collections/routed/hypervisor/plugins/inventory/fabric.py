@@ -103,6 +103,8 @@ class InventoryModule(BaseInventoryPlugin):
 
             self._populate(resolved(intent, owner=os.path.dirname(os.path.abspath(str(path)))))
         except IntentError as error:
+            # For what is beside it. A group of Ansible has the name of the section.
+            found.groups, found.nodes = error.nodes, [node for nodes in error.nodes.values() for node in nodes]
             raise IntentRefused(str(error)) from None
         finally:
             gc.freeze()  # also for later collections, and in every process that Ansible forks from this one

@@ -37,7 +37,7 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.plugins.loader import inventory_loader
 
-from ..plugin_utils.beside import IntentRefused, beside, check_groups, check_names, is_last
+from ..plugin_utils.beside import IntentRefused, beside, check_groups, check_names, files_after, together
 from ..plugin_utils.intent.mistakes import IntentError
 
 FABRIC = "routed.hypervisor.fabric"
@@ -65,7 +65,34 @@ class InventoryModule(BaseInventoryPlugin):
 
     def parse(self, inventory, loader, path, cache=True):
         super().parse(inventory, loader, path, cache)
-        name = plugin_for(path)
+        refused, lines = [], {}
+        # Ansible reads no file after one that is refused: to report all mistakes together, the others are read here.
+        later = files_after(path)
+        for file in (path, *later):
+            try:
+                self._read(inventory, loader, file, cache)
+            except IntentRefused as error:
+                refused.append(str(error))
+            except IntentError as error:
+                lines[file] = error.lines
+            except AnsibleError:
+                if file == path:
+                    raise
+            if not refused and not lines:
+                break
+        if beside(inventory).intent and (refused or lines or not later):
+            names, warnings = check_names(inventory, os.path.dirname(path))
+            for file, wrong in names.items():
+                lines[file] = together(lines.get(file, []), wrong)
+            for warning in warnings if not refused and not lines else ():
+                self.display.warning(warning)
+        refused += [str(IntentError(file, found)) for file, found in lines.items()]
+        if refused:
+            raise IntentRefused("\n".join(refused))
+
+    def _read(self, inventory, loader, path, cache):
+        """Passes a file to its plugin. Raises IntentRefused, IntentError, or an error of that plugin."""
+        name, mistakes = plugin_for(path), None
         plugin = inventory_loader.get(name)
         if plugin is None or not plugin.verify_file(path):
             raise AnsibleParserError(
@@ -74,19 +101,20 @@ class InventoryModule(BaseInventoryPlugin):
         # As the plugin "auto" does: the file's own plugin decides whether its templates are trusted.
         inventory._target_plugin = plugin
         found, hosts, groups = beside(inventory), set(inventory.hosts), set(inventory.groups)
-        try:
-            if name == YAML:
+        if name == YAML:
+            try:
                 check_groups(path)
+            except IntentError as error:
+                mistakes = error
+        try:
             plugin.parse(inventory, loader, path, cache=cache)
-            if name in (YAML, INI):
-                found.hosts_of_files.update((host, path) for host in inventory.hosts if host not in hosts)
-                found.groups_of_files.update((group, path) for group in inventory.groups if group not in groups)
-            if found.intent and is_last(path):
-                for warning in check_names(inventory, os.path.dirname(path)):
-                    self.display.warning(warning)
-        except IntentError as error:
-            raise IntentRefused(str(error)) from None
         except AnsibleError as error:
             # Ansible's own plugins raise the loader's error again without its line.
             error.obj = error.obj or getattr(error.__cause__ or error.__context__, "obj", None)
-            raise
+            if mistakes is None:
+                raise
+        if name in (YAML, INI):
+            found.hosts_of_files.update((host, path) for host in inventory.hosts if host not in hosts)
+            found.groups_of_files.update((group, path) for group in inventory.groups if group not in groups)
+        if mistakes is not None:
+            raise mistakes

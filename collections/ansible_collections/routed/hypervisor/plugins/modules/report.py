@@ -110,6 +110,11 @@ kinds:
   returned: always
   type: dict
   sample: {"bgp": 24, "ping": 40}
+lab:
+  description: Whether the nodes are those of a lab.
+  returned: always
+  type: bool
+  sample: true
 path:
   description: The written file.
   returned: always

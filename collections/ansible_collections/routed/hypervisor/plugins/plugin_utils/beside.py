@@ -54,11 +54,11 @@ def beside(inventory: t.Any) -> Beside:
     return _FOUND.setdefault(getattr(inventory, "__wrapped__", inventory), Beside())
 
 
-def is_last(path: str) -> bool:
-    """Whether Ansible reads no other file of this directory after this one."""
+def files_after(path: str) -> list[str]:
+    """The files of this directory that Ansible reads after this one."""
     directory, name = os.path.split(os.fsencode(path))
-    read = [entry.name for entry in os.scandir(directory or b".") if entry.is_file() and not IGNORED.search(entry.name)]
-    return name == max(read, default=name)
+    entries = [entry for entry in os.scandir(directory or b".") if entry.is_file() and not IGNORED.search(entry.name)]
+    return sorted(os.fsdecode(entry.path) for entry in entries if entry.name > name)
 
 
 # What Ansible ignores in a YAML file of hosts, with a warning at most.
@@ -134,8 +134,8 @@ def _is_map(node: yaml.Node) -> bool:
 # Names that the intent does not have.
 
 
-def check_names(inventory: t.Any, directory: str) -> list[str]:
-    """Warnings about names that are probably mistyped. Raises IntentError for those that certainly are."""
+def check_names(inventory: t.Any, directory: str) -> tuple[dict[str, list[str]], list[str]]:
+    """Names that are certainly wrong, in lines by file, and warnings about those that are probably mistyped."""
     found = beside(inventory)
     wrong: dict[str, list[str]] = {}
     warnings: dict[str, list[str]] = {}
@@ -159,8 +159,6 @@ def check_names(inventory: t.Any, directory: str) -> list[str]:
             right = f"did you mean {near}?" if near else "put another machine in a group of your own"
             message = f"no node of the intent is called {host}; {right}"
             warnings.setdefault(path, []).append(_in_line(path, host, message))
-    for path, lines in wrong.items():
-        raise IntentError(path, sorted(lines, key=_number))
     for kind, known in (("group", inventory.groups), ("host", inventory.hosts)):
         place = os.path.join(directory, f"{kind}_vars")
         for file, name in _variables(place):
@@ -169,7 +167,18 @@ def check_names(inventory: t.Any, directory: str) -> list[str]:
                 right = f"did you mean {near}?" if near else "rename or remove it"
                 message = f"{file}: no {kind} is called {name}, so nothing uses it; {right}"
                 warnings.setdefault(place, []).append(message)
-    return [line for path, lines in warnings.items() for line in _listed(path, sorted(lines, key=_number))]
+    mistakes = {path: sorted(lines, key=_number) for path, lines in wrong.items()}
+    return mistakes, [line for path, lines in warnings.items() for line in _listed(path, sorted(lines, key=_number))]
+
+
+def together(lines: list[str], more: list[str]) -> list[str]:
+    """In the order of the file; of two lines about the same name, only the first."""
+    about = set(map(_about, lines))
+    return sorted([*lines, *(line for line in more if _about(line) not in about)], key=_number)
+
+
+def _about(line: str) -> str:
+    return line.partition(": ")[0].partition(", ")[2]
 
 
 def _listed(path: str, lines: list[str]) -> list[str]:

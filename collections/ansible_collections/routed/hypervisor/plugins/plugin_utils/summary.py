@@ -87,6 +87,9 @@ def next_steps(report, failed, kernel, inventory):
     if kernel and kernel.get("kind") in NAMES:
         lines.append(f"The lab is up in {NAMES[kernel['kind']]} {kernel['release']}, and stays up.")
     other = f" INVENTORY={shlex.quote(inventory)}" if inventory else ""
+    if not report["lab"]:
+        of = f" -i {shlex.quote(inventory)}" if inventory else ""
+        return [*lines, f"Next: make verify{other}, ansible-playbook{of} playbooks/inspect.yml."]
     return [
         *lines,
         f"Next: make shell NODE=NAME{other} (a prompt in a node), make verify{other}, make status, make down{other}.",

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
+import os
 import typing as t
 
 from .._daemon import files as disk
@@ -34,6 +36,16 @@ def _states(*patterns: str) -> dict[str, str]:
     return {row[0]: ENDED if row[3] == "exited" else row[2] for row in loaded}
 
 
+def dead(units: dict[str, str]) -> list[str]:
+    """Those of the units that should run and do not, each in one sentence."""
+    enabled = {os.path.basename(path) for path in glob.glob("/etc/systemd/system/*.wants/*.service")}
+    return [
+        f"{name} is {state}"
+        for name, state in units.items()
+        if state in ("failed", ENDED) or (state == "inactive" and name in enabled)
+    ]
+
+
 def restart_early() -> list[str]:
     """Restarts the daemons that run already, and returns their names. systemd starts the others after us."""
     names = [name for name, state in _states(*PATTERNS).items() if state == "active"]
@@ -49,15 +61,17 @@ def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]
     recorded what to do. Without `wait`, systemd is only told to restart one: at boot it waits for us.
     """
     try:
-        daemons = [recorded(content, _content) for content in disk.read_records()]
+        daemons = [recorded(content) for content in disk.read_records()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return [], [f"the daemons are left alone: a file in {disk.RECORDS} cannot be used: {error!r}; run site.yml"]
     changes, problems = [], []
-    for daemon in map(_present, daemons):
+    for present in map(_present, daemons):
+        daemon = present
         try:
-            seen = run.observe(daemon)
+            seen = run.observe(present)
             if seen.process is None:
                 continue
+            daemon = with_files(present, seen)
             found = [change for change in plan.service_changes(daemon.wanted, seen) if change.op in LATE]
             if apply and not wait and any(change.op == "restart" for change in found):
                 _systemctl("--no-block", "try-restart", daemon.wanted.service)
@@ -70,9 +84,15 @@ def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]
     return changes, problems
 
 
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+def with_files(daemon: Daemon, seen: plan.Seen) -> Daemon:
+    """With the contents on the host, which are what the last run has written, or what somebody else has."""
+    files = []
+    for file in daemon.wanted.files:
+        old = seen.files[file.path]
+        if old is None:
+            raise DaemonError(f"{daemon.name}: {file.path} is missing; run site.yml")
+        files.append(dataclasses.replace(file, content=old.content))
+    return dataclasses.replace(daemon, wanted=dataclasses.replace(daemon.wanted, files=files))
 
 
 def _present(daemon: Daemon) -> Daemon:

@@ -174,14 +174,19 @@ def _print_arming() -> None:
         _complain(str(error))
 
 
-def _arming_state() -> dict[str, t.Any]:
+def _arming_state(problems: list[str]) -> dict[str, t.Any]:
     from .arming import change, record  # noqa: PLC0415
 
-    armed, noted = record.read(), record.rolled_back()
+    noted = record.rolled_back()
+    try:
+        armed, lines = record.read(), change.lines()
+    except record.ArmingError as error:
+        armed, lines = None, [record.said(noted)] if noted else []
+        problems.append(str(error))
     return {
         "armed": {**{key: armed[key] for key in ("by", "at")}, "left_s": round(record.left_s(), 1)} if armed else None,
         "rolled_back": noted,
-        "lines": change.lines(),
+        "lines": lines,
     }
 
 
@@ -194,7 +199,7 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         guests, containers = _guests_and_containers(stored)
     late = _late(False, problems)
     units = daemons.states()
-    arming = _arming_state()
+    arming = _arming_state(problems)
     found = {
         "host": stored.host,
         "guests": guests.guests,
@@ -212,16 +217,16 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         "armed": arming["armed"],
         "rolled_back": arming["rolled_back"],
     }
-    failed = [f"{name} is {state}" for name, state in units.items() if state in ("failed", daemons.ENDED)]
+    dead = daemons.dead(units)
     if given.json:
         import json  # noqa: PLC0415
 
         _print(json.dumps(found, indent=2))
     else:
         lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
-        lines = [*lines, *guests.problems, *containers.problems, *failed] or [f"{stored.host} is as stored"]
+        lines = [*lines, *guests.problems, *containers.problems, *dead] or [f"{stored.host} is as stored"]
         _print("\n".join([*arming["lines"], *lines, *guests.lines(), *containers.lines()]))
-    wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back")) or bool(failed)
+    wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back")) or bool(dead)
     return INCOMPLETE if wrong else DONE
 
 

@@ -67,10 +67,10 @@ def record(daemon: Daemon) -> dict[str, t.Any] | None:
     }
 
 
-def recorded(content: dict[str, t.Any], read: t.Callable[[str], bytes]) -> Daemon:
-    """The daemon of a record; `read` gives the content of a file."""
+def recorded(content: dict[str, t.Any]) -> Daemon:
+    """The daemon of a record, whose files are empty."""
     given, service = content["wanted"], content["wanted"]["service"]
-    files = [WantedFile(path, read(path), secret=secret, secret_part=part) for path, secret, part in given["files"]]
+    files = [WantedFile(path, b"", secret=secret, secret_part=part) for path, secret, part in given["files"]]
     names = {name: tuple(given[name]) for name in DEPENDS}
     scalars = {name: given[name] for name in WANTED if name not in DEPENDS}
     wanted = Wanted(state="started", files=files, restart_on=frozenset(given["restart_on"]), **scalars, **names)

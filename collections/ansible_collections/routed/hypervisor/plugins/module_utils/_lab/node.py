@@ -26,6 +26,7 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from .._engine.change import Change
+from .._engine.spelling import closest
 
 MARK = "routed-hypervisor"
 CHASSIS_MARK = "routed-hypervisor-chassis"
@@ -290,7 +291,9 @@ def reboot_mistakes(have: t.Sequence[Node], names: t.Sequence[str]) -> list[str]
     mistakes = []
     for name in names:
         if name not in found:
-            mistakes.append(f"node {name} is not up: bring the lab up first")
+            near = closest(name, sorted(found))
+            right = f"did you mean {near}?" if near else "bring the lab up first"
+            mistakes.append(f"node {name} is not up: {right}")
         elif found[name].init != SYSTEMD:
             remedy = f"set lab.nodes.{name}.init to systemd in the intent, and run make lab"
             mistakes.append(f"node {name} cannot be rebooted, because it does not run systemd: {remedy}")

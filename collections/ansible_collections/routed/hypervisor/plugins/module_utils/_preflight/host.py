@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import json
 import os
 import re
 import shutil
@@ -40,6 +41,11 @@ FEATURES = {
     "802.1q": "ip link add probe type dummy && ip link add link probe name probe.1 type vlan id 1",
     "ipvlan": "ip link add probe type dummy && ip link add link probe name slave type ipvlan mode l2",
     "nftables": "nft 'add table inet probe; add chain inet probe input { type filter hook input priority 0; }'",
+}
+OUR_TABLES = "routed_hypervisor"
+LOST = {  # by the hook of a chain that drops
+    "input": "BGP and BFD of neighbours, and DHCP and neighbour discovery of guests, are lost",
+    "forward": "guests' packets are lost",
 }
 DAEMONS = {
     "bird": "bird",
@@ -83,7 +89,7 @@ def check(needs: list[str], features: list[str]) -> Findings:
         for feature in features:
             _check_feature(feature, found)
     found.packages = sorted(set(found.packages))
-    found.remarks = [*managers(), *daemons(needs), *forward_policy()]
+    found.remarks = [*managers(), *daemons(needs), *drop_policies()]
     return found
 
 
@@ -181,11 +187,17 @@ def daemons(needs: list[str]) -> list[str]:
     ]
 
 
-def forward_policy() -> list[str]:
-    """Docker drops what it does not forward itself."""
-    code, output = run(["nft", "list", "chain", "ip", "filter", "FORWARD"])
-    if code == 0 and "policy drop" in output:
-        return [
-            "the chain FORWARD of the table ip filter drops by default (Docker does that): guests' packets are lost"
-        ]
-    return []
+def drop_policies() -> list[str]:
+    """Chains of others, such as Docker's, whose policy also concerns what we receive and forward."""
+    code, output = run(["nft", "-j", "list", "chains"])
+    try:
+        chains = [entry["chain"] for entry in json.loads(output)["nftables"] if "chain" in entry] if code == 0 else []
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [
+        f"the chain {chain['name']} of the table {chain['family']} {chain['table']} drops by default: "
+        f"{LOST[chain['hook']]} unless a rule in it accepts them"
+        for chain in chains
+        if chain.get("policy") == "drop" and chain.get("hook") in LOST and chain["family"] in ("ip", "ip6", "inet")
+        if not chain["table"].startswith(OUR_TABLES)
+    ]

@@ -177,10 +177,16 @@ def _others(ordered: list[tuple[int | None, Mistake]], line_of: LineOf) -> str:
 
 
 class IntentError(Exception):
-    """The intent cannot be used. `lines` has one line per mistake, `count` is their number if not all have a line."""
+    """The intent cannot be used. `lines` has one line per mistake, `count` is their number if not all have a line.
 
-    def __init__(self, source: str, lines: list[str], count: int | None = None):
+    `nodes` has the names of its nodes by section, as far as it could be read.
+    """
+
+    def __init__(
+        self, source: str, lines: list[str], count: int | None = None, nodes: dict[str, list[str]] | None = None
+    ):
         count = len(lines) if count is None else count
+        self.nodes = nodes or {}
         self.source, self.lines = source, [printable(shortened(line, LONGEST_LINE)) for line in lines]
         head = f"{counted(count, 'mistake(s)')} in {source}"
         super().__init__("\n".join([f"{printable(head)}; nothing was touched.", *(f"  {line}" for line in self.lines)]))

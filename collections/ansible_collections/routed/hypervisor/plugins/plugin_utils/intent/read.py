@@ -34,6 +34,7 @@ from .schema import check_shape, kind_of
 
 # Optional sections that other parts of an intent refer to.
 OPTIONAL = ("segments", "loopbacks", "reflectors", "container_networks")
+NODES = ("hypervisors", "reflectors", "borders", "leaves")
 
 
 def read(path: str) -> Intent:
@@ -44,9 +45,10 @@ def read(path: str) -> Intent:
     if not isinstance(data, dict):
         kind = "is empty" if data is None else f"is {kind_of(data)}, not a map"
         raise IntentError(path, [f"the file {kind}; begin with plugin: routed.hypervisor.fabric"])
+    nodes = {section: [*map(str, data[section])] for section in NODES if isinstance(data.get(section), dict)}
     intent = check(data, mistakes)
     if intent is None:
-        raise IntentError(path, mistakes.lines(source.line_of), mistakes.count)
+        raise IntentError(path, mistakes.lines(source.line_of), mistakes.count, nodes)
     return intent
 
 

@@ -28,6 +28,8 @@ LOCK_S = 120.0
 VERSION = 1
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 Record = dict[str, t.Any]
+ARMED_KEYS = {"by", "at", "boot", "client", "confirm_s"}
+ROLLED_BACK_KEYS = {"by", "why", "when", "problems"}
 
 
 class ArmingError(Exception):
@@ -90,8 +92,11 @@ def read() -> Record | None:
             record: Record = json.load(file)
         if record["version"] != VERSION:
             raise ArmingError(f"{ARMED}/record has version {record['version']}, and this program reads {VERSION}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArmingError(f"{ARMED}/record cannot be read ({error!r})") from error
+        if missing := ARMED_KEYS - record.keys():
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        lost = "what was before the change cannot be brought back; see to the host, then remove"
+        raise ArmingError(f"{ARMED}/record cannot be used ({error}): {lost} {ARMED}") from error
     return record
 
 
@@ -120,9 +125,11 @@ def rolled_back() -> Record | None:
     try:
         with open(ROLLED_BACK, encoding="utf-8") as file:
             found: Record = json.load(file)
+        if ROLLED_BACK_KEYS - found.keys():
+            raise ValueError
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):
         return {"by": "unknown", "why": f"{ROLLED_BACK} cannot be read", "when": "", "problems": []}
     return found
 
@@ -145,3 +152,5 @@ def forget_rollback() -> None:
     for path in (ROLLED_BACK, MOTD):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+    with contextlib.suppress(OSError):  # others have messages there
+        os.rmdir(os.path.dirname(MOTD))

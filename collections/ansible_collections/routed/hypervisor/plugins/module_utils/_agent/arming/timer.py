@@ -73,6 +73,7 @@ Unit={NAME}.service
 
 def start(seconds: float) -> None:
     atomic.replace(BOOT_UNIT, boot_unit().encode(), 0o644)
+    os.makedirs(os.path.dirname(ENABLED), exist_ok=True)  # systemctl removes it with the last service in it
     with contextlib.suppress(FileExistsError):
         os.symlink(BOOT_UNIT, ENABLED)
     restart(seconds)

@@ -34,8 +34,9 @@ UML = {"kind": "uml", "release": "7.2.12"}
 UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not run", "seen": "this kernel cannot"}
 
 
-def lines(kernel=None, failed=False, results=None, changes=(), inventory="", changed=3, absent=()):
+def lines(kernel=None, failed=False, results=None, changes=(), inventory="", changed=3, absent=(), lab=True):
     report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "verify.json", "page": "report.html"}
+    report["lab"] = lab
     found = {"changed": changed, "changes": dict(changes), "failed": failed, "kernel": kernel, "inventory": inventory}
     return summary("site.yml", [("BGP", 1.25)], report=report, absent=dict(absent), **found)
 
@@ -75,6 +76,13 @@ def test_the_next_steps_name_an_inventory_that_is_not_the_default_one():
     assert lines(inventory="inventories/other")[-1] == (
         "Next: make shell NODE=NAME INVENTORY=inventories/other (a prompt in a node), "
         "make verify INVENTORY=inventories/other, make status, make down INVENTORY=inventories/other."
+    )
+
+
+def test_real_hosts_have_no_shell_to_open_and_nothing_to_take_down():
+    assert lines(inventory="inventories/production", lab=False)[-1] == (
+        "Next: make verify INVENTORY=inventories/production, "
+        "ansible-playbook -i inventories/production playbooks/inspect.yml."
     )
 
 

@@ -7,7 +7,13 @@ import json
 
 import pytest
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.daemon import Daemon, record, recorded
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.daemons import with_files
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.daemon import (
+    Daemon,
+    DaemonError,
+    record,
+    recorded,
+)
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan import (
     Seen,
     SeenFile,
@@ -181,13 +187,19 @@ def test_a_recorded_daemon_has_the_same_work_to_do_and_no_content_of_files_is_re
     daemon = Daemon("example", want, Service("example", "/bin/true", timeout=7), reload=["a"], refresh=["b", "c"])
     text = json.dumps(record(daemon))
     assert OURS.decode().splitlines()[1] not in text.split('"')
-    same = recorded(json.loads(text), {PATH: OURS}.__getitem__)
+    state = seen(indexes={"red": 7}, came_up={"red": 1, "red.90": 2000, "192.0.2.1": 1})
+    same = with_files(recorded(json.loads(text)), state)
     assert same.wanted == want
     assert record(same) == record(daemon)
-    state = seen(indexes={"red": 7}, came_up={"red": 1, "red.90": 2000, "192.0.2.1": 1})
     [change] = plan(same.wanted, state)
     assert change == plan(want, state)[0]
     assert (change.op, change.why) == ("refresh", "red.90 came up after its sessions")
+
+
+def test_a_recorded_daemon_without_one_of_its_files_is_named_with_the_remedy():
+    daemon = recorded(record(Daemon("example", wanted(uses=("red",)), Service("example"))))
+    with pytest.raises(DaemonError, match=rf"^example: {PATH} is missing; run site\.yml$"):
+        with_files(daemon, seen(files={PATH: None}))
 
 
 def test_a_daemon_that_depends_on_no_interface_is_not_recorded():

@@ -109,6 +109,7 @@ def test_a_node_without_systemd_is_not_rebooted_and_the_remedy_is_named():
     no_systemd, absent = reboot_mistakes(have, ["a", "c"])
     assert "does not run systemd: set lab.nodes.a.init to systemd" in no_systemd
     assert absent == "node c is not up: bring the lab up first"
+    assert reboot_mistakes([system("hv1")], ["hv9"]) == ["node hv9 is not up: did you mean hv1?"]
     assert reboot_mistakes(have, []) == ["config: name the nodes to reboot"]
 
 
