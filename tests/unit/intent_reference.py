@@ -15,7 +15,7 @@ DOCUMENT = PROJECT / "docs" / "intent.md"
 START, END = "<!-- the schema's tables begin -->", "<!-- the schema's tables end -->"
 # What stands for a name that a person chooses, in the place of each section.
 NAMES = {"vrfs": "VRF", "fabrics": "FABRIC", "networks": "VRF", "loopbacks": "VRF", "segments": "SEGMENT"}
-NAMES |= {"nodes": "NODE", "sysctl": "SYSCTL"}
+NAMES |= {"nodes": "NODE", "impair": "FABRIC", "sysctl": "SYSCTL"}
 NAMES |= {"reflectors": "NAME", "addresses": "VRF", "borders": "NAME", "hypervisors": "NAME", "guests": "GUEST"}
 NAMES |= {
     "static": "VRF",

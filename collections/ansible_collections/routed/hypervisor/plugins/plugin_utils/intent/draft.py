@@ -318,15 +318,25 @@ class Border(Router):
     world: Sequence[IPAddress | None] = ()  # None where it was wrong
 
 
+Impairment = dict[str, int]  # delay_ms, loss_percent
+
+
 @dataclass
 class Lab:
     packages: list[str]
     init: str
     inits: dict[str, str]  # exceptions, by node
     drills: dict[str, int]  # budgets in milliseconds, by drill
+    impair: dict[str, Impairment]  # by fabric
+    impairs: dict[str, dict[str, Impairment]]  # exceptions, by node
 
     def init_of(self, node: str) -> str:
         return self.inits.get(node, self.init)
+
+    def impairment_of(self, node: str, fabric: str) -> Impairment:
+        """Of a node's cable to a fabric, without what it does not do."""
+        given = self.impairs.get(node, {}).get(fabric, self.impair.get(fabric, {}))
+        return {key: value for key, value in given.items() if value}
 
 
 @dataclass
