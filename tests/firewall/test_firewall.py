@@ -1,7 +1,7 @@
 """The hypervisor's nftables table, tested with traffic: what gets through without and with it, counters and logs.
 
 Runs in the kernel that bin/lab-kernel finds, if that has nftables' inet family, with the programs of lab nodes. All
-packets are sent once for all tests, by scenario.py.
+packets are sent once for all tests, by scenario.py and l3_containers.py.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from pathlib import Path
 import ansible
 import jinja2
 import pytest
+import yaml
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 PROJECT = Path(__file__).resolve().parents[2]
-RESOLVED = PROJECT / "tests/golden/l3_hypervisor/hv1.json"
-SECONDS = 230  # on a busy core; alone it takes 60
-# Runs scenario.py in separate namespaces, in the image of lab nodes. Namespaces log only on request.
+SECONDS = 330  # on a busy core; alone it takes 90
+# Runs each program in separate namespaces, in the image of lab nodes. Namespaces log only on request.
 SHELTER = """
 switch=/proc/sys/net/netfilter/nf_log_all_netns
 if [ -e $switch ]; then
@@ -28,17 +32,22 @@ if [ -e $switch ]; then
   trap 'echo $before >$switch' EXIT
   echo 1 >$switch
 fi
-unshare --net --mount --propagation private sh -e -c '
-  mount --bind "$0" "$0" # ip netns exec wants its root to be a mount
-  mount -t proc proc "$0/proc"
-  mount -t sysfs sysfs "$0/sys"
-  mount --rbind /dev "$0/dev"
-  mount -t tmpfs tmpfs "$0/run"
-  mount -t tmpfs tmpfs "$0/tmp"
-  mount --bind "$1" "$0/mnt"
-  exec env PYTHONPATH=/mnt/library PYTHONDONTWRITEBYTECODE=1 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-    chroot "$0" sh -c "cd /mnt && exec python3 scenario.py"
-' "$0" "$1"
+image=$0
+work=$1
+shift
+for one; do
+  unshare --net --mount --propagation private sh -e -c '
+    mount --bind "$0" "$0" # ip netns exec wants its root to be a mount
+    mount -t proc proc "$0/proc"
+    mount -t sysfs sysfs "$0/sys"
+    mount --rbind /dev "$0/dev"
+    mount -t tmpfs tmpfs "$0/run"
+    mount -t tmpfs tmpfs "$0/tmp"
+    mount --bind "$1" "$0/mnt"
+    exec env PYTHONPATH=/mnt/library:/mnt PYTHONDONTWRITEBYTECODE=1 PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+      chroot "$0" sh -c "cd /mnt/$2 && exec python3 program.py"
+  ' "$image" "$work" "$one"
+done
 """
 
 # Traffic that a guest and its hypervisor need: the firewall accepts it.
@@ -104,6 +113,23 @@ STOPPED = {
     "the hypervisor redirects a network in no VRF": "icmp_redirect",
     "the hypervisor redirects the router": "icmp_redirect",
 }
+# Of containers in l3 and l3s: the same for both, although their packets pass different hooks.
+NEEDED_IN_L3 = [
+    "a container elsewhere pings a container",
+    "a container elsewhere connects to a container",
+    "a container elsewhere sends to a container",
+    "a container connects to one elsewhere",
+    "a container pings the host's link",
+    "the hypervisor connects to a container",
+]
+# With the counters in l3 and in l3s. In l3, packets to the host's link enter the host by it, as those of containers.
+STOPPED_IN_L3 = {
+    "a container connects to the host's link": ("to_hypervisor", "to_hypervisor"),
+    "a container connects to the uplink": ("to_hypervisor", "to_hypervisor"),
+    "a container sends BFD": ("to_routing", "to_routing"),
+    "a container elsewhere connects to the host's link": ("forged_source", "to_hypervisor"),
+}
+IPV4_ONLY = ["the hypervisor connects to its own link"]
 # Traffic that strict rp_filter would stop as well; the firewall comes first and counts it.
 STOPPED_TWICE = {"a guest sends from another's address": "forged_source"}
 ALL_STOPPED = {**STOPPED, **STOPPED_TWICE}
@@ -118,32 +144,48 @@ def library(place: Path) -> None:
     shutil.copytree(Path(ansible.__file__).parent / "module_utils", place / "ansible/module_utils", ignore=hide)
 
 
-def prepare(work: Path) -> None:
-    values = json.loads(RESOLVED.read_text())
+def prepare(place: Path, program: str, values: dict) -> None:
+    place.mkdir()
     template = (PROJECT / "templates/nftables/nftables.conf.j2").read_text()
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
-    (work / "hypervisor.nft").write_text(environment.from_string(template).render(values))
-    (work / "network.json").write_text(json.dumps(values["network"]))
-    for name in ("packets.py", "scenario.py"):
-        shutil.copy(Path(__file__).with_name(name), work)
-    library(work / "library")
+    (place / "hypervisor.nft").write_text(environment.from_string(template).render(values))
+    (place / "network.json").write_text(json.dumps(values["network"]))
+    shutil.copy(Path(__file__).with_name(program), place / "program.py")
+
+
+def in_mode(mode: str) -> dict:
+    """The variables of a host with containers in that mode on its uplink."""
+    intent = yaml.safe_load((PROJECT / "inventories/cni/fabric.yml").read_text())
+    intent["container_networks"]["edge"]["mode"] = mode
+    return inventory(check(intent, Mistakes()), owner="/somewhere").host_vars["host1"]
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory, lab_image) -> dict:
+def everything(tmp_path_factory, lab_image) -> dict:
+    """What was seen in each of the programs."""
     if os.geteuid() != 0:
         pytest.skip("namespaces need root")
     work = tmp_path_factory.mktemp("work")
-    prepare(work)
+    for name in ("packets.py", "scenario.py"):
+        shutil.copy(Path(__file__).with_name(name), work)
+    library(work / "library")
+    prepare(work / "hv1", "scenario.py", json.loads((PROJECT / "tests/golden/l3_hypervisor/hv1.json").read_text()))
+    for mode in ("l3", "l3s"):
+        prepare(work / mode, "l3_containers.py", in_mode(mode))
     start = time.monotonic()
-    command = [PROJECT / "bin/lab-kernel", "sh", "-c", SHELTER, lab_image, work]
+    names = ["hv1", "l3", "l3s"]
+    command = [PROJECT / "bin/lab-kernel", "sh", "-e", "-c", SHELTER, lab_image, work, *names]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS)
     print(f"all packets were sent in {time.monotonic() - start:.0f} s")
-    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
-    found = json.loads(ended.stdout.splitlines()[-1])
-    if lacking := found.get("lacking"):
+    if (lines := ended.stdout.splitlines()) and (lacking := json.loads(lines[0]).get("lacking")):
         pytest.skip(lacking)
-    return found
+    assert ended.returncode == 0, f"{ended.stdout}\n{ended.stderr}"
+    return dict(zip(names, map(json.loads, lines), strict=True))
+
+
+@pytest.fixture(scope="module")
+def seen(everything) -> dict:
+    return everything["hv1"]
 
 
 def test_every_attempt_has_an_expectation(seen):
@@ -189,3 +231,35 @@ def test_only_the_firewall_stops_the_packets_of_a_guest_that_left_and_counts_the
     assert [found["through"] for found in seen["left"]["without"].values()] == [True, True, True]
     assert [found["through"] for found in seen["left"]["with"].values()] == [False, False, False]
     assert [list(found["counted"]) for found in seen["left"]["with"].values()] == [["closed_port"]] * 3
+
+
+@pytest.fixture(scope="module", params=["l3", "l3s"])
+def mode(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def seen_of_containers(mode, everything) -> dict:
+    return everything[mode]
+
+
+def in_both_families(names):
+    return [one for name in names for one in (name, f"{name} by IPv6")]
+
+
+@pytest.mark.parametrize("name", [*in_both_families(NEEDED_IN_L3), *IPV4_ONLY])
+def test_traffic_that_containers_on_an_uplink_need_gets_through_and_is_not_counted(seen_of_containers, name):
+    assert seen_of_containers["without"][name]["through"]
+    assert seen_of_containers["with"][name] == {"through": True, "counted": {}}
+
+
+@pytest.mark.parametrize("name", in_both_families(STOPPED_IN_L3))
+def test_only_the_firewall_stops_containers_on_an_uplink(seen_of_containers, mode, name):
+    assert seen_of_containers["without"][name]["through"]
+    found, counters = seen_of_containers["with"][name], STOPPED_IN_L3[name.removesuffix(" by IPv6")]
+    assert (found["through"], [*found["counted"]]) == (False, [counters[mode == "l3s"]])
+
+
+def test_every_attempt_of_containers_has_an_expectation(seen_of_containers):
+    known = [*in_both_families([*NEEDED_IN_L3, *STOPPED_IN_L3]), *IPV4_ONLY]
+    assert sorted(known) == sorted(seen_of_containers["with"])

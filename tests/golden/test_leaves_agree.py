@@ -38,7 +38,8 @@ FAMILY = [
 ]
 # What only one of the two needs, wants or shows. (Addresses and VRFs of interfaces are the kernel's, not FRR's.)
 ONLY = re.compile(
-    r"disable-peer-as-check|solo|timers connect|soft-reconfiguration|activate|bfd profile|address-family "
+    r"disable-peer-as-check|send-community|solo|timers connect|soft-reconfiguration|activate|bfd profile"
+    r"|address-family "
 )
 
 
@@ -84,6 +85,8 @@ def nxos(values: dict) -> dict:
                 found["families"][(vrf, child.text.split()[1])] = fields(FAMILY, [one.text for one in child.children])
             elif child.text.startswith("router-id "):
                 found["ids"].add(("bgp", vrf, child.text.split()[1]))
+            elif child.text == "bestpath always-compare-med":
+                found["ids"].add(("bgp", vrf, "always-compare-med"))
 
     for line in lines:
         if line.text.startswith("router bgp "):
@@ -147,6 +150,8 @@ def frr_bgp(line: Line, vrf: str | None, found: dict) -> None:
     for child in line.children:
         if child.text.startswith("bgp router-id "):
             found["ids"].add(("bgp", vrf, child.text.split()[2]))
+        if child.text == "bgp always-compare-med":
+            found["ids"].add(("bgp", vrf, "always-compare-med"))
         if child.text.startswith("neighbor "):
             _word, address, text = child.text.split(maxsplit=2)
             neighbors.setdefault(address, []).append(text)
@@ -219,6 +224,7 @@ CHANGES = [
     lambda values: values["ospf"].update(area="0.0.0.1"),
     lambda values: values["ospf"].update(router_id="10.255.0.9"),
     lambda values: values["bgp"].update(router_id="10.255.0.9"),
+    lambda values: values["bgp"].update(compare_med=True),
 ]
 
 

@@ -146,6 +146,7 @@ FEATURES = {
     "next_hop_self": lambda values: values["bgp"]["sessions"][1].update(next_hop="self"),
     "no_limit": lambda values: values["bgp"]["sessions"][0].update(maximum_prefix=None),
     "own_as": lambda values: values["bgp"]["sessions"][0].update(neighbor_as=65003, as_override=False),
+    "compare_med": lambda values: values["bgp"].update(compare_med=True),
     "one_path": lambda values: values["bgp"].update(maximum_paths=1),
     "no_descriptions": lambda values: [part.update(description=None) for part in values["leaf"]["interfaces"]],
 }

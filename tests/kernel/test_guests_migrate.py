@@ -6,11 +6,18 @@ import statistics
 
 import pytest
 from support.following import WEB1
-from support.moving import BORDER, HOSTS, Fabric, Pinger
+from support.moving import BORDER, HOSTS, OLD, PLAIN, Fabric, Kind, Pinger
 from support.virtual_machines import BOOT_S, Transfer, VirtualMachine
 from support.waiting import until
 
 ROUNDS = 10  # there and back
+KINDS = {
+    "plain": PLAIN,
+    "firewall": Kind(firewall=True),
+    "both fabrics": Kind(fabrics=("A", "B")),
+    "a hypervisor without the new configuration": Kind(has_old=True),
+    "GoBGP": Kind(with_gobgp=HOSTS),
+}
 LINGER_S = 3  # of the source's QEMU after each: its port must not win
 
 
@@ -27,8 +34,8 @@ def vrf(request):
 
 
 @pytest.fixture
-def fabric(lab_image, run_module, interpreter, tmp_path, vrf):
-    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf)
+def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
+    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", PLAIN))
     try:
         made.build()
         yield made
@@ -54,6 +61,11 @@ class Crashed(Exception):
     """QEMU has broken the guest: without KVM it now and then migrates memory that a device has just written."""
 
 
+def third(fabric):
+    """The place that the guest is used from."""
+    return OLD if fabric.kind.has_old else BORDER
+
+
 def boot(fabric, machines, number):
     here = machines(number)
     until(here.is_ready, BOOT_S, "the guest has booted")
@@ -70,7 +82,7 @@ def migrate(fabric, here, there, place, linger):
         if there.has_crashed():
             raise Crashed
 
-    with Pinger(fabric.spaces[BORDER], WEB1[0], 0.02) as pinger:
+    with Pinger(fabric.spaces[third(fabric)], WEB1[0], 0.02) as pinger:
         until(lambda: len(pinger.received) > 20, 30)
         own = here.migrates_to(there)
         until(lambda: fabric.place("web1") == [place] or there.has_crashed(), 10, "it is known where it is")
@@ -87,7 +99,7 @@ def migrations(fabric, machines, rounds, linger):
     """(QEMU's own gap, the longest gap of pings, packets lost) of each migration; the longest gap of TCP."""
     here, number, crashes = boot(fabric, machines, 0), 0, 0
     found = []
-    transfer = Transfer(fabric.spaces[BORDER], WEB1[0])
+    transfer = Transfer(fabric.spaces[third(fabric)], WEB1[0])
     while len(found) < 2 * rounds:
         number += 1
         there = machines(number, incoming=True)
@@ -102,7 +114,7 @@ def migrations(fabric, machines, rounds, linger):
             here.remove()
             number += 1
             here = boot(fabric, machines, number)
-            transfer = Transfer(fabric.spaces[BORDER], WEB1[0])
+            transfer = Transfer(fabric.spaces[third(fabric)], WEB1[0])
             continue
         here.remove()
         here = there
@@ -144,9 +156,15 @@ def test_a_virtual_machine_migrates_there_and_back(fabric, machines):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("fabric", KINDS.values(), ids=KINDS, indirect=True)
 def test_ten_migrations_there_and_back_lose_little_more_than_qemu_itself(fabric, machines):
     found, gap = migrations(fabric, machines, ROUNDS, 1)
     print(shown(found, gap))
+    hops = fabric.spaces[third(fabric)].show(f"route show {WEB1[0]}")[0].get("nexthops", [{}])
+    assert len(hops) == len(fabric.kind.fabrics)
+    if fabric.kind.firewall:
+        [place] = fabric.place("web1")
+        assert "tap-web1" in fabric.firewall(place)
     own, gaps, _lost = zip(*found, strict=True)
-    # A busy machine slows the guest itself, and so does a lab kernel.
-    assert statistics.median(gaps) < 2 * statistics.median(own) + 0.1
+    # A busy machine slows the guest itself, and so does a lab kernel. Each announcement of GoBGP is a command.
+    assert statistics.median(gaps) < 2 * statistics.median(own) + (0.3 if fabric.kind.with_gobgp else 0.1)

@@ -6,11 +6,15 @@ import signal
 
 import pytest
 from support.following import MACS, PORT_MACS, WEB1, WEB2, GuestMachine, rarp
-from support.moving import BORDER, Fabric, Pinger
+from support.moving import BORDER, HOSTS, PLAIN, SHARED, Fabric, Kind, Pinger
 from support.waiting import seconds_until, stays, until, until_equal
 
 SOON_S = 15
+DAEMONS = [PLAIN, Kind(with_gobgp=("hv2",))]  # the border has BIRD
+ONE_LONG = pytest.param(DAEMONS[1], marks=pytest.mark.long)
+BOTH = pytest.param(Kind(with_gobgp=HOSTS), marks=pytest.mark.long)
 BFD = {"interval_ms": 200, "multiplier": 5}
+SHARING = [Kind(bfd=BFD, shared=True), Kind(with_gobgp=("hv2",), shared=True)]
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def vrf(request):
 
 @pytest.fixture
 def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
-    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", None))
+    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", PLAIN))
     try:
         made.build()
         yield made
@@ -48,6 +52,7 @@ def machine(fabric):
         one.remove()
 
 
+@pytest.mark.parametrize("fabric", DAEMONS, indirect=True, ids=["bird", "gobgp"])
 def test_a_guest_is_reached_wherever_it_is(fabric, machine):
     first = machine("hv1", "web1", "tap-web1")
     first.runs()
@@ -77,18 +82,19 @@ def test_a_guest_is_reached_wherever_it_is(fabric, machine):
     until(lambda: fabric.sees(WEB1[0]), SOON_S)
 
 
+@pytest.mark.parametrize("fabric", [DAEMONS[0], ONE_LONG, BOTH], indirect=True, ids=["bird", "gobgp", "both"])
 def test_two_hosts_that_claim_a_guest_agree_on_where_it_sends(fabric, machine):
     """They were out of touch: both have the same number."""
     first, second = machine("hv1", "web1", "tap-web1"), machine("hv2", "web1", "tap-web1")
     for name in ("hv1", "hv2"):
-        fabric.spaces["switch"].ip(f"link set {name} down")
+        fabric.cable(name, "down")
     first.runs()
     until(lambda: fabric.place("web1") == ["hv1"], SOON_S)
     first.stops()
     second.runs()
     until(lambda: fabric.place("web1") == ["hv1", "hv2"], SOON_S)
     for name in ("hv1", "hv2"):
-        fabric.spaces["switch"].ip(f"link set {name} up")
+        fabric.cable(name, "up")
     until(lambda: fabric.place("web1") == ["hv2"], 60, "both agree")
     until(lambda: fabric.sees(WEB1[0]), 60, "the border reaches it")
 
@@ -107,7 +113,7 @@ def test_a_guest_that_stops_is_gone_from_the_border_at_once(fabric, machine):
         assert seconds < 1
 
 
-@pytest.mark.parametrize("fabric", [BFD], indirect=True, ids=["bfd"])
+@pytest.mark.parametrize("fabric", [Kind(bfd=BFD)], indirect=True, ids=["bfd"])
 def test_the_guests_of_a_host_that_loses_power_are_gone_everywhere_and_can_start_elsewhere(fabric, machine):
     machine("hv1", "web1", "tap-web1").runs()
     until(lambda: fabric.sees(WEB1[0]), SOON_S, "web1 is reached")
@@ -126,6 +132,33 @@ def test_the_guests_of_a_host_that_loses_power_are_gone_everywhere_and_can_start
     machine("hv2", "web1", "tap-web1").runs()
     until(lambda: fabric.sees(WEB1[0]), SOON_S, "started on another hypervisor")
     assert fabric.hosts["hv2"].numbers(WEB1[0]) == [101]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fabric", SHARING, indirect=True, ids=["bird", "gobgp"])
+def test_when_a_host_loses_power_flows_to_a_shared_address_go_to_the_rest(fabric, machine):
+    """Without BFD, when BGP's hold time ends."""
+    for host, name, port in (("hv1", "web1", "tap-web1"), ("hv2", "web2", "vnet0")):
+        guest = machine(host, name, port)
+        fabric.spaces[host].ip(f"link set {port} address {PORT_MACS[name]}")
+        guest.runs()
+        guest.space.ip(f"address add {SHARED}/32 dev eth0")
+    until_equal(lambda: ways(fabric, SHARED), {"10.9.0.11", "10.9.0.12"}, SOON_S)
+    assert fabric.sees(SHARED)
+    fabric.lose_power("hv2")
+    hold = fabric.variables[BORDER]["bgp"]["timers"]["hold_s"]
+    most = BFD["interval_ms"] * BFD["multiplier"] / 1000 if fabric.kind.bfd else hold
+    took = seconds_until(lambda: ways(fabric, SHARED) == {"10.9.0.11"}, most + SOON_S, "one place is left", 0.02)
+    print(f"the other host lost power: all flows to the shared address go to the rest after {took:.2f} s")
+    assert took < most + 2
+    until(lambda: fabric.sees(SHARED), SOON_S, "the rest answers")
+    assert not ways(fabric, WEB2[0]), "its guest is gone"
+
+
+def ways(fabric, address):
+    """The next hops of the border's route."""
+    found = fabric.spaces[BORDER].show(f"route show {address}")
+    return {hop["gateway"] for route in found for hop in route.get("nexthops", [route])}
 
 
 def test_an_agent_that_dies_while_a_guest_moves_lets_it_go(fabric, machine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import sys
@@ -11,8 +12,19 @@ import pytest
 from pyroute2.netlink.rtnl import ifaddrmsg, ifinfmsg, ndmsg, rtmsg
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink import codec
-from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import ADDRESS, LINK, NEIGHBOR, ROUTE
-from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.sockets import CREATE, KernelError, Network
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import (
+    ADDRESS,
+    LINK,
+    NEIGHBOR,
+    QDISC,
+    ROUTE,
+)
+from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.sockets import (
+    CREATE,
+    REPLACE,
+    KernelError,
+    Network,
+)
 
 NTF_PROXY = 8
 COMMANDS = (
@@ -113,6 +125,24 @@ def test_neighbors(network):
         ours, (message, get) = codec.parse_neighbor(body), by_pyroute2(ndmsg.ndmsg, body)
         assert (ours.family, ours.link, ours.flags) == (message["family"], message["ifindex"], message["flags"])
         assert text(ours.address) == get("NDA_DST") and ours.protocol == 82
+
+
+def test_netem(network, bare_namespace):
+    index = network.index("uplink")
+    for handle, delay, percent in ((82 << 16, 20, 1), (82 << 16, 5, 0), (83 << 16, 0, 100)):
+        fields = {"index": index, "handle": handle, "parent": codec.TC_H_ROOT}
+        wanted = (delay * 1_000_000, percent * 0xFFFFFFFF // 100)
+        attributes = [("TCA_KIND", "netem"), ("TCA_OPTIONS", wanted)]
+        [error] = network.exchange([(QDISC, CREATE | REPLACE, codec.pack(QDISC, fields, attributes))])
+        if error and error.errno == errno.ENOENT:
+            pytest.skip("this kernel has no netem")
+        assert error is None
+        assert network.dump(QDISC, {}, [], codec.with_handle(handle)) == [
+            codec.Netem(index, handle, codec.TC_H_ROOT, *wanted)
+        ]
+        shown = bare_namespace.run("tc", "qdisc", "show", "dev", "uplink")
+        assert (f"delay {delay}ms" in shown, f"loss {percent}%" in shown) == (delay > 0, percent > 0)
+    assert network.dump(QDISC, {}, [], codec.with_handle(82 << 16)) == []
 
 
 def test_a_failure_carries_the_kernels_message_and_does_not_stop_the_others(network):

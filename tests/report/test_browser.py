@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support.intent_samples import many
 from support.modules import PROJECT
-from support.report_samples import host_vars, of_lab, three_faults, verified
+from support.report_samples import drilled, drills, host_vars, of_lab, three_faults, verified
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.files import write
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.stages import add_stages
@@ -45,15 +45,17 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     (directory / "fabric.yml").write_text(yaml.safe_dump(many(66, 2), sort_keys=False))
     large = host_vars(directory / "fabric.yml")
     leaves = of_lab("contiv_leaf_ha")
-    for name, given, document, previous in (
-        ("good", variables, good, bad),
-        ("three_failures", variables, bad, good),
-        ("nasty", variables, verified(NAME, variables, lambda node, expected: NASTY), None),
-        ("two_hundred_nodes", large, verified(NAME, large, large_faults), None),
-        ("leaves", leaves, verified("contiv_leaf_ha", leaves), None),
+    nasty = [drilled(NASTY, [[(0, 500, 24)]], NASTY, budget_ms=100)]
+    for name, given, document, previous, rehearsed in (
+        ("good", variables, good, bad, []),
+        ("three_failures", variables, bad, good, []),
+        ("nasty", variables, verified(NAME, variables, lambda node, expected: NASTY), None, nasty),
+        ("two_hundred_nodes", large, verified(NAME, large, large_faults), None, drills()),
+        ("leaves", leaves, verified("contiv_leaf_ha", leaves), None, []),
+        ("drills", variables, good, None, drills()),
     ):
         place = tmp_path_factory.mktemp(name)
-        write(place, given, document, previous or "there is no earlier report")
+        write(place, given, document, previous or "there is no earlier report", rehearsed)
         add_stages(place, "site.yml", STAGES)
         found[name] = place / "report.html"
     return found
@@ -112,6 +114,57 @@ def test_the_page_fits_its_screen(opened, name, scheme, device):
         shot(page, f"{name}_{scheme}_{device}_{section}")
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("device", ["wide", "phone"])
+def test_drills_are_drawn_the_failed_ones_first(opened, scheme, device):
+    page = opened("drills", "#drills", scheme, {"wide": WIDE, "phone": PHONE}[device])
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shot(page, f"drills_{scheme}_{device}")
+    page.locator("#drills").screenshot(path=SCREENSHOTS / f"drills_{scheme}_{device}_all.png")
+    assert page.locator("article.drill h3").first.inner_text() == (
+        "the uplink of hv1 to fabric A is cut exceeds its budget"
+    )
+    link = page.locator("#failures a", has_text="the uplink of hv1 to fabric A is cut")
+    assert page.locator(link.get_attribute("href")).is_visible()
+
+
+def test_a_plot_is_to_scale_and_has_a_text_for_each_gap(opened):
+    page = opened("drills")
+    plot = page.locator("#drill-1 svg")
+    box = "found => found.map((one) => { const box = one.getBBox(); return [box.x, box.width]; })"
+    assert plot.locator(".lane").count() == 4 * 5
+    gaps = plot.locator(".gap").evaluate_all(box)
+    # From -3 to 1377 ms, and later ones 320 ms more; a short one in each run.
+    (begin, first), (_x, short) = gaps[:2]
+    scale = first / 1380
+    assert [round(width / scale) for _x, width in gaps[0::2]] == pytest.approx([1380, 1700, 2020, 2340, 2660], abs=2)
+    assert short / scale == pytest.approx(60, abs=2)
+    assert plot.locator(".gap.failed").count() == 3
+    [(bfd, _w), (budget, _w)] = plot.locator(".mark").evaluate_all(box)
+    assert [(x - begin) / scale for x in (bfd, budget)] == pytest.approx([1503, 2003], abs=4)
+    assert plot.locator(".gap title").first.text_content() == (
+        "vm1 to vm3 (IPv4), run 1: 68 lost in 1,380 ms, from -3 to 1,377 ms"
+    )
+    assert "1 of 5" not in plot.locator("title").first.text_content()
+    page.locator("#drill-1 summary").focus()
+    page.keyboard.press("Enter")
+    assert "run 5: -3 to 2657 (132 lost), 3600 to 3660 (2 lost)" in page.locator("#drill-1 table").inner_text()
+
+
+def test_drills_are_searched_and_printed(opened):
+    page = opened("drills")
+    page.fill("#search", "lose_fabric")
+    sync_api.expect(page.locator("article.drill:visible")).to_have_count(1)
+    page.fill("#search", "")
+    page.check("#only-failed")
+    assert page.locator("article.drill:visible").count() == 1
+    page.uncheck("#only-failed")
+    page.emulate_media(media="print")
+    assert page.locator("article.drill svg:visible").count() == 3
+    page.pdf(path=SCREENSHOTS / "drills.pdf", print_background=True)
+    shot(page, "drills_print", full_page=True)
+
+
 def test_every_text_has_enough_contrast(opened):
     """WCAG 2 asks for 4.5."""
     script = """() => {
@@ -130,7 +183,8 @@ def test_every_text_has_enough_contrast(opened):
       return found;
     }"""
     for scheme in ("light", "dark"):
-        assert opened("three_failures", "#node=hv2", scheme).evaluate(script) == []
+        for name in ("three_failures", "drills"):
+            assert opened(name, "#node=hv2", scheme).evaluate(script) == []
 
 
 def test_search_leaves_what_matches(opened):
@@ -240,6 +294,7 @@ def test_printed_it_has_failures_topology_and_matrices_on_white(opened):
 def test_markup_in_what_was_seen_stays_text(opened):
     page = opened("nasty", "#node=hv1")
     assert NASTY in page.locator("#details").inner_text()
+    assert NASTY in page.locator("#drill-1 h3").inner_text()
     assert "broken" not in page.title()
     assert page.locator("img").count() == 0
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from support.intent_samples import many
-from support.report_samples import host_vars, of_lab, three_faults, verified
+from support.report_samples import drilled, drills, host_vars, of_lab, three_faults, verified
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.build import build
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.document import text
@@ -22,6 +22,7 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.layout im
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.markdown import markdown
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.mermaid import mermaid
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.page import page
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.plot import plot
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.stages import PLACE, add_stages
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.svg import svg
 
@@ -45,7 +46,12 @@ def nasty(variables):
     """Names, titles and what was seen contain markup."""
     swapped = json.loads(json.dumps(variables).replace('"hv1"', json.dumps(NASTY + "hv1")))
     document = verified(NASTY, swapped, lambda node, expected: NASTY)
-    return build(swapped, document, f"because {NASTY}")
+    return build(swapped, document, f"because {NASTY}", [drilled(NASTY, [[(0, 500, 24)]], NASTY, budget_ms=100)])
+
+
+@pytest.fixture(scope="module")
+def rehearsed(variables):
+    return build(variables, verified(NAME, variables), None, drills())
 
 
 def data(html: str) -> dict:
@@ -105,7 +111,7 @@ def test_markup_in_names_is_escaped_in_markdown_and_mermaid(nasty):
     for line in markdown(nasty).replace(graph, "").splitlines():
         assert "<script" not in line
         assert "\x1b" not in line
-        assert line.count("|") in (0, 6)
+        assert line.count("|") in (0, 6, 9)
     labels = re.findall(r'\["(.*)"\]', graph)
     assert labels
     assert all('"' not in label and "<script" not in label for label in labels)
@@ -118,7 +124,7 @@ def test_junit_has_a_case_for_each_result_and_is_xml_whatever_was_seen(faulty, n
     assert root.find(".//testsuite[@name='hv3']//failure").text == (
         "seen: no such route\nright: 198.51.100.101, 198.51.100.201"
     )
-    assert len(ElementTree.fromstring(junit(nasty)).findall(".//failure")) == 344
+    assert len(ElementTree.fromstring(junit(nasty)).findall(".//failure")) == 345
 
 
 def test_mermaid_draws_many_hypervisors_as_one_beside_those_that_failed(tmp_path):
@@ -191,3 +197,56 @@ def test_the_drawing_alone_is_the_same_for_the_same_input(variables):
     document = json.loads(text(verified(NAME, variables)))
     assert graphs(variables, document) == graphs(variables, document)
     assert set(graphs(variables, document)) == {"graph.svg", "graph.mmd"}
+
+
+def test_drills_are_in_every_file_and_only_exceeded_budgets_fail(rehearsed):
+    assert [(drill.name, drill.state) for drill in rehearsed.drills] == [
+        ("cut_uplink", "failed"),
+        ("reload", "passed"),
+        ("lose_fabric", "unverified"),
+    ]
+    cut = rehearsed.drills[0]
+    assert (cut.median_ms, cut.worst_ms, cut.lost, cut.sent) == (2020, 2660, 510, 8000)
+    cells = ["cut_uplink", cut.title, "5", "510 of 8,000", "2,020 ms", "2,660 ms", "2,000 ms", "**exceeded**"]
+    assert f"| {' | '.join(cells)} |" in markdown(rehearsed).splitlines()
+    root = ElementTree.fromstring(junit(rehearsed))
+    assert (root.get("tests"), root.get("failures")) == ("347", "1")
+    suite = root.find(".//testsuite[@name='drills']")
+    assert [case.get("classname") for case in suite] == [f"{NAME}.drills.{drill.name}" for drill in rehearsed.drills]
+    assert suite.find(".//failure").text == (
+        "seen: 510 of 8,000 packets lost in 5 runs, longest gap 2,020 ms (median), 2,660 ms (worst)\n"
+        "right: no gap longer than 2,000 ms"
+    )
+    assert "2,660 ms (worst)" in re.sub(r"<script.*?</script>", "", page(rehearsed), flags=re.DOTALL)
+
+
+def test_a_drill_after_which_nothing_is_lost_is_drawn_without_gaps(variables):
+    made = plot(build(variables, verified(NAME, variables), None, drills()).drills[1])
+    assert [row.bars for row in made.rows] == [[]] * 4
+    assert [lane.broken for row in made.rows for lane in row.lanes] == [0] * 4
+
+
+@pytest.mark.parametrize("last", [1, 99, 100, 1001, 59_999, 10**9 - 1])
+def test_the_axis_of_a_plot_has_few_round_numbers_and_everything_is_inside(variables, last):
+    result = drilled("a", [[(-2, last, 1)]], bfd_ms=None)
+    for run in result["runs"]:
+        run["ended_ms"], run["restored_ms"] = last, last // 2
+    made = plot(build(variables, verified(NAME, variables), None, [result]).drills[0])
+    assert 1 <= len(made.ticks) <= 11
+    assert all(0 < x <= made.width for x, _label in made.ticks)
+    [bar] = made.rows[0].bars
+    assert bar.x > 0 and bar.x + bar.width <= made.width
+
+
+def test_of_many_runs_the_worst_are_drawn(variables):
+    result = drilled("a", [[(0, 20 * number, 1)] for number in range(1, 41)])
+    made = plot(build(variables, verified(NAME, variables), None, [result]).drills[0])
+    assert (made.drawn, len(made.rows[0].lanes)) == (10, 10)
+    assert made.rows[0].bars[0].title.startswith("run 31: 1 lost in 620 ms")
+
+
+def test_drills_that_cannot_be_shown_are_mentioned(variables):
+    report = build(variables, verified(NAME, variables), None, f"drills.json is broken {NASTY}")
+    for written in (page(report), markdown(report)):
+        assert "Drills are not shown: drills.json is broken" in written.replace("drills&#46;json", "drills.json")
+        assert "<script>alert(1)" not in written

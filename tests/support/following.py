@@ -47,6 +47,7 @@ ALONE = [
     'mount -t tmpfs none /run/routed-hypervisor-agent && exec "$@"',
     "sh",
 ]
+WITH_PROGRAMS = 'mount --bind "$0" /usr/local/sbin && exec "$@"'
 
 
 def table(vrf: str | None, guests: t.Mapping[str, str | None]) -> dict:
@@ -87,6 +88,8 @@ class FollowingHost:
         self.states = scratch / f"states-{space.name}"
         self.log = scratch / f"log-{space.name}"
         self.program = scratch / "routed-hypervisor"
+        self.programs = scratch / "programs"  # those that the agent finds, and this machine may not have
+        self.programs.mkdir(exist_ok=True)
         if not self.program.exists():
             self.program.write_bytes(zipapp.build().encode())
         self.process: subprocess.Popen | None = None
@@ -99,8 +102,9 @@ class FollowingHost:
     def store(self, guests: t.Mapping[str, str | None]) -> None:
         self.store_table(table(self.vrf, guests))
 
-    def store_table(self, given: dict) -> None:
-        states.write(str(self.states), states.Stored("hv1", states.this_machine(), {}, [], given))
+    def store_table(self, given: dict, routing_manager: dict | None = None) -> None:
+        stored = states.Stored("hv1", states.this_machine(), {}, [], given, routing_manager or {})
+        states.write(str(self.states), stored)
 
     def command(self, *arguments: str) -> list[str]:
         libraries = ":".join(map(str, self.library or ()))
@@ -109,7 +113,8 @@ class FollowingHost:
     def start(self) -> None:
         os.makedirs("/run/routed-hypervisor-agent", exist_ok=True)
         with self.log.open("a") as log:
-            self.process = self.space.start(*ALONE, *self.command("run"), stderr=log)
+            found = ["sh", "-c", WITH_PROGRAMS, self.programs]
+            self.process = self.space.start(*ALONE, *found, *self.command("run"), stderr=log)
         until(lambda: "following" in self.said() or self.process.poll() is not None, 60, "the agent follows guests")
         assert self.process.poll() is None, self.said()
         until(self.report, 60, "the agent reports whom it follows")

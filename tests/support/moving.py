@@ -1,8 +1,10 @@
-"""Two hypervisors and a border with BIRD, as the inventory plugin resolves them, in namespaces of this machine."""
+"""Two hypervisors with BIRD or GoBGP, and a border with BIRD, as the inventory plugin resolves them, in namespaces of
+this machine."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import shlex
 import signal
@@ -23,11 +25,12 @@ from .namespace import Namespace
 from .templates import render
 from .waiting import until
 
-HOSTS, BORDER = ("hv1", "hv2"), "border"
+HOSTS, OLD, BORDER = ("hv1", "hv2"), "hv3", "border"
 GUESTS = {
     "web1": {"ipv4": WEB1[0], "mac": "52:54:00:12:34:01", "port": "tap-web1"},
     "web2": {"ipv4": WEB2[0], "mac": "52:54:00:12:34:02"},
 }
+SHARED = "203.0.113.100"
 # The image's daemon, with files that only it sees.
 BIRD = """mount --bind {image} {image}
 mount -t tmpfs none {image}/mnt
@@ -38,24 +41,45 @@ exec chroot {image} bird -f -c /mnt/bird.conf -s /run/{name}.ctl
 """
 
 
-def intent(vrf: str | None, bfd: dict | None) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What is special about a fabric."""
+
+    bfd: dict | None = None
+    with_gobgp: tuple[str, ...] = ()
+    fabrics: tuple[str, ...] = ("A",)
+    firewall: bool = False
+    shared: bool = False  # both guests have another address, the same one
+    has_old: bool = False  # another hypervisor, which does not have the configuration for guests that move yet
+
+
+PLAIN = Kind()
+
+
+def intent(vrf: str | None, kind: Kind) -> dict:
     name = vrf or "main"
+    names = (*HOSTS, OLD) if kind.has_old else HOSTS
+    hypervisors = {host: {"id": number} for number, host in enumerate(names, start=1)}
+    for host in kind.with_gobgp:
+        hypervisors[host]["daemon"] = "gobgp"
+    networks = {fabric: (f"10.9.{number}", f"2001:db8:9:{number}:") for number, fabric in enumerate(kind.fabrics)}
     return {
         "plugin": "routed.hypervisor.fabric",
         "name": "moving",
-        "bgp": {"as": 65000, "peering": "automatic", **({"bfd": bfd} if bfd else {})},
-        "firewall": False,
+        "bgp": {"as": 65000, "peering": "automatic", **({"bfd": kind.bfd} if kind.bfd else {})},
+        "firewall": kind.firewall,
         "vrfs": {name: {"table": 90} if vrf else {}},
         "fabrics": {
-            "A": {
+            fabric: {
                 "networks": {
                     name: {
-                        "ipv4": "10.9.0.0/24",
-                        "ipv6": "2001:db8:9::/64",
-                        "hypervisors": {"ipv4": "10.9.0.10", "ipv6": "2001:db8:9::10"},
+                        "ipv4": f"{ipv4}.0/24",
+                        "ipv6": f"{ipv6}:/64",
+                        "hypervisors": {"ipv4": f"{ipv4}.10", "ipv6": f"{ipv6}:10"},
                     }
                 }
             }
+            for fabric, (ipv4, ipv6) in networks.items()
         },
         "segments": {
             "guests": {
@@ -63,42 +87,64 @@ def intent(vrf: str | None, bfd: dict | None) -> dict:
                 "ipv4": "203.0.113.0/24",
                 "gateway4": "203.0.113.254",
                 "ipv6": "2001:db8:cb00:7100::/64",
+                "anycast": [SHARED] if kind.shared else [],
             }
         },
         "borders": {
             BORDER: {
                 "vrf": name,
-                "fabrics": {"A": {"ipv4": "10.9.0.250", "ipv6": "2001:db8:9::250"}},
+                "fabrics": {
+                    fabric: {"ipv4": f"{ipv4}.250", "ipv6": f"{ipv6}:250"} for fabric, (ipv4, ipv6) in networks.items()
+                },
                 "world": ["192.0.2.1", "2001:db8:ffff::1"],
             }
         },
-        "hypervisors": {"hv1": {"id": 1}, "hv2": {"id": 2}},
-        "guests": GUESTS,
+        "hypervisors": hypervisors,
+        "guests": {
+            guest: {**facts, **({"addresses": [SHARED]} if kind.shared else {})} for guest, facts in GUESTS.items()
+        },
     }
 
 
+def resolved(given: dict) -> dict:
+    mistakes = Mistakes()
+    found = check(given, mistakes)
+    assert found is not None, mistakes.lines()
+    return resolve(found, index(found), "somewhere").host_vars
+
+
 class Fabric:
-    def __init__(self, image: Path, run_module, interpreter, scratch: Path, vrf: str | None, bfd: dict | None = None):
+    def __init__(self, image: Path, run_module, interpreter, scratch: Path, vrf: str | None, kind: Kind = PLAIN):
         self.image, self.run_module, self.scratch, self.vrf = image, run_module, scratch, vrf
         self.interpreter = interpreter
-        mistakes = Mistakes()
-        resolved = check(intent(vrf, bfd), mistakes)
-        assert resolved is not None, mistakes.lines()
-        self.variables = resolve(resolved, index(resolved), "somewhere").host_vars
+        self.kind = kind
+        self.routers = (*HOSTS, *([OLD] if kind.has_old else []), BORDER)
+        self.variables = resolved(intent(vrf, kind))
+        if kind.has_old:
+            self.variables[OLD] = resolved({**intent(vrf, kind), "guests": {}})[OLD]
         self.spaces: dict[str, Namespace] = {}
         self.birds: dict[str, subprocess.Popen] = {}
+        self.gobgpds: dict[str, subprocess.Popen] = {}
+        programs = scratch / "programs"
+        programs.mkdir(exist_ok=True)
+        (programs / "gobgp").symlink_to(image / "usr/bin/gobgp")
+        if kind.firewall:
+            (programs / "nft").write_text(f'#!/bin/sh\nexec chroot {shlex.quote(str(image))} nft "$@"\n')
+            (programs / "nft").chmod(0o755)
         self.hosts: dict[str, FollowingHost] = {}
 
     def build(self) -> None:
         switch = self.spaces["switch"] = Namespace.made()
-        switch.ip("link add bridge type bridge")
-        switch.ip("link set bridge up")
-        for name in (*HOSTS, BORDER):
+        for fabric in self.kind.fabrics:
+            switch.ip(f"link add bridge-{fabric} type bridge")
+            switch.ip(f"link set bridge-{fabric} up")
+        for name in self.routers:
             space = self.spaces[name] = Namespace.made()
             space.ip("link set lo up")
-            switch.ip(f"link add {name} type veth peer name fabric-A netns {space.name}")
-            switch.ip(f"link set {name} master bridge up")
-            space.ip("link set fabric-A up")
+            for fabric in self.kind.fabrics:
+                switch.ip(f"link add {name}-{fabric} type veth peer name fabric-{fabric} netns {space.name}")
+                switch.ip(f"link set {name}-{fabric} master bridge-{fabric} up")
+                space.ip(f"link set fabric-{fabric} up")
             python, library = self.interpreter
             network = self.variables[name]["network"]
             # Kernels without VRFs lack dummies, too; nobody sends to the world here.
@@ -112,12 +158,21 @@ class Fabric:
                 config=network,
             )
             assert not made.get("failed"), made["msg"]
-            self.start_bird(name)
+            if self.variables[name]["bgp"]["daemon"] == "gobgp":
+                self.start_gobgp(name)
+            else:
+                self.start_bird(name)
         for name in HOSTS:
             host = self.hosts[name] = FollowingHost(self.spaces[name], self.interpreter, self.scratch, self.vrf)
-            host.store_table(self.variables[name]["followed_guests"])
+            manager = self.variables[name].get("routing_manager", {})
+            for instance in manager.get("instances", ()):
+                instance["api"] = str(self.api(name))
+            host.store_table(self.variables[name]["followed_guests"], manager)
             host.start()
-        until(lambda: all(self.sessions(name) >= 4 for name in (*HOSTS, BORDER)), 60, "BGP is established", 0.1)
+            if self.kind.firewall:
+                self._nft(name, "--file", "-", text=render("nftables/nftables.conf", self.variables[name]))
+        count = 2 * (len(self.routers) - 1) * len(self.kind.fabrics)
+        until(lambda: all(self.sessions(name) >= count for name in self.routers), 60, "BGP is established", 0.1)
 
     def start_bird(self, name: str) -> None:
         files = self.scratch / f"bird-{name}"
@@ -134,6 +189,29 @@ class Fabric:
         script = BIRD.format(name=name, **where)
         self.birds[name] = self.spaces[name].start("unshare", "--mount", "--", "sh", "-ec", script)
 
+    def _nft(self, name: str, *words: str, text: str | None = None) -> str:
+        return self.spaces[name].run("chroot", self.image, "nft", *words, text=text)
+
+    def firewall(self, name: str) -> str:
+        """The ports of guests that the firewall of a hypervisor knows."""
+        return self._nft(name, "list", "set", "inet", "routed_hypervisor", "followed_ports")
+
+    def api(self, name: str) -> Path:
+        return self.scratch / f"{name}.sock"
+
+    def start_gobgp(self, name: str) -> None:
+        [instance] = self.variables[name]["bgp"]["instances"]
+        file = self.scratch / f"{name}.toml"
+        file.write_text(render("gobgp/gobgpd.toml", {**self.variables[name], "gobgp_instance": instance}))
+        inside = ["ip", "vrf", "exec", self.vrf] if self.vrf else []
+        options = ["-f", file, "--pprof-disable", f"--api-hosts=unix://{self.api(name)}"]
+        command = [*inside, self.image / "usr/bin/gobgpd", *options]
+        self.gobgpds[name] = self.spaces[name].start(*map(str, command))
+
+    def gobgp(self, name: str, *words: str) -> str:
+        command = [self.image / "usr/bin/gobgp", "--target", f"unix://{self.api(name)}", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
     def bird(self, name: str, command: str) -> str:
         control = self.scratch / f"run-{name}" / f"{name}.ctl"
         return subprocess.run(
@@ -142,11 +220,17 @@ class Fabric:
 
     def lose_power(self, name: str) -> None:
         """Nothing of a host runs any more, and nothing that it has sent arrives."""
-        self.spaces["switch"].ip(f"link set {name} down")
+        self.cable(name, "down")
         self.hosts[name].end(signal.SIGKILL)
-        self.birds.pop(name).kill()
+        (self.gobgpds if name in self.gobgpds else self.birds)[name].kill()
+
+    def cable(self, name: str, state: str) -> None:
+        for fabric in self.kind.fabrics:
+            self.spaces["switch"].ip(f"link set {name}-{fabric} {state}")
 
     def sessions(self, name: str) -> int:
+        if name in self.gobgpds:
+            return self.gobgp(name, "neighbor").count("Establ")
         return self.bird(name, "show protocols").count("Established")
 
     def sees(self, address: str) -> bool:
@@ -170,7 +254,7 @@ class Fabric:
         for host in self.hosts.values():
             print(host.said())
             host.end()
-        for process in self.birds.values():
+        for process in (*self.birds.values(), *self.gobgpds.values()):
             process.kill()
             process.wait()
         for space in self.spaces.values():

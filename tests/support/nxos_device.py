@@ -78,7 +78,7 @@ GRAMMAR = {
         (r"reconnect-interval \d+", None, "reconnect-interval"),
         (r"(no )?graceful-restart", None, "graceful-restart"),
         (r"graceful-restart-helper", None, None),
-        (r"bestpath as-path multipath-relax", None, None),
+        (r"bestpath (as-path multipath-relax|always-compare-med)", None, None),
         (r"address-family (ipv4|ipv6) unicast", "bgp af", None),
         (r"neighbor [\da-f.:]+", "neighbor", None),
         (r"vrf \S+", "bgp", None),
@@ -103,7 +103,7 @@ GRAMMAR = {
         (r"address-family (ipv4|ipv6) unicast", "neighbor af", None),
     ],
     "neighbor af": [
-        (r"as-override|disable-peer-as-check|next-hop-self|soft-reconfiguration inbound", None, None),
+        (r"as-override|disable-peer-as-check|next-hop-self|send-community|soft-reconfiguration inbound", None, None),
         (r"maximum-prefix \d+", None, "maximum-prefix"),
         (r"route-map \S+ in", None, "route-map in"),
         (r"route-map \S+ out", None, "route-map out"),

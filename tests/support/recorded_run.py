@@ -13,7 +13,7 @@ def recording(record: Path | None) -> dict[str, str]:
     """Variables for ansible-playbook."""
     return {
         "ANSIBLE_CALLBACK_PLUGINS": str(PROJECT / "tests/lab/plugins"),
-        "ANSIBLE_CALLBACKS_ENABLED": "record,routed.hypervisor.stages",
+        "ANSIBLE_CALLBACKS_ENABLED": "record,routed.hypervisor.stages,routed.hypervisor.differences",
         "RECORD_FILE": str(record or os.devnull),
         "ANSIBLE_NOCOLOR": "1",
     }

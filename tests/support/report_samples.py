@@ -1,4 +1,4 @@
-"""Intents, resolved as by the inventory plugin, and results of their verification, for tests of the report."""
+"""Intents, resolved as by the inventory plugin, and results of verifications and drills, for tests of the report."""
 
 from __future__ import annotations
 
@@ -60,3 +60,28 @@ def three_faults(node: str, expected: dict) -> str:
     if (node, kind) == ("vm1", "ping") and expected.get("expect") == "silence" and expected["to_name"] == "rr1":
         return f"a reply from {expected['to']}"
     return ""
+
+
+def drilled(title: str, gaps: list[list[tuple[int, int, int]]], name: str = "cut_uplink", **about) -> dict:
+    """The results of a drill: the gaps of vm1 in each run, in IPv4; other pairs lose nothing."""
+    runs = []
+    for each in gaps:
+        pairs = []
+        for number, (family, to) in enumerate((family, to) for family in ("IPv4", "IPv6") for to in ("vm3", "vm4")):
+            found = [{"from_ms": begin, "to_ms": end, "lost": lost} for begin, end, lost in each if number == 0]
+            pair = {"title": f"vm1 to {to} ({family})", "sent": 400, "lost": sum(gap["lost"] for gap in found)}
+            longest = max((gap["to_ms"] - gap["from_ms"] for gap in found), default=0)
+            pairs.append({**pair, "longest_ms": longest, "gaps": found})
+        runs.append({"pairs": pairs, "restored_ms": 3500, "ended_ms": 6000})
+    return {"drill": name, "title": title, "time": TIME, "budget_ms": None, "bfd_ms": 1500, "runs": runs, **about}
+
+
+def drills() -> list[dict]:
+    """One that exceeds its budget in two of five runs, one within its budget, and one without any."""
+    runs = [[(-3, 1377 + 320 * number, 68 + 16 * number), (3600, 3660, 2)] for number in range(5)]
+    still = [{**run, "restored_ms": None} for run in drilled("", [[]])["runs"]]
+    return [
+        drilled("bird of hv1 reads its configuration again", [], "reload", runs=still, budget_ms=0),
+        drilled("fabric A is lost", [[(10, 69, 1)]], "lose_fabric"),
+        drilled("the uplink of hv1 to fabric A is cut", runs, budget_ms=2000),
+    ]

@@ -15,7 +15,7 @@ DOCUMENT = PROJECT / "docs" / "intent.md"
 START, END = "<!-- the schema's tables begin -->", "<!-- the schema's tables end -->"
 # What stands for a name that a person chooses, in the place of each section.
 NAMES = {"vrfs": "VRF", "fabrics": "FABRIC", "networks": "VRF", "loopbacks": "VRF", "segments": "SEGMENT"}
-NAMES |= {"nodes": "NODE"}
+NAMES |= {"nodes": "NODE", "impair": "FABRIC", "sysctl": "SYSCTL"}
 NAMES |= {"reflectors": "NAME", "addresses": "VRF", "borders": "NAME", "hypervisors": "NAME", "guests": "GUEST"}
 NAMES |= {
     "static": "VRF",
@@ -33,7 +33,9 @@ def form(part: dict) -> str:
         return f"`{'true' if part['const'] is True else part['const']}`"
     if "enum" in part:
         return ", ".join(part["enum"])
-    text = part.get("format", FORMS[part["type"]])
+    if isinstance(part["type"], list):
+        return " or ".join(form({**part, "type": kind}) for kind in part["type"])
+    text = FORMS[part["type"]] if part["type"] == "integer" else part.get("format", FORMS[part["type"]])
     text = (
         text.replace("-prefix", " prefix")
         .replace("-range", " range")
@@ -43,7 +45,7 @@ def form(part: dict) -> str:
     if part["type"] == "array":
         items = part["items"]
         text = f"list of {'maps' if items['type'] == 'object' else form(items)}"
-    if "minimum" in part:
+    if "minimum" in part and part["type"] != "string":
         text += f" {part['minimum']} to {part['maximum']}"
     return text
 

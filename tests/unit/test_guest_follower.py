@@ -116,6 +116,21 @@ def test_links_that_inherit_a_mac_or_are_ours_are_no_ports():
         assert not decide(GUESTS, seen(link), {}).bound
 
 
+def test_taps_on_their_own_with_the_mac_of_no_guest_are_reported():
+    unknown = "fe:54:00:99:99:99"
+
+    def strangers(*arguments, guests=GUESTS, **more):
+        return decide(guests, seen(port(7, *arguments, **{"master": 0, **more})), {}).strangers
+
+    assert strangers("vnet7", unknown) == [f"vnet7 ({unknown})"]
+    assert not strangers("tun0", "9a:00:00:00:00:01")
+    assert not strangers("vnet7", unknown, kind="veth")
+    assert not strangers("vnet7", unknown, master=4), "a port of a bridge"
+    assert not strangers("vnet7", unknown, flags=0), "not up"
+    assert not strangers("vnet7", PORT_MACS["web2"])
+    assert not strangers("vnet7", unknown, guests=Guests(table("public", {"web1": "tap-web1"}), ["vnet7"]))
+
+
 def test_a_name_counts_more_than_a_mac_and_an_alternative_name_is_one():
     decision = decide(GUESTS, seen(port(7, mac=PORT_MACS["web2"]), port(8, "x", altnames=("tap-web1",))), {})
     assert {index: guest.name for index, guest in decision.bound.items()} == {7: "web1"}
@@ -201,7 +216,7 @@ def test_questions_are_for_both_addresses_and_have_a_right_checksum():
     assert request[:6] == raw(MACS["web1"]) and request[38:42] == socket.inet_aton(WEB1[0])
     body = solicitation[14:]
     pseudo = body[8:40] + len(body[40:]).to_bytes(4, "big") + (58).to_bytes(4, "big")
-    assert frames._checksum(pseudo + body[40:]) == 0
+    assert frames.checksum(pseudo + body[40:]) == 0
 
 
 # The kernel, as far as it matters here, with the notifications that it sends and those that it does not.

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from support.intent_samples import REMOVE, changed, mistakes_in, only_mistake_in, other
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify.kernel import verify_route
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
@@ -22,6 +24,18 @@ WEB3 = {"ipv4": "203.0.113.13", "mac": "52:54:00:12:34:03"}
 
 def with_guests(*changes, **guests):
     return changed(("guests", {"web1": WEB1, "web2": WEB2, **guests}), *changes)
+
+
+def behind_leaves(daemon):
+    """Two hosts, and two leaves in another autonomous system."""
+    data = yaml.safe_load((PROJECT / "inventories/contiv_leaf/fabric.yml").read_text())
+    data["bgp"]["daemon"] = daemon
+    data["segments"] = {"guests": {"vrf": "main", "ipv4": "203.0.113.0/24", "gateway4": "203.0.113.254"}}
+    data["guests"] = {"moves": {"ipv4": "203.0.113.9", "port": "tap9"}}
+    for host in data["hypervisors"].values():
+        del host["container_networks"]
+    del data["container_networks"]
+    return data
 
 
 def relayed(*changes):
@@ -98,23 +112,16 @@ REFUSED = {
         with_guests(web3={"ipv4": "203.0.113.13", "mac": "02:54:00:12:34:02"}),
         "guests.web3.mac: the port's MAC, fe:54:00:12:34:02, would be that of guests.web2, too; another MAC, or the name of the port",
     ),
-    "a hypervisor with GoBGP": (
-        with_guests(
-            ("hypervisors.hv2.daemon", "gobgp"),
-            ("bgp.bfd", REMOVE),
-            ("vrfs.private.password", REMOVE),
-            ("vrfs.public.password", REMOVE),
-            ("bgp.ttl_security", False),
-            ("bgp.add_path", False),
-        ),
-        "guests: hv2 would have to announce them with GoBGP, which cannot announce where a guest is now; daemon: bird",
+    "GoBGP and another autonomous system": (
+        behind_leaves("gobgp"),
+        "guests: GoBGP on contiv1, contiv2 would prefer its own path to a guest to any from another autonomous system; daemon: bird, or one AS for hypervisors and leaves",
     ),
     "another autonomous system": (
         with_guests(
             ("bgp.peering", "configured"),
             ("hypervisors.hv1.neighbors", {"upstream": {"address": "198.51.100.77", "as": 64999}}),
         ),
-        "guests: upstream (64999) and hv1 (65000) are in different autonomous systems",
+        "hypervisors.hv1.neighbors.upstream.as: upstream is in another autonomous system, and not in this file: it may not choose a guest's latest place; a leaf, or guests under their hypervisors",
     ),
     "an additional address of another segment": (
         with_guests(web3={**WEB3, "addresses": ["203.0.113.21", "203.0.114.3"]}),
@@ -255,6 +262,27 @@ def test_every_hypervisor_gets_the_same_table():
     assert port["interface"]["vrf"] == "public"
     assert port["gateways"] == ["203.0.113.254", "fe80::1"]
     assert "2001:db8:cb00:7100:0:cbff:fe00:7103" in port["neighbors"]  # vm3, which is hv2's
+
+
+def test_other_autonomous_systems_learn_their_places_by_med_and_community():
+    data = other()
+    data["guests"] = {"moves": {"segment": "disks", "ipv4": "10.32.128.9", "port": "tap9"}}
+    assert not [host for host in resolved(data).values() if "compare_med" in host.get("bgp", ())]
+    hosts = resolved(behind_leaves("bird"))
+    assert [name for name, host in hosts.items() if host.get("bgp", {}).get("compare_med")] == ["switch1", "switch2"]
+    [table] = hosts["contiv2"]["bgp"]["tables"]
+    assert table["kernel"]["guests"]["communities"] == {"place": 65085, "host": [65086, 3]}
+
+
+def test_a_hypervisor_with_gobgp_announces_them():
+    changes = [("bgp.bfd", REMOVE), ("bgp.ttl_security", False), ("hypervisors.hv2.daemon", "gobgp")]
+    changes += [("vrfs.private.password", REMOVE), ("vrfs.public.password", REMOVE)]
+    hosts = resolved(with_guests(*changes))
+    [_private, public] = hosts["hv2"]["routing_manager"]["instances"]
+    assert public["guests"] == [
+        {"prefix": "203.0.113.0/24", "longest": 32},
+        {"prefix": "2001:db8:cb00:7100::/64", "longest": 128},
+    ]
 
 
 def test_a_hypervisor_without_the_vrf_gets_no_table():

@@ -155,6 +155,13 @@ ONE_MISTAKE = {
     "base of a family without prefix": (changed(("fabrics.A.networks.private.hypervisors.ipv6", "2001:db8::")), "fabrics.A.networks.private.hypervisors.ipv6: private has no ipv6 prefix on A"),
     "family that the network has not": (changed(("reflectors.rr1.addresses.private.ipv6", "2001:db8::1")), "reflectors.rr1.addresses.private.ipv6: private has no ipv6 prefix on fabric A"),
     "world inside the fabric": (changed(("borders.internet.world", ["203.0.113.77"])), "borders.internet.world[0]: 203.0.113.77 is in segments.guests"),
+    "impaired fabric that does not exist": (changed(("lab.impair", {"C": {"delay_ms": 5}})), "lab.impair.C: no fabric is called C; define it under fabrics, or use one of: A, B"),
+    "impaired by another word": (changed(("lab.impair", {"A": {"delay": 5}})), "lab.impair.A.delay: unknown key; did you mean delay_ms?"),
+    "impairment with a unit": (changed(("lab.impair", {"A": {"delay_ms": "5ms"}})), "lab.impair.A.delay_ms: text ('5ms') where a whole number is expected"),
+    "more lost than sent": (changed(("lab.impair", {"A": {"loss_percent": 101}})), "lab.impair.A.loss_percent: 101 is out of range; 0 to 100"),
+    "impaired node that does not exist": (changed(("lab.nodes", {"hv9": {"impair": {"A": {"delay_ms": 5}}}})), "lab.nodes.hv9: no node is called hv9"),
+    "impaired node without that uplink": (changed(("lab.nodes", {"rr1": {"impair": {"B": {"delay_ms": 5}}}})), "lab.nodes.rr1.impair.B: rr1 has no uplink to fabric B; use one of: A"),
+    "impaired guest": (changed(("lab.nodes", {"vm1": {"impair": {"A": {"delay_ms": 5}}}})), "lab.nodes.vm1.impair.A: vm1 has no uplink to fabric A; remove this"),
     "own loopback outside": (changed(("hypervisors.hv1.loopbacks", {"private": {"ipv4": "172.22.9.1"}})), "hypervisors.hv1.loopbacks.private.ipv4: 172.22.9.1 is not in loopbacks.private.ipv4 (172.22.2.0/24)"),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import
 OWN = "container_networks.own.policy"
 ALL = {"from": "any", "action": "deny"}
 RULES = [
-    {"from": "span", "to": {"tcp": [80, 443], "ping": True}, "action": "allow"},
+    {"from": "span", "to": {"tcp": [80, "400-443"], "ping": True}, "action": "allow"},
     {"from": "2001:db8:99::/48", "to": {"udp": [53]}, "action": "allow"},
     ALL,
 ]
@@ -42,7 +42,13 @@ ONE_MISTAKE = {
     "a family that the network lacks": (changed((OWN, [{**ALL, "from": "2001:db8::/32"}]), ("hypervisors.quay.container_networks.own.ipv6", REMOVE), start=containers), f"{OWN}[0].from: own has no ipv6 prefix; an ipv4 prefix, or remove this rule"),
     "a port out of range": (edited(to(tcp=[80, 65536])), f"{OWN}[0].to.tcp[1]: 65536 is out of range; 1 to 65535"),
     "port 0": (edited(to(udp=[0])), f"{OWN}[0].to.udp[0]: 0 is out of range; 1 to 65535"),
-    "a port that is text": (edited(to(tcp=["http"])), f"{OWN}[0].to.tcp[0]: text ('http') where a whole number is expected"),
+    "a port that is text": (edited(to(tcp=["http"])), f"{OWN}[0].to.tcp[0]: 'http' is not a range of ports; for instance 8000-8100, from 1 to 65535"),
+    "a port that is a list": (edited(to(tcp=[[80]])), f"{OWN}[0].to.tcp[0]: a list where a whole number or text is expected"),
+    "a range out of range": (edited(to(tcp=[443, "8000-65536"])), f"{OWN}[0].to.tcp[1]: '8000-65536' is not a range of ports; for instance"),
+    "a range from 0": (edited(to(udp=["0-80"])), f"{OWN}[0].to.udp[0]: '0-80' is not a range of ports"),
+    "a range that ends before it begins": (edited(to(udp=["90-80"])), f"{OWN}[0].to.udp[0]: '90-80' is not a range of ports"),
+    "a port in a range": (edited(to(tcp=[8080, "8000-8100"])), f"{OWN}[0].to.tcp[0]: 8080 overlaps 8000-8100; each port once"),
+    "ranges that overlap": (edited(to(tcp=["90-99", "1-90"])), f"{OWN}[0].to.tcp[0]: 90-99 overlaps 1-90; each port once"),
     "no ports": (edited(to(tcp=[])), f"{OWN}[0].to.tcp: empty; list one or more"),
     "a port twice": (edited(to(tcp=[80, 80])), f"{OWN}[0].to.tcp: the same twice; each once"),
     "an empty destination": (edited(to()), f"{OWN}[0].to: empty; name one or more"),
@@ -55,6 +61,7 @@ ONE_MISTAKE = {
     "a rule twice": (edited(RULES[0], RULES[0]), f"{OWN}[1]: matches nothing that {OWN}[0] does not match; remove it"),
     "a rule after all are denied": (edited(ALL, RULES[0]), f"{OWN}[1]: matches nothing that {OWN}[0] does not match"),
     "a rule for ports that are decided": (edited(to(tcp=[80]), to(udp=[53]), {**to(tcp=[80], udp=[53]), "from": "span"}), f"{OWN}[2]: matches nothing that {OWN}[1] does not match"),
+    "a rule for a range of which each port is decided": (edited(to(tcp=["1-90"]), to(tcp=["80-99"], udp=[53]), {**to(tcp=["50-95"]), "from": "span"}), f"{OWN}[2]: matches nothing that {OWN}[1] does not match"),
     "l3 on a fabric": (changed(("container_networks.deep.policy", [ALL]), start=containers), "container_networks.deep.policy: on quay, packets from fabric east reach the containers without being forwarded by the host; neither fabric nor interface"),
     "l2 on a fabric": (changed(("container_networks.flat.policy", [ALL]), start=containers), "container_networks.flat.policy: on quay, packets from fabric west reach"),
     "no firewall": (changed((OWN, [ALL]), ("firewall", False), start=containers), f"{OWN}: the firewall, which enforces it, is switched off; remove firewall: false, or this"),
@@ -73,6 +80,11 @@ def test_all_mistakes_are_reported_together():
     found = mistakes_in(edited({"from": "spam", "to": {"tcp": [0]}, "action": "drop"}, {}, ALL, ALL))
     places = [line.partition(": ")[0].removeprefix(OWN) for line in found]
     assert sorted(places) == ["[0].action", "[0].from", "[0].to.tcp[0]", "[1].action", "[1].from", "[3]"]
+
+
+def test_rules_for_what_earlier_ones_leave_are_accepted():
+    rules = [to(tcp=["1-90"]), to(tcp=["80-99"]), to(tcp=["100-200"]), to(udp=["1-200"]), to(ping=True), ALL]
+    assert mistakes_in(edited(*rules)) == []
 
 
 def resolved(data):
@@ -94,11 +106,11 @@ def test_a_rule_becomes_matches_of_one_family_and_one_protocol():
     assert (policy["name"], policy["interface"]) == ("policy_own", "host-own")
     assert "policy_own" in hosts["quay"]["nftables"]["drops"]
     assert [(one["prefixes"], one["protocol"], one["ports"], one["action"]) for one in policy["rules"]] == [
-        (["10.20.0.0/24"], "tcp", [80, 443], "allow"),
+        (["10.20.0.0/24"], "tcp", ["80", "400-443"], "allow"),
         (["10.20.0.0/24"], "icmp", [], "allow"),
-        (["2001:db8:20::/64"], "tcp", [80, 443], "allow"),
+        (["2001:db8:20::/64"], "tcp", ["80", "400-443"], "allow"),
         (["2001:db8:20::/64"], "icmpv6", [], "allow"),
-        (["2001:db8:99::/48"], "udp", [53], "allow"),
+        (["2001:db8:99::/48"], "udp", ["53"], "allow"),
         ([], None, [], "deny"),
     ]
 
@@ -108,6 +120,7 @@ def test_the_first_rule_that_matches_decides():
     policy = intent.container_networks["own"].policy
     span, other, far = IPAddress("10.20.0.9"), IPAddress("10.21.2.1"), IPAddress("2001:db8:99::1")
     assert allows(intent, policy, span, "tcp", 443) and allows(intent, policy, span, "ping")
+    assert allows(intent, policy, span, "tcp", 400) and not allows(intent, policy, span, "tcp", 399)
     assert not allows(intent, policy, span, "udp", 443) and not allows(intent, policy, span, "tcp", 22)
     assert not allows(intent, policy, other, "tcp", 443) and not allows(intent, policy, other, "ping")
     assert allows(intent, policy, far, "udp", 53) and not allows(intent, policy, far, "tcp", 53)

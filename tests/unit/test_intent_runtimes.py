@@ -22,6 +22,11 @@ ALL = ("container_networks.own.runtimes", list(RUNTIMES))
 SPAN = ("container_networks.span.runtimes", ["docker"])
 GATEWAY = ("container_networks.span.gateway6", "2001:db8:20::fe")
 SPAN_POOLS = ((f"{QUAY}.span.pools.docker", "10.20.0.32/27"), (f"{PIER}.span.pools.docker", "10.20.0.64/27"))
+DHCP = (("container_networks.flat.runtimes", ["cni"]), ("container_networks.flat.ipam", "dhcp"))
+
+
+def chain(*plugins):
+    return ("container_networks.own.chain", list(plugins))
 
 
 def sample() -> dict:
@@ -66,7 +71,21 @@ ONE_MISTAKE = {
     "two networks with a fabric's prefix": ([("container_networks.flat.runtimes", ["cni"]), (f"{QUAY}.flat.pools.cni", "10.4.0.64/26"), ("container_networks.more", {"vrf": "blue", "fabric": "west", "runtimes": ["cni"]}), (f"{QUAY}.more.pools.cni", "10.4.0.128/26")], f"{QUAY}.more: {QUAY}.flat has the same ipv4 prefix (10.4.0.0/24) on the same uplink; one network for both"),
     "an MTU above the master's": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.deep.mtu", 1400), ("fabrics.east.mtu", 1300)], "container_networks.deep.mtu: 1400 is more than fabrics.east.mtu (1300); 1300 or less"),
     "two networks with one prefix": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.more", {"vrf": "main", "mode": "l3", "fabric": "east", "runtimes": ["cni"]}), (f"{QUAY}.more", {"ipv4": "10.22.1.0/24"})], f"{QUAY}.more.ipv4: 10.22.1.0/24 overlaps {QUAY}.deep.ipv4 (10.22.1.0/24); choose a prefix that nothing else uses"),
-    "addresses by DHCP": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.deep.dhcp", True)], "container_networks.deep.dhcp: unknown key"),
+    "a plugin whose CHECK fails": ([ALL, chain({"plugin": "sbr"})], "container_networks.own.chain[0].plugin: sbr does not work here: its CHECK fails on ipvlan links; remove it"),
+    "a plugin that takes the default route": ([ALL, chain({"plugin": "firewall"}, {"plugin": "vrf"})], "container_networks.own.chain[1].plugin: vrf does not work here: before version 1.4"),
+    "a plugin for veth links": ([ALL, chain({"plugin": "bandwidth"})], "container_networks.own.chain[0].plugin: bandwidth does not work here: it refuses links"),
+    "an unknown plugin": ([ALL, chain({"plugin": "portmap"})], "container_networks.own.chain[0].plugin: 'portmap' is not known; tuning, firewall"),
+    "a plugin twice": ([ALL, chain({"plugin": "firewall"}, {"plugin": "firewall"})], "container_networks.own.chain[1].plugin: firewall is in the chain already; each once"),
+    "nothing to tune": ([ALL, chain({"plugin": "tuning"})], "container_networks.own.chain[0].sysctl: missing; what tuning is to set"),
+    "sysctls of another plugin": ([ALL, chain({"plugin": "firewall", "sysctl": {"net.core.somaxconn": "9"}})], "container_networks.own.chain[0].sysctl: firewall sets no sysctls; remove it"),
+    "a sysctl of the machine": ([ALL, chain({"plugin": "tuning", "sysctl": {"kernel.panic": "9"}})], "container_networks.own.chain[0].sysctl.kernel.panic: 'kernel.panic' is not a sysctl of a network namespace; for instance"),
+    "plugins for docker": ([("container_networks.own.runtimes", ["docker"]), chain({"plugin": "firewall"})], "container_networks.own.chain: plugins are for cni and podman; add one of them"),
+    "DHCP in l3": ([("container_networks.deep.runtimes", ["cni"]), ("container_networks.deep.ipam", "dhcp")], "container_networks.deep.ipam: in mode l3 no broadcast of a DHCP server reaches a container; mode l2, or no dhcp"),
+    "DHCP on a dummy": ([("container_networks.own.runtimes", ["cni"]), ("container_networks.own.ipam", "dhcp")], "container_networks.own.ipam: its server would have to be on the host, which is the router of its own prefixes; a fabric"),
+    "DHCP for docker": ([("container_networks.flat.runtimes", ["cni", "docker"]), ("container_networks.flat.ipam", "dhcp")], "container_networks.flat.ipam: docker cannot use it here; only cni"),
+    "DHCP without runtimes": ([("container_networks.flat.ipam", "dhcp")], "container_networks.flat.ipam: it is about containers of runtimes, and the network has none; add runtimes: [cni]"),
+    "DHCP with a pool": ([*DHCP, (f"{QUAY}.flat.pools.cni", "10.4.0.64/26")], f"{QUAY}.flat.pools.cni: the DHCP server decides about addresses; remove it"),
+    "an unknown way to addresses": ([("container_networks.flat.ipam", "static")], "container_networks.flat.ipam: 'static' is not known; pools, dhcp"),
     "two modes on a master": ([("container_networks.more", {"vrf": "main", "fabric": "east", "runtimes": ["cni"]}), (f"{QUAY}.more", {"ipv4": "10.23.1.0/24"})], f"{QUAY}.more: mode l2 on fabric east, where container_networks.deep has l3"),
 }  # fmt: skip
 
@@ -174,6 +193,11 @@ def test_a_host_has_a_link_among_the_containers_of_runtimes():
     assert "host-deep" not in links(
         ("container_networks.deep.runtimes", ["docker"]), ("container_networks.deep.host_link", False)
     )
+
+
+def test_a_network_with_dhcp_leaves_addresses_and_routes_to_its_server():
+    (flat,) = resolved(*DHCP)["quay"]["cni"]["networks"]
+    assert (flat["dhcp"], flat["ranges"], flat["routes"], flat["master"]) == (True, [], [], "fabric-west.301")
 
 
 def test_containers_in_l3_have_routes_without_a_gateway():

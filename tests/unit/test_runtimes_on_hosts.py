@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._engine.former import Former
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import Link
-from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes import cni, docker, leases, settings
+from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes import calls, cni, docker, leases, settings
 from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import (
     Slave,
     Survey,
@@ -66,6 +66,9 @@ def test_in_check_mode_a_master_may_come_later():
     assert refusals(Survey({}, {}), "web", "l2", None, check_mode=True) == []
 
 
+PLUGIN = "#!/bin/sh\n# Managed by Routed Hypervisor\n"
+
+
 class Host:
     """A directory of CNI files and one of plugins, which print the versions that they support."""
 
@@ -96,7 +99,8 @@ class Host:
 
     def plan(self, *networks, state="overridden"):
         files = [{"path": str(self.files / f"90-{name}.conflist"), "content": text} for name, text in networks]
-        params = {"files": files, "directory": str(self.files), "plugins": [str(self.plugins)], "state": state}
+        params = {"files": files, "directory": str(self.files), "plugins": [str(self.plugins)], "plugin": PLUGIN}
+        params["state"] = state
         return cni.plan(params, check_mode=False)
 
     def run(self, *networks, state="overridden") -> list[tuple[str, str]]:
@@ -122,6 +126,55 @@ def test_the_version_is_the_newest_that_all_plugins_support(host):
     host.install("host-local", "0.3.1", "0.4.0", "1.1.0")
     host.run(("web", host.content()))
     assert json.loads((host.files / "90-web.conflist").read_text())["cniVersion"] == "0.4.0"
+
+
+def test_our_plugin_comes_and_goes_with_the_networks_that_chain_it(host):
+    wanted = ("web", host.content().replace("]}", ', {"type": "routed-hypervisor"}]}'))
+    assert host.run(wanted) == [("create", "routed-hypervisor"), ("create", "90-web.conflist")]
+    path = host.plugins / "routed-hypervisor"
+    assert (path.read_text(), path.stat().st_mode & 0o777) == (PLUGIN, 0o755)
+    assert host.run(wanted) == []
+    path.chmod(0o644)
+    assert host.run(wanted) == [("change", "routed-hypervisor")]
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert host.run() == [("delete", "90-web.conflist"), ("delete", "routed-hypervisor")]
+
+
+def test_a_plugin_of_somebody_else_is_not_replaced(host):
+    host.install("routed-hypervisor", "1.0.0")
+    with pytest.raises(cni.CniError, match="plugins/routed-hypervisor is not ours: remove it"):
+        host.plan(("web", host.content().replace("]}", ', {"type": "routed-hypervisor"}]}')))
+
+
+def test_namespaces_that_only_our_plugin_keeps_are_released_with_their_addresses(host):
+    host.run(("web", host.content()))
+    host.lease("10.0.0.5")
+    place = str(host.files.parent / "netns/p1-eth0")
+    host.found = survey([Slave(place, "eth0", "ipvlan", "l2", ("10.0.0.5",), has_process=False)])
+    host.found.unused = [place]
+    assert host.run(("web", host.content())) == [("release", "p1-eth0"), ("release", "10.0.0.5")]
+
+
+def test_a_network_with_dhcp_is_in_use_while_a_container_exists_that_a_runtime_has_kept(host, tmp_path, monkeypatch):
+    results, space = tmp_path / "results", tmp_path / "c1"
+    results.mkdir()
+    space.touch()
+    monkeypatch.setattr(calls, "RESULTS", str(results))
+    result = {"interfaces": [{"name": "eth0", "sandbox": str(space)}], "ips": []}
+    kept = {
+        "containerId": "0123456789abcdef",
+        "ifName": "eth0",
+        "networkName": "web",
+        "config": "e30=",
+        "result": result,
+    }
+    (results / "web-0123456789abcdef-eth0").write_text(json.dumps(kept))
+    host.install("dhcp", "1.0.0")
+    host.run(("web", host.content().replace("host-local", "dhcp")))
+    with pytest.raises(cni.CniError, match="the network web is in use by 0123456789ab: remove them first"):
+        host.plan()
+    space.unlink()
+    assert host.run() == [("delete", "90-web.conflist")]
 
 
 def test_plugins_without_a_common_version_are_refused(host):

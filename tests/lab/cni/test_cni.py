@@ -12,6 +12,10 @@ from support.waiting import seconds_until, stays, until
 CALLER = (Path(__file__).parent / "caller.py").read_text()
 FILES = "/etc/cni/net.d"
 LEASES = "/run/routed-hypervisor-cni"
+WEB = """    announce: address
+    runtimes: [cni]
+    chain: [{plugin: tuning, sysctl: {net.core.somaxconn: "512"}}, {plugin: firewall}]
+"""
 ADDRESSES = {"web": ("10.10.1.", "2001:db8:10:1::"), "edge": ("10.20.1.", "2001:db8:20:1::")}
 
 
@@ -103,6 +107,12 @@ def test_a_runtime_may_choose_an_address_of_its_pool_only(lab, caller):
     assert code != 0 and "10.10.1.21" in output, "an address of a container of the intent"
 
 
+def test_a_container_passes_the_other_plugins_of_its_network(lab, caller):
+    caller.add("w1", "web")
+    assert lab.run("host1", "ip", "netns", "exec", "w1", "sysctl", "-n", "net.core.somaxconn").strip() == "512"
+    assert "10.10.1." in lab.run("host1", "iptables", "-n", "-L", "CNI-FORWARD")
+
+
 def test_containers_of_the_intent_and_of_a_runtime_reach_each_other(lab, caller):
     address, _ipv6 = caller.add("w1", "web")
     assert lab.tried("host1", "ip", "netns", "exec", "c1", "ping", "-c", "1", "-W", "3", address)[0] == 0
@@ -149,6 +159,11 @@ def test_running_containers_that_another_network_switched_to_its_mode_are_switch
     """
     caller.add("e1", "edge")
     assert modes(lab, "e1/eth0", "host-edge") == {"l3"}
+    lab.run("host1", "sed", "--in-place=.kept", "s/host-local/none-such/", other_mode)
+    lab.run("host1", "ip", "netns", "add", "o0")
+    assert caller.tried("ADD", "o0", "other", other_mode)[0] != 0, "there is no such plugin"
+    assert modes(lab, "e1/eth0", "host-edge") == {"l2"}, "an ADD that fails switches them, too"
+    lab.run("host1", "sh", "-ec", f"ip netns delete o0; mv {other_mode}.kept {other_mode}")
     caller.add("o1", "other", other_mode)
     assert modes(lab, "e1/eth0", "host-edge") == {"l2"}
     run = lab.play("--tags", "network")
@@ -194,6 +209,83 @@ def test_a_reboot_ends_all_leases(lab, caller):
     assert lab.run("host1", "stat", "--file-system", "--format", "%T", LEASES).strip() == "tmpfs"
 
 
+SERVER = """
+ip address replace 192.168.252.254/24 dev bridge
+dnsmasq --conf-file=/dev/null --port=0 --interface=bridge --bind-interfaces --pid-file=/run/dhcp.pid \\
+  --dhcp-range=192.168.252.100,192.168.252.120,1h --dhcp-leasefile=/run/dhcp.leases
+"""
+DHCP = "routed-hypervisor-cni-dhcp"
+
+
+@pytest.fixture
+def server(lab):
+    """A DHCP server on the network lan; returns its leases: when each ends, by address."""
+    lab.run("switch-lan", "sh", "-ec", SERVER)
+
+    def leases() -> dict[str, int]:
+        words = map(str.split, lab.run("switch-lan", "cat", "/run/dhcp.leases").splitlines())
+        return {address: int(end) for end, _mac, address, *_names in words}
+
+    yield leases
+    lab.run("switch-lan", "sh", "-ec", "kill $(cat /run/dhcp.pid); rm /run/dhcp.leases")
+
+
+def test_containers_with_one_mac_address_have_leases_of_their_own_and_keep_them_if_the_daemon_is_killed(
+    lab, caller, server
+):
+    own = [address for container in ("d1", "d2") for address in caller.add(container, "lan")]
+    assert sorted(server()) == sorted(own) and len(set(own)) == 2, "by their client identifiers"
+    macs = {lab.json("host1", "-n", name, "link", "show", "dev", "eth0")[0]["address"] for name in ("d1", "d2")}
+    assert len(macs) == 1
+    until(lambda: all(reaches(lab, "host1", one) for one in own), 20, "the host's routes to its containers")
+    before = server()
+    # It leaves its socket behind, and forgets its leases: others renew them.
+    lab.run("host1", "sh", "-ec", f"kill -9 $(cat /run/{DHCP}.pid); /etc/init.d/{DHCP} start")
+    until(lambda: all(server().get(one, 0) > before[one] for one in own), 30, "the renewal of both leases", 0.2)
+    assert lab.tried("host1", "test", "-e", f"/run/{DHCP}.sock.lost")[0] == 1
+    caller.remove("d1")
+    until(lambda: set(server()) == {own[1]}, 20, "the end of the first lease")
+
+
+@pytest.fixture
+def process(lab):
+    """A process in a namespace that nothing mounts; as some runtimes, whose callers get the path of its namespace."""
+    pid = lab.run("host1", "sh", "-c", "unshare --net sleep 600 >/dev/null 2>&1 & echo $!").strip()
+    own = lab.run("host1", "readlink", "/proc/self/ns/net")
+    until(lambda: lab.run("host1", "readlink", f"/proc/{pid}/ns/net") != own, 10, "its namespace")
+    yield pid
+    lab.tried("host1", "kill", pid)
+
+
+def test_a_container_whose_runtime_mounts_no_namespace_is_announced_while_it_has_a_process(lab, process):
+    add = ("python3", "-c", CALLER, "ADD", f"{FILES}/90-web.conflist", "p1", f"/proc/{process}/ns/net")
+    addresses = [one["address"].partition("/")[0] for one in json.loads(lab.run("host1", *add))["ips"]]
+    until(lambda: all(has_route(lab, one) for one in addresses), 20, f"the routes to {addresses}")
+    assert all(reaches(lab, "host2", one) for one in addresses)
+    assert lab.tried("host1", "python3", "-c", CALLER, "CHECK", *add[4:])[0] == 0
+    # Now its runtime is killed with it: nobody calls DEL.
+    lab.run("host1", "kill", "-9", process)
+    run = lab.play("--tags", "verify", "-e", "verify_deadline=1")
+    assert "addresses without a process: eth0 in /run/routed-hypervisor-netns/p1-eth0" in run.output, run.output
+    lab.run("host1", "sh", "-c", f"touch -d '2 minutes ago' {LEASES}/web/*")
+    run = lab.play("--tags", "runtimes")
+    assert run.code == 0 and run.changed == {("host1", "cni_networks")}, run.output
+    until(lambda: not any(has_route(lab, one) for one in addresses), 20, "the withdrawal")
+    assert leased(lab, "web") == set()
+    assert lab.run("host1", "ls", "/run/routed-hypervisor-netns") == ""
+
+
+def test_the_next_call_of_the_plugin_ends_what_has_no_process_any_more(lab, caller, process):
+    add = ("python3", "-c", CALLER, "ADD", f"{FILES}/90-web.conflist", "p1", f"/proc/{process}/ns/net")
+    lost, _ipv6 = [one["address"].partition("/")[0] for one in json.loads(lab.run("host1", *add))["ips"]]
+    until(lambda: has_route(lab, lost), 20, "the route")
+    lab.run("host1", "kill", "-9", process)
+    until(lambda: lab.tried("host1", "test", "-e", f"/proc/{process}")[0], 10, "the end of the process")
+    caller.add("w1", "web")
+    until(lambda: not has_route(lab, lost), 20, "the withdrawal")
+    lab.run("host1", "python3", "-c", CALLER, "DEL", *add[4:])
+
+
 def test_an_mtu_above_the_masters_and_a_second_file_for_a_network_are_refused_together(lab):
     """The plugin accepts such an MTU, and the master drops what is larger; a runtime reads the first of two files."""
     lab.run("host1", "ip", "link", "set", "fabric-left", "mtu", "1400")
@@ -217,12 +309,12 @@ def test_a_network_in_use_is_not_removed(lab, caller):
     address, _ipv6 = caller.add("w1", "web")
     until(lambda: reaches(lab, "host2", address), 20, "an answer")
     text = lab.intent.read_text()
-    lab.intent.write_text(text.replace("    announce: address\n    runtimes: [cni]\n", "    announce: address\n", 1))
+    lab.intent.write_text(text.replace(WEB, "    announce: address\n", 1))
     run = lab.play("--tags", "network")
     assert run.code != 0 and f"the network web is in use by w1 ({address}, " in run.output, run.output
     assert reaches(lab, "host2", address)
     caller.remove("w1")
     run = lab.play("--tags", "network,runtimes")
     assert run.code == 0, run.output
-    assert lab.run("host1", "ls", FILES).split() == ["90-edge.conflist"]
+    assert lab.run("host1", "ls", FILES).split() == ["90-edge.conflist", "90-lan.conflist"]
     assert leased(lab, "web") == set()

@@ -21,7 +21,7 @@ NETWORKS = {
     "own": {
         "vrf": "public",
         "policy": [
-            {"from": "span", "to": {"tcp": [80]}, "action": "allow"},
+            {"from": "span", "to": {"tcp": ["70-80"]}, "action": "allow"},
             {"from": "any", "to": {"ping": True}, "action": "allow"},
             {"from": "198.18.0.0/16", "action": "deny"},
             {"from": "2001:db8:5a::/48", "action": "deny"},

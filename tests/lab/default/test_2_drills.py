@@ -7,6 +7,7 @@ import re
 import signal
 from collections import defaultdict
 
+import pytest
 from support.waiting import until
 
 LINE = re.compile(r"IP6? (\S+) > (\S+): ICMP6?,? echo (request|reply), id (\d+), seq (\d+)")
@@ -47,3 +48,44 @@ def test_a_drill_that_exceeds_its_budget_fails(lab):
     assert run.code != 0
     assert "and the intent allows 100 ms" in run.output
     until(lambda: len(lab.established("hv1")) == 6, 30, "all sessions are established again")
+
+
+def impaired(lab, node, interface):
+    """What our netem at an end of a cable does, as tc shows it."""
+    found = json.loads(lab.run(node, "tc", "-json", "qdisc", "show", "dev", interface, "root"))
+    return [one["options"] for one in found if one["handle"] == "52:"]
+
+
+def test_cables_are_impaired_as_the_intent_says_and_no_longer(lab):
+    before = lab.intent.read_text()
+
+    def run(given):
+        lab.intent.write_text(before.replace("\nlab: {}\n", f"\nlab: {given}\n"))
+        done = lab.play("--tags", "nodes")
+        assert done.code == 0, done.output
+        return done.changed
+
+    cables = {("lab_host", "lab_cables")}
+    lab.run("hv2", "tc", "qdisc", "replace", "dev", "fabric-A", "root", "netem", "delay", "1ms")
+    try:
+        slow = "{impair: {B: {delay_ms: 5}}, nodes: {hv1: {impair: {B: {delay_ms: 20, loss_percent: 1}}}}}"
+        assert run(slow) == cables
+        for node, interface in (("hv1", "fabric-B"), ("switch-B", "hv1")):
+            [options] = impaired(lab, node, interface)
+            assert options["delay"]["delay"] == pytest.approx(0.02)
+            assert options["loss-random"]["loss"] == pytest.approx(0.01, rel=0.01)
+        [options] = impaired(lab, "switch-B", "hv2")
+        assert options["delay"]["delay"] == pytest.approx(0.005)
+        assert impaired(lab, "hv1", "fabric-A") == []
+        delayed = "{impair: {B: {delay_ms: 5}}}"
+        lab.run("hv1", "tc", "qdisc", "del", "dev", "fabric-B", "root")
+        assert run(delayed) == cables
+        drill = lab.play("-e", "drill=silence_uplink", "-e", "drill_fabric=B", playbook="playbooks/drill.yml")
+        assert drill.code == 0, drill.output
+        assert run(delayed) == set(), "the drill has restored what the intent says"
+    finally:
+        ended = run("{}")
+    assert ended == cables
+    assert [impaired(lab, *end) for end in (("hv1", "fabric-B"), ("switch-B", "hv1"), ("switch-B", "hv2"))] == [[]] * 3
+    assert "delay 1ms" in lab.run("hv2", "tc", "qdisc", "show", "dev", "fabric-A"), "not ours, so it stays"
+    lab.run("hv2", "tc", "qdisc", "del", "dev", "fabric-A", "root")

@@ -127,6 +127,24 @@ def test_nothing_runs_yet_and_everything_is_verified(lab):
     assert places(lab, "hv1") == places(lab, "hv2") == {}
 
 
+@pytest.mark.parametrize(("drill", "budget_ms"), [("kill_agent", 0), ("migrate", 3000)])
+def test_a_drill_with_a_guest_of_its_own_loses_little_and_leaves_nothing(lab, drill, budget_ms):
+    run = lab.play("-e", f"drill={drill}", playbook="playbooks/drill.yml")
+    assert run.code == 0 and run.changed == set(), run.output
+    [result] = [one for one in drill_results(lab) if one["drill"] == drill]
+    longest = [pair["longest_ms"] for pair in result["runs"][0]["pairs"]]
+    print(f"{drill}, longest loss of each pair in ms: {longest}")
+    assert {pair["to_name"] for pair in result["runs"][0]["pairs"]} == {"web1"}
+    assert max(longest) <= budget_ms
+    for host in ("hv1", "hv2"):
+        until_equal(lambda host=host: places(lab, host), {}, SOON_S)
+        assert "drill-web1" not in lab.run(host, "ip", "netns", "list")
+
+
+def drill_results(lab):
+    return json.loads(lab.report.with_name("drills.json").read_text())["drills"]
+
+
 def ways(lab, address):
     """The next hops of the border's route to an address."""
     routes = lab.json(BORDER, "-4", "route", "show", address)

@@ -83,6 +83,16 @@ def test_guests_answer_again_and_the_next_run_changes_nothing(lab):
     assert_intact(lab)
 
 
+def test_a_drill_reboots_it_under_traffic(lab):
+    run = lab.play("-e", "drill=reboot", playbook="playbooks/drill.yml")
+    assert run.code == 0 and run.changed == set(), run.output
+    [result] = json.loads(lab.report.with_name("drills.json").read_text())["drills"]
+    assert result["title"] == "hv1 is rebooted"
+    lost = {pair["title"]: pair["lost"] for pair in result["runs"][0]["pairs"]}
+    assert all(lost.values()), "what is behind hv1 is not reached while it reboots"
+    wait_for_sessions(lab)
+
+
 def test_bfd_that_came_up_after_a_reboot_notices_a_dead_path(lab):
     wait_for_sessions(lab)
     (port,) = lab.json("switch-A", "link", "show", "hv1")

@@ -59,7 +59,7 @@ def test_link_local_next_hops_have_the_interface_of_their_session():
 
 def table(paths, multipath=True, internal=()):
     neighbors = [rib.Neighbor(address, True, True, True, None) for address in internal]
-    found = rib.Rib({}, set(), neighbors)
+    found = rib.Rib({}, {}, neighbors)
     rib.table(found, json.dumps(paths), multipath)
     return found
 
@@ -83,8 +83,21 @@ def test_the_table_tells_our_announcements_from_an_administrators():
         "2001:db8:1::/48": [path("2001:db8:1::/48", "::", origin=0, best=True)],
     }
     found = table(paths)
-    assert found.announced == {prefix("10.10.1.0/24"), prefix("2001:db8:1::/48")}
+    assert found.announced == {prefix("10.10.1.0/24"): 100, prefix("2001:db8:1::/48"): 100}
     assert not found.learned
+
+
+def test_of_two_claims_to_a_guest_with_one_number_the_other_is_learned():
+    where, number = "203.0.113.11/32", {"type": 5, "value": 102}
+    own = path(where, "0.0.0.0", origin=0, best=True)
+    other, older = path(where, "192.168.1.2", "192.168.1.2"), path(where, "192.168.1.3", "192.168.1.3")
+    own["attrs"].append(number)
+    other["attrs"].append(number)
+    older["attrs"].append({**number, "value": 101})
+    found = table({where: [own, other, older]})
+    assert found.announced == {prefix(where): 102}
+    assert found.learned == {prefix(where): (NextHop(packed("192.168.1.2"), None, 102),)}
+    assert not table({where: [own, older]}).learned
 
 
 def test_an_empty_table():

@@ -11,10 +11,13 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ..plugin_utils import drills
-from ..plugin_utils.drill_results import add
+from ..plugin_utils.drills import plan as drills
+from ..plugin_utils.drills.model import DrillMistake, Lab, Wanted
+from ..plugin_utils.drills.results import add, read
 from ..plugin_utils.inventory_variables import inventory_variables
 from ..plugin_utils.report.document import DocumentError
+from ..plugin_utils.report.document import read as document_of
+from ..plugin_utils.report.files import write
 from ..plugin_utils.resolve.lab import LAB_HOST
 
 
@@ -36,14 +39,17 @@ class ActionModule(ActionBase):
                 "path": {"type": "path", "required": True},
             }
         )
+        if given["runs"] < 1:
+            raise AnsibleActionFail(f"runs: {given['runs']} is less than 1")
         nodes = inventory_variables(task_vars)
         lab = nodes[LAB_HOST]["lab"]
         try:
             plan = drills.plan(
-                drills.Wanted(given["drill"], given["node"], given["fabric"]),
-                drills.Lab(nodes, task_vars["groups"], lab["cables"]),
+                Wanted(given["drill"], given["node"], given["fabric"]),
+                Lab(nodes, task_vars["groups"], lab["cables"]),
             )
-        except drills.DrillMistake as error:
+            read(Path(given["path"]), lab["name"])  # refused before anything is broken
+        except (DrillMistake, DocumentError) as error:
             raise AnsibleActionFail(str(error)) from None
         heading = f"{given['drill']}: {plan.title}"
         if self._task.check_mode:
@@ -54,6 +60,9 @@ class ActionModule(ActionBase):
             "pairs": plan.pairs,
             "steps": plan.steps,
             "restore": plan.restore,
+            "calm": plan.is_calm,
+            "prepare": plan.prepare,
+            "cleanup": plan.cleanup,
             "limit": given["limit"],
         }
         runs = []
@@ -73,10 +82,8 @@ class ActionModule(ActionBase):
             "bfd_ms": drills.bfd_ms(nodes),
             "runs": runs,
         }
-        try:
-            add(Path(given["path"]), lab["name"], found)
-        except DocumentError as error:
-            raise AnsibleActionFail(str(error)) from None
+        add(Path(given["path"]), lab["name"], found)
+        self._report(Path(given["path"]), lab["name"], nodes)
         longest = [max(pair["longest_ms"] for pair in run["pairs"]) for run in runs]
         answer = {"changed": False, "runs": runs, "longest_ms": longest, "text": [heading, *lines(found, longest)]}
         if budget is not None and max(longest) > budget:
@@ -85,6 +92,15 @@ class ActionModule(ActionBase):
                 msg=f"{heading}; packets were lost for {max(longest)} ms, and the intent allows {budget} ms",
             )
         return answer
+
+    @staticmethod
+    def _report(path, fabric, nodes):
+        """Writes the report again, if the network was verified."""
+        try:
+            document = document_of(path.with_name("verify.json"), fabric)
+        except DocumentError:
+            return
+        write(path.parent, nodes, document, "this report was written again after a drill", read(path, fabric))
 
 
 def lines(found, longest):

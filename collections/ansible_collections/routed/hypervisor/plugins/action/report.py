@@ -11,6 +11,7 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ..plugin_utils.drills import results as drill_results
 from ..plugin_utils.inventory_variables import inventory_variables
 from ..plugin_utils.report.document import FORMAT, PAGE, DocumentError, read, replace, text
 from ..plugin_utils.report.files import write
@@ -39,6 +40,12 @@ class ActionModule(ActionBase):
             if is_again:
                 raise AnsibleActionFail(str(error)) from None
             previous = str(error)
+        try:
+            drilled = drill_results.read(path.with_name(drill_results.NAME), fabric)
+        except DocumentError as error:
+            if is_again:
+                raise AnsibleActionFail(str(error)) from None
+            drilled = str(error)
         document = previous if is_again else _document(fabric, given["results"])
         answer = summarise(document["nodes"])
         answer.update(changed=False, fabric=fabric, path=str(path), page=str(path.parent / PAGE))
@@ -48,7 +55,7 @@ class ActionModule(ActionBase):
                 previous = "this report was written again from its results"
             else:
                 replace(path, text(document))
-            write(path.parent, inventory_variables(task_vars), document, previous)
+            write(path.parent, inventory_variables(task_vars), document, previous, drilled)
         if answer["failures"] and not is_again:
             answer.update(failed=True, msg=failure_message(document["nodes"], answer))
         return answer

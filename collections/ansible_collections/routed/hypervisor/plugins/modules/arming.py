@@ -36,6 +36,20 @@ options:
     description: The time in which the change must be confirmed, in seconds.
     type: float
     default: 120
+  fabric:
+    description: The name of the fabric, for O(state=confirmed), and required for O(state=reverted).
+    type: str
+  revision:
+    description:
+      - The name of what O(state=confirmed) keeps, a time such as V(20260131T120000Z), the same for all hosts that a run
+        has changed. By default the present time.
+      - For O(state=reverted), the revision to go back to.
+    type: str
+  probes:
+    description: What must work with the revision that O(state=confirmed) keeps, as for M(routed.hypervisor.verify).
+    type: list
+    elements: dict
+    default: []
   extend:
     description:
       - The change is armed already, and O(confirm_s) begins anew. Each stage of a run does this before it changes
@@ -61,10 +75,13 @@ options:
       - V(confirmed) keeps the change. The last ten confirmed states are kept in
         C(/var/lib/routed-hypervisor/applied), for root only.
       - V(rolled_back) brings the former state back now.
+      - V(reverted) brings the host to what it had in O(revision), or in the newest one before it. These are our objects
+        in the kernel, our tables of nftables, files and services. Objects of others stay as they are. Arm the host
+        before.
       - V(unarmed) is for hosts whose changes need no confirmation. It refuses if a change is armed, and forgets that
         the last one was rolled back.
     type: str
-    choices: [armed, confirmed, rolled_back, unarmed]
+    choices: [armed, confirmed, reverted, rolled_back, unarmed]
     default: armed
 """
 
@@ -77,6 +94,12 @@ EXAMPLES = r"""
 - name: Keep the change
   routed.hypervisor.arming:
     state: confirmed
+
+- name: Go back to what this host had
+  routed.hypervisor.arming:
+    state: reverted
+    fabric: production
+    revision: 20260131T120000Z
 """
 
 RETURN = r"""
@@ -85,6 +108,37 @@ armed:
   type: bool
   returned: if O(state=armed)
   sample: true
+changes:
+  description: The changes, in order.
+  type: list
+  elements: dict
+  returned: if O(state=reverted)
+  contains:
+    kind: {description: The kind of object., type: str}
+    op: {description: What is done with it., type: str}
+    name: {description: Which one., type: str}
+    before: {description: Attributes that differ., type: dict}
+    after: {description: Attributes that differ., type: dict}
+    why: {description: The reason., type: str}
+  sample:
+    - {kind: files, op: change, name: /etc/bird/bird.conf, before: {}, after: {}, why: the revision has another one}
+revision:
+  description: The revision of this host, which may be older than O(revision).
+  type: str
+  returned: if O(state=reverted)
+  sample: 20260131T120000Z
+revisions:
+  description: All revisions that this host has.
+  type: list
+  elements: str
+  returned: if O(state=reverted)
+  sample: [20260131T120000Z]
+probes:
+  description: What must work with this revision.
+  type: list
+  elements: dict
+  returned: if O(state=reverted)
+  sample: []
 problems:
   description: What a rollback could not restore.
   type: list
@@ -100,7 +154,7 @@ import typing as t
 from ansible.module_utils.basic import missing_required_lib
 
 from ..module_utils._agent import install, units
-from ..module_utils._agent.arming import change
+from ..module_utils._agent.arming import applied, change, revert
 from ..module_utils._agent.arming.record import ArmingError
 from ..module_utils._daemon import files as disk
 from ..module_utils._daemon.files import FileError
@@ -110,7 +164,11 @@ from ..module_utils._fast.ansible_module import FastModule
 from ..module_utils._fast.garbage import no_collections
 from ..module_utils._netlink.kernel import NoPyroute2
 
+STATES = ["armed", "confirmed", "reverted", "rolled_back", "unarmed"]
 ARGUMENTS = {
+    "fabric": {"type": "str"},
+    "revision": {"type": "str"},
+    "probes": {"type": "list", "elements": "dict", "default": []},
     "by": {"type": "str"},
     "confirm_s": {"type": "float", "default": 120},
     "extend": {"type": "bool", "default": False},
@@ -118,7 +176,7 @@ ARGUMENTS = {
     "required": {"type": "bool", "default": True},
     "program": {"type": "str"},
     "program_digest": {"type": "str"},
-    "state": {"type": "str", "choices": ["armed", "confirmed", "rolled_back", "unarmed"], "default": "armed"},
+    "state": {"type": "str", "choices": STATES, "default": "armed"},
 }
 
 
@@ -127,12 +185,16 @@ def manage(module: FastModule) -> dict[str, t.Any]:
     given = module.params
     if given["state"] == "armed":
         return _arm(module)
+    if given["state"] == "reverted":
+        return _revert(module)
     if given["state"] == "unarmed":
         change.waive(module.check_mode)
     elif module.check_mode:  # the change was armed in prediction only
         return {"changed": given["state"] == "rolled_back"}
     elif given["state"] == "confirmed":
-        change.confirm(given["new_connection"])
+        named = {"name": given["revision"]} if given["revision"] else {}
+        made = applied.Made(fabric=given["fabric"] or "", probes=given["probes"], **named)
+        change.confirm(given["new_connection"], made)
     else:
         _done, problems = change.roll_back(expired=False)
         for problem in problems:
@@ -162,6 +224,17 @@ def _arm(module: FastModule) -> dict[str, t.Any]:
         return {"changed": False, "needs_program": True}
     change.arm(given["by"], given["confirm_s"], content)
     return {"changed": False, "armed": True}
+
+
+def _revert(module: FastModule) -> dict[str, t.Any]:
+    given = module.params
+    missing = [name for name in ("fabric", "revision") if given[name] is None]
+    if missing:
+        raise ArmingError(f"state is reverted, but missing: {', '.join(missing)}")
+    name, revision = applied.find(given["revision"], given["fabric"])
+    changes = revert.revert(revision, module.check_mode)
+    result = {"revision": name, "revisions": applied.names(), "probes": revision["probes"]}
+    return {"changed": bool(changes), "changes": [change.shown() for change in changes], **result}
 
 
 def main() -> None:

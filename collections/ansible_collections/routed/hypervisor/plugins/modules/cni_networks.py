@@ -19,7 +19,8 @@ description:
     that of the links which the master has, whatever their namespace, because it would become their mode; an MTU above
     the master's; and a master with macvlan links.
   - Refuses to remove a network that containers are in, or to change the link of one, and names the containers.
-  - Releases the addresses of containers that have gone without the plugin, for instance with a killed runtime.
+  - Releases the addresses of containers that have gone without the plugin, for instance with a killed runtime, and the
+    namespaces in C(/run/routed-hypervisor-netns) without a process, which O(plugin) has mounted.
 requirements:
   - the plugins (Debian package C(containernetworking-plugins)) on the managed host
 attributes:
@@ -58,6 +59,11 @@ options:
     type: list
     elements: path
     default: [/usr/lib/cni, /opt/cni/bin]
+  plugin:
+    description:
+      - A plugin of ours, which files name as C(routed-hypervisor), and which is written beside the plugin C(ipvlan). It
+        is removed with the last file. It supports all versions of the specification that have chains.
+    type: str
   state:
     description:
       - V(overridden) also removes files of ours that are not listed.
@@ -120,6 +126,7 @@ def main() -> None:
             "files": {"type": "list", "elements": "dict", "default": [], "options": file},
             "directory": {"type": "path", "default": "/etc/cni/net.d"},
             "plugins": {"type": "list", "elements": "path", "default": ["/usr/lib/cni", "/opt/cni/bin"]},
+            "plugin": {"type": "str"},
             "state": {"type": "str", "choices": ["overridden", "pruned", "deleted"], "default": "overridden"},
         },
         supports_check_mode=True,

@@ -15,7 +15,8 @@ description:
   - Breaks something in a lab that is up, while guests or containers on different hypervisors send each other a packet
     every 20 ms in both families, restores it, and reports what was lost.
   - The pairs of guests and what is broken come from the inventory of the play.
-  - Writes the result to a file, in which it replaces the former one of the same drill.
+  - Writes the result to a file, in which it replaces the former one of the same drill. If results of
+    M(routed.hypervisor.report) are beside it, writes their report again, with the drill.
   - Fails if a loss is longer than the budget that the intent gives the drill.
 attributes:
   check_mode:
@@ -32,10 +33,13 @@ options:
     description:
       - What is rehearsed.
       - C(cut_uplink) pulls the cable between a router and a fabric; C(silence_uplink) loses all packets on it, and no
-        end notices by its carrier; C(flap_uplink) pulls and plugs it five times; C(lose_fabric) pulls all cables of a
-        fabric.
+        end notices by its carrier; C(flap_uplink) pulls and plugs it five times; C(impair) delays and loses some of its
+        packets for a while; C(lose_fabric) pulls all cables of a fabric.
       - C(kill_daemon) kills the routing daemon of a node; C(stop_reflector) stops it properly on a route reflector;
         C(reload) has it read its configuration again.
+      - C(reboot) reboots a node that runs systemd.
+      - C(kill_agent) kills the agent of a hypervisor that follows guests; C(migrate) moves such a guest to another
+        hypervisor. Both start a guest of the intent for the drill.
     type: str
     required: true
   node:

@@ -15,8 +15,8 @@ description:
   - A cable is a pair of virtual Ethernet interfaces, one in each of two nodes of M(routed.hypervisor.lab_nodes).
     Plugging it sets both ends up.
   - One call plugs any number of cables.
-  - Later changes of an interface are left alone, except for a MAC address or MTU that is given here. An end that was
-    set down stays down.
+  - Later changes of an interface are left alone, except for a MAC address, MTU or impairment that is given here. An end
+    that was set down stays down.
   - A cable with an end that is missing, renamed or plugged elsewhere is replaced. Ends carry a mark (their group, and
     an alias that names the lab and the other end), and only interfaces with the mark are ever removed.
 requirements:
@@ -78,6 +78,20 @@ options:
         description:
           - The MTU of both ends, 1500 if not given.
         type: int
+      impair:
+        description:
+          - What each end does to the packets that it sends, by the kernel's netem. Without it, an impairment that this
+            module has made ends; one of others is left alone.
+        type: dict
+        suboptions:
+          delay_ms:
+            description: Delays each packet, in milliseconds.
+            type: int
+            default: 0
+          loss_percent:
+            description: How many percent of the packets it loses.
+            type: int
+            default: 0
   state:
     description:
       - V(merged) plugs the cables in O(config) that are missing.
@@ -208,6 +222,8 @@ def main():
             "mac": {"type": "str"},
         },
     }
+    number = {"type": "int", "default": 0}
+    impair = {"type": "dict", "options": {"delay_ms": number, "loss_percent": number}}
     module = AnsibleModule(
         argument_spec={
             "lab": {"type": "str", "required": True},
@@ -215,7 +231,7 @@ def main():
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"a": end, "b": end, "mtu": {"type": "int"}},
+                "options": {"a": end, "b": end, "mtu": {"type": "int"}, "impair": impair},
             },
             "state": {"type": "str", "choices": ["merged", "overridden", "deleted", "gathered"], "default": "merged"},
         },

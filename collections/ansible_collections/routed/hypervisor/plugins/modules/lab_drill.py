@@ -80,13 +80,32 @@ options:
         description: The command and its arguments.
         type: list
         elements: str
-        required: true
+      reboot:
+        description: Reboots the node instead, which must run systemd, and waits until it has booted.
+        type: bool
+        default: false
       wait_s:
         description: Seconds to wait afterwards.
         type: float
         default: 0
   restore:
     description: The commands that restore it.
+    type: list
+    elements: dict
+    default: []
+    suboptions: *step
+  calm:
+    description: Whether packets must not be lost any more before it is restored. Otherwise it is restored at once.
+    type: bool
+    default: true
+  prepare:
+    description: The commands before the first packet is sent.
+    type: list
+    elements: dict
+    default: []
+    suboptions: *step
+  cleanup:
+    description: The commands after the last packet, in any case.
     type: list
     elements: dict
     default: []
@@ -144,15 +163,23 @@ ended_ms:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._lab import node as lab_node
-from ..module_utils._lab.drill import Drill, DrillFailed
+from ..module_utils._lab.drill import Drill, DrillFailed, Script
 
 
 def main():
     text = {"type": "str", "required": True}
     step = {
         "node": text,
-        "command": {"type": "list", "elements": "str", "required": True},
+        "command": {"type": "list", "elements": "str"},
+        "reboot": {"type": "bool", "default": False},
         "wait_s": {"type": "float", "default": 0},
+    }
+    steps = {
+        "type": "list",
+        "elements": "dict",
+        "options": step,
+        "mutually_exclusive": [("command", "reboot")],
+        "required_if": [("reboot", False, ["command"])],
     }
     module = AnsibleModule(
         argument_spec={
@@ -170,19 +197,24 @@ def main():
                     "family": {"type": "str", "choices": ["ipv4", "ipv6"], "required": True},
                 },
             },
-            "steps": {"type": "list", "elements": "dict", "required": True, "options": step},
-            "restore": {"type": "list", "elements": "dict", "default": [], "options": step},
+            "steps": {**steps, "required": True},
+            "restore": {**steps, "default": []},
+            "calm": {"type": "bool", "default": True},
+            "prepare": {**steps, "default": []},
+            "cleanup": {**steps, "default": []},
             "limit": {"type": "float", "default": 60},
         },
         supports_check_mode=False,
     )
     given = module.params
     up = {node.name for node in lab_node.gather_nodes(given["lab"]) if node.pid}
-    missing = sorted({one["node"] for one in (*given["pairs"], *given["steps"], *given["restore"])} - up)
+    script = Script(given["steps"], given["restore"], given["prepare"], given["cleanup"], given["calm"])
+    steps = (*script.prepare, *script.steps, *script.restore, *script.cleanup)
+    missing = sorted({one["node"] for one in (*given["pairs"], *steps)} - up)
     if missing:
         module.fail_json(msg=f"lab {given['lab']}: not up: {', '.join(missing)}")
     try:
-        found = Drill(given["lab"], given["pairs"], given["limit"]).run(given["steps"], given["restore"])
+        found = Drill(given["lab"], given["pairs"], given["limit"]).run(script)
     except DrillFailed as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **found)

@@ -190,6 +190,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._engine.change import Change
 from ..module_utils._lab import exchange, groups, system
+from ..module_utils._lab.boot import boot, wait_for_interrupted_boots
 from ..module_utils._lab.node import (
     CHASSIS_MARK,
     INIT,
@@ -204,7 +205,6 @@ from ..module_utils._lab.node import (
     state_of,
     stop_nodes,
 )
-from ..module_utils._lab.plug import Networks
 from ..module_utils._lab.start import Recipe, start_nodes
 
 
@@ -301,32 +301,20 @@ class Run:
         return failures, [Node(name, 0, recipe.image, recipe.owner, SYSTEMD, pid) for name, pid in ready.items()]
 
     def _boot(self, new: list[Node]) -> list[str]:
-        for node in self.have:
-            if node.pid and node.init == SYSTEMD:
-                system.wait_for_interrupted_boot(self.lab, node.name, self.timeout)
+        wait_for_interrupted_boots(self.lab, self.have, self.timeout)
         nodes = [node for node, _why in self.plan.boot] + new
         if not nodes:
             return []
-        failures = []
-        # Holds the networks of nodes that shut down, until their cables have been moved.
-        with Networks(self.lab, [node for node in nodes if node.pid]) as networks:
-            grace = self.params["grace"]
-            forced = system.shut_down(self.lab, [node for node in nodes if node.pid], grace, self.timeout)
-            self.warnings += [f"node {name} did not shut down in {grace} s: it was switched off" for name in forced]
-            with system.Booting(self._recipe()) as booting:
-                for node in nodes:
-                    try:
-                        booting.begin(node, networks.move if node.pid else None)
-                    except system.BootError as error:
-                        failures.append(str(error))
-                failures += booting.finish()
-        self.result["booted"] = booting.seconds
-        failed = {name: system.failed_units(self.lab, name) for name in booting.seconds}
+        grace = self.params["grace"]
+        booted = boot(self._recipe(), nodes, grace)
+        self.warnings += [f"node {name} did not shut down in {grace} s: it was switched off" for name in booted.forced]
+        self.result["booted"] = booted.seconds
+        failed = {name: system.failed_units(self.lab, name) for name in booted.seconds}
         self.result["failed_units"] = {name: units for name, units in failed.items() if units}
         for name, units in self.result["failed_units"].items():
             look = f"make shell NODE={name}, then systemctl status {units[0]}"
             self.warnings.append(f"node {name} is up, but units have failed: {', '.join(units)} ({look})")
-        return failures
+        return booted.failures
 
 
 def run(module: AnsibleModule) -> dict:

@@ -16,6 +16,7 @@ description:
   - Writes the same beside it for people and programs. C(report.html) is one page without any other file, with the
     topology of the intent, which is the inventory of the play. C(report.md) is for merge requests, C(report.xml) is
     JUnit XML for CI systems. All have the failures first, and what changed since the file that was replaced.
+  - The drills of M(routed.hypervisor.drill) in C(drills.json) beside it are part of them.
   - Fails with one line for each failed result; a node without results counts as a failure. Results that could not be
     run are counted separately.
   - Runs on the controller.
@@ -39,7 +40,8 @@ options:
       - The results by node, as returned by M(routed.hypervisor.verify), or an empty map for a node that failed before
         it was verified.
       - Without it, the results are read from O(path), and only the files beside it are written. A file that is
-        incomplete, of another fabric, or of a newer format is refused. Failed results are then no failure of the task.
+        incomplete, of another fabric, or of a newer format is refused, and so is such a C(drills.json). Failed results
+        are then no failure of the task.
     type: dict
   path:
     description: The JSON file to write, or to read without O(results). Its directory is created.

@@ -203,6 +203,7 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
     found = {
         "host": stored.host,
         "guests": guests.guests,
+        "strangers": guests.strangers,
         "containers": containers.containers,
         "routing": routing.reports,
         "differences": [
@@ -248,7 +249,10 @@ def _followed(stored: states.Stored) -> tuple[t.Any, t.Any, t.Any]:
     from .routing import status as routing  # noqa: PLC0415
 
     with contextlib.closing(Kernel()) as kernel:
-        followed = guests.status(kernel, stored.guests), containers.status(kernel, stored.network)
+        followed = (
+            guests.status(kernel, stored.guests, configured=states.interfaces(stored)),
+            containers.status(kernel, stored.network),
+        )
     return *followed, routing.status(stored.routing_manager)
 
 

@@ -62,6 +62,11 @@ class Stored:
         return bool(self.guests.get("guests") or self.routing_manager.get("instances"))
 
 
+def interfaces(stored: Stored) -> list[str]:
+    """Names of the interfaces that a run has configured."""
+    return [entry["name"] for entry in stored.network.get("interfaces", ())]
+
+
 def this_machine(path: str = MACHINE_ID) -> Machine:
     try:
         with open(path, encoding="ascii") as file:

@@ -21,7 +21,7 @@ HEADER = "# Managed by Routed Hypervisor (role agent): changes made here are ove
 LIMIT_S = 900
 # They start containers, whose links need their masters. Docker would create a missing one.
 ENGINES = ("docker", "podman-restart")
-DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq")
+DAEMONS = ("bird", "gobgpd", "frr", "ndppd", "radvd", "dnsmasq", "routed-hypervisor-cni-dhcp")
 # What configures the same kernel and would overwrite us if it came later. nftables.service flushes all tables, and
 # networking.service takes uplinks down.
 MANAGERS = ("nftables.service", "networking.service", "systemd-networkd.service", "NetworkManager.service")

@@ -22,12 +22,14 @@ from .._netlink.codec import Link
 
 GROUP = 0x5248  # "RH"
 DOOMED = GROUP + 1  # ends about to be deleted
+MOST_DELAY_MS = 10_000
 DEFAULT_MTU = 1500  # the kernel's default for veth
 # The kernel treats '%' as a pattern (`eth%d`), and limits the bytes, hence ASCII.
 INTERFACE_NAME = re.compile(r"[!-~]{1,15}")
 RESERVED_NAMES = (".", "..", "lo", "all", "default")  # the last two are directories in /proc/sys/net/*/conf
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 
+HANDLE = 82 << 16  # of our netem at an end; one with another handle is somebody else's
 Place = tuple[str, str]  # node, interface
 Links = dict[str, dict[str, Link]]  # by node and name
 Drift = tuple[dict[str, t.Any], dict[str, t.Any]]  # what differs, before and after
@@ -51,12 +53,35 @@ class End:
 
 
 @dataclass(frozen=True)
+class Impairment:
+    """What each end does to packets that it sends. netem has fractions of 2^32 instead of percent."""
+
+    delay_ms: int = 0
+    loss_percent: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.delay_ms or self.loss_percent)
+
+    @property
+    def netem(self) -> tuple[int, int]:
+        return self.delay_ms * 1_000_000, self.loss_percent * 0xFFFFFFFF // 100
+
+    @classmethod
+    def of_netem(cls, delay: int, loss: int) -> Impairment:
+        return cls(round(delay / 1_000_000), round(loss * 100 / 0xFFFFFFFF))
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: value for name, value in vars(self).items() if value}
+
+
+@dataclass(frozen=True)
 class Cable:
     """A wanted or observed cable. The mac of an end is None if any will do."""
 
     a: End
     b: End
     mtu: int = DEFAULT_MTU
+    impair: Impairment = Impairment()
 
     def __str__(self) -> str:
         return f"{self.a} - {self.b}"
@@ -71,7 +96,8 @@ class Cable:
 
     def as_dict(self) -> dict:
         a, b = sorted(self.ends, key=str)
-        return {"a": a.as_dict(), "b": b.as_dict(), "mtu": self.mtu}
+        impair = {"impair": self.impair.as_dict()} if self.impair else {}
+        return {"a": a.as_dict(), "b": b.as_dict(), "mtu": self.mtu, **impair}
 
 
 def alias(lab: str, peer: End) -> str:
@@ -86,7 +112,8 @@ def cable_from(item: dict) -> Cable:
     def end(part: dict) -> End:
         return End(part["node"], part["interface"], part["mac"].lower() if part.get("mac") else None)
 
-    return Cable(end(item["a"]), end(item["b"]), item.get("mtu") or DEFAULT_MTU)
+    impair = Impairment(**(item.get("impair") or {}))
+    return Cable(end(item["a"]), end(item["b"]), item.get("mtu") or DEFAULT_MTU, impair)
 
 
 def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
@@ -111,6 +138,12 @@ def cable_mistakes(cables: t.Sequence[Cable]) -> list[str]:
                 )
         if not 68 <= cable.mtu <= 65535:
             mistakes.append(f"config[{index}].mtu: {cable.mtu} is not between 68 and 65535")
+        for key, value, most in (
+            ("delay_ms", cable.impair.delay_ms, MOST_DELAY_MS),
+            ("loss_percent", cable.impair.loss_percent, 100),
+        ):
+            if not 0 <= value <= most:
+                mistakes.append(f"config[{index}].impair.{key}: {value} is not between 0 and {most}")
     return mistakes
 
 
@@ -124,6 +157,7 @@ class Observed:
     links: Links
     cables: list[Cable]
     loose: list[End]
+    impaired: dict[Place, Impairment] = field(default_factory=dict)  # by us
 
 
 @dataclass
@@ -145,14 +179,17 @@ class Plan:
         ]
 
 
-def drift(cable: Cable, links: Links) -> Drift | None:
+def drift(cable: Cable, observed: Observed) -> Drift | None:
     before, after = {}, {}
     for end in cable.ends:
-        link = links[end.node][end.interface]
+        link = observed.links[end.node][end.interface]
         if end.mac and link.mac != end.mac:
             before[f"{end} mac"], after[f"{end} mac"] = link.mac, end.mac
         if link.mtu != cable.mtu:
             before[f"{end} mtu"], after[f"{end} mtu"] = link.mtu, cable.mtu
+        impaired = observed.impaired.get(end.place, Impairment())
+        if impaired != cable.impair:
+            before[f"{end} impair"], after[f"{end} impair"] = impaired.as_dict(), cable.impair.as_dict()
     return (before, after) if after else None
 
 
@@ -170,7 +207,7 @@ def plan_cables(state: str, observed: Observed, want: t.Sequence[Cable]) -> tupl
         if cable.places not in plugged:
             plan.create.append(cable)
             taken |= cable.places
-        elif differs := drift(cable, observed.links):
+        elif differs := drift(cable, observed):
             plan.repair.append((cable, differs))
     for cable in observed.cables:
         if cable.places not in wanted and (state == "overridden" or cable.places & taken):
@@ -190,7 +227,7 @@ def as_seen(observed: Observed, want: t.Sequence[Cable]) -> list[dict]:
     shown = []
     for cable in observed.cables:
         ends = [End(*end.place, end.mac if end.place in with_mac else None) for end in cable.ends]
-        shown.append(Cable(*ends, cable.mtu).as_dict())
+        shown.append(Cable(*ends, cable.mtu, cable.impair).as_dict())
     shown += [{"a": End(*end.place).as_dict(), "b": None} for end in observed.loose]
     return sorted(shown, key=str)
 
@@ -202,7 +239,7 @@ def after(observed: Observed, plan: Plan, want: t.Sequence[Cable]) -> list[dict]
     for cable in observed.cables:
         if cable not in plan.remove:
             wanted = fresh.get(cable.places)
-            cables.append(Cable(*wanted.ends, wanted.mtu) if wanted else cable)
+            cables.append(wanted or cable)
     cut = {end.place for end in plan.cut}
     loose = [end for end in observed.loose if end.place not in cut]
     return as_seen(Observed({}, cables + plan.create, loose), want)

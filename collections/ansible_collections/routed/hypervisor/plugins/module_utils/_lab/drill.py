@@ -16,19 +16,21 @@ import subprocess
 import threading
 import time
 import typing as t
+from dataclasses import dataclass
 
-from . import exchange
+from . import boot, exchange
 
 INTERVAL_S = 0.02
 # Without a loss for so long, a pair has recovered.
 CALM_S = 2.0
 START_S, END_S = 20, 10
 COMMAND_S = 120
+GRACE_S = 30  # for a node to shut down
 ANSWER = re.compile(r"\[(\d+\.\d+)\] .*icmp_seq=(\d+) .*time=([\d.]+) ms")
 SILENCE = re.compile(r"icmp_seq=(\d+)$")
 SENT = re.compile(r"(\d+) packets transmitted")
 
-Clock = t.Callable[[], float]
+Step = dict[str, t.Any]
 
 
 class DrillFailed(Exception):
@@ -120,34 +122,49 @@ def losses(answered: t.Mapping[int, float], sent: int, start: float) -> dict[str
     }
 
 
+@dataclass
+class Script:
+    """What a drill does, in steps."""
+
+    steps: list[Step]
+    restore: list[Step]
+    prepare: list[Step]  # before the traffic
+    cleanup: list[Step]  # after it, in any case
+    is_calm: bool  # whether packets must stop being lost before it is restored
+
+
 class Drill:
     def __init__(self, lab: str, pairs: list[dict[str, t.Any]], limit_s: float) -> None:
         self.lab = lab
+        self.pairs = pairs
         self.limit_s = limit_s
-        self.traffic = [Traffic(lab, pair) for pair in pairs]
+        self.traffic: list[Traffic] = []
 
-    def run(self, steps: list[dict[str, t.Any]], restore: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    def run(self, script: Script) -> dict[str, t.Any]:
         """Raises DrillFailed, but not before everything was tried to restore the lab."""
         try:
+            self._do(script.prepare)
+            self.traffic = [Traffic(self.lab, pair) for pair in self.pairs]
             self._until_calm("before the drill", START_S)
             broken = time.time()
             try:
-                self._do(steps)
-                recovered = self._until_calm("after the drill", self.limit_s)
+                self._do(script.steps)
+                recovered = self._until_calm("after the drill", self.limit_s) if script.is_calm else time.time()
                 again = time.time()
             finally:
-                self._do(restore)
-            restored = self._until_calm("after everything was restored", self.limit_s) if restore else recovered
+                self._do(script.restore)
+            restored = self._until_calm("after everything was restored", self.limit_s) if script.restore else recovered
         finally:
             for one in self.traffic:
                 one.end()
+            self._do(script.cleanup)
         found = []
         for one in self.traffic:
             whole = losses(one.answered, one.sent, broken)
             found.append({**one.pair, "title": one.title, **whole})
         return {
             "pairs": found,
-            "restored_ms": round((again - broken) * 1000) if restore else None,
+            "restored_ms": round((again - broken) * 1000) if script.restore else None,
             "ended_ms": round((restored - broken) * 1000),
         }
 
@@ -165,8 +182,11 @@ class Drill:
                 raise DrillFailed(f"{when}, packets are lost for more than {limit_s:.0f} s: {', '.join(said)}")
             time.sleep(0.02)
 
-    def _do(self, steps: list[dict[str, t.Any]]) -> None:
+    def _do(self, steps: list[Step]) -> None:
         for step in steps:
+            if step.get("reboot"):
+                self._reboot(step["node"])
+                continue
             command = [enter(self.lab), step["node"], *step["command"]]
             try:
                 done = subprocess.run(
@@ -178,3 +198,11 @@ class Drill:
                 reason = (done.stderr or done.stdout).strip()
                 raise DrillFailed(f"{step['node']}: {' '.join(step['command'])} failed: {reason}")
             time.sleep(step.get("wait_s") or 0)
+
+    def _reboot(self, node: str) -> None:
+        try:
+            failures = boot.reboot(self.lab, node, GRACE_S, COMMAND_S)
+        except OSError as error:
+            failures = [str(error)]
+        if failures:
+            raise DrillFailed("; ".join(failures))

@@ -10,10 +10,11 @@ import collections
 import os
 import resource
 import typing as t
+from dataclasses import replace
 
-from .._netlink.codec import IFF_UP, LINK, Link, pack
-from .._netlink.sockets import CREATE, EXCLUSIVE, Network, Request
-from .cable import DOOMED, GROUP, Cable, End, Links, Observed, Plan, alias, is_ours
+from .._netlink.codec import IFF_UP, LINK, QDISC, TC_H_ROOT, Link, pack, with_handle
+from .._netlink.sockets import CREATE, EXCLUSIVE, REPLACE, Network, Request
+from .cable import DOOMED, GROUP, HANDLE, Cable, End, Impairment, Links, Observed, Place, Plan, alias, is_ours
 from .node import Node, is_still
 
 
@@ -42,15 +43,18 @@ class Networks:
 
     def observe(self) -> Observed:
         links: Links = {}
+        impaired: dict[Place, Impairment] = {}
         for node, fd in self.fds.items():
             with Network(fd) as network:
                 links[node] = network.links()
+                impaired.update(impairments(node, network, links[node].values()))
         ours = [
             End(node, link.name, link.mac) for node in links for link in links[node].values() if is_ours(link, self.lab)
         ]
         cables = self._complete(links, {str(end): end for end in ours})
+        cables = [replace(cable, impair=_common(cable, impaired)) for cable in cables] if impaired else cables
         plugged = {end for cable in cables for end in cable.ends}
-        return Observed(links, cables, [end for end in ours if end not in plugged])
+        return Observed(links, cables, [end for end in ours if end not in plugged], impaired)
 
     def _complete(self, links: Links, ours: dict[str, End]) -> list[Cable]:
         pairs = collections.defaultdict(list)
@@ -79,26 +83,28 @@ class Networks:
 
         The kernel keeps name, MAC address, MTU and mark of an end, and removes the rest, except VLANs and other links
         on it: they would stay in the former network until that is gone, and the node could not create them again. Its
-        peer loses its carrier for a while, like the port of a switch.
+        peer loses its carrier for a while, like the port of a switch. An end that is impaired is so in the new network.
         """
         with Network(self.fds[node]) as network:
             links = network.links().values()
             ours = {link.index: link for link in links if is_ours(link, self.lab)}
             network.exchange([delete_link(one) for one in links if one.peer in ours and one.peer_network is None])
             ends = [End(node, link.name) for link in ours.values()]
+            impaired = impairments(node, network, ours.values())
             target = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             try:
                 errors = network.exchange([move_link(end.interface, target) for end in ends])
                 failures = [f"cannot move {end}: {error}" for end, error in zip(ends, errors, strict=True) if error]
                 with Network(target) as new:
                     errors = new.exchange([change_link(end.interface, up=True) for end in ends])
+                    failures += impair(new, {End(*place): impairment for place, impairment in impaired.items()})
             finally:
                 os.close(target)
         return failures or [f"cannot set up {end}: {error}" for end, error in zip(ends, errors, strict=True) if error]
 
     def carry_out(self, plan: Plan) -> list[str]:
         """Returns a message for each failure."""
-        return self._remove(plan) + self._create(plan.create) + self._repair(plan)
+        return self._remove(plan) + self._create(plan.create) + self._repair(plan) + self._impair(plan)
 
     def _remove(self, plan: Plan) -> list[str]:
         # The kernel removes the other end as well. All ends in a node are removed in one request: use the busier node.
@@ -144,6 +150,45 @@ class Networks:
                 errors = network.exchange([change_link(end.interface, mac=end.mac, mtu=mtu[end]) for end in ends])
             failures += [f"cannot change {end}: {error}" for end, error in zip(ends, errors, strict=True) if error]
         return failures
+
+    def _impair(self, plan: Plan) -> list[str]:
+        """At the ends of new cables that are to be impaired, and at those that are impaired in another way."""
+        wanted = {end: cable.impair for cable in plan.create if cable.impair for end in cable.ends}
+        for cable, (_before, differs) in plan.repair:
+            wanted |= {end: cable.impair for end in cable.ends if f"{end} impair" in differs}
+        failures = []
+        for node, ends in by_node(wanted).items():
+            with Network(self.fds[node]) as network:
+                failures += impair(network, {end: wanted[end] for end in ends})
+        return failures
+
+
+def impairments(node: str, network: Network, links: t.Iterable[Link]) -> dict[Place, Impairment]:
+    """What we have impaired in a node."""
+    found = network.dump(QDISC, {}, (), with_handle(HANDLE))
+    names = {link.index: link.name for link in links} if found else {}
+    return {(node, names[one.link]): Impairment.of_netem(one.delay, one.loss) for one in found if one.link in names}
+
+
+def _common(cable: Cable, impaired: dict[Place, Impairment]) -> Impairment:
+    """That of both ends; none if they differ."""
+    a, b = (impaired.get(end.place, Impairment()) for end in cable.ends)
+    return a if a == b else Impairment()
+
+
+def impair(network: Network, wanted: t.Mapping[End, Impairment]) -> list[str]:
+    """Impairs ends in a network, or ends that; returns a message for each failure."""
+    requests = [netem(network.index(end.interface), impairment) for end, impairment in wanted.items()]
+    errors = network.exchange(requests)
+    return [f"cannot impair {end}: {error}" for end, error in zip(wanted, errors, strict=True) if error]
+
+
+def netem(index: int, impairment: Impairment) -> Request:
+    fields = {"index": index, "handle": HANDLE, "parent": TC_H_ROOT}
+    if not impairment:
+        return QDISC + 1, 0, pack(QDISC, fields, [])
+    attributes = [("TCA_KIND", "netem"), ("TCA_OPTIONS", impairment.netem)]
+    return QDISC, CREATE | REPLACE, pack(QDISC, fields, attributes)
 
 
 def create_veth(group: int, mtu: int, ends: t.Sequence[tuple[int, str, str | None]]) -> Request:

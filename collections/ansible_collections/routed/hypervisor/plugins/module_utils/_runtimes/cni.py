@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,12 +18,15 @@ from .._daemon import files as disk
 from .._daemon.plan import MARK, SeenFile, WantedFile, is_ours
 from .._daemon.service import PATH
 from .._engine.change import Change
+from .._netlink.namespaces import MNT_DETACH, unmount
 from . import leases
+from .calls import installed, kept
 from .leases import Lease
 from .slaves import Survey, conflicts, refusals, survey
 
 PACKAGE = "containernetworking-plugins"
 ANSWER_S = 60
+OWN_PLUGIN = "routed-hypervisor"  # it supports all versions of chains
 SUFFIXES = (".conflist", ".conf", ".json")  # of files that runtimes read
 _VERSION = re.compile(r'("cniVersion"\s*:\s*")([^"]*)(")')
 
@@ -71,6 +75,16 @@ class NetworkFile:
         return found
 
     @property
+    def ranges(self) -> list[tuple[str, str]]:
+        """The first and the last address of each range."""
+        found = []
+        for plugin in self.plugins:
+            ipam = plugin.get("ipam")
+            several = ipam.get("ranges", []) if isinstance(ipam, dict) else []
+            found += [(str(each["rangeStart"]), str(each["rangeEnd"])) for ranges in several for each in ranges]
+        return found
+
+    @property
     def link(self) -> tuple[t.Any, ...]:
         """What a container's link is made from; it cannot be changed while there is one."""
         return tuple((plugin.get("type"), plugin.get("master"), plugin.get("mode")) for plugin in self.plugins[:1])
@@ -83,6 +97,7 @@ class Plan:
     seen: dict[str, SeenFile] = dataclasses.field(default_factory=dict)
     released: list[Lease] = dataclasses.field(default_factory=list)
     forgotten: list[NetworkFile] = dataclasses.field(default_factory=list)
+    unmounted: list[str] = dataclasses.field(default_factory=list)
 
 
 def parse(path: str, content: str, mistakes: list[str]) -> NetworkFile | None:
@@ -112,7 +127,7 @@ def existing(directory: str) -> tuple[dict[str, SeenFile], list[NetworkFile]]:
 
 def supported(plugin: str, directories: t.Sequence[str]) -> list[str] | None:
     """The versions of the specification that a plugin supports; None if it is not installed."""
-    path = next((path for each in directories if os.path.isfile(path := os.path.join(each, plugin))), None)
+    path = installed(plugin, directories)
     if path is None:
         return None
     environment = {"CNI_COMMAND": "VERSION", "PATH": PATH}
@@ -135,12 +150,12 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def with_version(file: NetworkFile, versions: dict[str, list[str] | None], mistakes: list[str]) -> str:
     """The content with the newest version, up to the one in it, that all its plugins support."""
-    common = set.intersection(*(set(versions[plugin] or ()) for plugin in file.types))
+    common = set.intersection(*(set(versions[plugin] or ()) for plugin in file.types - {OWN_PLUGIN}))
     limit = _numbers(str(file.document.get("cniVersion", "")))
     usable = sorted((version for version in common if _numbers(version) <= limit), key=_numbers)
     if not usable:
         mistakes.append(
-            f"{file.path}: {', '.join(sorted(file.types))} support no common version up to "
+            f"{file.path}: {', '.join(sorted(file.types - {OWN_PLUGIN}))} support no common version up to "
             f"{file.document.get('cniVersion')} of the CNI specification"
         )
         return file.content
@@ -152,28 +167,71 @@ def plan(params: dict[str, t.Any], check_mode: bool) -> Plan:
     mistakes: list[str] = []
     seen, others = existing(params["directory"])
     wanted = [file for given in params["files"] if (file := parse(given["path"], given["content"], mistakes))]
-    kept = {file.path for file in wanted} if params["state"] != "deleted" else set()
-    removed = [file for file in others if is_ours(seen[file.path].content) and file.path not in kept]
+    paths = {file.path for file in wanted} if params["state"] != "deleted" else set()
+    removed = [file for file in others if is_ours(seen[file.path].content) and file.path not in paths]
     made = Plan(seen=seen)
     if not wanted and not removed and not mistakes:
         return made
     found = survey()
+    _unmount(found, made)
+    is_chained = params["state"] == "overridden" and any(OWN_PLUGIN in file.types for file in wanted)
+    if is_chained:
+        _plan_plugin(params, made, mistakes)
     for file in removed:
         _plan_removal(file, found, made, mistakes)
     if params["state"] == "pruned":
         for file in wanted:
             mistakes += _conflicts(file, found)
     if params["state"] == "overridden":
-        versions = {plugin: supported(plugin, params["plugins"]) for file in wanted for plugin in file.types}
+        types = {plugin for file in wanted for plugin in file.types} - ({OWN_PLUGIN} if params["plugin"] else set())
+        versions = {plugin: supported(plugin, params["plugins"]) for plugin in types}
         for plugin in sorted(name for name, numbers in versions.items() if numbers is None):
             mistakes.append(f"the CNI plugin {plugin} is missing (package {PACKAGE})")
         for file in wanted:
             mistakes += _content_mistakes(file, seen, others) + _kernel_mistakes(file, found, check_mode)
-            if all(versions[plugin] is not None for plugin in file.types):
+            if None not in [versions.get(plugin, []) for plugin in file.types]:
                 _plan_file(file, with_version(file, versions, mistakes), found, made, mistakes)
+    if params["state"] != "pruned" and not is_chained:
+        _plan_plugin_removal(params, made)
     if mistakes:
         raise CniError("\n".join(mistakes))
     return made
+
+
+def _plan_plugin(params: dict[str, t.Any], made: Plan, mistakes: list[str]) -> None:
+    """Our own plugin is beside the others, where every runtime looks for those of its networks."""
+    beside = installed("ipvlan", params["plugins"])
+    if beside is None or not params["plugin"]:
+        return
+    path = os.path.join(os.path.dirname(beside), OWN_PLUGIN)
+    old, file = disk.read(path), WantedFile(path, params["plugin"].encode(), 0o755)
+    made.wanted[path] = file
+    if old is None:
+        made.changes.append(Change("files", "create", path, "it does not exist"))
+        return
+    made.seen[path] = old
+    if not is_ours(old.content):
+        mistakes.append(f"{path} is not ours: remove it")
+    elif (old.content, old.mode) != (file.content, file.mode):
+        made.changes.append(Change("files", "change", path, "its content or mode differs"))
+
+
+def _plan_plugin_removal(params: dict[str, t.Any], made: Plan) -> None:
+    for directory in params["plugins"]:
+        path = os.path.join(directory, OWN_PLUGIN)
+        old = disk.read(path)
+        if old is not None and is_ours(old.content):
+            made.seen[path] = old
+            made.changes.append(Change("files", "delete", path, "it is ours, and not wanted"))
+
+
+def _unmount(found: Survey, made: Plan) -> None:
+    """What our plugin has mounted for processes that have ended: nothing else keeps these namespaces."""
+    made.unmounted += found.unused
+    made.changes += [
+        Change("namespaces", "release", os.path.basename(path), "its last process has ended without the plugin")
+        for path in found.unused
+    ]
 
 
 def _content_mistakes(file: NetworkFile, seen: dict[str, SeenFile], others: list[NetworkFile]) -> list[str]:
@@ -211,10 +269,17 @@ def _used(file: NetworkFile, found: Survey) -> tuple[list[Lease], list[Lease]]:
     return alive, [lease for lease in all_of_them if lease not in alive]
 
 
+def _users(file: NetworkFile, alive: list[Lease]) -> str:
+    """The running containers: with DHCP, those whose results a runtime has kept."""
+    if "dhcp" in file.types:
+        return ", ".join(each.container.name[:12] for each in kept(file.name))
+    return leases.named(alive)
+
+
 def _plan_removal(file: NetworkFile, found: Survey, made: Plan, mistakes: list[str]) -> None:
     alive, gone = _used(file, found)
-    if alive:
-        mistakes.append(f"{file.path}: the network {file.name} is in use by {leases.named(alive)}: remove them first")
+    if users := _users(file, alive):
+        mistakes.append(f"{file.path}: the network {file.name} is in use by {users}: remove them first")
         return
     _release(gone, made)
     made.forgotten.append(file)
@@ -233,8 +298,8 @@ def _plan_file(file: NetworkFile, content: str, found: Survey, made: Plan, mista
     old = made.seen.get(file.path)
     before = parse(file.path, old.content.decode(errors="replace"), []) if old and is_ours(old.content) else None
     alive, gone = _used(file, found)
-    if before is not None and before.link != file.link and alive:
-        wrong = f"the link of {file.name} cannot be changed while it is in use by {leases.named(alive)}"
+    if before is not None and before.link != file.link and (users := _users(before, alive)):
+        wrong = f"the link of {file.name} cannot be changed while it is in use by {users}"
         mistakes.append(f"{file.path}: {wrong}: remove them first")
     _release(gone, made)
     made.wanted[file.path] = WantedFile(file.path, content.encode())
@@ -247,6 +312,10 @@ def _plan_file(file: NetworkFile, content: str, found: Survey, made: Plan, mista
 
 
 def apply(made: Plan) -> None:
+    for path in made.unmounted:
+        with contextlib.suppress(OSError):  # the plugin has done it meanwhile
+            unmount(path, MNT_DETACH)
+            os.unlink(path)
     leases.release(made.released)
     for change in made.changes:
         if change.kind == "files":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
+import tempfile
 
 from .._daemon import files as disk
 from .._daemon.plan import MARK, WantedFile, is_ours
@@ -41,6 +42,15 @@ def _asked(*words: str) -> str:
     return result.output.strip()
 
 
+def _backend_with(text: str) -> str:
+    """The network backend that podman would have with these settings."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        result = run(["env", f"CONTAINERS_CONF={file.name}", "podman", *BACKEND], ANSWER_S)
+    return result.output.strip() if result.code == 0 else f"an error: {result.short()}"
+
+
 def plan(path: str, state: str) -> Plan:
     """Raises PodmanError if podman cannot use CNI."""
     file = WantedFile(path, TEXT.encode())
@@ -56,6 +66,10 @@ def plan(path: str, state: str) -> Plan:
     version = _asked("version", "--format", "{{.Client.Version}}")
     if (number := re.match(r"\d+", version)) and int(number[0]) >= WITHOUT_CNI:
         raise PodmanError(f"podman {version} has no CNI, and networks for netavark are not supported: podman 4")
+    if (found := _backend_with(TEXT)) != "cni":
+        raise PodmanError(
+            f"podman {version} has no CNI, only {found}, and networks for {found} are not supported: podman 4"
+        )
     containers = _asked("ps", "--all", "--format", "{{.Names}}").split()
     if containers and _asked(*BACKEND) != "cni":
         wrong = f"podman must use CNI, and {', '.join(containers)} would lose their networks"

@@ -20,8 +20,10 @@ from .._netlink.named_namespaces import OWN, Spaces
 
 MODES = ("l2", "l3", "l3s")  # in the kernel's order
 DOCKER = "/run/docker/netns"  # where Docker keeps namespaces, which have no name below /run/netns
+# Where our CNI plugin mounts those of containers whose runtime does not: only these mounts keep them when nothing runs.
+PLUGIN = "/run/routed-hypervisor-netns"
 # A namespace that an engine made for a process; one of `ip netns` need not have any.
-_OF_ENGINE = re.compile(rf"{DOCKER}/.*|(cni|netns)-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
+_OF_ENGINE = re.compile(rf"({DOCKER}|{PLUGIN})/.*|(cni|netns)-[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}")
 KINDS = ("ipvlan", "ipvtap", "macvlan", "macvtap")
 LINK_SCOPE = 253
 _MODE = 1  # IFLA_IPVLAN_MODE
@@ -54,12 +56,14 @@ class Slave(t.NamedTuple):
 class Survey:
     masters: dict[str, Link]  # all links of this namespace
     slaves: dict[str, list[Slave]]  # by master
+    unused: list[str] = dataclasses.field(default_factory=list)  # mounts of our plugin without a process
 
     @property
     def addresses(self) -> dict[str, list[Slave]]:
-        """The links in other namespaces by address."""
+        """The links in other namespaces by address, without those that only our plugin's mounts keep."""
         found: dict[str, list[Slave]] = {}
-        for slave in (slave for slaves in self.slaves.values() for slave in slaves if slave.where):
+        kept = {"", *self.unused}
+        for slave in (slave for slaves in self.slaves.values() for slave in slaves if slave.where not in kept):
             for address in slave.addresses:
                 found.setdefault(address, []).append(slave)
         return found
@@ -73,6 +77,7 @@ def survey() -> Survey:
         found = Survey(masters, {})
         names = {link.index: link.name for link in masters.values()}
         spaces = _spaces()
+        found.unused = [where for number, where in spaces.found.items() if _is_unused(spaces, number)]
         for number, where in list(spaces.found.items()):
             with contextlib.suppress(OSError):  # the namespace has gone
                 _add(found, names, where, kernel.at(where), own, bool(spaces.processes.get(number)))
@@ -83,12 +88,17 @@ def survey() -> Survey:
 
 
 def _spaces() -> Spaces:
-    """With those that Docker keeps for containers whose processes have gone while it does not run."""
+    """With those that Docker and our plugin keep for containers whose processes have gone."""
     spaces = Spaces()
-    with contextlib.suppress(FileNotFoundError):
-        for name in sorted(os.listdir(DOCKER)):
-            spaces.designate(f"{DOCKER}/{name}")
+    for directory in (DOCKER, PLUGIN):
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(directory)):
+                spaces.designate(f"{directory}/{name}")
     return spaces
+
+
+def _is_unused(spaces: Spaces, number: int) -> bool:
+    return spaces.found[number].startswith(f"{PLUGIN}/") and not spaces.processes.get(number)
 
 
 def _add(found: Survey, names: dict[int, str], where: str, kernel: Kernel, own: int, has_process: bool) -> None:

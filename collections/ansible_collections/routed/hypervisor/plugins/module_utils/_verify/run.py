@@ -75,6 +75,7 @@ STATE = {
     "route_source": lambda expected, now: kernel.verify_route_source(expected),
     "container": lambda expected, now: kernel.verify_container(expected),
     "runtimes": lambda expected, now: runtimes.verify_runtimes(expected),
+    "probe": lambda expected, now: runtimes.verify_probe(expected),
     "firewall": lambda expected, now: firewall.verify_firewall(expected),
     "in_step": lambda expected, now: gobgp.verify_in_step(expected),
     "followed_guests": lambda expected, now: guests.verify_followed(expected),

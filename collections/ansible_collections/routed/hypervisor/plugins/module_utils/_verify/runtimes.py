@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from .._daemon.plan import is_ours
-from .._runtimes import cni, leases, owners, slaves
+from .._runtimes import calls, cni, dhcp, leases, owners, slaves
 from .command import run
 
 DIRECTORY = "/etc/cni/net.d"
+MOST_CHECKED = 4  # containers of each network: CHECK of one takes up to a second
 
 
 def verify_runtimes(expected):
     """Passes if the network is declared for its runtimes, all links on its master have its mode and an address that no
-    other container has, no engine has left one behind, and no address is recorded for a container that has gone."""
+    other container has, no engine has left one behind, the plugin has recorded just these addresses, and CHECK finds
+    containers as they were added."""
     found = slaves.survey()
     problems = _undeclared(expected)
     on_master = [slave for slave in found.slaves.get(expected["master"], []) if slave.kind.startswith("ipv")]
@@ -38,7 +42,11 @@ def verify_runtimes(expected):
             f"{address} ({', '.join(asked.label(slave) for slave in among)})" for address, among in several.items()
         ]
         problems.append(f"addresses of several containers: {', '.join(twice)}")
-    problems += _gone(expected, found)
+    file = _file_of(expected["network"]) if expected["cni"] else None
+    if file is not None:
+        problems += _plugins(file) or _recorded(file, found, on_master)
+    if expected["dhcp"]:
+        problems += dhcp.problems()
     return not problems, "; ".join(problems) or f"{sum(bool(slave.where) for slave in on_master)} containers"
 
 
@@ -56,10 +64,66 @@ def _file_of(network):
     return next((file for file in files if file.name == network and is_ours(seen[file.path].content)), None)
 
 
-def _gone(expected, found):
-    file = _file_of(expected["network"]) if expected["cni"] else None
-    if file is None:
-        return []
+def _plugins(file):
+    missing = [plugin for plugin in sorted(file.types) if calls.installed(plugin) is None]
+    return [f"the CNI plugins {', '.join(missing)} are missing"] if missing else []
+
+
+def _recorded(file, found, on_master):
+    problems = []
     recorded = leases.read(file.data_directory, file.name)
     gone = [lease for lease in recorded if lease.address not in found.addresses and not leases.is_new(lease)]
-    return [f"addresses of containers that have gone: {leases.named(gone)}"] if gone else []
+    if gone:
+        problems.append(f"addresses of containers that have gone: {leases.named(gone)}")
+    known = {lease.address for lease in recorded}
+    unknown = [
+        f"{address} ({slave.label})"
+        for slave in on_master
+        for address in slave.addresses
+        if slave.where and address not in known and _is_in(address, file.ranges)
+    ]
+    if unknown:
+        problems.append(f"addresses that the plugin would give to others, too: {', '.join(unknown)}")
+    # With DHCP, CHECK asks for another lease.
+    wrong = calls.check_results(file.name, MOST_CHECKED) if file.ranges else []
+    return problems + [f"CHECK fails: {'; '.join(wrong)}"] * bool(wrong)
+
+
+def _is_in(address, ranges):
+    number = ipaddress.ip_address(address)
+    spans = [(ipaddress.ip_address(first), ipaddress.ip_address(last)) for first, last in ranges]
+    return any(number.version == first.version and first <= number <= last for first, last in spans)
+
+
+def verify_probe(expected):
+    """Passes if a container is added to the network, found as it was added, and removed. A link in another mode than
+    those on the master would change theirs, even if it is not added in the end, so these are compared first."""
+    file = _file_of(expected["network"])
+    if file is None:
+        return False, f"no file of ours in {DIRECTORY}"
+    found = slaves.survey()
+    [plugin, *_others] = file.plugins
+    wrong = slaves.refusals(found, str(plugin["master"]), plugin["mode"], plugin.get("mtu"), check_mode=False)
+    if wrong:
+        return False, f"not tried: {'; '.join(wrong)}"
+    taken = {*found.addresses, *(lease.address for lease in leases.read(file.data_directory, file.name))}
+    free = [_last_free(ranges, taken) for ranges in _by_family(file.ranges)]
+    if None in free:
+        return False, "not tried: no address is left"
+    problem = calls.probe(file.document, free)
+    return problem is None, problem or f"added with {', '.join(free)}, found and removed"
+
+
+def _by_family(ranges):
+    versions = {ipaddress.ip_address(first).version for first, _last in ranges}
+    return [[one for one in ranges if ipaddress.ip_address(one[0]).version == version] for version in sorted(versions)]
+
+
+def _last_free(ranges, taken):
+    """The plugin comes to it last."""
+    for first, last in ((ipaddress.ip_address(first), ipaddress.ip_address(last)) for first, last in reversed(ranges)):
+        for number in range(int(last), int(first) - 1, -1):
+            address = str(type(last)(number))
+            if address not in taken:
+                return address
+    return None

@@ -41,6 +41,8 @@ def _lab(lab: dict) -> Lab:
         lab["init"],
         {name: node["init"] for name, node in lab["nodes"].items() if "init" in node},
         {name: drill["lost_ms"] for name, drill in lab["drills"].items() if "lost_ms" in drill},
+        lab["impair"],
+        {name: node["impair"] for name, node in lab["nodes"].items() if node["impair"]},
     )
 
 

@@ -35,6 +35,8 @@ def network(name: str, data: dict) -> ContainerNetwork:
         data.get("announce"),
         data.get("mtu"),
         [name for name in data["runtimes"] if name],
+        data["ipam"],
+        data["chain"],
         policy(("container_networks", name, "policy"), data["policy"]),
     )
 

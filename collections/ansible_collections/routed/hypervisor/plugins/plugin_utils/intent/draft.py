@@ -135,14 +135,22 @@ class Guest:
         return (*self.path, "mac" if self.has_mac else "ipv4")
 
 
+class Ports(t.NamedTuple):
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
 @dataclass
 class Rule:
     """A rule of a container network's policy."""
 
     path: Path
     sender: str | None  # as written: any, a container network or a prefix
-    tcp: Sequence[int | None] = ()  # None where it was wrong
-    udp: Sequence[int | None] = ()
+    tcp: Sequence[Ports | None] = ()  # None where it was wrong
+    udp: Sequence[Ports | None] = ()
     ping: bool = False
     action: str | None = None
     prefix: IPNetwork | None = None  # if the sender is one
@@ -170,6 +178,8 @@ class ContainerNetwork:
     announce: str | None  # None: depends on the prefix's owner
     mtu: int | None
     runtimes: Sequence[str]
+    ipam: str = "pools"  # or dhcp
+    chain: Sequence[Mapping[str, t.Any] | None] = ()  # further plugins, as written; None where it was wrong
     policy: Sequence[Rule] = ()
 
 
@@ -308,15 +318,25 @@ class Border(Router):
     world: Sequence[IPAddress | None] = ()  # None where it was wrong
 
 
+Impairment = dict[str, int]  # delay_ms, loss_percent
+
+
 @dataclass
 class Lab:
     packages: list[str]
     init: str
     inits: dict[str, str]  # exceptions, by node
     drills: dict[str, int]  # budgets in milliseconds, by drill
+    impair: dict[str, Impairment]  # by fabric
+    impairs: dict[str, dict[str, Impairment]]  # exceptions, by node
 
     def init_of(self, node: str) -> str:
         return self.inits.get(node, self.init)
+
+    def impairment_of(self, node: str, fabric: str) -> Impairment:
+        """Of a node's cable to a fabric, without what it does not do."""
+        given = self.impairs.get(node, {}).get(fabric, self.impair.get(fabric, {}))
+        return {key: value for key, value in given.items() if value}
 
 
 @dataclass

@@ -43,6 +43,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,31}")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 INTERFACE_LENGTH = 15  # IFNAMSIZ without its final zero
 HOST_LENGTH = 253  # of a name in DNS
+HIGHEST_PORT = 65535
 
 
 def _prefix(family: int | None) -> Callable[[str], bool]:
@@ -90,6 +91,11 @@ def _interface(text: str) -> bool:
 def _range(text: str) -> bool:
     first, _hyphen, last = text.partition("-")
     return _address(4)(first) and _address(4)(last) and netaddr.IPAddress(first) <= netaddr.IPAddress(last)
+
+
+def _port_range(text: str) -> bool:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})-([1-9][0-9]{0,4})", text)
+    return match is not None and int(match[1]) <= int(match[2]) <= HIGHEST_PORT
 
 
 def is_nxos(text: str) -> bool:
@@ -168,9 +174,14 @@ FORMATS = {
         _prefix(None), "a prefix; for instance 192.0.2.0/24, with no bits set after the length", _meant_network
     ),
     "ipv4-range": Format(_range, "a range of IPv4 addresses; for instance 192.0.2.100-192.0.2.199"),
+    "port-range": Format(_port_range, f"a range of ports; for instance 8000-8100, from 1 to {HIGHEST_PORT}"),
     "guest-ipv6": Format(
         lambda text: text in ("slaac", "none") or _address(6)(text),
         "slaac, none or an IPv6 address; for instance 2001:db8::1",
+    ),
+    "net-sysctl": Format(
+        lambda text: re.fullmatch(r"net(\.[A-Za-z0-9_-]+){2,}", text) is not None,
+        "a sysctl of a network namespace; for instance net.core.somaxconn",
     ),
     "mac": Format(_mac, "the MAC address of one interface; for instance 02:00:cb:00:71:01"),
 }

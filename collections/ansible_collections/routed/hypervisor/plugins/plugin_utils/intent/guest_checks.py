@@ -32,8 +32,8 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
         if not here and segment.vrf in intent.vrfs and ("segments", name) not in mistakes.touched:
             wrong = f"no hypervisor is on a network in {segment.vrf}, so its guests can run nowhere"
             mistakes.add(("segments", name, "vrf"), wrong, "put hypervisors on a fabric with such a network")
-    _daemons(list(hosts.values()), mistakes)
-    _systems(intent, list(hosts.values()), mistakes)
+    _daemons(intent, list(hosts.values()), mistakes)
+    _systems(list(hosts.values()), mistakes)
 
 
 def _ports(intent: Intent, mistakes: Mistakes) -> None:
@@ -48,20 +48,20 @@ def _ports(intent: Intent, mistakes: Mistakes) -> None:
             mistakes.add((*guest.path, "mac"), wrong, "another MAC, or the name of the port")
 
 
-def _daemons(hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+def _daemons(intent: Intent, hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+    """GoBGP compares whether a path is its own before MED, and cannot make a local preference of a community."""
+    systems = {node.asn for node in (*hosts, *intent.leaves.values())}
     others = [node.name for node in hosts if node.daemon != "bird"]
-    if others:
-        wrong = f"{listed(others)} would have to announce them with GoBGP, which cannot announce where a guest is now"
-        mistakes.add(("guests",), wrong, "daemon: bird")
+    if others and len(systems) > 1:
+        wrong = f"GoBGP on {listed(others)} would prefer its own path to a guest to any from another autonomous system"
+        mistakes.add(("guests",), wrong, "daemon: bird, or one AS for hypervisors and leaves")
 
 
-def _systems(intent: Intent, hosts: list[Hypervisor], mistakes: Mistakes) -> None:
-    """Local preference, by which routers agree on where a guest is now, is not sent to other autonomous systems."""
-    systems = {node.name: node.asn for node in (*hosts, *intent.leaves.values()) if node.asn is not None}
+def _systems(hosts: list[Hypervisor], mistakes: Mistakes) -> None:
+    """In another autonomous system, routers agree on where a guest is if they compare MED and pass communities on."""
     for node in hosts:
-        systems |= {neighbor.name: neighbor.asn for neighbor in node.neighbors.values() if neighbor.asn is not None}
-    if len(set(systems.values())) > 1:
-        names = {str(asn): name for name, asn in reversed(systems.items())}
-        found = " and ".join(f"{name} ({asn})" for asn, name in sorted(names.items())[:2])
-        wrong = f"{found} are in different autonomous systems, between which BGP does not carry where a guest is now"
-        mistakes.add(("guests",), wrong, "one AS for hypervisors and leaves, or guests under their hypervisors")
+        for neighbor in node.neighbors.values():
+            if neighbor.address is not None and neighbor.asn not in (None, node.asn):
+                wrong = f"{neighbor.name} is in another autonomous system, and not in this file"
+                wrong += ": it may not choose a guest's latest place"
+                mistakes.add((*neighbor.path, "as"), wrong, "a leaf, or guests under their hypervisors")

@@ -9,7 +9,7 @@ import typing as t
 
 from ..libraries import netaddr
 from .addresses import family_of
-from .draft import FAMILIES, Intent, Rule
+from .draft import FAMILIES, Intent, Ports, Rule
 from .formats import FORMATS
 from .mistakes import Path
 
@@ -30,12 +30,19 @@ def _rule(path: Path, data: Data) -> Rule:
     return Rule(
         path,
         sender,
-        to.get("tcp", []),
-        to.get("udp", []),
+        [_ports(port) for port in to.get("tcp", [])],
+        [_ports(port) for port in to.get("udp", [])],
         "ping" in to,
         data.get("action"),
         netaddr.IPNetwork(sender) if is_prefix and sender else None,
     )
+
+
+def _ports(given: int | str | None) -> Ports | None:
+    if given is None:
+        return None
+    first, _hyphen, last = str(given).partition("-")
+    return Ports(int(first), int(last or first))
 
 
 def prefixes_of(intent: Intent, network: str) -> dict[str, list[IPNetwork]]:
@@ -70,6 +77,10 @@ def allows(intent: Intent, rules: t.Iterable[Rule], sender: IPAddress, protocol:
         who = senders(intent, rule)
         if who is not None and not any(sender in prefix for prefix in who.get(family_of(sender), ())):
             continue
-        if rule.is_for_all or (rule.ping if protocol == "ping" else port in getattr(rule, protocol)):
+        if rule.is_for_all or (rule.ping if protocol == "ping" else _has(getattr(rule, protocol), port)):
             return rule.action == "allow"
     return True
+
+
+def _has(ports: t.Iterable[Ports | None], port: int | None) -> bool:
+    return port is not None and any(one is not None and one.first <= port <= one.last for one in ports)

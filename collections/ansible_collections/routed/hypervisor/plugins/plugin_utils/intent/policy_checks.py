@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from .addresses import family_of
-from .draft import ContainerNetwork, Intent, Rule
+from .draft import ContainerNetwork, Intent, Ports, Rule
 from .mistakes import Mistakes, Path, listed, render
 from .policy import ANY, prefixes_of
 
-Part = tuple[str | None, int | None]  # a protocol and a port
-ALL: Part = (None, None)
+ALL = "all"  # every protocol
+EVERY = Ports(0, 65535)
+Part = tuple[str, Ports]  # what a rule matches of a protocol
+Decided = dict[tuple[str, str], list[tuple[Ports, Rule]]]  # by sender and protocol
 
 
 def check(intent: Intent, declared: Sequence[str] | None, mistakes: Mistakes) -> None:
@@ -27,6 +30,7 @@ def check(intent: Intent, declared: Sequence[str] | None, mistakes: Mistakes) ->
         _enforced(intent, network, path, mistakes)
         for rule in network.policy:
             _sender(intent, network, rule, declared or (), mistakes)
+            _distinct(rule, mistakes)
         _effective(network, mistakes)
 
 
@@ -65,22 +69,52 @@ def _sender(intent: Intent, network: ContainerNetwork, rule: Rule, declared: Seq
             mistakes.add(path, wrong, "a network of the same VRF, or remove this rule")
 
 
+def _distinct(rule: Rule, mistakes: Mistakes) -> None:
+    """nft refuses sets whose intervals overlap."""
+    for protocol in ("tcp", "udp"):
+        numbered = [(ports, position) for position, ports in enumerate(getattr(rule, protocol)) if ports is not None]
+        longest: Ports | None = None
+        for ports, position in sorted(numbered):
+            if longest is not None and ports.first <= longest.last:
+                mistakes.add((*rule.path, "to", protocol, position), f"{ports} overlaps {longest}", "each port once")
+            if longest is None or ports.last > longest.last:
+                longest = ports
+
+
 def _effective(network: ContainerNetwork, mistakes: Mistakes) -> None:
     """Reports a rule that matches nothing, because earlier ones match all of it."""
-    decided: dict[tuple[str, Part], Rule] = {}  # by sender and what it reaches
+    decided: Decided = {}
     for rule in network.policy:
         if rule.path in mistakes.touched or rule.sender is None:
             continue
-        parts: list[Part] = [*(("tcp", port) for port in rule.tcp), *(("udp", port) for port in rule.udp)]
-        parts = [*parts, ("ping", None)] if rule.ping else parts or [ALL]
-        earlier = [one for part in parts if (one := _earlier(decided, rule.sender, part)) is not None]
-        if len(earlier) == len(parts):
-            mistakes.add(rule.path, f"matches nothing that {render(earlier[-1].path)} does not match", "remove it")
-        for part in parts:
-            decided.setdefault((rule.sender, part), rule)
+        parts = _parts(rule)
+        earlier = [_deciding(decided, rule.sender, part) for part in parts]
+        if (last := earlier[-1]) is not None and None not in earlier:
+            mistakes.add(rule.path, f"matches nothing that {render(last.path)} does not match", "remove it")
+        for protocol, ports in parts:
+            decided.setdefault((rule.sender, protocol), []).append((ports, rule))
 
 
-def _earlier(decided: dict[tuple[str, Part], Rule], sender: str, part: Part) -> Rule | None:
-    """An earlier rule that matches PART from SENDER."""
-    places = [(who, what) for who in (sender, ANY) for what in (part, ALL)]
-    return next((decided[place] for place in places if place in decided), None)
+def _parts(rule: Rule) -> list[Part]:
+    if rule.is_for_all:
+        return [(ALL, EVERY)]
+    ports = [(protocol, one) for protocol in ("tcp", "udp") for one in getattr(rule, protocol) if one is not None]
+    return [*ports, ("ping", EVERY)] if rule.ping else ports
+
+
+def _deciding(decided: Decided, sender: str, part: Part) -> Rule | None:
+    """If earlier rules match all of PART from SENDER, the one that completes it."""
+    protocol, ports = part
+    rest = [ports]
+    for place in itertools.product((sender, ANY), (protocol, ALL)):
+        for taken, rule in decided.get(place, ()):
+            rest = [left for one in rest for left in _without(one, taken)]
+            if not rest:
+                return rule
+    return None
+
+
+def _without(ports: Ports, taken: Ports) -> list[Ports]:
+    below = Ports(ports.first, min(ports.last, taken.first - 1))
+    above = Ports(max(ports.first, taken.last + 1), ports.last)
+    return [one for one in (below, above) if one.first <= one.last]

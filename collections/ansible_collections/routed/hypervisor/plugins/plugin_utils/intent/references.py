@@ -63,12 +63,24 @@ class References:
         sections = ("fabrics", "reflectors", "borders", "leaves", "hypervisors")
         if any((section,) in self.mistakes.touched for section in sections):
             return  # a node with a mistake may be left out here
+        lab = self.intent.lab
+        if lab is None:
+            return
         known = self.intent.lab_nodes
-        for name in self.intent.lab.inits if self.intent.lab else ():
+        for name in dict.fromkeys((*lab.inits, *lab.impairs)):
             if name not in known:
                 close = self.mistakes.did_you_mean(name, known)
                 right = f"did you mean {close}?" if close else f"use one of: {listed(known)}"
                 self.mistakes.add(("lab", "nodes", name), f"no node is called {name}", right)
+        for fabric in lab.impair:
+            self._known("fabrics", fabric, ("lab", "impair", fabric))
+        uplinks = {router.name: router.uplinks for router in self.intent.routers}
+        for name, fabrics in lab.impairs.items():
+            for fabric in fabrics if name in known else ():
+                path = ("lab", "nodes", name, "impair", fabric)
+                if self._known("fabrics", fabric, path) and fabric not in uplinks.get(name, ()):
+                    right = f"use one of: {listed(uplinks[name])}" if uplinks.get(name) else "remove this"
+                    self.mistakes.add(path, f"{name} has no uplink to fabric {fabric}", right)
 
     def _routers(self) -> None:
         """References of routers other than hypervisors."""

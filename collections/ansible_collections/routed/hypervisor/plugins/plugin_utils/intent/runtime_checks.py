@@ -23,6 +23,12 @@ if t.TYPE_CHECKING:
 
     Prefixes = dict[tuple[str | None, IPNetwork], Part]  # the first part with each, by its fabric
 
+# Plugins that fail on ipvlan links, measured with 1.1.1, which Debian 12 has.
+FAILING = {
+    "sbr": "its CHECK fails on ipvlan links",
+    "vrf": "before version 1.4, which Debian lacks, the container loses its default route",
+    "bandwidth": "it refuses links other than veth",
+}
 # What `--network NAME` means something else for, and networks that the runtimes make themselves.
 RESERVED = {
     "docker": re.compile("bridge|container|default|host|ingress|none"),
@@ -33,6 +39,11 @@ RESERVED = {
 def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
     """ADDRESSES are those of routers, guests and containers of the intent."""
     pools: list[RuntimePool] = []
+    for common in intent.container_networks.values():
+        if common.ipam == "dhcp" and not common.runtimes:
+            wrong = "it is about containers of runtimes, and the network has none"
+            mistakes.add(("container_networks", common.name, "ipam"), wrong, "add runtimes: [cni], or remove it")
+        _chain(common, mistakes)
     for node in intent.hypervisors.values():
         prefixes: Prefixes = {}
         parents: dict[tuple[str | None, ...], str] = {}  # the first network of docker on each
@@ -41,6 +52,9 @@ def check(intent: Intent, mistakes: Mistakes, addresses: Once) -> None:
             if network is None or not (part.runtimes or part.pools):
                 continue
             _runtimes(part, network, mistakes)
+            if network.ipam == "dhcp":
+                _dhcp(part, network, mistakes)
+                continue
             _parent(part, parents, mistakes)
             _one_prefix(part, prefixes, mistakes)
             pools += _pools(node, part, mistakes)
@@ -64,6 +78,43 @@ def _runtimes(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None
     if "docker" in part.runtimes and gateway is not None and "ipv6" in part.prefix and is_link_local(gateway):
         wrong = f"docker requires a gateway in the network's own prefix, not {gateway}"
         mistakes.add((*common, "gateway6"), wrong, f"an address in {part.prefix['ipv6']}")
+
+
+def _chain(network: ContainerNetwork, mistakes: Mistakes) -> None:
+    path = ("container_networks", network.name, "chain")
+    if network.chain and not {"cni", "podman"} & {*network.runtimes}:
+        mistakes.add(path, "plugins are for cni and podman", "add one of them to runtimes, or remove it")
+    seen = set()
+    for position, each in enumerate(network.chain):
+        place, plugin = (*path, position), each.get("plugin") if each is not None else None
+        if each is None or plugin is None or place in mistakes.touched:
+            continue
+        if plugin in FAILING:
+            mistakes.add((*place, "plugin"), f"{plugin} does not work here: {FAILING[plugin]}", "remove it")
+        elif plugin in seen:
+            mistakes.add((*place, "plugin"), f"{plugin} is in the chain already", "each once")
+        elif plugin == "tuning" and "sysctl" not in each:
+            mistakes.add((*place, "sysctl"), "missing", "what tuning is to set")
+        elif plugin != "tuning" and "sysctl" in each:
+            mistakes.add((*place, "sysctl"), f"{plugin} sets no sysctls", "remove it, or plugin: tuning")
+        seen.add(plugin)
+
+
+def _dhcp(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None:
+    """The plugin broadcasts, and only knows IPv4; a lease is one of its server, which is on the fabric."""
+    path = ("container_networks", network.name, "ipam")
+    if network.mode != "l2":
+        wrong = f"in mode {network.mode} no broadcast of a DHCP server reaches a container"
+        mistakes.add(path, wrong, "mode l2, or no dhcp")
+    elif others := [runtime for runtime in part.runtimes if runtime != "cni"]:
+        mistakes.add(path, f"{_named(others)} cannot use it here", "only cni among the runtimes, or no dhcp")
+    elif part.prefix_owner != "fabric" and path not in mistakes:
+        wrong = "its server would have to be on the host, which is the router of its own prefixes"
+        mistakes.add(path, wrong, "a fabric, and neither ipv4 nor ipv6 in the network and in the hosts")
+    elif "ipv4" not in part.prefix and part.prefix:
+        mistakes.add(path, f"{network.vrf} has no IPv4 prefix on {part.fabric}", "add it, or no dhcp")
+    for pool in (pool for pool in part.pools.values() if pool.given is not None):
+        mistakes.add(pool.path, "the DHCP server decides about addresses", "remove it, or ipam: dhcp")
 
 
 def _named(runtimes: t.Iterable[str]) -> str:

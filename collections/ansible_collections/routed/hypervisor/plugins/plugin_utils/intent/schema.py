@@ -255,7 +255,8 @@ def _of_value(error) -> tuple[str, str]:
         case "type" if error.schema.get("writeOnly") and isinstance(value, (str, int, float)):
             wrong = "a secret in clear text"
         case "type":
-            wrong = f"{kind_of(value)} where {_KINDS[wanted]} is expected"
+            kinds = [wanted] if isinstance(wanted, str) else wanted
+            wrong = f"{kind_of(value)} where {' or '.join(_KINDS[kind] for kind in kinds)} is expected"
         case "minimum" | "maximum":
             wrong = f"{shown(value)} is out of range"
             right = f"{error.schema['minimum']} to {error.schema['maximum']}: {about}"

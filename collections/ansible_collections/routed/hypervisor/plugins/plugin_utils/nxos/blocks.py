@@ -14,8 +14,9 @@ from .tree import Line, Step, below, find, removal
 SINGLE = re.compile(
     r"(?:no )?(description|switchport access vlan|switchport mode|switchport$|mtu|vrf member|ip redirects"
     r"|ipv6 redirects|ipv6 nd suppress-ra|shutdown|spanning-tree port type|name|router-id|log-neighbor-changes"
-    r"|reconnect-interval|bestpath as-path multipath-relax|maximum-paths ibgp|maximum-paths|maximum-prefix"
-    r"|update-source|timers|redistribute \S+|(?:ip ospf|ospfv3) (?:network|hello-interval|dead-interval)"
+    r"|reconnect-interval|bestpath as-path multipath-relax|bestpath always-compare-med|maximum-paths ibgp"
+    r"|maximum-paths|maximum-prefix|update-source|timers|redistribute \S+"
+    r"|(?:ip ospf|ospfv3) (?:network|hello-interval|dead-interval)"
     r"|(?:ip ospf|ospfv3) passive-interface|graceful-restart-helper|graceful-restart|ebgp-multihop"
     r"|ttl-security hops|hostname|bfd interval|ip address (?!.* secondary))"
 )

@@ -11,6 +11,7 @@ from ipaddress import ip_interface
 
 from .changes import changes
 from .document import Document
+from .drills import drills
 from .model import (
     FAILED,
     NOT_RUN,
@@ -51,8 +52,10 @@ class Owners:
         return next((one for one in found if one[0] == vrf), found[0] if found else ("", ""))
 
 
-def build(host_vars: HostVars, document: Document, previous: Document | str | None = None) -> Report:
-    """PREVIOUS is an earlier document, or why it cannot be used."""
+def build(
+    host_vars: HostVars, document: Document, previous: Document | str | None = None, drilled: list[t.Any] | str = ""
+) -> Report:
+    """PREVIOUS is an earlier document, DRILLED the results of drills; a string is why they cannot be used."""
     nodes = _nodes(host_vars)
     owners = Owners(nodes.values())
     sessions = _sessions(host_vars, nodes, owners)
@@ -75,6 +78,8 @@ def build(host_vars: HostVars, document: Document, previous: Document | str | No
         results=results,
         changes=Changes(refused=previous) if isinstance(previous, str) else changes(results, previous),
         reasons={result.kind: result.seen for result in results if result.state == NOT_RUN},
+        drills=[] if isinstance(drilled, str) else drills(drilled),
+        drills_refused=drilled if isinstance(drilled, str) else "",
     )
 
 

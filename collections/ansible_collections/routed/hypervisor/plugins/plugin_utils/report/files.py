@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from pathlib import Path
 
 from .build import HostVars, build
@@ -18,8 +19,14 @@ from .svg import svg
 GRAPHS = ("graph.svg", "graph.mmd")
 
 
-def write(directory: Path, host_vars: HostVars, document: Document, previous: Document | str | None) -> None:
-    report = build(host_vars, document, previous)
+def write(
+    directory: Path,
+    host_vars: HostVars,
+    document: Document,
+    previous: Document | str | None,
+    drilled: list[t.Any] | str = "",
+) -> None:
+    report = build(host_vars, document, previous, drilled)
     replace(directory / PAGE, page(report))
     replace(directory / MARKDOWN, markdown(report))
     replace(directory / JUNIT, '<?xml version="1.0" encoding="UTF-8"?>\n' + junit(report))

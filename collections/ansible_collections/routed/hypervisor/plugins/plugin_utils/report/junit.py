@@ -1,7 +1,10 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The results as JUnit XML, which CI systems show: a suite for each node, a case for each result."""
+"""The results as JUnit XML, which CI systems show: a suite for each node, a case for each result.
+
+Drills are a suite, too.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from collections import Counter, defaultdict
 from xml.etree import ElementTree
 
 from ...module_utils._engine.printable import printable
-from .model import ABSENT, FAILED, NOT_RUN, Report, Result
+from .model import ABSENT, FAILED, NOT_RUN, Drill, Report, Result
 
 
 def junit(report: Report) -> str:
+    found = [*report.results, *map(_of_drill, report.drills)]
     suites = defaultdict(list)
-    for result in report.results:
+    for result in found:
         suites[result.node].append(result)
-    root = ElementTree.Element("testsuites", {"name": printable(report.fabric), **_counts(report.results)})
+    root = ElementTree.Element("testsuites", {"name": printable(report.fabric), **_counts(found)})
     for node, results in suites.items():
         suite = ElementTree.SubElement(
             root, "testsuite", {"name": printable(node), "timestamp": printable(report.time), **_counts(results)}
@@ -40,6 +44,12 @@ def junit(report: Report) -> str:
                 ElementTree.SubElement(case, "skipped", {"message": printable(result.seen)})
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
+
+
+def _of_drill(drill: Drill) -> Result:
+    """Fails if it exceeds its budget."""
+    seconds = sum(drill.ended_ms) / 1000
+    return Result("drills", drill.name, drill.title, drill.state, drill.seen, seconds, drill.wanted)
 
 
 def _counts(results: list[Result]) -> dict[str, str]:

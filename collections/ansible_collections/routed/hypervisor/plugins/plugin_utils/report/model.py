@@ -1,13 +1,16 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the report shows: nodes, links, sessions and results, each with its state."""
+"""What the report shows: nodes, links, sessions, results and drills, each with its state."""
 
 from __future__ import annotations
 
+import statistics
 import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
+
+from ...module_utils._engine.printable import counted
 
 # States of results, nodes, links and sessions. "partly": some failed, others passed; "unverified": there is no result.
 FAILED, PARTLY, ABSENT, NOT_RUN, PASSED, UNVERIFIED = "failed", "partly", "absent", "not run", "passed", "unverified"
@@ -137,6 +140,82 @@ class Changes:
     gone: int = 0
 
 
+@dataclass(slots=True)
+class Gap:
+    """From the last answered packet before it to the first one after it."""
+
+    from_ms: int
+    to_ms: int
+    lost: int
+
+    @property
+    def ms(self) -> int:
+        return self.to_ms - self.from_ms
+
+
+@dataclass
+class DrillPair:
+    title: str
+    sent: int = 0  # in all runs
+    lost: int = 0
+    longest_ms: int = 0  # of any run
+    gaps: list[list[Gap]] = field(default_factory=list)  # of each run
+
+
+@dataclass
+class Drill:
+    name: str
+    title: str
+    time: str
+    budget_ms: int | None
+    bfd_ms: int | None
+    pairs: list[DrillPair]
+    longest_ms: list[int]  # of any pair, in each run
+    restored_ms: list[int | None]
+    ended_ms: list[int]
+
+    @property
+    def sent(self) -> int:
+        return sum(pair.sent for pair in self.pairs)
+
+    @property
+    def lost(self) -> int:
+        return sum(pair.lost for pair in self.pairs)
+
+    @property
+    def runs(self) -> int:
+        return len(self.ended_ms)
+
+    @property
+    def worst_ms(self) -> int:
+        return max(self.longest_ms)
+
+    @property
+    def median_ms(self) -> int:
+        return round(statistics.median(self.longest_ms))
+
+    @property
+    def state(self) -> str:
+        if self.budget_ms is None:
+            return UNVERIFIED
+        return FAILED if self.worst_ms > self.budget_ms else PASSED
+
+    @property
+    def seen(self) -> str:
+        packets = f"{self.lost:,} of {counted(self.sent, 'packet(s)')} lost"
+        if not self.lost:
+            return packets
+        if self.runs == 1:
+            return f"{packets}, longest gap {self.worst_ms:,} ms"
+        return (
+            f"{packets} in {self.runs} runs, longest gap {self.median_ms:,} ms (median), {self.worst_ms:,} ms (worst)"
+        )
+
+    @property
+    def wanted(self) -> str:
+        return "" if self.budget_ms is None else f"no gap longer than {self.budget_ms:,} ms"
+
+
 @dataclass
 class Report:
     fabric: str
@@ -148,6 +227,8 @@ class Report:
     results: list[Result]
     changes: Changes
     reasons: dict[str, str]  # why kinds were not run
+    drills: list[Drill] = field(default_factory=list)
+    drills_refused: str = ""  # why drills are not shown
 
     @property
     def counts(self) -> Counter[str]:

@@ -12,7 +12,8 @@ import zlib
 from collections import Counter
 
 from .model import LAYERS, PASSED, Report, Result
-from .svg import summary, svg
+from .plot import plot
+from .svg import fitted, summary, svg
 from .templates import environment, source
 
 SHOWN = 200  # failures in the page itself; the table of all results has the others
@@ -24,26 +25,25 @@ SCRIPTS = ("page.js", "graph.js", "tables.js")
 def page(report: Report) -> str:
     failures = report.failures
     layers = Counter(result.kind for result in failures)
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            report=report,
-            summary=summary(report),
-            counts=report.counts,
-            kinds=Counter(result.kind for result in report.results if result.state == PASSED),
-            layers=LAYERS,
-            silent=sum(result.is_silence for result in report.results if result.state == PASSED),
-            failures=failures[:SHOWN],
-            first=FIRST,
-            failed_kinds={LAYERS.get(kind, kind): count for kind, count in layers.items()},
-            more=len(failures) - SHOWN,
-            listed=LISTED,
-            drawing=svg(report),
-            styles=[source("topology.css"), source("page.css")],
-            scripts=[source(name) for name in SCRIPTS],
-            data=packed(data(report)),
-        )
+    found = environment()
+    found.filters["fitted"] = fitted
+    return found.get_template("page.html.j2").render(
+        report=report,
+        summary=summary(report),
+        counts=report.counts,
+        kinds=Counter(result.kind for result in report.results if result.state == PASSED),
+        layers=LAYERS,
+        silent=sum(result.is_silence for result in report.results if result.state == PASSED),
+        failures=failures[:SHOWN],
+        first=FIRST,
+        failed_kinds={LAYERS.get(kind, kind): count for kind, count in layers.items()},
+        more=len(failures) - SHOWN,
+        listed=LISTED,
+        plots=[(drill, plot(drill)) for drill in report.drills],
+        drawing=svg(report),
+        styles=[source("topology.css"), source("page.css")],
+        scripts=[source(name) for name in SCRIPTS],
+        data=packed(data(report)),
     )
 
 

@@ -123,6 +123,8 @@ function refresh() {
   dim(words, onlyFailed);
   for (const item of document.querySelectorAll(".failures li"))
     item.hidden = !words.every((word) => item.dataset.text.toLowerCase().includes(word));
+  for (const item of document.querySelectorAll("#drills .drill"))
+    item.hidden = !words.every((word) => item.dataset.text.toLowerCase().includes(word)) || (onlyFailed && item.dataset.state !== "failed");
   showAll(words, onlyFailed);
 }
 

@@ -9,6 +9,7 @@ from collections import Counter
 
 from ..intent.adjacency import passes_on
 from ..intent.model import MAIN, Border, Intent, Leaf, Reflector, Router
+from .followed import crosses_systems
 from .index import Index
 from .links import vlan_interface
 from .peering import Peering, peerings, table_name
@@ -24,7 +25,7 @@ def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: lis
     leaf = _filtered(node)
     shared = Counter(host.asn for host in intent.hypervisors.values()) if leaf else Counter()
     sessions = [_session(intent, node, peering, shared) for peering in peerings(intent, found, node)]
-    return {
+    made = {
         "daemon": node.daemon,
         "as": node.asn,
         "router_id": node.bgp_id,
@@ -38,6 +39,9 @@ def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: lis
         "policies": policies(intent, leaf) if leaf else [],
         "sessions": sessions,
     }
+    # Hypervisors compare the places of a guest by themselves: see templates/bird/bird.conf.j2.
+    by_med = isinstance(node, (Leaf, Border)) and crosses_systems(intent)
+    return {**made, "compare_med": True} if by_med else made
 
 
 def _filtered(node: Router) -> Leaf | None:

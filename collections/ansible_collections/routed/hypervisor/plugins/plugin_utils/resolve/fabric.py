@@ -52,8 +52,9 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
         if node.name in made.groups[group] and _has_agent(intent, node)
     ]
     # Empty without a lab, but defined, so that plays can refer to them. In check mode, nodes that do not exist yet are
-    # added to lab_absent.
-    made.groups.update({group: [] for group in ("guests", "switches", "lab", "lab_absent", "lab_nodes")})
+    # added to lab_absent. A rollout adds hosts to the last two.
+    empty = ("guests", "switches", "lab", "lab_absent", "lab_nodes", "unreached", "differing")
+    made.groups.update({group: [] for group in empty})
     made.group_vars["all"] = {
         "fabric_name": intent.name,
         "bgp_password_keys": [vrf.name for vrf in intent.vrfs.values() if vrf.password],

@@ -16,6 +16,7 @@ from ..intent.addresses import family_of
 from ..intent.model import FAMILIES, LENGTH, Hypervisor, Intent, Rule
 from ..intent.policy import senders
 from ..libraries import netaddr
+from .containers import master
 from .followed import families_of, segments_on
 from .index import Index
 from .links import vlan_interface
@@ -56,6 +57,8 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sess
         "drops": [*drops, *(policy["name"] for policy in policies)],
         "log": LOG,
     }
+    if (l3s := _l3s(intent, node)) is not None:
+        made["l3s"] = l3s
     return {**made, "follows_guests": True} if segments_on(intent, node) else made
 
 
@@ -91,6 +94,18 @@ def _tenants(intent: Intent, found: Index, node: Hypervisor, network: dict) -> d
             ingress = [vlan_interface(intent, uplink, vrf) for uplink in node.uplinks.values() if vrf in uplink.given]
         made[family] += [{"interface": name, "prefix": str(prefix)} for name in ingress for prefix in prefixes]
     return made
+
+
+def _l3s(intent: Intent, node: Hypervisor) -> dict[str, list[dict]] | None:
+    """Prefixes of containers in l3s, by master; None if no containers are in l3 or l3s. Those in VRFs do not count: l3s
+    is refused there, and packets from containers in l3 arrive on the VRF's device like all others."""
+    made: dict[str, list[dict]] = {family: [] for family in FAMILIES}
+    parts = [(part, intent.container_networks[part.network]) for part in node.parts.values()]
+    routed = [(part, net.mode) for part, net in parts if net.mode != "l2" and intent.vrfs[net.vrf].device is None]
+    for part, mode in routed:
+        for family, prefix in part.prefix.items() if mode == "l3s" else ():
+            made[family].append({"interface": master(intent, node, part), "prefix": str(prefix)})
+    return made if routed else None
 
 
 def _gateways(intent: Intent, node: Hypervisor) -> dict[str, list[str]]:
@@ -154,7 +169,7 @@ def _matches(intent: Intent, rule: Rule) -> list[dict]:
         if rule.is_for_all:
             made.append({**match, "protocol": None, "ports": []})
         for protocol in ("tcp", "udp"):
-            if ports := getattr(rule, protocol):
+            if ports := [str(one) for one in getattr(rule, protocol)]:
                 made.append({**match, "protocol": protocol, "ports": ports})
         if rule.ping:
             icmp = [PING[family]] if family is not None else PING.values()

@@ -11,6 +11,15 @@ from ..intent.adjacency import has_vrf
 from ..intent.model import FAMILIES, LENGTH, MAIN_TABLE, Guest, Hypervisor, Intent, Segment
 from .links import without_nones
 
+# First halves of communities, private AS: with a guest's sequence number, and with the id of its hypervisor.
+PLACE_COMMUNITY, HOST_COMMUNITY = 65085, 65086
+
+
+def crosses_systems(intent: Intent) -> bool:
+    """Whether routers in several autonomous systems must agree on where a guest is."""
+    systems = {router.asn for router in (*intent.hypervisors.values(), *intent.leaves.values())}
+    return bool(intent.guests) and len(systems) > 1
+
 
 def segments_on(intent: Intent, node: Hypervisor) -> list[Segment]:
     """The segments of such guests that may run on a hypervisor."""
@@ -64,6 +73,8 @@ def routes_in(intent: Intent, node: Hypervisor, vrf: str, family: str) -> dict |
         "protocol": FOLLOWED,
         "prefixes": [{"prefix": str(segment.prefix[family]), "longest": LENGTH[family]} for segment in segments],
     }
+    if crosses_systems(intent):
+        made["communities"] = {"place": PLACE_COMMUNITY, "host": [HOST_COMMUNITY, node.id]}
     shared = [given.address for segment in segments for given in segment.anycast]
     anycast = [f"{address}/{LENGTH[family]}" for address in shared if family_of(address) == family]
     return {**made, "anycast": anycast} if anycast else made

@@ -45,7 +45,8 @@ def _cables(intent: Intent, found: Index) -> list[dict]:
                 "a": {"node": node.name, "interface": node.uplinks[fabric.name].interface},
                 "b": {"node": names.switch(fabric.name), "interface": node.name},
             }
-            cables.append(without_nones({**ends, "mtu": fabric.mtu}))
+            impair = intent.lab.impairment_of(node.name, fabric.name) if intent.lab else None
+            cables.append(without_nones({**ends, "mtu": fabric.mtu, "impair": impair or None}))
     for hypervisor in intent.hypervisors.values():
         for guest in hypervisor.guests:
             ends = {

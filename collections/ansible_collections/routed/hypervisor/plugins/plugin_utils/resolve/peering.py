@@ -55,7 +55,7 @@ def bird_symbols(intent: Intent) -> list[str]:
     """What templates/bird may define beside sessions."""
     tables = [f"{table_name(vrf)}_{family}" for vrf in intent.vrfs for family in FAMILIES]
     protocols = [f"{kind}_{table}" for kind in ("kernel", "direct", "static") for table in tables]
-    filters = [f"learn_{table}" for table in tables]
+    filters = [f"{verb}_{table}" for verb in ("learn", "announce") for table in tables]
     return [*tables, *protocols, *filters, *(f"bgp_password_{vrf}" for vrf in intent.vrfs)]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from ..intent.model import FAMILIES, Hypervisor, Intent
 from . import containers
 
-NAMESPACES = ("/run/netns", "/run/docker/netns")  # directories of named network namespaces
+# Directories of named network namespaces; the last is that of our CNI plugin.
+NAMESPACES = ("/run/netns", "/run/docker/netns", "/run/routed-hypervisor-netns")
 
 
 def routing_manager(intent: Intent, node: Hypervisor, tables: list[dict], bgp: dict) -> dict:
@@ -23,6 +24,7 @@ def _instance(intent: Intent, node: Hypervisor, tables: list[dict], bgp: dict, i
     sessions = [session for session in bgp["sessions"] if session["instance"] == instance["name"]]
     own = [table for table in tables if table["vrf"] == instance["vrf"]]
     sources = {table["family"]: table["kernel"]["prefsrc"] for table in own}
+    guests = [one for table in own for one in table["kernel"].get("guests", {}).get("prefixes", ())]
     return {
         "name": instance["name"],
         "api": f"/run/routed-hypervisor-gobgp/{instance['name']}.sock",
@@ -35,6 +37,7 @@ def _instance(intent: Intent, node: Hypervisor, tables: list[dict], bgp: dict, i
         },
         "prefsrc": {family: sources.get(family) for family in FAMILIES},
         "announce": [accepted for table in own for accepted in table["accept"]],
+        **({"guests": guests} if guests else {}),
         "networks": [
             {
                 "name": part.network,

@@ -32,12 +32,18 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
 
 def _cni(intent: Intent, node: Hypervisor, part: Part, network: ContainerNetwork) -> dict:
     pools = [pool for name, pool in part.pools.items() if name in ("cni", "podman")]
-    families = [family for family in FAMILIES if family in part.prefix]
+    families = [family for family in FAMILIES if family in part.prefix and pools]
     return {
         "name": part.network,
         "master": master(intent, node, part),
         "mode": network.mode,
         "mtu": network.mtu,
+        "dhcp": network.ipam == "dhcp",
+        "chain": [
+            {"type": each["plugin"], **({"sysctl": each["sysctl"]} if "sysctl" in each else {})}
+            for each in network.chain
+            if each is not None
+        ],
         "ranges": [[_range(part, pool, family) for pool in pools] for family in families],
         "routes": [
             {"prefix": DEFAULT[family], "gateway": _gateway(part, family) if network.mode == "l2" else None}

@@ -55,7 +55,11 @@ def expectations(intent: Intent, found: Index, node: Hypervisor, resolved: dict)
             wanted += _between(intent, home, peer)
     for other in others(found.hypervisors, found.position[node.name], ROUTES, ROUTES):
         wanted += _routes(intent, found, node, other)
-    wanted += [_runtimes(intent, node, part) for part in node.parts.values() if part.runtimes]
+    for part in node.parts.values():
+        if part.runtimes:
+            wanted.append(_runtimes(intent, node, part))
+        if {"cni", "podman"} & {*part.runtimes} and intent.container_networks[part.network].ipam != "dhcp":
+            wanted.append(_probe(intent, part))
     if node.daemon == "gobgp":
         title = f"GoBGP's routes and the kernel's of {node.name} are in step"
         wanted.append({"kind": "in_step", "title": title, "routing_manager": resolved["routing_manager"]})
@@ -92,7 +96,15 @@ def _runtimes(intent: Intent, node: Hypervisor, part: Part) -> dict:
         "mode": network.mode,
         "cni": bool({"cni", "podman"} & {*part.runtimes}),
         "docker": "docker" in part.runtimes,
+        "dhcp": network.ipam == "dhcp" and "cni" in part.runtimes,
     }
+
+
+def _probe(intent: Intent, part: Part) -> dict:
+    """In labs always, and on real hosts only on request."""
+    title = f"the CNI plugins add a container to {part.network} and remove it"
+    made = {"kind": "probe", "title": title, "network": part.network}
+    return made if intent.lab is not None else {**made, "on_request": True}
 
 
 def _ping(family: str, source: str | None, target, to_name: str, title: str, reply: bool) -> dict:
@@ -138,7 +150,7 @@ def _between(intent: Intent, home: Home, peer: Home) -> list[dict]:
 def _ports(intent: Intent, home: Home, peer: Home, family: str, is_pinged: bool) -> list[dict]:
     """One TCP port that the policy allows, and one that it denies: silence proves something only if pings pass."""
     policy, address = peer.network.policy, peer.container.address[family]
-    ports = dict.fromkeys([*(port for rule in policy for port in rule.tcp), OTHER_PORT])
+    ports = dict.fromkeys([*(ports.first for rule in policy for ports in rule.tcp if ports), OTHER_PORT])
     allowed = {port: allows(intent, policy, home.container.address[family], "tcp", port) for port in ports}
     wanted = []
     for passes in (True, False) if is_pinged else (True,):

@@ -13,7 +13,7 @@ def expectations(name: str, nftables: dict | None) -> list[dict]:
         return []
     sets = {"guest_ports": nftables["ports"]}
     for family in FAMILIES:
-        for kind in ("sources", "tenants"):
+        for kind in ("sources", "tenants", *(("l3s",) if "l3s" in nftables else ())):
             sets[f"{kind}_{family}"] = [
                 f"{item['interface']} {_listed(item['prefix'], family)}" for item in nftables[kind][family]
             ]

@@ -66,7 +66,7 @@ def extend(seconds: float) -> None:
         timer.restart(seconds)
 
 
-def confirm(new_connection: bool = True) -> None:
+def confirm(new_connection: bool = True, made: applied.Made | None = None) -> None:
     with record.lock():
         armed = _armed("confirm")
         here = client()
@@ -75,7 +75,7 @@ def confirm(new_connection: bool = True) -> None:
                 "this connection is the one that armed the change, and proves nothing about a new one: "
                 "confirm over a new connection (with OpenSSH: without ControlMaster)"
             )
-        applied.keep()
+        applied.keep(made or applied.Made())
         timer.stop()
         record.remove()
         record.forget_rollback()

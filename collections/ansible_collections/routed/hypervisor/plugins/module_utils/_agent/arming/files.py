@@ -48,6 +48,8 @@ PATTERNS = (
     "/var/lib/routed-hypervisor/state*",
     "/var/lib/routed-hypervisor/former.json",
     "/var/lib/routed-hypervisor/daemons",
+    "/usr/lib/cni/routed-hypervisor",
+    "/opt/cni/bin/routed-hypervisor",
     "/var/lib/cni/networks",
 )
 Entry = dict[str, t.Any]
@@ -84,18 +86,18 @@ def _entry(path: str) -> Entry:
     return {**entry, "special": True}  # a socket, for instance: daemons make these themselves
 
 
-def differences(stored: list[Entry]) -> list[str]:
-    """Paths."""
+def differences(stored: list[Entry], found: list[Entry] | None = None) -> list[str]:
+    """Paths. `found` is what is there now: all that is stored by default."""
     wanted = {entry["path"]: entry for entry in stored if "special" not in entry}
-    have = {entry["path"]: entry for entry in store() if "special" not in entry}
+    have = {entry["path"]: entry for entry in (store() if found is None else found) if "special" not in entry}
     return sorted(path for path in wanted.keys() | have.keys() if wanted.get(path) != have.get(path))
 
 
-def restore(stored: list[Entry]) -> tuple[list[str], list[str]]:
+def restore(stored: list[Entry], found: list[Entry] | None = None) -> tuple[list[str], list[str]]:
     """Paths that were restored, and what could not be, each in one sentence. Where the disk is full, nothing is lost: a
     file is replaced by a complete one or left alone."""
     wanted = {entry["path"]: entry for entry in stored}
-    different = differences(stored)
+    different = differences(stored, found)
     restored, problems = [], []
     for path in sorted(set(different) - set(wanted), reverse=True):  # what is in a directory before the directory
         try:

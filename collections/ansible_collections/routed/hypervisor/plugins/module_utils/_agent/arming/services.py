@@ -25,6 +25,10 @@ READS = {
     "/usr/local/sbin/routed-hypervisor": FOLLOWER,
 }
 UNITS = "/etc/systemd/system/"
+RELOADS = {  # as in install.py
+    "/etc/systemd/network/": ["networkctl", "reload"],
+    "/etc/NetworkManager/": ["systemctl", "try-reload-or-restart", "NetworkManager"],
+}
 # These read a new configuration without ending sessions.
 BIRD = "bird.service"
 RELOADED = (BIRD,)
@@ -42,9 +46,17 @@ def read() -> States:
     return {row[0]: row[2] in ("active", "reloading", "activating") for row in rows if len(row) > 3}
 
 
-def read_units() -> list[str]:
-    """After files of units were restored."""
-    return _problem(_systemctl("daemon-reload"), "systemctl daemon-reload") if service.has_systemd() else []
+def read_again(files: list[str]) -> list[str]:
+    """Has systemd and managers of interfaces read the files that were restored, and returns problems."""
+    if not service.has_systemd():
+        return []
+    problems = []
+    if any(path.startswith((UNITS, "/etc/init.d/", "/etc/rc")) for path in files):
+        problems += _problem(_systemctl("daemon-reload"), "systemctl daemon-reload")
+    for directory, command in RELOADS.items():
+        if any(path.startswith(directory) for path in files):
+            service.run(command, SYSTEMCTL_S)
+    return problems
 
 
 def restore(stored: States, files: list[str]) -> list[str]:

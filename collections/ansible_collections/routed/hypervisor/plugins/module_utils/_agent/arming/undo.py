@@ -16,7 +16,7 @@ import os
 import signal
 import typing as t
 
-from ..._daemon.service import has_systemd, run
+from ..._daemon.service import run
 from ..._engine.lock import HOST_LOCK, Held, host_lock
 from ..._netlink.kernel import Kernel
 from ..._netlink.marks import MARK
@@ -26,10 +26,6 @@ from . import files, kernel, services, tables
 from .record import Record, boot_id
 
 PATIENCE_S = 4.0  # for a run that holds the lock of the host
-RELOADS = {  # as in install.py
-    "/etc/systemd/network/": ["networkctl", "reload"],
-    "/etc/NetworkManager/": ["systemctl", "try-reload-or-restart", "NetworkManager"],
-}
 
 
 @dataclasses.dataclass
@@ -124,12 +120,7 @@ def _files(record: Record, undone: Undone) -> list[str]:
     def work() -> list[str]:
         found, problems = files.restore(record["files"])
         restored.extend(found)
-        if any(path.startswith(("/etc/systemd/system/", "/etc/init.d/", "/etc/rc")) for path in found):
-            problems += services.read_units()
-        for directory, command in RELOADS.items():
-            if has_systemd() and any(path.startswith(directory) for path in found):
-                run(command, services.SYSTEMCTL_S)
-        return problems
+        return problems + services.read_again(found)
 
     _part(undone, "files", work)
     return restored

@@ -18,6 +18,7 @@ from .guests import Destination, Guest, Guests
 from .seen import FIRST_METRIC, LAST, ORDINARY, Seen
 
 TAPS = ("tun", "veth", "macvtap")  # kinds of links among which a port is looked for by its MAC
+TAP_MAC = "fe:"
 LOWER_UP = 0x10000
 HIGH = 1000  # above this a lone holder begins again
 
@@ -30,13 +31,16 @@ class Decision:
     routes: dict[Destination, dict[int, int]]  # as Seen.own
     released: set[int]  # links with settings of ours that are no guest's port any more
     problems: list[str]
+    strangers: list[str]  # ports of virtual machines that are in no table: they get nothing
 
 
 def decide(guests: Guests, seen: Seen, heard: t.Mapping[str, int], settled: t.Container[str] = ()) -> Decision:
     """`heard`: guests that were received since they were last not held, and on which link. `settled`: guests held for
     so long that no announcement of an earlier place can be on its way."""
     bound, problems = _bound(guests, seen)
-    decision = Decision(bound, {}, {}, {}, {index for index, _address in seen.marked if index not in bound}, problems)
+    released = {index for index, _address in seen.marked if index not in bound}
+    strangers = [f"{link.name} ({link.mac})" for link in seen.links.values() if _is_stranger(guests, link)]
+    decision = Decision(bound, {}, {}, {}, released, problems, sorted(strangers))
     for index, guest in bound.items():
         if not is_usable(guests, guest, seen.links[index], seen):
             continue
@@ -99,6 +103,12 @@ def _bound(guests: Guests, seen: Seen) -> tuple[dict[int, Guest], list[str]]:
         else:
             found[guest.name] = index
     return {index: guests.all[name] for name, index in found.items()}, problems
+
+
+def _is_stranger(guests: Guests, link: codec.Link) -> bool:
+    """A tap with a MAC as libvirt gives them, on its own: what is in a bridge is the business of others."""
+    is_tap = link.kind == "tun" and link.mac.startswith(TAP_MAC) and link.up and not link.master
+    return is_tap and link.name not in guests.configured and _guest_of(guests, link) is None
 
 
 def _guest_of(guests: Guests, link: codec.Link) -> Guest | None:

@@ -15,7 +15,7 @@ import typing as t
 from ..._engine.lock import Held, host_lock
 from ..._netlink.kernel import Kernel
 from .. import stored as states
-from . import firewall, frames, ports, report, routes
+from . import firewall, frames, neighbors, ports, report, routes
 from .core import Core, log
 from .decide import Decision, decide, is_configured
 from .guests import Guest, Guests
@@ -74,8 +74,10 @@ class GuestFollower:
         self.elements: firewall.Elements | None = None
         self.held: dict[str, tuple[int, int]] = {}
         self.refused: list[str] = []  # by the kernel or nft, while ports were configured
-        self.notes: list[str] = []
+        self.responder = neighbors.Responder(core.loop)
+        self.answers_by_itself = False
         self.problems: list[str] = []  # all of them, as they were last reported
+        self.strangers: list[str] = []
         self.tables = firewall.Notifications()
         core.loop.add_reader(self.tables.fileno(), self._on_firewall)
         self.report = report.Report()
@@ -83,7 +85,7 @@ class GuestFollower:
     # the stored state
 
     def use(self, stored: states.Stored) -> bool:
-        guests = Guests(stored.guests)
+        guests = Guests(stored.guests, states.interfaces(stored))
         if not guests.all and self.guests is None:
             return False
         self.guests = guests
@@ -123,10 +125,13 @@ class GuestFollower:
         self.seen.lost.clear()
         if refused:
             self.core.soon(self._again, RETRY_S)
+        if not self.answers_by_itself:  # the kernel answers by now
+            self.responder.follow(self.guests, {})
         self._log_changes(decision)
+        self._log_strangers(decision)
         self.heard.clear()  # what was not acted on now, because its port went, must not count for a later one
         self._listen(decision)
-        self._report(decision, [*decision.problems, *self.notes, *self.refused, *refused])
+        self._report(decision, [*decision.problems, *self.refused, *refused])
 
     def _again(self) -> None:
         self.core.restart(self)
@@ -151,6 +156,7 @@ class GuestFollower:
         """Configures ports and the firewall; returns whether the kernel has changed."""
         names = {self.seen.links[index].name: guest for index, guest in decision.bound.items()}
         elements = firewall.wanted(guests, names)
+        self._choose_who_answers(guests, decision)
         due = [index for index in decision.bound if self.configured.get(index) != self._state_of(index, decision)]
         released = [self.seen.links[index].name for index in decision.released if index in self.seen.links]
         if not due and not released and elements == self.elements:
@@ -163,22 +169,33 @@ class GuestFollower:
             self.core.soon(self.correct, BUSY_S)
             return False
 
+    def _choose_who_answers(self, guests: Guests, decision: Decision) -> None:
+        """The kernel, or the agent itself: see ports.MOST_ENTRIES."""
+        number = sum(len(guests.kind(guest).neighbors) for guest in decision.bound.values())
+        by_itself = number > ports.MOST_ENTRIES // (2 if self.answers_by_itself else 1)
+        if by_itself != self.answers_by_itself:
+            self.answers_by_itself = by_itself
+            self.configured.clear()
+            log(f"{number} answers to neighbor solicitations: {'by the agent' if by_itself else 'by the kernel'}")
+        if by_itself:
+            here = {index: (self.seen.links[index].name, guest) for index, guest in decision.bound.items()}
+            self.responder.follow(guests, here)
+
     def _set_up_now(
         self, guests: Guests, decision: Decision, due: list[int], released: list[str], elements: firewall.Elements
     ) -> bool:
-        self.refused, self.notes, count = [], [], 0
+        self.refused, count = [], 0
         try:
             firewall.bring(elements)
             self.elements = elements
         except OSError as error:
             self.refused.append(str(error))
-        number = sum(len(guests.kind(guest).neighbors) for guest in decision.bound.values())
-        if number > ports.MOST_ENTRIES:
-            self.notes.append(f"NDP is not answered on guests' ports: {number} entries would be too many")
         if due:
             self.core.soon(self._refresh_daemons, DAEMONS_S)
             here = {self.seen.links[index].name: decision.bound[index] for index in due}
-            count += self._refusals(ports.configure(self.kernel, ports.config_of(guests, here, not self.notes)))
+            count += self._refusals(
+                ports.configure(self.kernel, ports.config_of(guests, here, not self.answers_by_itself))
+            )
         if released:
             count += self._refusals(ports.release(self.kernel, released))
         if self.refused:
@@ -294,6 +311,12 @@ class GuestFollower:
 
     def close(self) -> None:
         """What is in the kernel stays."""
+
+    def _log_strangers(self, decision: Decision) -> None:
+        for stranger in decision.strangers:
+            if stranger not in self.strangers:
+                log(f"{stranger} is the port of no guest: it gets no VRF and no route")
+        self.strangers = decision.strangers
 
     def _report(self, decision: Decision, problems: list[str]) -> None:
         for problem in problems:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
+import typing as t
 
 from .guests import Guest
 
@@ -55,18 +56,24 @@ def _is_ipv6_from(body: bytes, guest: Guest) -> bool:
 
 def listen(name: str, guest: Guest) -> socket.socket:
     """A socket that receives what has the guest's MAC as its source on a port. OSError if the port is gone."""
+    # Load the source MAC in two parts; accept the frame if both are the guest's.
+    first, rest = struct.unpack("!IH", guest.mac)
+    steps = [
+        (0x20, 0, 0, 6),
+        (0x15, 0, 3, first),
+        (0x28, 0, 0, 10),
+        (0x15, 0, 1, rest),
+        (6, 0, 0, LENGTH),
+        (6, 0, 0, 0),
+    ]
+    return socket_with(name, steps)
+
+
+def socket_with(name: str, steps: t.Sequence[tuple[int, int, int, int]]) -> socket.socket:
+    """A socket that receives what a filter accepts on an interface. OSError if the interface is gone."""
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, 0)
     try:
-        # Load the source MAC in two parts; accept the frame if both are the guest's. Filtered before it is bound.
-        first, rest = struct.unpack("!IH", guest.mac)
-        steps = [
-            (0x20, 0, 0, 6),
-            (0x15, 0, 3, first),
-            (0x28, 0, 0, 10),
-            (0x15, 0, 1, rest),
-            (6, 0, 0, LENGTH),
-            (6, 0, 0, 0),
-        ]
+        # Filtered before it is bound.
         code = ctypes.create_string_buffer(b"".join(_FILTER.pack(*step) for step in steps))
         program = struct.pack("@HP", len(steps), ctypes.addressof(code))
         made.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
@@ -108,13 +115,18 @@ def _arp_request(to: bytes, own: bytes, source: bytes, target: bytes) -> bytes:
 
 def _solicitation(to: bytes, own: bytes, source: bytes, target: bytes) -> bytes:
     message = struct.pack("!BBHI16sBB6s", SOLICITATION, 0, 0, 0, target, 1, 1, own)
-    pseudo = source + target + struct.pack("!II", len(message), ICMPV6)
-    message = message[:2] + struct.pack("!H", _checksum(pseudo + message)) + message[4:]
-    header = struct.pack("!IHBB", 6 << 28, len(message), ICMPV6, 255) + source + target
+    return icmpv6(to, own, source, target, message)
+
+
+def icmpv6(to: bytes, own: bytes, source: bytes, destination: bytes, message: bytes) -> bytes:
+    """A frame with a message, whose checksum is still 0."""
+    pseudo = source + destination + struct.pack("!II", len(message), ICMPV6)
+    message = message[:2] + struct.pack("!H", checksum(pseudo + message)) + message[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(message), ICMPV6, 255) + source + destination
     return _ETHERNET.pack(to, own, IPV6) + header + message
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

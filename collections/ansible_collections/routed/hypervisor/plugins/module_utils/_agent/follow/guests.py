@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ..._netlink.codec import packed
@@ -35,11 +36,16 @@ class PortKind:
     neighbors: tuple[str, ...]  # addresses of all guests of the segment, for which a port answers
     gateways: tuple[bytes, ...]
 
+    @functools.cached_property
+    def answered(self) -> frozenset[bytes]:
+        return frozenset(map(packed, self.neighbors))
+
 
 class Guests:
-    """`given` is the variable `followed_guests`."""
+    """`given` is the variable `followed_guests`, `configured` the names of interfaces that a run has configured."""
 
-    def __init__(self, given: dict[str, t.Any]) -> None:
+    def __init__(self, given: dict[str, t.Any], configured: t.Collection[str] = ()) -> None:
+        self.configured = frozenset(configured)
         self.kinds = {name: _kind(entry) for name, entry in (given.get("ports") or {}).items()}
         self.all = {name: _guest(name, entry) for name, entry in (given.get("guests") or {}).items()}
         self.by_port = {guest.port: guest for guest in self.all.values() if guest.port}

@@ -19,7 +19,8 @@ from ..._network import network
 from .guests import Guest, Guests
 
 Config = dict[str, list[dict[str, t.Any]]]
-# The kernel looks through all proxy entries for each that is added: 10,000 on each of 10 ports took a minute.
+# The kernel looks through all proxy entries for each that is added: 10,000 on each of 10 ports took a minute. Above
+# this, the agent answers by itself (neighbors.py), until there are no more than half as many.
 MOST_ENTRIES = 20_000
 
 

@@ -24,20 +24,26 @@ class Status:
     guests: dict[str, dict[str, t.Any]] = dataclasses.field(default_factory=dict)  # those that are seen anywhere
     differences: list[str] = dataclasses.field(default_factory=list)
     problems: list[str] = dataclasses.field(default_factory=list)
+    strangers: list[str] = dataclasses.field(default_factory=list)
 
     def lines(self) -> list[str]:
-        return [_line(name, entry) for name, entry in self.guests.items()]
+        return [
+            *(_line(name, entry) for name, entry in self.guests.items()),
+            *(f"{stranger} is the port of no guest: it has no VRF and no route" for stranger in self.strangers),
+        ]
 
 
-def status(kernel: Kernel, given: dict[str, t.Any], path: str = report.PATH) -> Status:
-    guests = Guests(given)
+def status(
+    kernel: Kernel, given: dict[str, t.Any], path: str = report.PATH, configured: t.Collection[str] = ()
+) -> Status:
+    guests = Guests(given, configured)
     if not guests.all:
         return Status()
     seen = Seen(guests.by_destination)
     seen.read(kernel.network)
     decision = decide(guests, seen, {})
     written = report.load(path) if is_running() else {}
-    found = Status(problems=list(written.get("problems", ())))
+    found = Status(problems=list(written.get("problems", ())), strangers=decision.strangers)
     if not written:
         found.problems += ["guests are not followed: routed-hypervisor-run is not running", *decision.problems]
     since = {name: entry["since"] for name, entry in written.get("guests", {}).items() if entry["here"]}

@@ -22,14 +22,14 @@ from .release import release
 from .settings import Settings
 
 CONTAINER_GROUPS = ("link", "address4", "address6", "nsid")
+TOGETHER_S, GUESTS_TOGETHER_S = 0.02, 0.002  # notifications within this time are handled together
 RETRY_S = 2.0  # after a route that the kernel refused
 SHOWN = 20  # so many changes are logged one by one
 
 
 class RoutingManager:
-    together_s = 0.02
-
     def __init__(self, core: Core) -> None:
+        self.together_s = TOGETHER_S
         self.core, self.network = core, Network()
         self.given: dict[str, t.Any] | None = None
         self.host = Host(self.network, ())
@@ -56,6 +56,8 @@ class RoutingManager:
         self.host = Host(self.network, *settings.watched())
         self.containers = Containers(self.network, settings.namespaces)
         self.instances = [Instance(entry, settings.metric, self.host) for entry in settings.instances]
+        has_guests = any(entry.settings.guests for entry in self.instances)
+        self.together_s = GUESTS_TOGETHER_S if has_guests else TOGETHER_S
         self.gobgpds = [Gobgpd(entry, settings.stale_s, self._correct) for entry in self.instances]
         self.warnings.clear()
         if self.instances and self.container_events is None:

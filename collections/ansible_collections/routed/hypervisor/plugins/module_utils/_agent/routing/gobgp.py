@@ -15,7 +15,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from . import rib
-from .model import Prefix
+from .model import ORDINARY, Prefix
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIMEOUT_S = 30.0
@@ -90,7 +90,7 @@ def neighbors(api: str) -> list[rib.Neighbor]:
 
 def table(api: str, families: t.Iterable[str]) -> rib.Rib:
     """The whole RIB. Raises GobgpError."""
-    whole = rib.Rib({}, set(), neighbors(api))  # first: the RIB has everything that was learned before
+    whole = rib.Rib({}, {}, neighbors(api))  # first: the RIB has everything that was learned before
     commands = [("global", "-j"), *(("global", "rib", "-j", "-a", family) for family in families)]
     with ThreadPoolExecutor(len(commands)) as pool:
         settings, *tables = pool.map(lambda words: output_of(api, *words), commands)
@@ -103,10 +103,11 @@ def table(api: str, families: t.Iterable[str]) -> rib.Rib:
     return whole
 
 
-def announce(api: str, where: Prefix) -> None:
+def announce(api: str, where: Prefix, preference: int) -> None:
     """The next hop is GoBGP's own address of each session. Raises GobgpError."""
     words = ["global", "rib", "add", "-a", rib.family_name(where), str(where)]
-    output_of(api, *words, "identifier", IDENTIFIER, "origin", "igp")
+    preferred = [] if preference == ORDINARY else ["local-pref", str(preference)]
+    output_of(api, *words, "identifier", IDENTIFIER, "origin", "igp", *preferred)
 
 
 def withdraw(api: str, where: Prefix) -> None:

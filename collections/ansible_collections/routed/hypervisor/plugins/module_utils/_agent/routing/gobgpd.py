@@ -24,6 +24,7 @@ QUIET_S = 2.0  # no change for this time counts as End-of-RIB from a neighbour t
 AT_ONCE = 4  # commands
 FIRST_S = 5.0  # for so long announcing comes before learning
 RETRY_S = 1.0
+RIVALS_S = 0.5  # between a change without content and a look at the whole table
 CHUNK = 1 << 18
 # A gobgpd that is stopped first deletes its neighbours and withdraws everything learned from them. So a withdrawal
 # takes effect after HOLD_S if all neighbours still exist; if some do not, after END_S.
@@ -43,6 +44,7 @@ class Gobgpd:
         self.process: subprocess.Popen[bytes] | None = None
         self.pending_withdrawals: set[Prefix] = set()
         self.withdrawing: asyncio.Task[None] | None = None
+        self.looking: asyncio.Task[None] | None = None
         self.tasks = asyncio.TaskGroup()  # an error in one ends all, and with them the service
         self.neighbors: set[str] = set()
         self.awaited: set[str] = set()  # neighbours that have not come up since this gobgpd started
@@ -120,7 +122,7 @@ class Gobgpd:
 
         So announcing comes before reading. To announce a prefix again changes nothing.
         """
-        self.instance.announced = set()
+        self.instance.announced = {}
         self.idle.clear()
         self.wake.set()
         with contextlib.suppress(asyncio.TimeoutError):
@@ -172,6 +174,19 @@ class Gobgpd:
                 await asyncio.to_thread(gobgp.refresh, self.api, entry.address)
         self.awaited = {entry.address for entry in found if entry.wanted} & self.awaited - up
 
+    def _change(self, where: Prefix, preference: int | None) -> None:
+        if preference is None:
+            gobgp.withdraw(self.api, where)
+        else:
+            gobgp.announce(self.api, where, preference)
+
+    async def _look_for_rivals(self) -> None:
+        """GoBGP only says that something has changed, and not what, where its best path is the same as before."""
+        await asyncio.sleep(RIVALS_S)
+        if self.instance.complete and self.instance.holds_guests():
+            with contextlib.suppress(gobgp.GobgpError):  # the stream ends, too
+                await self._read_table(complete=True)
+
     def _take(self, lines: list[bytes]) -> None:
         touched: set[Prefix] = set()
         for line in lines:
@@ -180,6 +195,8 @@ class Gobgpd:
                     changes = rib.event(line)
                 except (ValueError, KeyError, TypeError) as error:
                     raise gobgp.GobgpError(f"the stream of changes has an error: {error}"[:300]) from error
+                if not changes and self.instance.holds_guests() and (self.looking is None or self.looking.done()):
+                    self.looking = self.tasks.create_task(self._look_for_rivals())
                 for where, hops in changes.items():
                     if hops:
                         self.pending_withdrawals.discard(where)
@@ -226,15 +243,19 @@ class Gobgpd:
             self.wake.clear()
             while (announced := self.instance.announced) is not None:
                 wanted = self.instance.to_announce()
-                todo = [(gobgp.withdraw, where) for where in sorted(announced - wanted)]
-                todo += [(gobgp.announce, where) for where in sorted(wanted - announced)]
+                different = [where for where in wanted if announced.get(where) != wanted[where]]
+                todo: list[tuple[Prefix, int | None]] = [
+                    (where, wanted[where]) for where in sorted(different)
+                ]  # moved guests first
+                todo += [(where, None) for where in sorted(announced.keys() - wanted.keys())]
                 if not todo:
                     self.idle.set()
                     break
                 results = await asyncio.gather(
-                    *(asyncio.to_thread(do, self.api, where) for do, where in todo[:AT_ONCE]), return_exceptions=True
+                    *(asyncio.to_thread(self._change, where, preference) for where, preference in todo[:AT_ONCE]),
+                    return_exceptions=True,
                 )
-                for (do, where), result in zip(todo, results, strict=False):
+                for (where, preference), result in zip(todo, results, strict=False):
                     if isinstance(result, gobgp.GobgpError):
                         if str(result) != logged:
                             log(f"{self.instance}: {result}")
@@ -242,7 +263,10 @@ class Gobgpd:
                     elif isinstance(result, BaseException):
                         raise result
                     else:
-                        log(f"{self.instance}: {'announced' if do is gobgp.announce else 'withdrew'} {where}")
-                        (announced.add if do is gobgp.announce else announced.discard)(where)
+                        log(f"{self.instance}: {'withdrew' if preference is None else 'announced'} {where}")
+                        if preference is None:
+                            announced.pop(where, None)
+                        else:
+                            announced[where] = preference
                 if any(isinstance(result, gobgp.GobgpError) for result in results):
                     await asyncio.sleep(RETRY_S)

@@ -13,7 +13,7 @@ import typing as t
 
 from ..._netlink import codec
 from ..._netlink.codec import ADDRESS, LINK, ROUTE
-from ..._netlink.marks import PROTOCOL
+from ..._netlink.marks import FOLLOWED, PROTOCOL
 from ..._netlink.sockets import CREATE, REPLACE, KernelError, Network, Request
 from .model import OURS, Hop, Prefix, Route, ordered
 
@@ -190,5 +190,5 @@ class Host:
     def announceable(self, number: int) -> t.Iterator[Route]:
         for routes in self.tables[number].values():
             for route in routes:
-                if route.protocol == PROTOCOL:
+                if route.protocol in (PROTOCOL, FOLLOWED):
                     yield route

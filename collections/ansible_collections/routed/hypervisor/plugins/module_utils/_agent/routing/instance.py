@@ -10,6 +10,8 @@ import socket
 import typing as t
 
 from ..._netlink.codec import address_text
+from ..._netlink.marks import FOLLOWED
+from ..follow.seen import FIRST_METRIC, LAST
 from . import plan, settings
 from .host import Action, Host
 from .model import (
@@ -19,6 +21,8 @@ from .model import (
     LINK_SCOPE,
     LOCAL_METRIC,
     LOCAL_PROTOCOL,
+    ORDINARY,
+    UNICAST,
     Hop,
     Prefix,
     Route,
@@ -38,7 +42,7 @@ class Instance:
         self.learned: dict[Prefix, NextHops] = {}
         self.withdrawn: set[Prefix] = set()  # explicitly, since `complete` was last lost
         self.complete = False  # GoBGP has received End-of-RIB from all neighbours
-        self.announced: set[Prefix] | None = None  # None: GoBGP cannot be reached
+        self.announced: dict[Prefix, int] | None = None  # with local preference; None: GoBGP cannot be reached
         self.containers: dict[Prefix, settings.Network] = {}
         self._resolver: Resolver | None = None
 
@@ -56,7 +60,7 @@ class Instance:
         else:
             self.withdrawn -= learned.keys()
         self.complete = complete
-        self.announced = set(rib.announced)
+        self.announced = dict(rib.announced)
 
     def take_change(self, where: Prefix, hops: NextHops) -> None:
         if where.family not in self.families:
@@ -108,14 +112,38 @@ class Instance:
 
     # output
 
-    def to_announce(self) -> set[Prefix]:
-        routes = self.host.announceable(self.settings.table)
-        subnets = {
-            route.prefix
-            for route in routes
-            if route.kind in ANNOUNCEABLE and any(rule.covers(route.prefix) for rule in self.settings.announce)
-        }
-        return {where for where in subnets | self.containers.keys() if where.family in self.families}
+    def to_announce(self) -> dict[Prefix, int]:
+        """With local preference."""
+        found = dict.fromkeys(self.containers, ORDINARY)
+        for route in self.host.announceable(self.settings.table):
+            if route.protocol == FOLLOWED:
+                # A sequence number, or none for addresses that several guests share. Until it is withdrawn, a route
+                # that is gone may be unreachable: see follow/routes.py.
+                if route.kind == UNICAST and self._is_guest(route.prefix):
+                    found[route.prefix] = max(route.metric - FIRST_METRIC, ORDINARY)
+            elif route.kind in ANNOUNCEABLE and any(rule.covers(route.prefix) for rule in self.settings.announce):
+                found[route.prefix] = ORDINARY
+        return {where: preference for where, preference in found.items() if where.family in self.families}
+
+    def holds_guests(self) -> bool:
+        """Whether another host may claim a guest that is announced here."""
+        return any(preference > ORDINARY for preference in (self.announced or {}).values())
+
+    def _is_guest(self, where: Prefix) -> bool:
+        return any(rule.covers(where) for rule in self.settings.guests)
+
+    def _is_here(self, where: Prefix) -> bool:
+        """Whether the agent holds a guest with a later number than what is learned, which GoBGP does not know yet."""
+        routes = self.host.tables[self.settings.table].get(where, ())
+        numbers = [route.metric - FIRST_METRIC for route in routes if route.protocol == FOLLOWED]
+        return max(numbers, default=0) > self.learned[where][0].preference
+
+    def _metric(self, where: Prefix) -> int:
+        """The agent recognizes the sequence number of a guest's place elsewhere by the metric."""
+        if not self._is_guest(where):
+            return self.metric
+        preference = self.learned[where][0].preference
+        return preference if ORDINARY < preference <= LAST else LOCAL_METRIC
 
     def learned_route(self, where: Prefix) -> Route | list[str]:
         """The kernel's route of a learned prefix, or why there can be none."""
@@ -134,7 +162,7 @@ class Instance:
         if not hops:
             return reasons
         prefsrc = self.settings.prefsrc.get(where.family)
-        return Route(where, self.metric, LEARNED_PROTOCOL, ordered(hops), prefsrc=prefsrc)
+        return Route(where, self._metric(where), LEARNED_PROTOCOL, ordered(hops), prefsrc=prefsrc)
 
     def container_route(self, where: Prefix) -> Route | str | None:
         """The kernel's route to a container; None if it is not ours, or why there can be none."""
@@ -155,7 +183,7 @@ class Instance:
         want: list[Route] = []
         for where in self.learned if only is None else [where for where in only if where in self.learned]:
             route = self.learned_route(where)
-            if isinstance(route, Route):
+            if isinstance(route, Route) and not self._is_here(where):
                 want.append(route)
         for where in self.containers if only is None else [where for where in only if where in self.containers]:
             local = self.container_route(where)

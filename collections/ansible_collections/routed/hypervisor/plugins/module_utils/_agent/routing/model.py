@@ -16,6 +16,7 @@ LEARNED_PROTOCOL = 83  # ours: routes learned by BGP
 LOCAL_PROTOCOL = 84  # ours: routes to containers of this host
 OURS = (LEARNED_PROTOCOL, LOCAL_PROTOCOL)
 LOCAL_METRIC = 32
+ORDINARY = 100  # local preference of all routes but those to guests that move: see _agent/follow/seen.py
 
 UNICAST = 1  # kind of route; others: 2 local, 3 broadcast, 6 blackhole, 7 unreachable, 8 prohibit
 ANNOUNCEABLE = (1, 6, 7, 8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ..._netlink.marks import FOLLOWED
 from .host import Action
 from .model import OURS, Prefix, Route
 
@@ -39,7 +40,7 @@ def make(
     for route in have:
         if route.protocol in OURS:
             ours.setdefault(route.key, []).append(route)
-        else:
+        elif route.protocol != FOLLOWED:  # those to guests have metrics of their own
             others[route.key] = others_of[route.prefix] = route
     plan = Plan([], [], [])
     for key, existing in ours.items():

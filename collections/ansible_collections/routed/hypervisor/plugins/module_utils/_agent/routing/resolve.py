@@ -14,7 +14,7 @@ import typing as t
 
 from ..._netlink.codec import address_text
 from .host import Link, Table
-from .model import LEARNED_PROTOCOL, UNICAST, Hop, Route
+from .model import LEARNED_PROTOCOL, ORDINARY, UNICAST, Hop, Route
 
 LOCAL, REFUSING = 2, {6: "blackhole", 7: "unreachable", 8: "prohibited"}
 
@@ -22,6 +22,7 @@ LOCAL, REFUSING = 2, {6: "blackhole", 7: "unreachable", 8: "prohibited"}
 class NextHop(t.NamedTuple):
     address: bytes
     zone: str | None = None  # the interface of a link-local address
+    preference: int = ORDINARY  # BGP's local preference of the path to it
 
     def __str__(self) -> str:
         return address_text(self.address) + (f"%{self.zone}" if self.zone else "")

@@ -19,7 +19,7 @@ import socket
 import typing as t
 
 from ..._netlink.codec import packed
-from .model import Prefix, prefix
+from .model import ORDINARY, Prefix, prefix
 from .resolve import NextHop
 
 ORIGIN, AS_PATH, NEXT_HOP, MED, LOCAL_PREF, MP_REACH = 1, 2, 3, 4, 5, 14
@@ -41,7 +41,7 @@ class Neighbor(t.NamedTuple):
 
 class Rib(t.NamedTuple):
     learned: dict[Prefix, NextHops]
-    announced: set[Prefix]  # by us
+    announced: dict[Prefix, int]  # by us, with local preference
     neighbors: list[Neighbor]
 
 
@@ -51,14 +51,18 @@ def _attributes(path: Path) -> dict[int, Path]:
 
 def _next_hop(path: Path) -> NextHop:
     found = _attributes(path)
-    return _parsed((found.get(NEXT_HOP) or found[MP_REACH])["nexthop"], path.get("neighbor-ip", ""))
+    return _parsed((found.get(NEXT_HOP) or found[MP_REACH])["nexthop"], path.get("neighbor-ip", ""), _preference(found))
+
+
+def _preference(found: dict[int, Path]) -> int:
+    return int(found.get(LOCAL_PREF, {}).get("value", ORDINARY))
 
 
 @functools.lru_cache(maxsize=1024)
-def _parsed(address: str, neighbor: str) -> NextHop:
+def _parsed(address: str, neighbor: str, preference: int) -> NextHop:
     """Thousands of prefixes share a few next hops."""
     zone = neighbor.partition("%")[2] if address.lower().startswith("fe80:") else ""
-    return NextHop(packed(address), zone or None)
+    return NextHop(packed(address), zone or None, preference)
 
 
 def _is_local(path: Path) -> bool:
@@ -109,16 +113,24 @@ def _take(rib: Rib, where: Prefix, paths: list[Path], multipath: bool, internal:
             found = _attributes(path)
             address = (found.get(NEXT_HOP) or found.get(MP_REACH, {})).get("nexthop")
             if address in UNSPECIFIED and found.get(ORIGIN, {}).get("value", IGP) == IGP:
-                rib.announced.add(where)
+                rib.announced[where] = _preference(found)
     best = next((path for path in paths if path.get("best")), None)
-    if best is None or _is_local(best):
+    if best is None:
+        return
+    if _is_local(best):
+        # GoBGP takes our own path to a guest that another host claims with the same sequence number. We take the other
+        # one, so that the agent notices, as BIRD does: see templates/bird/bird.conf.j2.
+        preference = _preference(_attributes(best))
+        rivals = {_next_hop(path) for path in paths if not _is_local(path)} if preference > ORDINARY else set()
+        if equal := [rival for rival in rivals if rival.preference == preference]:
+            rib.learned[where] = tuple(sorted(equal, key=str))
         return
     if not multipath or len(paths) == 1:
         rib.learned[where] = (_next_hop(best),)
         return
     rank = _rank(best, internal)
-    equal = [path for path in paths if not _is_local(path) and _rank(path, internal) == rank]
-    rib.learned[where] = tuple(sorted(set(map(_next_hop, equal)), key=str))
+    sharing = [path for path in paths if not _is_local(path) and _rank(path, internal) == rank]
+    rib.learned[where] = tuple(sorted(set(map(_next_hop, sharing)), key=str))
 
 
 def _rank(path: Path, internal: t.Collection[str]) -> tuple[t.Any, ...]:
@@ -130,7 +142,7 @@ def _rank(path: Path, internal: t.Collection[str]) -> tuple[t.Any, ...]:
         length += {1: 1, 2: count}.get(kind, 0)  # a set counts once, a confederation's not at all
     return (
         path.get("neighbor-ip") in internal,
-        found.get(LOCAL_PREF, {}).get("value", 100),
+        _preference(found),
         length,
         found.get(ORIGIN, {}).get("value", IGP),
         found.get(MED, {}).get("metric", 0),

@@ -18,7 +18,7 @@ METRIC = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Announce:
-    """Kernel routes of protocol 82 inside `prefix`, up to the length `longest`, are announced."""
+    """Kernel routes inside `prefix`, up to the length `longest`, are announced."""
 
     prefix: Prefix
     longest: int
@@ -46,7 +46,8 @@ class Instance:
     families: dict[str, int]
     local_addresses: frozenset[bytes]
     prefsrc: dict[int, bytes]  # by address family
-    announce: tuple[Announce, ...]
+    announce: tuple[Announce, ...]  # of routes of protocol 82
+    guests: tuple[Announce, ...]  # of routes to guests that move, of protocol 85
     networks: tuple[Network, ...]
 
 
@@ -80,6 +81,7 @@ def _instance(given: dict[str, t.Any]) -> Instance:
         local_addresses=frozenset(packed(address) for family in FAMILIES for address in local.get(family) or ()),
         prefsrc={number: packed(preferred[family]) for family, number in FAMILIES.items() if preferred.get(family)},
         announce=tuple(Announce(prefix(one["prefix"]), int(one["longest"])) for one in given.get("announce") or ()),
+        guests=tuple(Announce(prefix(one["prefix"]), int(one["longest"])) for one in given.get("guests") or ()),
         networks=tuple(_network(one) for one in given.get("networks") or ()),
     )
 

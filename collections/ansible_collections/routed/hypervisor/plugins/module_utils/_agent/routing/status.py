@@ -90,8 +90,13 @@ def _report(view: View) -> dict[str, t.Any]:
             out.append(f"kernel: container {where}: {reason}")
     wanted = instance.to_announce()
     if instance.announced is not None:
-        out += [f"GoBGP: does not announce {where}" for where in sorted(wanted - instance.announced)]
-        out += [f"GoBGP: still announces {where}" for where in sorted(instance.announced - wanted)]
+        out += [f"GoBGP: does not announce {where}" for where in sorted(wanted.keys() - instance.announced.keys())]
+        out += [f"GoBGP: still announces {where}" for where in sorted(instance.announced.keys() - wanted.keys())]
+        out += [
+            f"GoBGP: announces {where} with local preference {instance.announced[where]}, not {preference}"
+            for where, preference in sorted(wanted.items())
+            if instance.announced.get(where, preference) != preference
+        ]
     away = [entry.address for entry in view.neighbors if entry.wanted and not entry.established]
     return {
         "instance": instance.settings.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab.cable import (
     Cable,
     End,
+    Impairment,
     Observed,
     after,
     cable_from,
@@ -78,6 +79,50 @@ def test_drift_of_mac_and_mtu_is_repaired_only_if_they_are_given():
             "b": {"node": "b", "interface": "y"},
             "mtu": 9000,
         }
+    ]
+
+
+SLOW, LOSSY = Impairment(20), Impairment(20, 1)
+
+
+def impaired(a, b, impairment):
+    return cable_from({**cable(a, b).as_dict(), "impair": impairment.as_dict()})
+
+
+def test_an_impairment_is_made_changed_and_ended_at_both_ends():
+    for before, wanted in ((Impairment(), SLOW), (SLOW, LOSSY), (LOSSY, Impairment())):
+        seen = observed(impaired("a:x", "b:y", before))
+        if before:
+            seen.impaired.update({("a", "x"): before, ("b", "y"): before})
+        want = impaired("a:x", "b:y", wanted)
+        plan, _mistakes = plan_cables("merged", seen, [want])
+        (change,) = plan.changes()
+        assert change.before == {"a:x impair": before.as_dict(), "b:y impair": before.as_dict()}
+        assert change.after == {"a:x impair": wanted.as_dict(), "b:y impair": wanted.as_dict()}
+        assert after(seen, plan, [want]) == [want.as_dict()]
+        seen = observed(want)
+        seen.impaired.update({("a", "x"): wanted, ("b", "y"): wanted})
+        assert changes("merged", seen, want) == []
+
+
+def test_an_end_that_is_not_impaired_any_more_is_impaired_again():
+    seen = observed(impaired("a:x", "b:y", Impairment()))
+    seen.impaired["a", "x"] = SLOW
+    plan, _mistakes = plan_cables("merged", seen, [impaired("a:x", "b:y", SLOW)])
+    assert [change.after for change in plan.changes()] == [{"b:y impair": {"delay_ms": 20}}]
+
+
+def test_an_impairment_is_the_same_after_the_kernel_had_it():
+    for percent in range(101):
+        for delay in (0, 1, 10_000):
+            assert Impairment.of_netem(*Impairment(delay, percent).netem) == Impairment(delay, percent)
+
+
+def test_impossible_impairments_are_mistakes():
+    items = [{**cable("a:x", "b:y").as_dict(), "impair": {"delay_ms": -1, "loss_percent": 101}}]
+    assert cable_mistakes([cable_from(item) for item in items]) == [
+        "config[0].impair.delay_ms: -1 is not between 0 and 10000",
+        "config[0].impair.loss_percent: 101 is not between 0 and 100",
     ]
 
 

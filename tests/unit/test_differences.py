@@ -1,0 +1,67 @@
+"""What a comparison with the intent reports, in text and JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.routed.hypervisor.plugins.plugin_utils import differences
+from ansible_collections.routed.hypervisor.plugins.plugin_utils.differences import Host
+
+
+def change(kind: str, name: str) -> dict:
+    return {"kind": kind, "op": "create", "name": name, "before": {}, "after": {}, "why": "it does not exist"}
+
+
+@pytest.fixture
+def hosts() -> dict[str, Host]:
+    found = {name: Host() for name in ("hv4", "hv3", "hv2", "hv1")}
+    found["hv1"].add({"changed": True, "changes": [change("routes", "10.0.0.1/32"), change("rules", "2000 (ipv4)")]})
+    found["hv1"].add({"diff": [{"before_header": "/etc/a", "after_header": "/etc/a", "before": "x\n", "after": "y\n"}]})
+    loop = [{"changes": [change("files", "/etc/a")], "diff": {"prepared": "secrets.conf differs"}}, {"changes": []}]
+    found["hv1"].add({"results": loop})
+    found["hv2"].add({"failed": True, "msg": "bird is missing"})
+    found["hv3"].is_unreachable = True
+    found["hv4"].add({"changed": False, "changes": []})
+    return found
+
+
+def test_each_host_has_a_state(hosts):
+    states = {name: host.state for name, host in hosts.items()}
+    assert states == {"hv1": "differs", "hv2": "failed", "hv3": "unreachable", "hv4": "as intended"}
+
+
+def test_every_object_is_listed_by_host_and_kind(hosts):
+    assert differences.lines(hosts) == [
+        "hv1: files: 1 difference",
+        "  create /etc/a: it does not exist",
+        "hv1: routes: 1 difference",
+        "  create 10.0.0.1/32: it does not exist",
+        "hv1: rules: 1 difference",
+        "  create 2000 (ipv4): it does not exist",
+        "hv2: could not be compared: bird is missing",
+        "hv3: unreachable",
+        "hv4: as intended",
+    ]
+
+
+def test_the_summary_names_the_hosts(hosts):
+    assert differences.summary(hosts) == (
+        "1 of 4 hosts differ from the intent: hv1; 1 of 4 hosts could not be compared: hv2; "
+        "1 of 4 hosts could not be reached: hv3"
+    )
+    assert differences.summary({"hv4": hosts["hv4"]}) == "all of 1 host are as intended"
+
+
+def test_the_text_ends_with_the_differences(hosts):
+    text = differences.text(hosts)
+    assert text.endswith("\n=== hv1\n--- /etc/a\n+++ /etc/a\n@@ -1 +1 @@\n-x\n+y\nsecrets.conf differs\n")
+
+
+def test_the_document_has_the_same_for_programs(hosts):
+    document = json.loads(json.dumps(differences.document("production", "2026-01-01T00:00:00+00:00", hosts)))
+    assert list(document["hosts"]) == ["hv1", "hv2", "hv3", "hv4"]
+    assert document["hosts"]["hv1"]["kinds"] == {"files": 1, "routes": 1, "rules": 1}
+    assert document["hosts"]["hv2"]["errors"] == ["bird is missing"]
+    assert document["hosts"]["hv4"] == {"state": "as intended", "kinds": {}, "changes": [], "errors": [], "diff": ""}
