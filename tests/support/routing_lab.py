@@ -105,7 +105,7 @@ class RoutingLab:
         self.manager: subprocess.Popen | None = None
         self.others, self.vrf = others, vrf
         self.program, self.states = directory / "routed-hypervisor", directory / "states"
-        self.program.write_bytes(zipapp.build().encode())
+        self.program.write_bytes(zipapp.build().with_byte_code().encode())  # as on a host
         self.started = 0  # where the log of the last start begins
         self.log = directory / "manager.log"
 
