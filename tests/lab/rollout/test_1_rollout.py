@@ -40,11 +40,11 @@ def predicted(lab) -> dict:
 
 
 def plain(states: dict) -> dict:
-    """Without what an undone change leaves: the note of it, and other indexes of links that are back."""
+    """Without counters of packets, and what an undone change leaves: the note of it, and other indexes of links."""
     return {
         host: {
             kind: [
-                re.sub(r'"ifindex": \d+, ', "", line)
+                re.sub(r'"(ifindex|packets|bytes)": \d+', "", line)
                 for line in lines
                 if not re.search("rolled-back|motd|applied", line)
             ]
@@ -75,7 +75,6 @@ def test_a_canary_that_fails_leaves_the_other_hosts_untouched(lab):
     until(lambda: sessions_are_up(lab), 60, "sessions are up", 0.5)
     after = settled(lab, HOSTS)
     # Routes through the canary were withdrawn, and are back.
-    assert differences({host: before[host] for host in ("hv2", "hv3")}, after) == {}
     assert differences(plain(before), plain(after)) == {}
 
 
@@ -89,8 +88,8 @@ def test_a_good_rollout_changes_all_hosts_and_loses_no_packet(lab):
         output, _ = ping.communicate(timeout=20)
     assert run.code == 0, run.output
     assert {host for host in HOSTS if "7200" in lab.run(host, "cat", "/etc/dnsmasq.conf")} == set(HOSTS)
-    batches = [task["host"] for task in run.tasks if task["action"].endswith("arming") and task["host"] in HOSTS]
-    assert batches.index("hv2") > batches.index("hv1")
+    armed = [task["host"] for task in run.tasks if task["task"].endswith("Undo what follows unless it is confirmed")]
+    assert armed == list(HOSTS), armed
     [(sent, received)] = re.findall(r"(\d+) packets transmitted, (\d+) received", output)
     print(output)
     assert int(sent) == int(received) > 600, output
