@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.host_state import differences, settled
 from support.waiting import until
-from test_1_rollout import HOSTS, edit, flat, is_armed, sessions_are_up
+from test_1_rollout import HOSTS, edit, flat, is_armed, plain, sessions_are_up
 
 pytestmark = pytest.mark.long
 APPLIED = "/var/lib/routed-hypervisor/applied"
@@ -30,7 +30,7 @@ def rolled_back(lab, revision: str):
 def state(lab) -> dict:
     """Without what tells one run from another: earlier states, and times."""
     until(lambda: sessions_are_up(lab), 60, "sessions are up", 0.5)
-    found = settled(lab, HOSTS)
+    found = plain(settled(lab, HOSTS))
     for kinds in found.values():
         kinds["files"] = [line for line in kinds["files"] if "/var/lib/routed-hypervisor/" not in line]
     return found
