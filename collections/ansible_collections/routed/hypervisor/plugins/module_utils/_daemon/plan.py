@@ -180,7 +180,7 @@ def not_loaded(wanted: Wanted, seen: Seen) -> dict[str, str]:
         bound = seen.stamp.get("interfaces", {}).get(interface) == index if known else there or index in seen.bound
         if not bound or index is None:  # in check mode, interfaces may not exist yet
             reasons[interface] = f"interface {interface} is not the one that the process is bound to"
-        elif not wanted.survives_down and came_up_later(interface, seen, known):
+        elif not wanted.survives_down and (came_up_later(interface, seen, known) or went_down(interface, seen, known)):
             reasons[interface] = f"interface {interface} was down while {wanted.service} ran"
     for interface in wanted.uses:
         recorded = seen.stamp.get("interfaces", {})
@@ -197,6 +197,11 @@ def came_up_later(name: str, seen: Seen, known: bool) -> bool:
     """Whether an interface came up, or an address was added, after the process last looked at it."""
     now, before = seen.came_up.get(name), seen.stamp.get("came_up", {}).get(name) if known else None
     return now is not None and (now > t.cast(Process, seen.process).start if before is None else now != before)
+
+
+def went_down(interface: str, seen: Seen, known: bool) -> bool:
+    """Whether an interface is down that was up when the process was last seen. In check mode, a run may bring it up."""
+    return known and interface in seen.stamp.get("came_up", {}) and interface not in seen.came_up
 
 
 def replaced(wanted: Wanted, seen: Seen) -> list[str]:

@@ -8,7 +8,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyroute2.netlink.rtnl import fibmsg, ifaddrmsg, ifinfmsg, ndmsg, nsidmsg, rtmsg
+from pyroute2.netlink.rtnl import fibmsg, ifaddrmsg, ifinfmsg, ndmsg, nsidmsg, rtmsg, tcmsg
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink import codec, messages
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import (
@@ -333,7 +333,7 @@ def test_attribute_numbers_equal_those_of_pyroute2():
             if isinstance(inner, type) and hasattr(inner, "nla_map") and inner is not nla_class:
                 collect(inner)
 
-    for message_class in CLASSES.values():
+    for message_class in (*CLASSES.values(), tcmsg.tcmsg):
         for base in message_class.__mro__:
             collect(base)
     for _kind, plugin in ifinfmsg.ifinfmsg.ifinfo.data_map.items() if hasattr(ifinfmsg.ifinfmsg, "ifinfo") else ():

@@ -117,7 +117,9 @@ def test_an_interface_that_was_down_causes_a_restart_of_a_daemon_that_does_not_s
     assert ops(want, dataclasses.replace(state, came_up={"vm1": 1001})) == restarts
     known = dataclasses.replace(state, stamp=stamp(want, state))
     assert ops(want, dataclasses.replace(known, came_up={"vm1": 1001})) == restarts
-    assert ops(want, dataclasses.replace(known, came_up={})) == []  # it is down, and would fail again
+    down = dataclasses.replace(known, came_up={})
+    assert ops(want, down) == restarts
+    assert ops(want, dataclasses.replace(down, stamp=stamp(want, down))) == []
 
 
 def sessions(**came_up):
