@@ -23,7 +23,8 @@ network["name"] = "other"
 del network["comment"]
 plugin = network["plugins"][0]
 plugin["master"] = "other"
-plugin["ipam"] = {"type": "host-local", "ranges": [[{"subnet": "192.168.1.0/24", "rangeStart": sys.argv[2]}]]}
+one = {"subnet": "192.168.1.0/24", "rangeStart": sys.argv[2], "gateway": "192.168.1.254"}
+plugin["ipam"] = {"type": "host-local", "ranges": [[one]]}
 json.dump(network, open("/etc/cni/net.d/95-other.conflist", "w"))
 """
 
