@@ -6,7 +6,8 @@ import pytest
 from support.waiting import until_equal
 
 pytestmark = pytest.mark.long
-ALL_CARDS = "[Match]\nName=en*\n\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"  # not that of management, whose file comes first
+# Not the card of management, whose file comes first.
+ALL_CARDS = "[Match]\nName=en*\n\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
 INTERFACES = "auto lo\niface lo inet loopback\n\nauto eno1\niface eno1 inet manual\n"
 IFUPDOWN = "sudo dpkg -i /opt/{0}_*.deb && sudo tee /etc/network/interfaces >/dev/null"
 MANAGERS = {

@@ -85,4 +85,8 @@ def _is_pair(found: t.Any) -> bool:
 def _has(found: t.Any, kind: type, *keys: str) -> bool:
     """Whether a map has values of a kind; numbers are those that a drill can have."""
     values = [found.get(key) for key in keys] if isinstance(found, dict) else [None]
-    return all(type(value) is kind and (kind is not int or value in MS) for value in values)
+    return all(isinstance(value, kind) and (kind is not int or _is_ms(value)) for value in values)
+
+
+def _is_ms(value: object) -> bool:
+    return not isinstance(value, bool) and value in MS

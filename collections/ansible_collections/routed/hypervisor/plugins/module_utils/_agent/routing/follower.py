@@ -115,10 +115,9 @@ class RoutingManager:
     # containers
 
     def _on_container_event(self) -> None:
-        assert self.container_events is not None
-        changed = False
+        events, changed = t.cast(Notifications, self.container_events), False
         try:
-            for where, kind, body in self.container_events.read():
+            for where, kind, body in events.read():
                 changed |= self.containers.takes(where, kind, body)
         except Overrun:
             log("notifications of containers were lost: reading all of them again")

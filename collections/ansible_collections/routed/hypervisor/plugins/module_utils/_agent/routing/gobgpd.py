@@ -97,12 +97,10 @@ class Gobgpd:
     async def _follow(self) -> None:
         """Returns, or raises, when the stream ends."""
         self.process = gobgp.stream(self.api)
-        assert self.process.stdout is not None
+        stdout = t.cast("t.IO[bytes]", self.process.stdout)
         reader = asyncio.StreamReader(limit=CHUNK)
         loop = asyncio.get_running_loop()
-        transport, _protocol = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), self.process.stdout
-        )
+        transport, _protocol = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), stdout)
         try:
             with contextlib.suppress(OSError):
                 # a gobgpd that has run for long is complete, even if some of its neighbours are down

@@ -71,7 +71,7 @@ def ordered(hops: t.Iterable[Hop]) -> tuple[Hop, ...]:
 
 def prefix(written: str) -> Prefix:
     """A prefix from its text; bits behind its length are dropped. OSError or ValueError if it is not one."""
-    address, _, length = written.partition("/")
+    address, _slash, length = written.partition("/")
     raw = packed(address)
     bits = int(length) if length else len(raw) * 8
     if not 0 <= bits <= len(raw) * 8:
