@@ -6,6 +6,7 @@ Nodes frr and gobgp are in AS 500. Each has sessions to far, in another AS, and 
 from __future__ import annotations
 
 import json
+import typing
 
 import pytest
 from support.leaf_pair import leaf, session
@@ -38,7 +39,7 @@ PERMIT = [{"prefix": "10.10.0.0/16", "family": "ipv4", "longest": 32}]
 SOCKET = "unix:///run/gobgp.sock"
 
 
-def values(router: str) -> dict:
+def values(router: str) -> dict[str, typing.Any]:
     """Of a leaf that has these sessions alone."""
     found, ends = leaf("switch1"), {node: net for (at, node), net in LINKS.items() if at == router}
     sessions = [
@@ -116,7 +117,7 @@ def received(lab, node: str, prefix: str) -> tuple[str, bool]:
 def test_a_drained_frr_asks_other_as_by_the_community_and_its_own_by_the_local_preference(lab):
     ways = {"far": "10.10.2.1/32", "near": "10.10.1.1/32"}
 
-    def now() -> dict:
+    def now() -> dict[str, tuple[str, bool]]:
         return {node: received(lab, node, prefix) for node, prefix in ways.items()}
 
     until_equal(now, {"far": ("100", False), "near": ("100", False)}, 30)
