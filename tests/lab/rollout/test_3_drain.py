@@ -55,6 +55,7 @@ def test_a_fabric_of_a_hypervisor_is_drained_under_traffic(lab):
     run = lab.play("--tags", "routing")
     assert run.code == 0 and run.changed == set(), run.output
     lab.run("hv1", "systemctl", "restart", "bird")
+    until(lambda: lab.tried("hv1", "birdc", "show", "status")[0] == 0, 30, "BIRD answers")
     until(lambda: sessions_are_up(lab), 60, "sessions are up", 0.5)
     until(lambda: lab.nexthops("hv2", *TO_VM1) == {"198.51.100.201"}, 30, "fabric B leads to vm1")
     with traffic(lab):
@@ -72,6 +73,7 @@ def test_a_reflector_is_drained_under_traffic_and_may_be_stopped(lab):
         assert lab.nexthops("hv2", *TO_VM1) == {"198.51.100.201"}
         lab.run("rr1", "service", "bird", "stop")
         lab.run("rr1", "service", "bird", "start")
+        until(lambda: lab.tried("rr1", "birdc", "show", "status")[0] == 0, 30, "BIRD answers")
         until(lambda: sessions_are_up(lab), 60, "sessions are up", 0.5)
         run = drained(lab, "--limit", "rr1", undo=True)
         assert run.code == 0, run.output
