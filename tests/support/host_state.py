@@ -16,6 +16,14 @@ for s in bird dnsmasq radvd ndppd frr; do
 done; true
 """
 
+# Any write to a file, restart of a daemon or new object of nftables shows here, even if the text is the same again.
+WRITES = rf"""
+find /etc /usr/local /var/lib -xdev {OTHERS} -printf '%p %i %C@\n' | sort
+for pid in $(pgrep -x 'bird|dnsmasq|radvd|ndppd|bgpd|zebra|gobgpd'); do cut -d' ' -f1,2,22 /proc/$pid/stat; done
+nft -j list ruleset 2>/dev/null | sed -E 's/"(packets|bytes)": [0-9]+//g'
+ip -oneline link | cut -d: -f1,2
+"""
+
 
 def state(lab, host) -> dict[str, list[str]]:
     def text(command: str) -> list[str]:
@@ -51,6 +59,11 @@ def settled(lab, hosts) -> dict[str, dict[str, list[str]]]:
     for host in hosts:
         until(lambda host=host: "tentative" not in lab.run(host, "ip", "-6", "address"), 20, "addresses are settled")
     return {host: state(lab, host) for host in hosts}
+
+
+def writes(lab, hosts) -> dict[str, dict[str, list[str]]]:
+    """What differs once anything was written to a host, for hosts that must not be touched at all."""
+    return {host: {"writes": lab.run(host, "sh", "-c", WRITES).splitlines()} for host in hosts}
 
 
 def changes(run) -> dict[str, list[str]]:

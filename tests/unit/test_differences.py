@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import differences
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.differences import Host
@@ -65,3 +68,29 @@ def test_the_document_has_the_same_for_programs(hosts):
     assert document["hosts"]["hv1"]["kinds"] == {"files": 1, "routes": 1, "rules": 1}
     assert document["hosts"]["hv2"]["errors"] == ["bird is missing"]
     assert document["hosts"]["hv4"] == {"state": "as intended", "kinds": {}, "changes": [], "errors": [], "diff": ""}
+
+
+PLAYS = """
+- hosts: localhost
+  gather_facts: false
+  ignore_errors: true
+  tags: [compare]
+  tasks:
+    - ansible.builtin.fail: {msg: another change is armed}
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - routed.hypervisor.differences: {fabric: example, path: "{{ path }}"}
+"""
+
+
+def test_a_host_on_which_a_task_fails_is_failed(tmp_path):
+    playbook, path = tmp_path / "playbook.yml", tmp_path / "found.json"
+    playbook.write_text(PLAYS)
+    command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", str(playbook)]
+    done = subprocess.run(
+        [*command, "-e", f"path={path}"], capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(path.read_text())["hosts"]["localhost"]
+    assert found["state"] == "failed" and found["errors"] == ["another change is armed"], found

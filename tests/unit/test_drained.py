@@ -63,6 +63,7 @@ def test_sessions_of_a_drained_fabric_ask_others_to_avoid_them_and_are_avoided()
         local = next(one["local_address"] for one in values["bgp"]["sessions"] if one["name"] == name)
         is_on_a = any(one.startswith(f"{local}/") for one in FABRICS["A"]["addresses"]["public"].values())
         assert drained[name].count(ADDED) == (2 if is_on_a else 0), name
+        assert drained[name].count("bgp_local_pref = 0;") == (1 if is_on_a else 0), name
         assert is_on_a or drained[name] == text
 
 

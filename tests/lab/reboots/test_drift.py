@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from support.host_state import differences, settled
 from support.modules import PROJECT
 
+pytestmark = pytest.mark.long
 # One of each kind, by hand. Not every kernel has nftables of family inet.
 PLANTED = """
 ip link del private

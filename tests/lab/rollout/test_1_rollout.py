@@ -8,7 +8,7 @@ import re
 import signal
 
 import pytest
-from support.host_state import differences, settled
+from support.host_state import differences, settled, writes
 from support.modules import PROJECT
 from support.waiting import until
 
@@ -60,13 +60,15 @@ def sessions_are_up(lab) -> bool:
 
 def test_a_canary_that_fails_leaves_the_other_hosts_untouched(lab):
     until(lambda: sessions_are_up(lab), 60, "sessions are up", 0.5)
-    before = settled(lab, HOSTS)
+    before, written = settled(lab, HOSTS), writes(lab, HOSTS)
     edit(lab, *OTHER_VLAN)
     try:
         run = rollout(lab)
     finally:
         edit(lab, *reversed(OTHER_VLAN))
     assert run.code != 0
+    found = differences(written, writes(lab, HOSTS))
+    assert found.keys() == {"hv1: writes"}, found
     assert {name for name, host in predicted(lab).items() if host["state"] == "differs"} >= set(HOSTS)
     secrets = [(PROJECT / "artifacts" / lab.name / f"rollout.{kind}").read_text() for kind in ("json", "txt")]
     assert not any("lab-public-51c7" in text for text in secrets)

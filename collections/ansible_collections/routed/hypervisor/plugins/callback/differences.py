@@ -45,13 +45,16 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play):
         self._compares = TAG in play.tags
 
-    def v2_runner_on_ok(self, result):
+    def _add(self, result, **more):
         # The host of a lab is no router; its task is the one that finds out whether the lab is up.
         if self._compares and not result.task.action.endswith("lab_kernel"):
-            HOSTS.setdefault(result.host.get_name(), Host()).add(result.result)
+            HOSTS.setdefault(result.host.get_name(), Host()).add({**result.result, **more})
+
+    def v2_runner_on_ok(self, result):
+        self._add(result)
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        self.v2_runner_on_ok(result)
+        self._add(result, failed=True)  # ansible-core removes it from what callbacks get
 
     def v2_runner_on_unreachable(self, result):
         if self._compares:
