@@ -31,7 +31,7 @@ CHUNK = 1 << 18
 HOLD_S = 0.05
 END_S = 3.0
 
-Correct = t.Callable[[Instance, t.Collection[Prefix] | None], None]
+Correct = t.Callable[[Instance, "t.Collection[Prefix] | None"], None]
 
 
 class Gobgpd:
