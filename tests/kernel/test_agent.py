@@ -126,6 +126,7 @@ def test_a_boot_makes_what_the_module_made(host, agent):
         "host": "hv1",
         "guests": {},
         "containers": [],
+        "strangers": [],
         "routing": [],
         "differences": [],
         "absent": [],
