@@ -157,6 +157,9 @@ def in_mode(mode: str) -> dict:
     """The variables of a host with containers in that mode on its uplink."""
     intent = yaml.safe_load((PROJECT / "inventories/cni/fabric.yml").read_text())
     intent["container_networks"]["edge"]["mode"] = mode
+    host = intent["hypervisors"]["host1"]
+    for part in (intent["fabrics"], intent["container_networks"], host["fabrics"], host["container_networks"]):
+        part.pop("lan", None)
     return inventory(check(intent, Mistakes()), owner="/somewhere").host_vars["host1"]
 
 
