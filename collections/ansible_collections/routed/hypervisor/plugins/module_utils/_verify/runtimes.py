@@ -45,7 +45,7 @@ def verify_runtimes(expected):
     file = _file_of(expected["network"]) if expected["cni"] else None
     if file is not None:
         problems += _plugins(file) or _recorded(file, found, on_master)
-    if expected["dhcp"]:
+    if expected.get("dhcp"):
         problems += dhcp.problems()
     return not problems, "; ".join(problems) or f"{sum(bool(slave.where) for slave in on_master)} containers"
 
