@@ -29,7 +29,6 @@ ELSEWHERE = {
     "ansible-playbook -i INVENTORY": "tests/nodes/daemons, with an emulated switch",
     "ansible-playbook playbooks/retire.yml": "tests/lab/retire; it is refused while guests run",
     "make capture": "ends with Ctrl-C",
-    "make impair": "needs an interface; tests/lab/default",
     "ansible-playbook -i inventories/production playbooks/drift.yml": "ends with 1 if anything differs; test_drift.py",
     "ansible-playbook -i inventories/production playbooks/": "needs an inventory of that name; tests/lab/rollout",
     "nft list counter inet": "this lab has no policy; tests/lab/containers_in_vrfs",
