@@ -86,8 +86,8 @@ def test_guests_answer_again_and_the_next_run_changes_nothing(lab):
 def test_a_drill_reboots_it_under_traffic(lab):
     run = lab.play("-e", "drill=reboot", playbook="playbooks/drill.yml")
     assert run.code == 0 and run.changed == set(), run.output
-    [result] = json.loads(lab.report.with_name("drills.json").read_text())["drills"]
-    assert result["title"] == "hv1 is rebooted"
+    drills = json.loads(lab.report.with_name("drills.json").read_text())["drills"]
+    [result] = [drill for drill in drills if drill["title"] == "hv1 is rebooted"]
     lost = {pair["title"]: pair["lost"] for pair in result["runs"][0]["pairs"]}
     assert all(lost.values()), "what is behind hv1 is not reached while it reboots"
     wait_for_sessions(lab)
@@ -162,7 +162,7 @@ def saved(lab):
 def test_a_damaged_state_falls_back_to_the_last_good_one_of_an_older_version(lab, saved):
     content = body_of(lab)
     (content["nftables"],) = content.pop("tables")
-    del content["guests"]  # of version 3
+    del content["guests"], content["routing_manager"]  # of versions 3 and 4
     write(lab, PREVIOUS, state_of(1, content))
     write(lab, STATE, lab.run("hv1", "cat", STATE)[:-1])
     reboot(lab)
