@@ -119,7 +119,7 @@ def _solicitation(to: bytes, own: bytes, source: bytes, target: bytes) -> bytes:
 
 
 def icmpv6(to: bytes, own: bytes, source: bytes, destination: bytes, message: bytes) -> bytes:
-    """A frame with a message, whose checksum is still 0."""
+    """An Ethernet frame with an ICMPv6 message. The checksum, which is 0 in the given message, is filled in."""
     pseudo = source + destination + struct.pack("!II", len(message), ICMPV6)
     message = message[:2] + struct.pack("!H", checksum(pseudo + message)) + message[4:]
     header = struct.pack("!IHBB", 6 << 28, len(message), ICMPV6, 255) + source + destination
