@@ -34,6 +34,10 @@ class Host:
             return UNREACHABLE
         return FAILED if self.errors else DIFFERS if self.changes else AS_INTENDED
 
+    @property
+    def unified(self) -> str:
+        return "".join(map(unified, self.diff))
+
     def add(self, result: dict[str, t.Any]) -> None:
         """Of one task, or of each item of its loop."""
         for one in result.get("results", [result]):
@@ -58,7 +62,7 @@ def document(fabric: str, time: str, hosts: dict[str, Host]) -> dict[str, t.Any]
                 "kinds": dict(sorted(Counter(change["kind"] for change in host.changes).items())),
                 "changes": host.changes,
                 "errors": host.errors,
-                "diff": "".join(map(unified, host.diff)),
+                "diff": host.unified,
             }
             for name, host in sorted(hosts.items())
         },
@@ -101,7 +105,7 @@ def text(hosts: dict[str, Host]) -> str:
     parts = ["\n".join([summary(hosts), "", *lines(hosts)]) + "\n"]
     for name, host in sorted(hosts.items()):
         if host.diff:
-            parts.append(f"\n=== {name}\n" + "".join(map(unified, host.diff)))
+            parts.append(f"\n=== {name}\n{host.unified}")
     return "".join(parts)
 
 
