@@ -31,16 +31,6 @@ NAMED, BY_MAC = {"web1": "tap-web1", "web2": None}, {"web1": None, "web2": None}
 
 
 @pytest.fixture
-def interpreter(hosts_interpreter):
-    return hosts_interpreter
-
-
-@pytest.fixture(params=["public", None], ids=["vrf", "main"])
-def vrf(request):
-    return request.param
-
-
-@pytest.fixture
 def space(vrf, request):
     made = request.getfixturevalue("namespace" if vrf else "bare_namespace")
     made.cable("uplink")

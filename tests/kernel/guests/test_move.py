@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from support.following import MACS, PORT_MACS, WEB1, WEB2, GuestMachine, rarp
-from support.moving import BORDER, HOSTS, PLAIN, SHARED, Fabric, Kind, Pinger
+from support.moving import BORDER, HOSTS, PLAIN, SHARED, Kind, Pinger
 from support.waiting import seconds_until, stays, until, until_equal
 
 SOON_S = 15
@@ -15,28 +15,6 @@ ONE_LONG = pytest.param(DAEMONS[1], marks=pytest.mark.long)
 BOTH = pytest.param(Kind(with_gobgp=HOSTS), marks=pytest.mark.long)
 BFD = {"interval_ms": 200, "multiplier": 5}
 SHARING = [Kind(bfd=BFD, shared=True), Kind(with_gobgp=("hv2",), shared=True)]
-
-
-@pytest.fixture
-def interpreter(hosts_interpreter):
-    return hosts_interpreter
-
-
-@pytest.fixture(params=["public", None], ids=["vrf", "main"])
-def vrf(request):
-    if request.param:
-        request.getfixturevalue("namespace")  # skips the test on a kernel without VRFs
-    return request.param
-
-
-@pytest.fixture
-def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
-    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", PLAIN))
-    try:
-        made.build()
-        yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import stat
 import struct
 
-import pytest
 from support.following import MACS, PORT_MACS, WEB1, WEB2, FollowingHost, arp, rarp
 from support.waiting import stays, until, until_equal
 
@@ -34,24 +33,6 @@ class Tap:
 
     def close(self) -> None:
         os.close(self.file)
-
-
-@pytest.fixture
-def interpreter(hosts_interpreter):
-    return hosts_interpreter
-
-
-@pytest.fixture(params=["public", None], ids=["vrf", "main"])
-def vrf(request):
-    return request.param
-
-
-@pytest.fixture
-def host(request, vrf, interpreter, tmp_path):
-    space = request.getfixturevalue("namespace" if vrf else "bare_namespace")
-    made = FollowingHost(space, interpreter, tmp_path, vrf)
-    yield made
-    made.end()
 
 
 def link(host, name) -> dict:

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 from support.following import WEB1
-from support.moving import BORDER, HOSTS, OLD, PLAIN, Fabric, Kind, Pinger
+from support.moving import BORDER, HOSTS, OLD, PLAIN, Kind, Pinger
 from support.virtual_machines import BOOT_S, Transfer, VirtualMachine
 from support.waiting import until
 
@@ -19,28 +19,6 @@ KINDS = {
     "GoBGP": Kind(with_gobgp=HOSTS),
 }
 LINGER_S = 3  # of the source's QEMU after each: its port must not win
-
-
-@pytest.fixture
-def interpreter(hosts_interpreter):
-    return hosts_interpreter
-
-
-@pytest.fixture(params=["public", None], ids=["vrf", "main"])
-def vrf(request):
-    if request.param:
-        request.getfixturevalue("namespace")  # skips the test on a kernel without VRFs
-    return request.param
-
-
-@pytest.fixture
-def fabric(request, lab_image, run_module, interpreter, tmp_path, vrf):
-    made = Fabric(lab_image, run_module, interpreter, tmp_path, vrf, getattr(request, "param", PLAIN))
-    try:
-        made.build()
-        yield made
-    finally:
-        made.remove()
 
 
 @pytest.fixture

@@ -45,24 +45,6 @@ def guests(vrf: str | None, ports: int) -> dict:
 
 
 @pytest.fixture
-def interpreter(hosts_interpreter):
-    return hosts_interpreter
-
-
-@pytest.fixture(params=["public", None], ids=["vrf", "main"])
-def vrf(request):
-    return request.param
-
-
-@pytest.fixture
-def host(request, vrf, interpreter, tmp_path):
-    space = request.getfixturevalue("namespace" if vrf else "bare_namespace")
-    made = FollowingHost(space, interpreter, tmp_path, vrf)
-    yield made
-    made.end()
-
-
-@pytest.fixture
 def machines(host):
     made: list[GuestMachine] = []
 
