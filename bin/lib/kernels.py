@@ -73,6 +73,7 @@ class Kernel:
         self.release = ""
         self.patience = 0.0
         self.waiting: dict[int, Deliver] = {}
+        self.taken: dict[int, int] = {}  # bytes of a job's output, not yet reported to the kernel
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
         self.payload_lock = threading.Lock()
@@ -220,7 +221,9 @@ class Kernel:
                     continue
                 deliver = self.waiting.get(frame.job)
                 if frame.kind == frames.EXIT:
-                    self.waiting.pop(frame.job, None)
+                    with self.lock:
+                        self.waiting.pop(frame.job, None)
+                        self.taken.pop(frame.job, None)
                 if deliver:
                     deliver(frame.kind, frame.data)
 
@@ -270,6 +273,13 @@ class Kernel:
             self._write_request(name, data)
             kind, data = frames.INPUT_FILE, name.encode()
         with self.lock, contextlib.suppress(OSError):
+            if kind == frames.TAKEN:
+                size = self.taken.get(number, 0) + frames.NUMBER.unpack(data)[0]
+                if number in self.waiting:
+                    self.taken[number] = size if size < frames.CHUNK else 0
+                if size < frames.CHUNK:
+                    return
+                data = frames.NUMBER.pack(size)
             frames.write_all(self.sender, frames.pack(number, kind, data))
 
     def ignore(self, number: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import os
 import re
@@ -52,12 +51,18 @@ def running_without_supervisor() -> set[str]:
 def measure(lab: str) -> dict[str, t.Any]:
     script = "grep -E '^(MemTotal|MemAvailable):' /proc/meminfo"
     nodes = f"ls /run/routed-hypervisor/{lab}/nodes 2>/dev/null | grep -c '[.]pid$'; {script}"
-    with contextlib.suppress(lab_client.LabDown, lab_client.JobFailed):
-        _code, output, _errors = lab_client.run(lab, {"kind": "exec", "lab": lab, "command": nodes, "directory": "/"})
+    request = {"kind": "exec", "lab": lab, "command": nodes, "directory": "/"}
+    try:
+        _code, output, _errors = lab_client.run(lab, request, silence_s=ANSWER_S)
+    except lab_client.LabDown:
+        return {}
+    except lab_client.JobFailed as error:
+        return {"trouble": str(error)}
+    else:
         numbers = [int(word) for word in re.findall(r"\b\d+\b", output.decode())]
-        if len(numbers) == 3:
-            return {"nodes": numbers[0], "memory_used": (numbers[1] - numbers[2]) // 1024}
-    return {}
+    if len(numbers) != 3:
+        return {}
+    return {"nodes": numbers[0], "memory_used": (numbers[1] - numbers[2]) // 1024}
 
 
 def describe(status: dict[str, t.Any]) -> str:
@@ -70,7 +75,7 @@ def describe(status: dict[str, t.Any]) -> str:
         f", {status['memory_used']} of {status['memory']} MB" if status["memory"] and "memory_used" in status else ""
     )
     nodes = f"{counted(status['nodes'], 'node(s)')}, " if "nodes" in status else ""
-    trouble = f"; {status['out_of_memory']}" if status.get("out_of_memory") else ""
+    trouble = "".join(f"; {status[key]}" for key in ("out_of_memory", "trouble") if status.get(key))
     return (
         f"{status['lab']}: up since {since}, {nodes}{where} {status['release']} (process {status['process']}){memory}, "
         f"from {status['owner']}{trouble}"

@@ -17,6 +17,7 @@ from run_lab import (
     descendants,
     lab,
     nothing_left,
+    processes,
     run,
     start,
     status,
@@ -139,6 +140,15 @@ def test_a_lab_may_be_taken_down_while_it_is_brought_up(name):
 def test_a_supervisor_that_does_not_answer_is_ended_by_down(name):
     os.kill(supervisor(name), signal.SIGSTOP)
     assert lab("down", name).returncode == 0
+
+
+def test_the_status_of_a_lab_whose_kernel_does_not_answer_says_so(name):
+    (kernel,) = {*descendants(supervisor(name))} & {*processes("umid=lab-kernel")}
+    os.kill(kernel, signal.SIGSTOP)
+    try:
+        assert f"the kernel of lab {name} does not answer" in lab("status").stdout
+    finally:
+        os.kill(kernel, signal.SIGCONT)
 
 
 def test_the_second_up_waits_for_the_first(name):

@@ -66,6 +66,18 @@ def test_many_inputs_at_once(name):
         assert output.split()[0].decode() == hashlib.sha256(each).hexdigest()
 
 
+def test_a_reader_that_catches_up_with_many_lines_stalls_nobody(name):
+    # Each line is a frame of its own, and so is its acknowledgement.
+    lines = 8000
+    script = f"import time\nfor number in range({lines}):\n    print(number, flush=True)\n    time.sleep(0.0002)\n"
+    job = start(name, "python3", "-c", script)
+    fcntl.fcntl(job.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    until(lambda: is_stuck(job), what="a client that cannot go on")
+    until(lambda: run(name, "pgrep -fc '[i]mport time' || true") == "0\n", what="all lines are written")
+    output, _errors = job.communicate(timeout=DEADLINE)
+    assert output.split() == [str(number).encode() for number in range(lines)]
+
+
 def is_stuck(process) -> bool:
     """Whether a thread of it waits for the reader of a pipe."""
     return any("pipe_write" in task.read_text() for task in Path(f"/proc/{process.pid}/task").glob("*/wchan"))

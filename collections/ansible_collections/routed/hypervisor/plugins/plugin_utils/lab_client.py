@@ -34,6 +34,10 @@ class JobFailed(Exception):
     """A job was not carried out; the message gives the reason."""
 
 
+class KernelSilent(JobFailed):
+    """Nothing came from the kernel for longer than the caller waits."""
+
+
 def directory(lab: str) -> str:
     return f"{BASE}/{lab}"
 
@@ -111,12 +115,13 @@ def run(
     source: t.BinaryIO | None = None,
     sink: t.BinaryIO | None = None,
     warn: t.Callable[[str], None] | None = None,
+    silence_s: float | None = None,
 ) -> tuple[int, bytes, bytes]:
     """Runs a job and returns its exit code, output and errors. bin/lib/guest.py describes `head` and `data`.
 
     With `source` as input and `sink` as output, files of any size need little memory. If `head` contains an owner, a
     lab that belongs to another one is rejected. `warn` receives a sentence about the lab that explains the failure of a
-    job; it is also appended to the errors.
+    job; it is also appended to the errors. A job without a word for `silence_s` is given up; by default none is.
     """
     output, errors = bytearray(), bytearray()
     with connect(lab, head.get("owner", "")) as connection:
@@ -128,7 +133,7 @@ def run(
         send(frames.OPEN, json.dumps({**head, "stream": source is not None}).encode() + b"\n" + data)
         if source:
             send(frames.INPUT, source.read(INPUT_CHUNK))
-        for frame in _frames(lab, connection):
+        for frame in _frames(lab, connection, silence_s):
             if frame.kind == frames.EXIT:
                 end = json.loads(frame.data)
                 if "error" in end:
@@ -157,14 +162,16 @@ def run(
     raise JobFailed(f"lab {lab} could not take the job's input: is there space left in {directory(lab)}?")
 
 
-def _frames(lab: str, connection: socket.socket) -> t.Iterator[frames.Frame]:
+def _frames(lab: str, connection: socket.socket, silence_s: float | None) -> t.Iterator[frames.Frame]:
     """The frames of a job. A job may be silent for hours, but its supervisor must answer status requests."""
     parser = frames.Parser()
-    connection.settimeout(PATIENCE_S)
+    connection.settimeout(silence_s or PATIENCE_S)
     while True:
         try:
             data = connection.recv(1 << 18)
-        except TimeoutError:
+        except TimeoutError as error:
+            if silence_s:
+                raise KernelSilent(f"the kernel of lab {lab} does not answer") from error
             ask(lab, "status")
             continue
         except ConnectionError:

@@ -14,7 +14,8 @@ with `code`, or with `error`, a sentence.
 Between client and supervisor only: WANTED requests a module's payload, PAYLOAD is one.
 
 Flow control: one INPUT at a time, and at most WINDOW bytes of output that the client has not TAKEN. So neither a
-stopped reader nor a fast writer can block the single line that all jobs of a kernel share.
+stopped reader nor a fast writer can block the single line that all jobs of a kernel share. The supervisor sends TAKEN
+for a CHUNK or more: a reader that catches up with a window of short lines would stall the line with a frame for each.
 """
 
 from __future__ import annotations
