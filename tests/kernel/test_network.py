@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 
 import pytest
+from support.waiting import until
 
 CONFIG = {
     "sysctls": [{"name": "net.ipv4.ip_forward", "value": "1"}, {"name": "net.ipv6.conf.all.forwarding", "value": True}],
@@ -330,3 +332,17 @@ def test_gathered_reports_ownership(hypervisor):
     assert owned["fabric-A.90"]
     assert not owned["foreign"] and not owned["fabric-A"]
     assert {vrf["name"]: vrf["table"] for vrf in gathered["vrfs"]} == {"private": 20, "public": 90}
+
+
+def test_a_new_link_has_its_ipv4_address_before_it_comes_up(hypervisor):
+    """A daemon that hears of an address on a link that is up binds to it at once."""
+    monitor = hypervisor.start("ip", "-oneline", "monitor", "link", "address", stdout=subprocess.PIPE, text=True)
+    with monitor:
+        until(lambda: hypervisor.listens(monitor.pid), what="the monitor receives notifications")
+        hypervisor.ip("link delete fabric-A.20")
+        assert hypervisor.changed("network", config=CONFIG, state="overridden")
+        monitor.terminate()
+        events = [line for line in monitor.stdout if "fabric-A.20" in line and not line.startswith("Deleted")]
+    added = next(number for number, event in enumerate(events) if "172.22.15.101/25" in event)
+    came_up = next(number for number, event in enumerate(events) if ",UP" in event)
+    assert added < came_up, events

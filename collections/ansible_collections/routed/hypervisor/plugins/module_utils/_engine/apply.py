@@ -35,17 +35,18 @@ class Phase(enum.IntEnum):
     LINK_ATTRIBUTES = 16
     SLAVES = 17  # after their masters', whose MTU overwrites theirs
     LINK_SYSCTLS = 18  # before up: accept_dad, accept_ra, addr_gen_mode take effect at that moment
-    LINK_STATES = 19
-    ADD_ADDRESSES = 20  # before removals: an interface that loses its last IPv4 address loses its routes
-    REMOVE_ADDRESSES = 21
-    RESTORE_ADDRESSES = 22
-    PROXIES = 23
-    SOURCES = 24  # of routes: the kernel refuses an address while duplicate address detection runs
-    ROUTES = 25
-    RULES = 26
-    REMOVE_OLD_RULES = 27  # after their replacements were added
-    OTHERS = 28  # objects of others on links that were briefly down
-    USABLE_ADDRESSES = 29  # last: duplicate address detection takes a second or two
+    DOWN_ADDRESSES = 19  # before up: the kernel announces an address before it adds the address's local route
+    LINK_STATES = 20
+    ADD_ADDRESSES = 21  # before removals: an interface that loses its last IPv4 address loses its routes
+    REMOVE_ADDRESSES = 22
+    RESTORE_ADDRESSES = 23
+    PROXIES = 24
+    SOURCES = 25  # of routes: the kernel refuses an address while duplicate address detection runs
+    ROUTES = 26
+    RULES = 27
+    REMOVE_OLD_RULES = 28  # after their replacements were added
+    OTHERS = 29  # objects of others on links that were briefly down
+    USABLE_ADDRESSES = 30  # last: duplicate address detection takes a second or two
 
 
 @dataclasses.dataclass

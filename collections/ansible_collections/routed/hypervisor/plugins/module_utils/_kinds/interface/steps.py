@@ -109,7 +109,9 @@ def steps(change: Change[str], protocol: int = PROTOCOL) -> list[Step]:
                 )
             )
     addresses = todo.get("addresses", {}), removed.get("addresses", {})
-    return result + address_steps(name, change.want, *addresses, protocol=protocol)
+    return result + address_steps(
+        name, change.want, *addresses, protocol=protocol, comes_up="state" in todo and new["state"] == "up"
+    )
 
 
 def _port_step(name: str, port: str | None) -> Step:
@@ -136,8 +138,14 @@ def address_steps(
     removed: dict[str, t.Any],
     where: str = "",
     protocol: int = PROTOCOL,
+    comes_up: bool = False,
 ) -> list[Step]:
-    """`added` and `removed` are members of the item's addresses; `where` is its namespace."""
+    """`added` and `removed` are members of the item's addresses; `where` is its namespace.
+
+    A link that `comes_up` gets its new IPv4 addresses first. The kernel reports an address before it adds the local
+    route that a socket needs to bind to it, and BIRD binds the socket of a BFD session once, as soon as it hears of an
+    address on a link that is up. Its IPv6 sessions wait for the link-local address, which comes later.
+    """
     result = []
     # On a router, a link-local address that is still tentative takes the anycast address of fe80::/64 with it, although
     # the kernel adds that only when an address becomes usable. So it is removed before another one is added.
@@ -152,7 +160,9 @@ def address_steps(
     for address in added:
         if address in first:
             result.append(_removal(name, first[address], Phase.ADD_ADDRESSES, where))
-        result.append(addition(name, item, address, protocol, Phase.ADD_ADDRESSES, where))
+        early = comes_up and ":" not in address and address not in first
+        phase = Phase.DOWN_ADDRESSES if early else Phase.ADD_ADDRESSES
+        result.append(addition(name, item, address, protocol, phase, where))
     replaced = {*first.values(), *earlier}
     result += [_removal(name, address, Phase.REMOVE_ADDRESSES, where) for address in removed if address not in replaced]
     checked = [host(address) for address in by_ip.values() if address not in item.hints.get("nodad", ())]
