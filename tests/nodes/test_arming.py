@@ -239,6 +239,13 @@ def is_back(host: Host, before: dict, seconds: float = 10) -> None:
         pytest.fail(json.dumps(last["found"], indent=1))
 
 
+def verified(host: Host) -> dict:
+    """Whether the last change was kept."""
+    result = host.lab.module("n1", "verify", config=[{"kind": "rollback", "title": "of n1"}], deadline=0)
+    assert "results" in result, result["raw"]
+    return result["results"][0]
+
+
 def cut(host: Host, *names: str) -> None:
     for name in names:
         host.lab.enter("n1", "sh", "-c", CUTS[name])
@@ -265,6 +272,7 @@ def test_a_change_that_is_not_confirmed_undoes_itself_in_time(settled):
     assert time.monotonic() - start < 15
     is_back(settled, before)
     assert "ROLLED BACK" in settled.run("cat /etc/motd.d/routed-hypervisor")
+    assert verified(settled)["state"] == "failed" and "because it was not confirmed" in verified(settled)["seen"]
     # The run that was cut off cannot go on with it.
     late = settled.arming(extend=True)
     assert "nothing is armed: ROLLED BACK" in late["msg"], late
@@ -284,6 +292,7 @@ def test_a_confirmed_change_stays(settled):
     assert not result.get("failed") and result["changed"] is False, result["raw"]
     assert not settled.is_armed() and "192.0.2.50" in settled.run("ip address")
     assert settled.arming(state="confirmed")["msg"].startswith("nothing is armed")
+    assert verified(settled)["state"] == "passed"
     settled.run("ip address del 192.0.2.50/24 dev eth1")
     left = settled.run("find /etc /run/systemd -name '*rollback*'; ls -A /var/lib/routed-hypervisor")
     assert left.split() == [], left
