@@ -6,6 +6,7 @@ n1 runs systemd and sshd; n2 is the controller. The lab's own way into n1 only o
 from __future__ import annotations
 
 import base64
+import subprocess
 import time
 from pathlib import Path
 
@@ -90,6 +91,21 @@ def test_the_connection_that_armed_a_change_cannot_confirm_it_and_a_new_one_can(
     assert done.returncode == 0, done.stderr
     assert "192.0.2.50" in addresses(armed)
     armed.run("n1", "ip", "address", "del", "192.0.2.50/24", "dev", "eth0")
+
+
+def test_a_controller_that_is_killed_leaves_a_host_that_ends_its_run(armed):
+    """Its module, which holds the lock of the host, does not end with it."""
+    before, start = addresses(armed), time.monotonic()
+    module = f"flock /run/routed-hypervisor.lock sh -c '{CUTS['the address is gone']}; sleep 300'"
+    command = [armed.directory / "enter", "n2", "ssh", *OPTIONS, *ONE_CONNECTION, f"root@{N1}", f"setsid {module}"]
+    controller = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    until(lambda: addresses(armed) != before, 10, "the address is gone")
+    armed.run("n2", "pkill", "-KILL", "-x", "ssh")
+    controller.wait(10)
+    until(lambda: answers(armed), CONFIRM_S + 20, "n1 answers")
+    assert time.monotonic() - start < CONFIRM_S + 10
+    assert addresses(armed) == before
+    assert armed.enter("n1", "pgrep", "-f", "sleep 300").returncode == 1
 
 
 @pytest.mark.parametrize("name", CUTS)

@@ -48,7 +48,7 @@ def state(lab, host) -> dict[str, list[str]]:
         "nftables": text("nft -j list ruleset 2>/dev/null | sed 's/\"handle\": [0-9]*//g' || true"),
         "files": text(FILES),
         "contents": text(
-            "cat /etc/bird/bird.conf /etc/radvd.conf /etc/dnsmasq.conf /etc/ndppd.conf /etc/frr/* 2>/dev/null; true"
+            "cd /etc; cat bird/bird.conf radvd.conf dnsmasq.conf ndppd.conf frr/* gobgp/* 2>/dev/null; true"
         ),
         "services": text(SERVICES),
     }

@@ -1,4 +1,4 @@
-"""Two hypervisors on two fabrics, of which hv1 boots systemd."""
+"""Two hypervisors on two fabrics, of which hv1 boots systemd; a host with GoBGP and a leaf with FRR, which do, too."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def lab(bring_up):
     lab.run("hv1", "sh", "-ec", 'printf %s "$1" >"$2"', "write", SHORT_WAIT, DROP_IN)
     lab.run("hv1", "systemctl", "daemon-reload")
     return lab
+
+
+@pytest.fixture(scope="session")
+def leaf_lab(bring_up):
+    nodes = "{nodes: {contiv1: {init: systemd}, switch1: {init: systemd}}}"
+    return bring_up(
+        "contiv_leaf",
+        name="rebooted_leaf",
+        edit=lambda text: text.replace("lab: {}\n", f"lab: {nodes}\n"),
+    )

@@ -50,6 +50,9 @@ def test_a_host_whose_path_is_cut_is_as_before_and_blocks_the_rest_of_the_run(la
     assert code == 1 and "not confirmed within" in status["rolled_back"]["why"] and not status["differences"], status
     late = lab.play("--tags", "network", playbook="playbooks/network.yml")
     assert late.code != 0 and "was rolled back" in late.output, late.output
+    verified = lab.play(playbook="playbooks/verify.yml")
+    assert verified.code != 0 and "hv1 has not rolled back its last change" in verified.output, verified.output
+    assert "ROLLED BACK" in lab.report.read_text()
     confirmed = lab.play("-e", "confirm_s=120", "--skip-tags", "verify")
     assert confirmed.code == 0, confirmed.output
     assert_intact(lab)

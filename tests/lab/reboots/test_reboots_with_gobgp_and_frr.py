@@ -11,16 +11,6 @@ NODES = ("contiv1", "switch1")
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module")
-def leaf_lab(bring_up):
-    nodes = ", ".join(f"{node}: {{init: systemd}}" for node in NODES)
-    return bring_up(
-        "contiv_leaf",
-        name="rebooted_leaf",
-        edit=lambda text: text.replace("lab: {}\n", f"lab: {{nodes: {{{nodes}}}}}\n"),
-    )
-
-
 def routes(lab, node):
     """All routes, with their next hops and protocols."""
     found = lab.json(node, "route", "show", "table", "all")

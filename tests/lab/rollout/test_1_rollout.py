@@ -82,6 +82,9 @@ def test_a_canary_that_fails_leaves_the_other_hosts_untouched(lab):
 
 def test_a_good_rollout_changes_all_hosts_and_loses_no_packet(lab):
     edit(lab, *LEASE)
+    written = writes(lab, HOSTS)
+    run = lab.play("-e", "confirm_s=90", "--check", playbook=PLAYBOOK)
+    assert run.code == 0 and differences(written, writes(lab, HOSTS)) == {}, run.output
     ping = lab.spawn("vm3", "ping", "-q", "-i", "0.02", "203.0.113.1")
     try:
         run = rollout(lab)

@@ -16,6 +16,12 @@ CHANGES = (
     ("    dhcp: {lease_s: 5000}\n", ""),
     ("172.22.0.0/16]", "172.22.0.0/15]"),
 )
+OTHER_FABRIC = f"""
+import glob, gzip, json
+for path in glob.glob("{APPLIED}/*"):
+    revision = json.loads(gzip.open(path).read())
+    gzip.open(path, "w").write(json.dumps({{**revision, "fabric": "other"}}).encode())
+"""
 AT_ONCE = ("-e", "confirm_s=120", "-e", "rollout_serial=100%", "--skip-tags", "verify")
 
 
@@ -55,6 +61,17 @@ def test_three_revisions_back_and_forward_again(lab):
     assert again.code == 0 and again.changed == set(), again.output[-8000:]
 
 
+def test_a_host_that_a_run_did_not_change_goes_to_its_newest_revision_before_it(lab):
+    before = {host: revisions(lab, host)[-1] for host in HOSTS}
+    edit(lab, "172.22.0.0/15]", "172.22.0.0/14]")
+    run = lab.play(*AT_ONCE, "--limit", "hv1", playbook="playbooks/rollout.yml")
+    assert run.code == 0, run.output[-8000:]
+    after = {host: revisions(lab, host)[-1] for host in HOSTS}
+    assert after["hv1"] > before["hv1"] and {**after, "hv1": before["hv1"]} == before
+    run = rolled_back(lab, after["hv1"])
+    assert run.code == 0 and run.changed == set(), run.output[-8000:]
+
+
 def test_what_cannot_be_gone_back_to_is_refused(lab):
     known = revisions(lab, "hv1")
     run = rolled_back(lab, "29990101T000000Z")
@@ -64,6 +81,13 @@ def test_what_cannot_be_gone_back_to_is_refused(lab):
     assert run.code != 0 and "no revision 20000101T000000Z, and none before it" in flat(run), run.output
     run = rolled_back(lab, "yesterday")
     assert run.code != 0 and "to: give the revision to go back to" in flat(run), run.output
+    lab.run("hv2", "sh", "-c", "cp /etc/machine-id /root && tr 0-8 1-9 </root/machine-id >/etc/machine-id")
+    run = rolled_back(lab, known[-1])
+    lab.run("hv2", "mv", "/root/machine-id", "/etc/machine-id")
+    assert run.code != 0 and "the revision is for another machine (hv2, hostname hv2)" in flat(run), run.output
+    lab.run("hv2", "python3", "-c", OTHER_FABRIC)
+    run = rolled_back(lab, known[-1])
+    assert run.code != 0 and f"is a revision of the fabric other, not of {lab.name}" in flat(run), run.output
     lab.run("hv2", "sh", "-c", f"for f in {APPLIED}/*; do cp /var/lib/routed-hypervisor/state $f; done")
     run = rolled_back(lab, known[-1])
     assert run.code != 0 and "has an old format" in flat(run), run.output

@@ -34,7 +34,7 @@ options:
         (namespace, interface, mode, flag, addresses, gateways), C(runtimes) (network, master, mode, cni, docker,
         dhcp), C(probe) (network; adds a container without a process, checks and removes it),
         C(firewall) (table, required, hooks, sets, counters), C(in_step) (routing_manager), C(followed_guests)
-        (followed), C(announced_guests) (addresses, table), C(present) (interface, guests).
+        (followed), C(announced_guests) (addresses, table), C(rollback), C(present) (interface, guests).
       - What needs guests has their names in C(guests). It is not tried if one of them is absent, that is if it is in
         O(absent), or if this node should have its interface and does not.
     type: list

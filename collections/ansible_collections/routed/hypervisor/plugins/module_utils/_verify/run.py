@@ -9,7 +9,7 @@ import time
 import typing as t
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from . import bird, firewall, frr, gobgp, guests, kernel, packets, presence, runtimes
+from . import bird, firewall, frr, gobgp, guests, kernel, packets, presence, rollback, runtimes
 
 # Probes mostly wait for answers, so there may be more workers than cores.
 WORKERS = 8
@@ -80,6 +80,7 @@ STATE = {
     "in_step": lambda expected, now: gobgp.verify_in_step(expected),
     "followed_guests": lambda expected, now: guests.verify_followed(expected),
     "announced_guests": lambda expected, now: guests.verify_announced(expected),
+    "rollback": lambda expected, now: rollback.verify_rollback(),
     "lease": lambda expected, now: kernel.verify_assigned(expected),
     "slaac": lambda expected, now: kernel.verify_assigned(expected),
 }

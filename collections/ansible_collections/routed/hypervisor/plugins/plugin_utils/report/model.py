@@ -19,6 +19,7 @@ WORST_FIRST = (FAILED, PARTLY, ABSENT, NOT_RUN, PASSED, UNVERIFIED)
 # Kinds of results, the lowest layer first: what fails here often explains what fails further down.
 LAYERS = {
     "node": "nodes without results",
+    "rollback": "changes that were rolled back",
     "present": "guests' ports",
     "container": "containers",
     "bfd": "BFD sessions",

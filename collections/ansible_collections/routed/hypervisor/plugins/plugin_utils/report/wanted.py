@@ -66,6 +66,7 @@ _WANTED: dict[str, t.Callable[[Expectation], str]] = {
     "container": lambda expected: ", ".join([expected["mode"], expected["flag"], *expected["addresses"]]),
     "firewall": lambda expected: "complete",
     "in_step": lambda expected: "no difference",
+    "rollback": lambda expected: "no change was rolled back",
     "present": lambda expected: f"a port {expected['interface']}",
     "spoof": lambda expected: f"no packet from {expected['from']} arrives at {expected['to_name']}",
 }

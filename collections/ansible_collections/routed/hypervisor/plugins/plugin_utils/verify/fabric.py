@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..intent.model import Intent
 from ..resolve.index import Index
-from . import border, guest, hypervisor, leaf, sessions
+from . import border, guest, hypervisor, leaf, rollback, sessions
 from .presence import name_guests
 
 
@@ -23,6 +23,9 @@ def expectations(intent: Intent, found: Index, host_vars: dict[str, dict]) -> di
     for node in intent.leaves.values():
         if node.platform != "nxos":  # modules cannot run on a switch: playbooks/leaves.yml compares its configuration
             made[node.name] = leaf.expectations(intent, found, node, host_vars[node.name])
+    for router in intent.routers:
+        if router.name in made:
+            made[router.name] += rollback.expectations(intent, router)
     if intent.lab:
         for carrier in intent.hypervisors.values():
             for node in carrier.guests:
