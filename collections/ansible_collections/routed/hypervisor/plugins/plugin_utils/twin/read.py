@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import typing as t
 from dataclasses import dataclass, field
 
 from ansible.inventory.manager import IGNORED, InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.parsing.vault import EncryptedString, is_encrypted_file
+from ansible.parsing.vault import is_encrypted_file
 from ansible.vars.manager import VariableManager
 
 from ...inventory.source import FABRIC, plugin_for
@@ -69,7 +70,8 @@ def production(inventory: str) -> Production:
     # One by one, because the encrypted ones would be mistakes in Ansible's eyes.
     manager = InventoryManager(loader, sources=[path for path in files if not _is_encrypted(path)])
     found.variables = _variables(found.intent, loader, manager)
-    found.sealed = [path for path in files if _is_encrypted(path)] + loader.sealed
+    sealed = [path for path in files if _is_encrypted(path)] + loader.sealed
+    found.sealed = [os.path.relpath(path, os.path.dirname(intents[0])) for path in sealed]
     return found
 
 
@@ -100,16 +102,7 @@ def _variables(intent: Intent, loader: DataLoader, manager: InventoryManager) ->
     for host in manager.hosts.values():
         known = {*of_ansible, *ours.group_vars["all"], *ours.host_vars.get(host.name, ())}
         every = merged.get_vars(host=host, include_hostvars=False)
-        made[host.name] = {name: _plain(value) for name, value in every.items() if name not in known}
+        given = {name: value for name, value in every.items() if name not in known}
+        # Without Ansible's tags, and null in the place of what is encrypted.
+        made[host.name] = json.loads(json.dumps(given, default=lambda _value: None))
     return made
-
-
-def _plain(value: t.Any) -> t.Any:
-    """VALUE without Ansible's tags; None in the place of what is encrypted."""
-    if isinstance(value, EncryptedString):
-        return None
-    if isinstance(value, dict):
-        return {str(key): _plain(below) for key, below in value.items()}
-    if isinstance(value, list):
-        return [_plain(below) for below in value]
-    return value if value is None or isinstance(value, bool) else str(value) if isinstance(value, str) else value
