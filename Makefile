@@ -32,10 +32,11 @@ setup: ## prepare what the lab needs, in .venv and the cache directory; nothing 
 lab: setup ## bring up the lab, verify it, and leave it up [INVENTORY=inventories/NAME]
 	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
 
+# Few nodes at a time: a fleet that is verified all at once leaves its routing daemons no processor.
 twin: ## bring up production as a lab and verify it, ahead of a rollout [INVENTORY=inventories/production]
 	@$(ROOT) bin/setup
 	@$(ROOT) bin/twin $(INVENTORY) $(TWIN)
-	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(TWIN) site.yml $(ARGS)
+	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(TWIN) -f 6 site.yml $(ARGS)
 
 shell: ## open a shell in the running lab [NODE=hv1: in that node]
 	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"

@@ -16,21 +16,23 @@ SECRET = "a-long-one-of-ours"
 
 
 def documented(directory: Path) -> Path:
-    """The inventory of docs/real_hosts.md, in which each block begins with its file's name."""
+    """The inventory of docs/real_hosts.md, in which each block begins with its file's name, with clear passwords."""
     page = (PROJECT / "docs" / "real_hosts.md").read_text()
     for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", page, re.DOTALL):
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(text)
-    encrypt(directory / "group_vars/all/vault.yml")
     return directory
 
 
-def encrypt(file: Path) -> None:
+def encrypt(directory: Path) -> Path:
+    """The inventory, with its passwords in a vault."""
+    file = directory / "group_vars/all/vault.yml"
     key = file.with_suffix(".key")
     key.write_text(PASSWORD)
     identity = ("--vault-id", f"production@{key}", "--encrypt-vault-id", "production")
     subprocess.run(["ansible-vault", "encrypt", *identity, file], check=True, capture_output=True, cwd=PROJECT)
     key.unlink()
+    return directory
 
 
 def fleet(hosts: int = 20) -> dict:
@@ -112,5 +114,4 @@ def write(directory: Path, intent: dict) -> Path:
     }.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text(yaml.safe_dump(content, sort_keys=False))
-    encrypt(directory / "group_vars/all/vault.yml")
-    return directory
+    return encrypt(directory)

@@ -50,8 +50,8 @@ def test_each_intent_without_its_lab_has_a_twin_that_is_the_same_lab(name):
     lab = yaml.safe_load((PROJECT / "inventories" / name / "fabric.yml").read_text())
     real = {key: value for key, value in lab.items() if key != "lab"}
     found = made(real)
-    same = {key: value for key, value in found.intent.items() if key not in ("name", "lab", "bgp")}
-    assert same == {key: value for key, value in lab.items() if key not in ("name", "lab", "bgp")}
+    same = {key: value for key, value in found.intent.items() if key not in ("name", "lab", "bgp", "ospf")}
+    assert same == {key: value for key, value in lab.items() if key not in ("name", "lab", "bgp", "ospf")}
     assert found.intent["name"] == f"{name}-twin"
     assert found.intent["lab"] == lab["lab"]
 
@@ -205,11 +205,20 @@ def test_relays_become_servers():
     assert "hypervisors are the DHCP servers of their guests, instead of relays to others: segment web" in lines(found)
 
 
-def test_bfd_of_production_is_slowed_down_and_a_slow_one_is_kept(fleet):
-    assert made(fleet).intent["bgp"]["bfd"] == {"interval_ms": 1000, "multiplier": 5}
-    slow = {**fleet, "bgp": {**fleet["bgp"], "bfd": {"interval_ms": 900, "multiplier": 10}}}
+def test_timers_of_production_are_slowed_down_and_slow_ones_are_kept(fleet):
+    found = made(fleet)
+    assert found.intent["bgp"]["bfd"] == {"interval_ms": 1000, "multiplier": 5}
+    assert found.intent["bgp"]["timers"] == {"hold_s": 60, "keepalive_s": 10}
+    assert found.intent["ospf"] == {"process": 500, "timers": {"hello_s": 5, "dead_s": 20}}
+    assert "dead paths are detected later: BFD 1000 ms x 5 instead of 300 ms x 3, hold timer of BGP 60 s" in lines(
+        found
+    )
+    slow = copy.deepcopy(fleet)
+    slow["bgp"] |= {"bfd": {"interval_ms": 900, "multiplier": 10}, "timers": {"hold_s": 90, "keepalive_s": 30}}
+    slow["ospf"]["timers"] = {"hello_s": 10, "dead_s": 40}
     found = made(slow)
-    assert found.intent["bgp"]["bfd"] == slow["bgp"]["bfd"] and "BFD" not in lines(found)
+    assert (found.intent["bgp"], found.intent["ospf"]) == (slow["bgp"], slow["ospf"])
+    assert "later" not in lines(found)
 
 
 def test_a_twin_has_passwords_of_its_own_and_keeps_them(fleet):
@@ -234,7 +243,7 @@ def run(inventory: Path | str, directory: Path) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def documented(tmp_path_factory) -> Path:
-    return production.documented(tmp_path_factory.mktemp("inventories") / "production")
+    return production.encrypt(production.documented(tmp_path_factory.mktemp("inventories") / "production"))
 
 
 def test_the_documented_inventory_has_a_twin_although_its_vault_stays_closed(documented, tmp_path):
@@ -285,7 +294,7 @@ def test_what_has_no_twin_is_refused(tmp_path):
     empty.mkdir()
     (empty / "hosts.yml").write_text("all: {hosts: {hv1: {}}}\n")
     for inventory, reason in {
-        "inventories/l3_hypervisor": "is a lab already, so make lab brings it up; a twin is made of an inventory of real",
+        "inventories/l3_hypervisor": "is a lab already, so make lab brings it up; a twin is made of",
         tmp_path / "gone": "cannot be read: No such file or directory",
         empty: "has no intent, a file such as fabric.yml",
     }.items():

@@ -8,6 +8,7 @@ Private to this collection.
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def make(inventory: str, directory: str = "") -> Made:
     """Writes the twin of INVENTORY to DIRECTORY, by default artifacts/NAME/twin. Raises Refused or IntentError."""
     found = production(inventory)
     mistakes = Mistakes()
-    chosen = next((given[CHOSEN] for given in found.variables.values() if CHOSEN in given), {})
+    chosen: t.Any = next((given[CHOSEN] for given in found.variables.values() if CHOSEN in given), {})
     made = twin(found.data, found.intent, chosen, mistakes)
     if mistakes:
         raise IntentError(found.source.path, mistakes.lines(found.source.line_of))

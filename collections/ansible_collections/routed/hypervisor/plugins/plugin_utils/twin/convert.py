@@ -22,8 +22,11 @@ Data = dict[str, t.Any]  # of an intent file
 SECTIONS = ("hypervisors", "reflectors", "borders", "leaves")
 LONGEST_NAME = 32  # of a lab
 ENDING = "-twin"
-# A lab's kernel has one processor for all nodes, and a production intent has many: with 300 ms, sessions flap.
+# A lab's kernel has one processor for all nodes. With less, sessions of a fleet flap while the twin is verified.
 BFD = {"interval_ms": 1000, "multiplier": 5}
+# OSPF has found another way by then, as intent/ospf_checks.py demands, whatever production has.
+BGP_TIMERS = {"hold_s": 60, "keepalive_s": 10}
+OSPF_TIMERS = {"hello_s": 5, "dead_s": 20}
 # What the nodes' image needs for a container runtime, and whether that needs systemd.
 PACKAGES = {
     "cni": ["containernetworking-plugins"],
@@ -43,10 +46,10 @@ class Twin:
 
 
 def twin(production: Data, intent: Intent, chosen: t.Any, mistakes: Mistakes) -> Twin:
-    """The twin of PRODUCTION, the data of a file that was read as INTENT. CHOSEN are names that somebody gave to nodes."""
+    """The twin of PRODUCTION, the data of a file that was read as INTENT. CHOSEN are names for nodes."""
     made, found = copy.deepcopy(production), Differences()
     made["name"] = intent.name[: LONGEST_NAME - len(ENDING)] + ENDING
-    _slow_down(made, found)
+    _slow_down(made, intent, found)
     _leases(made, found)
     _platforms(made, found)
     _place_guests(made, intent, found)
@@ -58,12 +61,19 @@ def twin(production: Data, intent: Intent, chosen: t.Any, mistakes: Mistakes) ->
     return Twin(made, names, found)
 
 
-def _slow_down(made: Data, found: Differences) -> None:
-    bfd = made["bgp"].get("bfd")
+def _slow_down(made: Data, intent: Intent, found: Differences) -> None:
+    slower = "dead paths are detected later"
+    bfd, bgp, ospf = intent.bfd, made["bgp"], intent.ospf
     if bfd and bfd["interval_ms"] * bfd["multiplier"] < BFD["interval_ms"] * BFD["multiplier"]:
-        given = f"{bfd['interval_ms']} ms × {bfd['multiplier']}"
-        bfd.update(BFD)
-        found.add(f"BFD is slower, {BFD['interval_ms']} ms × {BFD['multiplier']} instead of {given}")
+        bgp["bfd"] = dict(BFD)
+        given = f"{bfd['interval_ms']} ms x {bfd['multiplier']}"
+        found.add(slower, f"BFD {BFD['interval_ms']} ms x {BFD['multiplier']} instead of {given}")
+    if intent.timers["hold_s"] < BGP_TIMERS["hold_s"]:
+        bgp.setdefault("timers", {}).update(BGP_TIMERS)
+        found.add(slower, f"hold timer of BGP {BGP_TIMERS['hold_s']} s instead of {intent.timers['hold_s']} s")
+    if ospf and ospf["timers"]["dead_s"] < OSPF_TIMERS["dead_s"]:
+        made["ospf"].setdefault("timers", {}).update(OSPF_TIMERS)
+        found.add(slower, f"dead timer of OSPF {OSPF_TIMERS['dead_s']} s instead of {ospf['timers']['dead_s']} s")
 
 
 def _leases(made: Data, found: Differences) -> None:

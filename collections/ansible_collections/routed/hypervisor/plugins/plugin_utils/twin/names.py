@@ -38,7 +38,8 @@ def node_names(intent: Intent, more: Mapping[str, Path], chosen: t.Any, mistakes
 def _paths(intent: Intent) -> dict[str, Path]:
     """The place of each node in the intent, by its name."""
     guests = [guest for hypervisor in intent.hypervisors.values() for guest in hypervisor.guests]
-    return {node.name: node.path for node in (*intent.routers, *guests, *intent.guests)}
+    made = {router.name: router.path for router in intent.routers}
+    return made | {guest.name: guest.path for guest in (*guests, *intent.guests)}
 
 
 def _checked(chosen: t.Any, paths: Mapping[str, Path], mistakes: Mistakes) -> dict[str, str]:

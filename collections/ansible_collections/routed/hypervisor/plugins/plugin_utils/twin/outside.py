@@ -15,6 +15,9 @@ from ..intent.mistakes import Path
 from ..intent.model import Hypervisor, Intent
 from .differences import Differences
 
+if t.TYPE_CHECKING:
+    from netaddr import IPAddress
+
 Data = dict[str, t.Any]
 SIMULATED = "routers that are not in the intent are simulated by leaves with FRR"
 MISSING = "routers that are not in the intent are missing"
@@ -32,7 +35,7 @@ def replace(made: Data, intent: Intent, found: Differences) -> dict[str, Path]:
                 continue
             given = made["hypervisors"][host.name]["neighbors"]
             del given[neighbor.name]
-            leaf = leaves.for_neighbor(host, neighbor)
+            leaf = leaves.for_neighbor(host, neighbor, neighbor.address)
             if leaf is None:
                 found.add(MISSING, f"{neighbor.name}, {neighbor.address} in AS {neighbor.asn}, of {host.name}")
             else:
@@ -40,10 +43,10 @@ def replace(made: Data, intent: Intent, found: Differences) -> dict[str, Path]:
                 found.add(SIMULATED, f"{leaf}, {neighbor.address} in AS {neighbor.asn}")
     known = leaves.names.keys() | {str(address) for node in intent.routers for address in node.addresses}
     _gateways(made, intent, known, found)
-    for leaf in intent.leaves.values():
-        for route in leaf.static:
+    for router in intent.leaves.values():
+        for route in router.static:
             if str(route.next_hop) not in known:
-                found.add(MISSING, f"{route.next_hop}, the next hop of {route.prefix} on {leaf.name}")
+                found.add(MISSING, f"{route.next_hop}, the next hop of {route.prefix} on {router.name}")
     return leaves.paths
 
 
@@ -53,9 +56,8 @@ class _Leaves:
         self.names: dict[str, str] = {}  # of leaves that were added, by address
         self.paths: dict[str, Path] = {}
 
-    def for_neighbor(self, host: Hypervisor, neighbor: Neighbor) -> str | None:
-        """The leaf with the neighbor's address, or None if no leaf can have it."""
-        address = neighbor.address
+    def for_neighbor(self, host: Hypervisor, neighbor: Neighbor, address: IPAddress) -> str | None:
+        """The leaf with the neighbor's ADDRESS, or None if no leaf can have it."""
         family = family_of(address)
         place = next(
             (

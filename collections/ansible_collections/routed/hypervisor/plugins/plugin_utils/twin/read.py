@@ -17,7 +17,7 @@ from ansible.vars.manager import VariableManager
 
 from ...inventory.source import FABRIC, plugin_for
 from ..intent.load import Source
-from ..intent.mistakes import IntentError, Mistakes
+from ..intent.mistakes import Mistakes
 from ..intent.model import Intent
 from ..intent.read import read
 from ..inventory import inventory as resolved
@@ -40,7 +40,7 @@ class Production:
     sealed: list[str] = field(default_factory=list)
 
 
-class _SealedLoader(DataLoader):
+class _SealedLoader(DataLoader):  # type: ignore[misc] # Ansible has no types
     """Takes encrypted files for empty ones. It has no password anyway, and would fail."""
 
     def __init__(self) -> None:
