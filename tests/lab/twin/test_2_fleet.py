@@ -7,16 +7,22 @@ import yaml
 from support import production
 
 pytestmark = pytest.mark.long
-LEAF = f"leaf1.{production.DOMAIN}"
-GUEST, RIGHT, WRONG = "203.0.113.7/32", "10.1.1.7", "10.1.1.70"
+GUEST = "203.0.113.7/32"
+# Routes that an administrator has pinned on both leaves of a guest's hypervisor, and one of them with a typing error.
+RIGHT = {f"leaf1.{production.DOMAIN}": "10.1.1.7", f"leaf2.{production.DOMAIN}": "10.1.2.7"}
+WRONG = {**RIGHT, f"leaf1.{production.DOMAIN}": "10.1.1.70"}
 
 
 @pytest.fixture(scope="module")
 def twin(twin_of, tmp_path_factory):
     intent = production.fleet(20)
-    # A route that an administrator has pinned.
-    intent["leaves"][LEAF]["static"] = {"main": {GUEST: RIGHT}}
+    pin(intent, RIGHT)
     return twin_of(production.write(tmp_path_factory.mktemp("inventories") / "fleet", intent), "fleet")
+
+
+def pin(intent, next_hops) -> None:
+    for leaf, next_hop in next_hops.items():
+        intent["leaves"][leaf]["static"] = {"main": {GUEST: next_hop}}
 
 
 def edit(twin, change) -> None:
@@ -48,10 +54,7 @@ def test_two_hosts_with_one_router_id_are_refused(twin):
 
 
 def test_a_wrong_next_hop_is_found_by_the_verification(twin):
-    def wrong(intent):
-        intent["leaves"][LEAF]["static"]["main"][GUEST] = WRONG
-
-    edit(twin, wrong)
+    edit(twin, lambda intent: pin(intent, WRONG))
     code, output = twin.make("twin")
     assert code != 0 and "fleet-twin: NOT verified" in output, output[-8000:]
     found = twin.failures()
