@@ -5,6 +5,8 @@ LAB := $(or $(shell sed -n 's/^name: *"\{0,1\}\([A-Za-z0-9_-]*\).*/\1/p' $(wildc
 OWNER := $(if $(wildcard $(INVENTORY)),--owner $(INVENTORY))
 # Empty for an inventory of real hosts.
 IS_LAB := $(shell grep -s '^lab:' $(wildcard $(INVENTORY)/fabric.yml) </dev/null)
+# The inventory of its twin, if its hosts are real.
+TWIN := artifacts/$(LAB)/twin
 NODE ?=
 INTERFACE ?=
 DELAY ?=
@@ -19,7 +21,7 @@ ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
 unexport PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab shell reboot verify capture impair status down test bench docs
+.PHONY: help setup lab twin shell reboot verify capture impair status down test bench docs
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +31,12 @@ setup: ## prepare what the lab needs, in .venv and the cache directory; nothing 
 
 lab: setup ## bring up the lab, verify it, and leave it up [INVENTORY=inventories/NAME]
 	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
+
+# Few nodes at a time: a fleet that is verified all at once leaves its routing daemons no processor.
+twin: ## bring up production as a lab and verify it, ahead of a rollout [INVENTORY=inventories/production]
+	@$(ROOT) bin/setup
+	@$(ROOT) bin/twin $(INVENTORY) $(TWIN)
+	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(TWIN) -f 6 site.yml $(ARGS)
 
 shell: ## open a shell in the running lab [NODE=hv1: in that node]
 	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.production import documented as documented_inventory
 from test_render import PROJECT, files_of, play
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._preflight.host import PROGRAMS
@@ -21,13 +22,11 @@ CONNECTING = ("site.yml", "playbooks/retire.yml")
 
 @pytest.fixture
 def production(tmp_path) -> Path:
-    """The directory; each block begins with its file's name."""
-    blocks = re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL)
-    assert [name for name, _text in blocks] == ["fabric.yml", "hosts.yml", "group_vars/all/vault.yml"]
-    for name, text in blocks:
-        (tmp_path / "production" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "production" / name).write_text(text)
-    return tmp_path / "production"
+    """The directory."""
+    made = documented_inventory(tmp_path / "production")
+    files = {str(path.relative_to(made)) for path in made.rglob("*.yml")}
+    assert files == {"fabric.yml", "hosts.yml", "group_vars/all/vault.yml"}
+    return made
 
 
 def test_the_inventory_has_real_hosts_and_nothing_of_a_lab(production):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support import production
 from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import kernel
@@ -259,3 +260,12 @@ def test_ports_have_the_mtu_of_their_fabric():
     leaf = edited(ONE, lambda data: data["fabrics"]["rack1"].update(mtu=9000))["switch1"]["leaf"]
     assert [(port["name"], port["mtu"]) for port in leaf["ports"]] == [("Ethernet1/1", 9000)]
     assert edited(ONE, lambda data: None)["switch1"]["leaf"]["ports"][0]["mtu"] is None
+
+
+def test_the_way_between_guests_is_traced_only_where_no_leaf_is_on_it():
+    text = yaml.safe_dump({**production.fleet(4), "lab": {}}, sort_keys=False)
+    fleet = yaml.safe_load(text.replace(f".{production.DOMAIN}", "").replace("platform: nxos", "platform: frr"))
+    found = resolved(fleet)["web1"]["verify"]
+    traced = {expected["to_name"] for expected in found if expected["kind"] == "trace"}
+    pinged = {expected["to_name"] for expected in found if expected["kind"] == "ping" and expected["expect"] == "reply"}
+    assert (traced, pinged) == ({"web2"}, {"web2", "web3", "web4"})

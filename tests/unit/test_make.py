@@ -54,6 +54,14 @@ def test_make_down_gives_the_inventory_as_owner(inventory):
     assert commands("down", given).rstrip().endswith(f"bin/lab down harbour --owner {given.partition('=')[2]}")
 
 
+def test_make_twin_brings_up_another_inventory_than_it_is_given(inventory):
+    given = inventory("name: harbour\nvrfs: {}\n")
+    setup, made, play = commands("twin", given).strip().splitlines()
+    assert setup.endswith("bin/setup")
+    assert made.endswith(f"bin/twin {given.partition('=')[2]} artifacts/harbour/twin")
+    assert "ansible-playbook -i artifacts/harbour/twin -f 6 site.yml" in play
+
+
 def test_a_lab_whose_inventory_is_gone_is_taken_down_by_the_directorys_name(tmp_path):
     assert commands("down", f"INVENTORY={tmp_path}/gone").rstrip().endswith("bin/lab down gone")
 

@@ -20,6 +20,7 @@ ON_A_HOST = ("routed-hypervisor", "journalctl", "nft")
 ELSEWHERE = {
     "make lab INVENTORY=": "the scenarios of tests/run bring these labs up",
     "make test": "runs this test",
+    "make twin": "tests/lab/twin",
     "make shell": "waits for commands",
     "make down": "tests/lab/default/test_9_teardown.py",
     "make lab": "needs the name of an inventory of this project",

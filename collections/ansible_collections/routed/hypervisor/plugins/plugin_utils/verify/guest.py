@@ -11,6 +11,7 @@ from ..resolve.firewall import ROUTING_PORTS
 from ..resolve.guest import INTERFACE
 from ..resolve.index import Index, Place
 from .ping import named, ping
+from .routes import next_hops
 from .sample import others
 from .sessions import LABEL
 
@@ -110,7 +111,9 @@ def _peers(intent: Intent, found: Index, place: Place, peers: list[Place], vrf: 
                 continue
             title = f"{name} reaches {named(peer.guest, address)}"
             wanted.append(ping(family, address, peer.guest.name, title))
-            if peer.hypervisor is not place.hypervisor and address not in found.holders:
+            # Without a common network, there are leaves or others on the way.
+            is_near = bool(next_hops(place.hypervisor, peer.hypervisor, vrf, family))
+            if is_near and peer.hypervisor is not place.hypervisor and address not in found.holders:
                 hops = [_hop(intent, place, vrf, family, True), _hop(intent, peer, vrf, family, False), []]
                 wanted.append(_trace(family, address, peer.guest.name, name, hops, found.networks[vrf, family]))
     return wanted
