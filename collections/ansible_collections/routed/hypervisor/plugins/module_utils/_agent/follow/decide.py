@@ -15,11 +15,10 @@ import typing as t
 from ..._netlink import codec
 from ..._netlink.marks import MARK
 from .guests import Destination, Guest, Guests
-from .seen import FIRST_METRIC, LAST, ORDINARY, Seen
+from .seen import FIRST_METRIC, LAST, LOWER_UP, ORDINARY, Seen
 
 TAPS = ("tun", "veth", "macvtap")  # kinds of links among which a port is looked for by its MAC
 TAP_MAC = "fe:"
-LOWER_UP = 0x10000
 HIGH = 1000  # above this a lone holder begins again
 
 
@@ -39,7 +38,8 @@ def decide(guests: Guests, seen: Seen, heard: t.Mapping[str, int], settled: t.Co
     so long that no announcement of an earlier place can be on its way."""
     bound, problems = _bound(guests, seen)
     released = {index for index, _address in seen.marked if index not in bound}
-    strangers = [f"{link.name} ({link.mac})" for link in seen.links.values() if _is_stranger(guests, link)]
+    links = seen.links.values() if guests.all else ()
+    strangers = [f"{link.name} ({link.mac})" for link in links if _is_stranger(guests, link)]
     decision = Decision(bound, {}, {}, {}, released, problems, sorted(strangers))
     for index, guest in bound.items():
         if not is_usable(guests, guest, seen.links[index], seen):

@@ -25,6 +25,7 @@ from .guests import Destination
 # local preference, and writes the routes to other places of the same guests with it as their metric, which is lower.
 FIRST_METRIC = 1_000_000
 ORDINARY, LAST = 100, 32_000  # local preference of all other routes; the last that BIRD's 16-bit preferences allow
+LOWER_UP = 0x10000
 LENGTHS: dict[int, int] = {socket.AF_INET: 32, socket.AF_INET6: 128}
 UNICAST = 1
 
@@ -39,6 +40,7 @@ class Seen:
     marked: set[tuple[int, bytes]] = dataclasses.field(default_factory=set)  # the agent's addresses, by link
     lost: set[tuple[Destination, int]] = dataclasses.field(default_factory=set)  # own routes gone without notification
     used: set[int] = dataclasses.field(default_factory=set)  # links that any of these routes has used
+    emptied: set[int] = dataclasses.field(default_factory=set)  # links whose proxy entries the kernel has dropped
 
     def read(self, network: Network) -> None:
         """Reads everything again."""
@@ -82,6 +84,8 @@ class Seen:
         before = self.links.pop(link.index, None)
         if present:
             self.links[link.index] = link
+        if not (present and link.up and link.flags & LOWER_UP):
+            self.emptied.add(link.index)
         if not (present and link.up) and link.index in self.used:
             self._drop_routes(link.index)
         if not present:
