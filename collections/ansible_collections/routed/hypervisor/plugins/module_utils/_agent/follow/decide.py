@@ -15,10 +15,11 @@ import typing as t
 from ..._netlink import codec
 from ..._netlink.marks import MARK
 from .guests import Destination, Guest, Guests
-from .seen import FIRST_METRIC, LAST, LOWER_UP, ORDINARY, Seen
+from .seen import FIRST_METRIC, LAST, ORDINARY, Seen
 
 TAPS = ("tun", "veth", "macvtap")  # kinds of links among which a port is looked for by its MAC
 TAP_MAC = "fe:"
+LOWER_UP = 0x10000
 HIGH = 1000  # above this a lone holder begins again
 
 

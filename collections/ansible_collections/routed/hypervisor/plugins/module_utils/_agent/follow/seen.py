@@ -25,7 +25,6 @@ from .guests import Destination
 # local preference, and writes the routes to other places of the same guests with it as their metric, which is lower.
 FIRST_METRIC = 1_000_000
 ORDINARY, LAST = 100, 32_000  # local preference of all other routes; the last that BIRD's 16-bit preferences allow
-LOWER_UP = 0x10000
 LENGTHS: dict[int, int] = {socket.AF_INET: 32, socket.AF_INET6: 128}
 UNICAST = 1
 
@@ -84,7 +83,7 @@ class Seen:
         before = self.links.pop(link.index, None)
         if present:
             self.links[link.index] = link
-        if not (present and link.up and link.flags & LOWER_UP):
+        if not (present and link.up):
             self.emptied.add(link.index)
         if not (present and link.up) and link.index in self.used:
             self._drop_routes(link.index)
