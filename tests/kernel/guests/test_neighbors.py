@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
-import statistics
 import time
 from pathlib import Path
 
 import pytest
 from support.following import GuestMachine, raw, table
-from support.soliciting import SOON_S, accepts, address, answers, ask, entries, mac
+from support.soliciting import SOON_S, accepts, address, answers, entries, mac
 from support.waiting import stays, until
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow import frames
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import packed
 
-GUESTS, FEW, MANY = 10_000, 3, 50
-ASKED = 1000
-NDPPD = """mount --bind {image} {image}
-mount -t tmpfs none {image}/run
-mount -t tmpfs none {image}/mnt
-cp {file} {image}/mnt/ndppd.conf
-exec chroot {image} ndppd -c /mnt/ndppd.conf
-"""
+GUESTS, FEW = 10_000, 3
 
 
 def guests(vrf: str | None, ports: int) -> dict:
@@ -96,58 +87,3 @@ def test_a_guest_that_asks_all_the_time_costs_little(host, machines):
 def processor(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid: int) -> float:
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
-    return int(line.split()[1]) / 1024
-
-
-def shown(name: str, took: list[float | None], seconds: float, pid: int) -> str:
-    known = sorted(one for one in took if one is not None)
-    if not known:
-        return f"{name}: no answer to any of {len(took)}"
-    return (
-        f"{name}: {len(known)} of {len(took)} answered, median {statistics.median(known) * 1e6:.0f} µs, 99 % within"
-        f" {known[len(known) * 99 // 100] * 1e3:.1f} ms; {seconds / len(took) * 1e6:.0f} µs of processor time each;"
-        f" {resident(pid):.0f} MB"
-    )
-
-
-@pytest.mark.long
-def test_ten_thousand_guests_and_fifty_ports(host, machines, lab_image, tmp_path):
-    """Next to ndppd with the rule that the role writes, for the same ports and routes."""
-    host.store_table(guests(host.vrf, MANY))
-    host.space.cable("uplink")
-    host.start()
-    made = machines(MANY)
-    until(lambda: len(host.report().get("guests", {})) == MANY, 60, "all guests are held")
-    until(lambda: answers(made[-1], MANY, GUESTS), SOON_S, f"an answer {host.said()}")
-    routes = (f"route add {address(number)}/128 dev uplink" for number in range(MANY + 1, GUESTS + 1))
-    where = " table 90" if host.vrf else ""
-    host.space.run("ip", "-6", "-batch", "-", text="".join(f"{line}{where}\n" for line in routes))
-    targets = random.Random(1).sample(range(MANY + 1, GUESTS + 1), ASKED)
-    before = processor(host.process.pid)
-    took = ask(made[0], 1, targets)
-    print(shown("the agent", took, processor(host.process.pid) - before, host.process.pid))
-    assert None not in took
-    memory = resident(host.process.pid)
-    print(f"the agent follows {MANY} ports and answers for {GUESTS} guests with {memory:.0f} MB")
-    host.end()
-    assert not answers(made[0], 1, GUESTS), "without the agent, nobody answers"
-    ports = "".join(
-        f"proxy tap{number} {{ router yes; timeout 500; ttl 30000; rule 2001:db8:cb00:7100::/64 {{ static }} }}\n"
-        for number in range(1, MANY + 1)
-    )
-    file = tmp_path / "ndppd.conf"
-    file.write_text(ports)
-    ndppd = host.space.start("unshare", "--mount", "--", "sh", "-ec", NDPPD.format(image=lab_image, file=file))
-    try:
-        until(lambda: answers(made[0], 1, targets[0]) or ndppd.poll() is not None, SOON_S, "ndppd answers")
-        assert ndppd.poll() is None
-        before = processor(ndppd.pid)
-        took = ask(made[0], 1, targets)
-        print(shown("ndppd", took, processor(ndppd.pid) - before, ndppd.pid))
-    finally:
-        ndppd.kill()
-        ndppd.wait()
