@@ -7,6 +7,10 @@ import random
 from collections.abc import Callable
 
 HYPERVISORS = ("hv1", "hv2", "hv3")
+NDP = {"hv1": "routed-hypervisor-run", "hv2": "routed-hypervisor-run", "hv3": "ndppd"}
+WITH_NDPPD = [node for node, name in NDP.items() if name == "ndppd"]
+DAEMONS = [(node, name) for node in HYPERVISORS for name in ("bird", "dnsmasq", "radvd")]
+DAEMONS += [(node, "ndppd") for node in WITH_NDPPD]
 GUESTS = {"vm1": "hv1", "vm2": "hv1", "vm3": "hv2", "vm4": "hv3"}
 FABRICS = ("A", "B")
 VRFS = {"private": 20, "public": 90}
@@ -200,20 +204,20 @@ def firewall(r: random.Random, _n: int) -> Drift:
 @drawn
 def daemon_gone(r: random.Random, _n: int) -> Drift:
     node = r.choice([*HYPERVISORS, "rr1", "rr2", "internet"])
-    name = r.choice(["bird", "dnsmasq", "radvd", "ndppd"]) if node in HYPERVISORS else "bird"
+    name = r.choice(["bird", "dnsmasq", "radvd", NDP[node]]) if node in HYPERVISORS else "bird"
     command = r.choice([f"service {name} stop", f"pkill -KILL -x {name}"])
     return Drift(node, command, f"daemon {name}")
 
 
 @drawn
 def daemon_stopped_by_a_signal(r: random.Random, _n: int) -> Drift:
-    node, name = r.choice(HYPERVISORS), r.choice(["bird", "dnsmasq", "radvd", "ndppd"])
+    node, name = r.choice(DAEMONS)
     return Drift(node, f"pkill -STOP -x {name}", f"daemon {name}")
 
 
 @drawn
 def daemon_restarted(r: random.Random, _n: int) -> Drift:
-    node, name = r.choice(HYPERVISORS), r.choice(["bird", "dnsmasq", "radvd", "ndppd"])
+    node, name = r.choice(DAEMONS)
     return Drift(node, f"service {name} restart", f"daemon {name}")
 
 
@@ -227,7 +231,8 @@ FILES = {
 def file_changed(r: random.Random, _n: int) -> Drift:
     name, path = r.choice(list(FILES.items()))
     command = r.choice([f"echo '# by hand' >>{path}", f"rm {path}", f"chmod 600 {path}", f"chown daemon {path}"])
-    return Drift(r.choice(HYPERVISORS), command, f"daemon {name.split()[0]}")
+    node = r.choice(WITH_NDPPD if name == "ndppd" else HYPERVISORS)
+    return Drift(node, command, f"daemon {name.split()[0]}")
 
 
 # Of others: what a run must leave alone

@@ -60,7 +60,7 @@ def table(vrf: str | None, guests: t.Mapping[str, str | None]) -> dict:
     interface = {"addresses": addresses, "sysctls": sysctls, **({"vrf": vrf} if vrf else {})}
     kind = {
         "interface": interface,
-        "proxy_arp": {"proxy_arp": True, "proxy_ndp": True, "delay": 0},
+        "proxy_arp": {"proxy_arp": True, "proxy_ndp": True, "delay": 0, "ndp_delay": 0},
         "neighbors": [WEB1[1], WEB2[1], ELSEWHERE],
         "gateways": list(GATEWAYS),
         "tables": [TABLE, 254] if vrf else [254],
@@ -102,8 +102,9 @@ class FollowingHost:
     def store(self, guests: t.Mapping[str, str | None]) -> None:
         self.store_table(table(self.vrf, guests))
 
-    def store_table(self, given: dict, routing_manager: dict | None = None) -> None:
-        stored = states.Stored("hv1", states.this_machine(), {}, [], given, routing_manager or {})
+    def store_table(self, given: dict, routing_manager: dict | None = None, proxy_ndp: dict | None = None) -> None:
+        more = routing_manager or {}, proxy_ndp or {}
+        stored = states.Stored("hv1", states.this_machine(), {}, [], given, *more)
         states.write(str(self.states), stored)
 
     def command(self, *arguments: str) -> list[str]:

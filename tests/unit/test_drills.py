@@ -26,7 +26,8 @@ FOLLOWED = ("kill_agent", "migrate")  # need guests that move, too
 
 def lab(name: str, directory=PROJECT / "inventories") -> model.Lab:
     made = inventory(read(str(directory / name / "fabric.yml")), owner="/")
-    return model.Lab(made.host_vars, made.groups, made.host_vars[LAB_HOST]["lab"]["cables"])
+    facts = made.host_vars[LAB_HOST]["lab"]
+    return model.Lab(made.host_vars, made.groups, facts["cables"], model.systemd_nodes(facts))
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +83,7 @@ def test_a_node_without_systemd_is_not_rebooted(moving):
 def test_what_is_rebooted_sends_nothing_itself(default):
     """Containers of a node send from there: their programs end with it."""
     found = lab("contiv_leaf_ha")
-    groups = {**found.groups, "agents": ["host1"]}
-    plan = drills.plan(model.Wanted("reboot"), model.Lab(found.nodes, groups, found.cables))
+    plan = drills.plan(model.Wanted("reboot"), model.Lab(found.nodes, found.groups, found.cables, {"host1"}))
     assert plan.steps == [{"node": "host1", "reboot": True}]
     assert plan.pairs and "host1" not in {pair["node"] for pair in plan.pairs}
 

@@ -6,13 +6,14 @@ import pytest
 from support.following import ELSEWHERE, GATEWAYS, MACS, PORT_MACS, WEB1, WEB2, raw, table
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow import frames
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.answering import of_guest
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.guests import Guests
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.neighbors import answer
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import packed
 
 KNOWN = Guests(table("public", {"web1": "tap-web1", "web2": None}))
 WEB = KNOWN.all["web1"]
-KIND = KNOWN.kind(WEB)
+ANSWERS = of_guest(WEB, KNOWN.kind(WEB))
 OWN, NOBODY = packed(WEB1[1]), bytes(16)
 ALL_NODES = packed("ff02::1")
 
@@ -29,7 +30,7 @@ def question(target: str, source: bytes = OWN, destination: bytes | None = None,
 
 
 def replied(frame: bytes) -> dict:
-    found = answer(frame, WEB, KIND)
+    found = answer(frame, ANSWERS)
     assert found is not None
     pseudo = found[22:54] + len(found[54:]).to_bytes(4, "big") + bytes([0, 0, 0, frames.ICMPV6])
     assert frames.checksum(pseudo + found[54:]) == 0
@@ -71,4 +72,4 @@ NOT_ANSWERED = {
 
 @pytest.mark.parametrize("case", NOT_ANSWERED)
 def test_nothing_else_is_answered(case):
-    assert answer(NOT_ANSWERED[case], WEB, KIND) is None
+    assert answer(NOT_ANSWERED[case], ANSWERS) is None

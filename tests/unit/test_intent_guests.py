@@ -45,6 +45,10 @@ def relayed(*changes):
 
 
 REFUSED = {
+    "ndppd on ports that come and go": (
+        with_guests(("segments.guests.ndp", "ndppd")),
+        "segments.guests.ndp: ndppd does not run without one of its ports, and the ports of guests under guests come and go; leave it out; hypervisors.NAME.ndp is for guests under a hypervisor",
+    ),
     "neither MAC nor port": (
         with_guests(web3={"ipv4": "203.0.113.13"}),
         "guests.web3: has neither mac nor port; give it one of them",
@@ -428,3 +432,45 @@ def test_requests_are_relayed_from_an_address_of_the_hypervisors_own():
     assert hosts["hv2"]["dnsmasq"]["ports"] == []
     assert hosts["vm3"]["guest"]["dhcp"]
     assert "lease" in [one["kind"] for one in verified(relayed())["vm3"]]
+
+
+def answering(*changes):
+    """By hypervisor: the ports on which the agent answers neighbor solicitations, and those with ndppd."""
+    hosts = resolved(changed(*changes))
+    return {
+        name: (
+            list(hosts[name].get("proxy_ndp", {}).get("ports", ())),
+            [proxy["interface"] for proxy in hosts[name]["ndppd"]["proxies"]],
+        )
+        for name in ("hv1", "hv2", "hv3")
+    }
+
+
+def test_neighbor_solicitations_are_answered_by_the_agent_or_where_it_is_chosen_by_ndppd():
+    default = {"hv1": (["vm1", "vm2"], []), "hv2": (["vm3"], []), "hv3": ([], ["vm4"])}
+    assert answering() == default
+    everywhere = answering(("segments.guests.ndp", "ndppd"))
+    assert everywhere == {"hv1": ([], ["vm1", "vm2"]), "hv2": ([], ["vm3"]), "hv3": ([], ["vm4"])}
+    overridden = answering(("segments.guests.ndp", "ndppd"), ("hypervisors.hv2.ndp", "agent"))
+    assert overridden["hv2"] == (["vm3"], [])
+
+
+def test_a_port_is_not_answered_for_the_addresses_of_its_own_guest():
+    hv1 = resolved(with_more_addresses())["hv1"]["proxy_ndp"]
+    own = ["2001:db8:cb00:7100:0:cbff:fe00:7101", "2001:db8:cb00:7100::21"]
+    assert hv1["ports"]["vm1"] == {"segment": "guests", "own": own}
+    neighbors = hv1["segments"]["guests"]["neighbors"]
+    assert {*own, SHARED_6} < set(neighbors) and len(neighbors) == len(set(neighbors))
+
+
+def test_a_guest_without_ipv6_has_no_proxy_ndp():
+    data = changed(("segments.guests.ipv6", REMOVE), ("segments.guests.gateway6", REMOVE))
+    hosts = resolved(data)
+    assert not [name for name in hosts if hosts[name].get("proxy_ndp")]
+    assert [port.get("proxy_ndp") for port in hosts["hv1"]["network"]["proxy_arp"]] == [None, None]
+
+
+def test_hypervisors_of_a_lab_have_an_agent_where_it_answers():
+    mistakes = Mistakes()
+    intent = check(changed(), mistakes)
+    assert resolve(intent, index(intent), "somewhere").groups["agents"] == ["hv1", "hv2"]

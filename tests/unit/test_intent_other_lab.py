@@ -107,7 +107,7 @@ def test_a_guest_without_ipv6(lab):
     assert not expectations(lab, "cache", "slaac")
     assert {one["family"] for one in lab.host_vars["cache"]["verify"] if "family" in one} == {"ipv4"}
     assert [item["name"] for item in lab.host_vars["quay"]["radvd"]["interfaces"]] == ["shop"]
-    assert [item["interface"] for item in lab.host_vars["quay"]["ndppd"]["proxies"]] == ["shop"]
+    assert list(lab.host_vars["quay"]["proxy_ndp"]["ports"]) == ["shop"]
     assert interfaces(lab, "quay")["tap7"]["addresses"] == [{"address": "10.200.0.1/32", "scope": "link"}]
 
 

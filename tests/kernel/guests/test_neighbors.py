@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
-import statistics
 import time
 from pathlib import Path
 
 import pytest
-from support.following import FollowingHost, GuestMachine, raw, table
+from support.following import GuestMachine, raw, table
+from support.soliciting import SOON_S, accepts, address, answers, entries, mac
 from support.waiting import stays, until
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow import frames
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec import packed
 
-GUESTS, FEW, MANY = 10_000, 3, 50
-SOON_S, WAIT_S, ASKED = 20, 0.5, 1000
-NDPPD = """mount --bind {image} {image}
-mount -t tmpfs none {image}/run
-mount -t tmpfs none {image}/mnt
-cp {file} {image}/mnt/ndppd.conf
-exec chroot {image} ndppd -c /mnt/ndppd.conf
-"""
-
-
-def address(number: int) -> str:
-    return f"2001:db8:cb00:7100::{number:x}"
-
-
-def mac(number: int) -> str:
-    return f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
+GUESTS, FEW = 10_000, 3
 
 
 def guests(vrf: str | None, ports: int) -> dict:
@@ -57,51 +41,6 @@ def machines(host):
     yield make
     for one in made:
         one.remove()
-
-
-def ask(machine: GuestMachine, number: int, targets: list[int]) -> list[float | None]:
-    """How long an answer takes for each of many addresses; None if there is none soon."""
-    took: list[float | None] = []
-    with machine.space.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(frames.IPV6)) as own:
-        own.bind(("eth0", frames.IPV6))
-        own.settimeout(WAIT_S)
-        for target in targets:
-            wanted = packed(address(target))
-            to = b"\x33\x33\xff" + wanted[-3:]
-            nodes = b"\xff\x02" + bytes(9) + b"\x01\xff" + wanted[-3:]
-            message = bytes([frames.SOLICITATION]) + bytes(7) + wanted + b"\x01\x01" + raw(machine.mac)
-            frame = frames.icmpv6(to, raw(machine.mac), packed(address(number)), nodes, message)
-            start = time.monotonic()
-            own.send(frame)
-            took.append(None)
-            while took[-1] is None and time.monotonic() < start + WAIT_S:
-                try:
-                    got = own.recv(256)
-                except TimeoutError:
-                    break
-                if got[20] == frames.ICMPV6 and got[54] == frames.ADVERTISEMENT and got[62:78] == wanted:
-                    took[-1] = time.monotonic() - start
-    return took
-
-
-def answers(machine: GuestMachine, number: int, target: int) -> bool:
-    return ask(machine, number, [target]) != [None]
-
-
-def entries(host: FollowingHost) -> int:
-    return host.space.ip("-6 neighbor show proxy").count("\n")
-
-
-def accepts(machine: GuestMachine, number: int) -> bool:
-    """Whether a guest may use an address, after its detection of duplicates."""
-    machine.space.ip(f"-6 address add {address(number)}/128 dev eth0")
-
-    def state() -> dict:
-        [link] = machine.space.show("-6 address show dev eth0")
-        return next(entry for entry in link["addr_info"] if entry.get("local") == address(number))
-
-    until(lambda: not state().get("tentative") or state().get("dadfailed"), SOON_S, "the detection ends")
-    return not state().get("dadfailed")
 
 
 def test_above_many_entries_the_agent_answers_and_below_them_the_kernel(host, machines):
@@ -148,58 +87,3 @@ def test_a_guest_that_asks_all_the_time_costs_little(host, machines):
 def processor(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid: int) -> float:
-    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
-    return int(line.split()[1]) / 1024
-
-
-def shown(name: str, took: list[float | None], seconds: float, pid: int) -> str:
-    known = sorted(one for one in took if one is not None)
-    if not known:
-        return f"{name}: no answer to any of {len(took)}"
-    return (
-        f"{name}: {len(known)} of {len(took)} answered, median {statistics.median(known) * 1e6:.0f} µs, 99 % within"
-        f" {known[len(known) * 99 // 100] * 1e3:.1f} ms; {seconds / len(took) * 1e6:.0f} µs of processor time each;"
-        f" {resident(pid):.0f} MB"
-    )
-
-
-@pytest.mark.long
-def test_ten_thousand_guests_and_fifty_ports(host, machines, lab_image, tmp_path):
-    """Next to ndppd with the rule that the role writes, for the same ports and routes."""
-    host.store_table(guests(host.vrf, MANY))
-    host.space.cable("uplink")
-    host.start()
-    made = machines(MANY)
-    until(lambda: len(host.report().get("guests", {})) == MANY, 60, "all guests are held")
-    until(lambda: answers(made[-1], MANY, GUESTS), SOON_S, f"an answer {host.said()}")
-    routes = (f"route add {address(number)}/128 dev uplink" for number in range(MANY + 1, GUESTS + 1))
-    where = " table 90" if host.vrf else ""
-    host.space.run("ip", "-6", "-batch", "-", text="".join(f"{line}{where}\n" for line in routes))
-    targets = random.Random(1).sample(range(MANY + 1, GUESTS + 1), ASKED)
-    before = processor(host.process.pid)
-    took = ask(made[0], 1, targets)
-    print(shown("the agent", took, processor(host.process.pid) - before, host.process.pid))
-    assert None not in took
-    memory = resident(host.process.pid)
-    print(f"the agent follows {MANY} ports and answers for {GUESTS} guests with {memory:.0f} MB")
-    host.end()
-    assert not answers(made[0], 1, GUESTS), "without the agent, nobody answers"
-    ports = "".join(
-        f"proxy tap{number} {{ router yes; timeout 500; ttl 30000; rule 2001:db8:cb00:7100::/64 {{ static }} }}\n"
-        for number in range(1, MANY + 1)
-    )
-    file = tmp_path / "ndppd.conf"
-    file.write_text(ports)
-    ndppd = host.space.start("unshare", "--mount", "--", "sh", "-ec", NDPPD.format(image=lab_image, file=file))
-    try:
-        until(lambda: answers(made[0], 1, targets[0]) or ndppd.poll() is not None, SOON_S, "ndppd answers")
-        assert ndppd.poll() is None
-        before = processor(ndppd.pid)
-        took = ask(made[0], 1, targets)
-        print(shown("ndppd", took, processor(ndppd.pid) - before, ndppd.pid))
-    finally:
-        ndppd.kill()
-        ndppd.wait()

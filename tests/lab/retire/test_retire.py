@@ -6,6 +6,7 @@ import json
 
 import pytest
 from support.host_state import SERVICES, differences, mispredicted, settled
+from support.waiting import until
 
 # What an administrator had on the host: a BIRD that runs, a strict rp_filter, an interface that is down, and more.
 BEFORE = """
@@ -54,7 +55,10 @@ def test_hosts_are_given_back_as_they_were(lab):
     for host in HOSTS:
         assert lab.run(host, "birdc", "show", "protocols").count("BGP") > 2
     services = {host: lab.run(host, "sh", "-c", SERVICES).splitlines() for host in HOSTS}
-    for service in ("bird", "dnsmasq", "radvd", "ndppd"):
+    assert "ndppd enabled active" in services["hv3"]
+    assert "ndppd runs" not in services["hv2"]
+    until(lambda: "2001:db8" in lab.run("hv2", "ip", "-6", "neighbor", "show", "proxy"), 20, "the agent of hv2 answers")
+    for service in ("bird", "dnsmasq", "radvd"):
         assert f"{service} enabled active" in services["hv3"]
         assert any(f"S01{service}" in line for line in services["hv2"]), service
 

@@ -170,6 +170,10 @@ def test_ndppd_is_restarted_when_its_interface_was_replaced_or_down(node):
     result = node.module("ndppd", state="gathered")
     assert [proxy["interface"] for proxy in result["before"]] == ["vm1"]
     assert actions(node.module("ndppd", state="deleted")) == ["stop ndppd", "delete /etc/ndppd.conf"]
+    node.run("sh", "-ec", "echo 'proxy vm1 { rule 2001:db8::/64 { static } }' >/etc/ndppd.conf; service ndppd start")
+    for check in (True, False):
+        assert actions(node.module("ndppd", state="deleted", _check=check)) == []
+    assert node.run("cat", "/etc/ndppd.conf").startswith("proxy vm1") and node.run("pidof", "ndppd")
 
 
 def test_mistakes_in_proxies_are_told_at_once(node):

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.drills import plan as drills
-from ..plugin_utils.drills.model import DrillMistake, Lab, Wanted
+from ..plugin_utils.drills.model import DrillMistake, Lab, Wanted, systemd_nodes
 from ..plugin_utils.drills.results import add, read
 from ..plugin_utils.inventory_variables import inventory_variables
 from ..plugin_utils.report.document import DocumentError
@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
         try:
             plan = drills.plan(
                 Wanted(given["drill"], given["node"], given["fabric"]),
-                Lab(nodes, task_vars["groups"], lab["cables"]),
+                Lab(nodes, task_vars["groups"], lab["cables"], systemd_nodes(lab)),
             )
             read(Path(given["path"]), lab["name"])  # refused before anything is broken
         except (DrillMistake, DocumentError) as error:

@@ -45,6 +45,9 @@ options:
           - Maximum delay of an answer in hundredths of a second (C(neigh.PORT.proxy_delay)).
             The kernel's default is 80; use 0 on the only router that answers for the addresses.
         type: int
+      ndp_delay:
+        description: The same for answers to neighbor solicitations.
+        type: int
       entries:
         description: Single addresses of both families for which to answer.
         type: list

@@ -60,6 +60,13 @@ options:
         any, the unit C(routed-hypervisor-run) follows them as they start, stop and move.
       - If there are none any more, what the unit has made for guests is removed.
     type: dict
+  proxy_ndp:
+    description:
+      - Ports of guests that a run configures, and the addresses for which to answer neighbor solicitations there, as
+        the inventory plugin resolves them (C(proxy_ndp)). If there are any, the unit C(routed-hypervisor-run) answers,
+        by entries of the kernel or by itself.
+      - If there are none any more, these entries are removed.
+    type: dict
   routing_manager:
     description:
       - Instances of GoBGP and their routing tables, as the inventory plugin resolves them (C(routing_manager)). If
@@ -151,6 +158,7 @@ ARGUMENTS = {
         },
     },
     "guests": {"type": "dict"},
+    "proxy_ndp": {"type": "dict"},
     "routing_manager": {"type": "dict"},
     "program": {"type": "str"},
     "program_digest": {"type": "str"},
@@ -192,7 +200,7 @@ def manage(module: FastModule) -> install.Outcome:
             raise install.InstallError(
                 f"the kernel differs from this network, which is therefore not stored: run the stage network ({listed})"
             )
-    followed = given["guests"] or {}, given["routing_manager"] or {}
+    followed = [given[name] or {} for name in ("guests", "routing_manager", "proxy_ndp")]
     stored = states.Stored(given["host"], states.this_machine(), given["network"], given["tables"], *followed)
     try:
         Settings(stored.routing_manager)
@@ -204,7 +212,7 @@ def manage(module: FastModule) -> install.Outcome:
 
 def main() -> None:
     with no_collections():
-        module = FastModule(ARGUMENTS, checked=["network", "guests", "routing_manager"])
+        module = FastModule(ARGUMENTS, checked=["network", "guests", "routing_manager", "proxy_ndp"])
         if os.geteuid() != 0:
             module.fail_json(msg="Installing the agent needs root: use become: true.")
         try:

@@ -74,7 +74,8 @@ options:
       - V(replaced) makes the proxies in O(config) exactly as given, and leaves others alone.
       - V(overridden) makes them the only ones.
       - V(deleted) removes them, or all if O(config) is not given. With the last proxy, the service is stopped, the file
-        removed, and the file that was there before is restored.
+        removed, and the file that was there before is restored. If all are to be removed and the file is not ours, the
+        file and the service are left alone.
       - V(gathered) only returns the content of the file.
     type: str
     choices: [merged, replaced, overridden, deleted, gathered]
@@ -156,7 +157,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._daemon import ndppd
 from ..module_utils._daemon.daemon import Daemon, DaemonError
 from ..module_utils._daemon.files import FileError, read
-from ..module_utils._daemon.plan import Wanted, WantedFile
+from ..module_utils._daemon.plan import Wanted, WantedFile, is_ours
 from ..module_utils._daemon.run import converge, interface_index
 from ..module_utils._daemon.service import Service
 from ..module_utils._engine.former import Former
@@ -261,6 +262,8 @@ def manage(params: dict, check_mode: bool, scratch: str, warn: Callable[[str], N
     before = list(have.proxies.values())
     if state == "gathered":
         return {"changed": False, "before": before}
+    if state == "deleted" and exact and old is not None and not is_ours(old.content):
+        return {"changed": False, "changes": [], "before": before, "after": before}
     config = desired(params, have)
     result = converge(daemon(params, config), check_mode, scratch, warn)
     return {**result, "before": before, "after": list(config.proxies.values())}

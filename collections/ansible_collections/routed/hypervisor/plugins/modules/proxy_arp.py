@@ -40,21 +40,21 @@ before:
   type: list
   elements: dict
   sample:
-    - {interface: vm1, entries: [], proxy_arp: false, proxy_ndp: false, delay: 80}
+    - {interface: vm1, entries: [], proxy_arp: false, proxy_ndp: false, delay: 80, ndp_delay: 80}
 after:
   description: The same objects after the run, or as predicted in check mode.
   returned: unless O(state=gathered)
   type: list
   elements: dict
   sample:
-    - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0}
+    - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0, ndp_delay: 80}
 gathered:
   description: All objects, with C(owned) set for ours.
   returned: with O(state=gathered)
   type: list
   elements: dict
   sample:
-    - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0, owned: true}
+    - {interface: vm1, entries: [], proxy_arp: true, proxy_ndp: false, delay: 0, ndp_delay: 80, owned: true}
 changes:
   description: The changes made, or predicted in check mode. M(routed.hypervisor.network) explains the keys.
   returned: unless O(state=gathered)

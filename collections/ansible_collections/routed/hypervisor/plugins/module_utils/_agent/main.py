@@ -250,7 +250,7 @@ def _followed(stored: states.Stored) -> tuple[t.Any, t.Any, t.Any]:
 
     with contextlib.closing(Kernel()) as kernel:
         followed = (
-            guests.status(kernel, stored.guests, configured=states.interfaces(stored)),
+            guests.status(kernel, stored.guests, configured=states.interfaces(stored), proxy_ndp=stored.proxy_ndp),
             containers.status(kernel, stored.network),
         )
     return *followed, routing.status(stored.routing_manager)

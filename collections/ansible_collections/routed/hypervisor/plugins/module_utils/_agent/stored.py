@@ -23,7 +23,7 @@ from .._engine import atomic
 DIRECTORY = "/var/lib/routed-hypervisor"
 CURRENT, PREVIOUS = "state", "state.previous"
 MAGIC = b"routed-hypervisor-state"
-VERSION = 4
+VERSION = 5
 MACHINE_ID = "/etc/machine-id"
 REMEDY = "nothing was changed; run site.yml for this host, which stores it again"
 
@@ -56,10 +56,11 @@ class Stored:
     tables: list[dict[str, t.Any]]  # of nftables: table, text (null: no such table), required
     guests: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # those that may run on any hypervisor
     routing_manager: dict[str, t.Any] = dataclasses.field(default_factory=dict)
+    proxy_ndp: dict[str, t.Any] = dataclasses.field(default_factory=dict)  # of ports that a run configures
 
     def follows(self) -> bool:
-        """Whether there is anything that comes and goes."""
-        return bool(self.guests.get("guests") or self.routing_manager.get("instances"))
+        """Whether there is anything to do between two runs."""
+        return bool(self.guests.get("guests") or self.proxy_ndp.get("ports") or self.routing_manager.get("instances"))
 
 
 def interfaces(stored: Stored) -> list[str]:
@@ -95,7 +96,7 @@ def decode(data: bytes) -> Stored:
         stored = Stored(**{**content, "machine": Machine(**content["machine"])})
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"is not a state of version {version} ({error!r})") from error
-    kinds = {"network": dict, "tables": list, "guests": dict, "routing_manager": dict}
+    kinds = {"network": dict, "tables": list, "guests": dict, "routing_manager": dict, "proxy_ndp": dict}
     wrong = [name for name, kind in kinds.items() if not isinstance(getattr(stored, name), kind)]
     if wrong:
         raise Corrupt(f"is not a state of version {version} ({', '.join(wrong)} of another type)")
@@ -141,6 +142,7 @@ MIGRATIONS: dict[int, t.Callable[[dict[str, t.Any]], dict[str, t.Any]]] = {
     1: _from_1,
     2: _adds("guests", 3),
     3: _adds("routing_manager", 4),
+    4: _adds("proxy_ndp", 5),
 }
 
 

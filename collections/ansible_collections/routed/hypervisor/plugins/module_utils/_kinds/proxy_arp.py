@@ -23,7 +23,9 @@ SYSCTLS = {
     "proxy_arp": "ipv4/conf/{}/proxy_arp",
     "proxy_ndp": "ipv6/conf/{}/proxy_ndp",
     "delay": "ipv4/neigh/{}/proxy_delay",  # in 1/100 s (USER_HZ) in user space, whatever the kernel's HZ
+    "ndp_delay": "ipv6/neigh/{}/proxy_delay",
 }
+DELAYS = ("delay", "ndp_delay")
 DELAY = 80  # the kernel's default
 
 
@@ -36,6 +38,7 @@ class ProxyArp(Kind[str]):
         "proxy_arp": {"type": "bool"},
         "proxy_ndp": {"type": "bool"},
         "delay": {"type": "int"},
+        "ndp_delay": {"type": "int"},
         "entries": {"type": "list", "elements": "str"},
     }
 
@@ -43,7 +46,8 @@ class ProxyArp(Kind[str]):
         name = entry.get("interface")
         if name is None or not options.interface_name(name, f"{place}.interface", mistakes):
             return None
-        options.in_range(entry, "delay", (0, 2**31 // 100), place, mistakes)
+        for key in DELAYS:
+            options.in_range(entry, key, (0, 2**31 // 100), place, mistakes)
         attributes = {key: entry[key] for key in SYSCTLS if key in entry}
         if "entries" in entry:
             parsed = [
@@ -112,18 +116,24 @@ class ProxyArp(Kind[str]):
 
 
 def _settings(link: Link) -> dict[str, t.Any]:
-    delay = read_sysctl(SYSCTLS["delay"].format(link.name))  # the only one that the kernel does not send with the link
+    # The kernel does not send delays with the link.
+    delays = {key: read_sysctl(SYSCTLS[key].format(link.name)) for key in DELAYS}
     return {
         "proxy_arp": setting(link.families, PROXY_ARP) == 1,
         "proxy_ndp": setting(link.families, PROXY_NDP) == 1,
-        "delay": int(delay) if delay else None,
+        **{key: int(delay) if delay else None for key, delay in delays.items()},
     }
 
 
 def _defaults() -> dict[str, t.Any]:
-    arp, ndp, delay = (read_sysctl(SYSCTLS[key].format("default")) for key in ("proxy_arp", "proxy_ndp", "delay"))
+    arp, ndp = (read_sysctl(SYSCTLS[key].format("default")) for key in ("proxy_arp", "proxy_ndp"))
     # only the initial network namespace has default neighbour settings
-    return {"proxy_arp": arp == "1", "proxy_ndp": ndp == "1", "delay": int(delay) if delay else DELAY}
+    delays = {key: read_sysctl(SYSCTLS[key].format("default")) for key in DELAYS}
+    return {
+        "proxy_arp": arp == "1",
+        "proxy_ndp": ndp == "1",
+        **{key: int(delay) if delay else DELAY for key, delay in delays.items()},
+    }
 
 
 def _setting(name: str, key: str, value: int) -> Step:

@@ -24,7 +24,7 @@ from .._kinds.route.kind import observe as observe_route
 from .._kinds.route.steps import ONLINK, UNICAST
 from .._netlink.codec import NEIGHBOR, ROUTE, Neighbor, Route, address_text
 from .._netlink.kernel import FAMILIES, Kernel
-from .._netlink.marks import PROTOCOL
+from .._netlink.marks import FOLLOWED, PROTOCOL
 from .._netlink.sockets import CREATE, EXCLUSIVE
 
 FEW = 16  # links up to which routes are requested per link; for each request the kernel scans all routes
@@ -149,6 +149,8 @@ def _add_route(kernel: Kernel, route: Route, name: str) -> None:
 def _keep_proxy(found: Bystanders, entry: Neighbor, name: str, planned: Planned) -> None:
     address = address_text(entry.address)
     if name not in planned_interfaces(planned) or planned.down(name):
+        if entry.protocol == FOLLOWED:  # the agent adds it again if it is still wanted
+            return
         before = {"entries": {address: True}}
         found.lost.append(Change("proxy_arp", "delete", f"{address} on {name}", _why_lost(name, entry), before))
         return

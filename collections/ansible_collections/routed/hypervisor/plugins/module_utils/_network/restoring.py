@@ -23,7 +23,7 @@ LINKS = ("interfaces", "proxy_arp")  # kinds that also change links of others
 PROXYING = ("ipv4.proxy_arp", "ipv6.proxy_ndp")  # of a port that is closed, set by the kind proxy_arp and by ndppd
 SETTINGS = {  # without those that go with our addresses and entries
     "interfaces": ("vrf", "bridge", "state", "mtu", "mac", "vlan_filtering", "sysctls"),
-    "proxy_arp": ("proxy_arp", "delay"),
+    "proxy_arp": ("proxy_arp", "proxy_ndp", "delay", "ndp_delay"),
 }
 
 

@@ -17,12 +17,13 @@ def verify_followed(expected):
     """On a hypervisor: the agent runs, and ports, routes and firewall are as it decides."""
     kernel = Kernel()
     try:
-        found = status(kernel, expected["followed"])
+        found = status(kernel, expected["followed"], proxy_ndp=expected.get("proxy_ndp"))
     finally:
         kernel.close()
     wrong = [*found.problems, *found.differences]
     places = [f"{name} {entry['place']}" for name, entry in found.guests.items()]
-    return not wrong, "; ".join([*wrong, *places]) or "no guest is anywhere"
+    answering = f"{len(expected.get('proxy_ndp', {}).get('ports', ()))} ports of other guests"
+    return not wrong, "; ".join([*wrong, *places, answering])
 
 
 def verify_announced(expected):

@@ -103,8 +103,8 @@ def migrate(wanted: Wanted, lab: Lab) -> Plan:
 
 
 def _followers(lab: Lab) -> list[str]:
-    agents = set(lab.groups["agents"])
-    return [node for node in lab.groups["hypervisors"] if node in agents and lab.nodes[node].get("followed_guests")]
+    nodes = [node for node in lab.groups["hypervisors"] if node in lab.systemd]
+    return [node for node in nodes if lab.nodes[node].get("followed_guests")]
 
 
 def _guest(lab: Lab, node: str) -> Guest:

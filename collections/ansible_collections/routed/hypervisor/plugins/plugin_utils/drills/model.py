@@ -48,6 +48,7 @@ class Lab:
     nodes: Nodes
     groups: t.Mapping[str, t.Sequence[str]]
     cables: t.Sequence[t.Mapping[str, t.Any]]
+    systemd: t.Container[str] = ()  # the nodes with it
 
     @property
     def routers(self) -> list[str]:
@@ -56,6 +57,10 @@ class Lab:
     @property
     def first_hypervisor(self) -> str:
         return self.groups["hypervisors"][0]
+
+
+def systemd_nodes(lab: t.Mapping[str, t.Any]) -> set[str]:
+    return {node["name"] for node in lab["nodes"] if node.get("init") == "systemd"}
 
 
 def command(node: str, *argv: str, wait_s: float = 0.0) -> Step:

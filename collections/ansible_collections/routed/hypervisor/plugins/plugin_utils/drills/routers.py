@@ -57,6 +57,6 @@ def reload(wanted: Wanted, lab: Lab) -> Plan:
 
 def reboot(wanted: Wanted, lab: Lab) -> Plan:
     """What was behind the node is lost until it is back."""
-    known = [node for node in lab.routers if node in lab.groups["agents"]]
+    known = [node for node in lab.routers if node in lab.systemd]
     node = chosen("node", wanted.node, known, "a node with systemd: set lab.nodes.NAME.init, and run make lab")
     return Plan(f"{node} is rebooted", node, [{"node": node, "reboot": True}], is_off=True)

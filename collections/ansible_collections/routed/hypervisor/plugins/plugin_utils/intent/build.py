@@ -125,9 +125,8 @@ def _segment(name: str, data: dict) -> Segment:
     relay = _listed(dhcp["relay"], ("segments", name, "dhcp", "relay")) if dhcp is not None else []
     dns = [parsed(address) if address else None for address in data["dns"]]
     anycast = _listed(data["anycast"], ("segments", name, "anycast"))
-    return Segment(
-        name, data.get("vrf"), prefix, gateway, lease, dns, data.get("mtu"), data.get("metric"), anycast, relay
-    )
+    sizes = data.get("mtu"), data.get("metric")
+    return Segment(name, data.get("vrf"), prefix, gateway, lease, dns, *sizes, anycast, relay, data["ndp"])
 
 
 def _given(data: dict, path: tuple) -> dict:
@@ -222,6 +221,7 @@ def _hypervisor(intent: Intent, name: str, data: dict) -> Hypervisor:
         node.neighbors[neighbor] = Neighbor(neighbor, (*path, "neighbors", neighbor), address, facts.get("as"))
     for network, part in data["container_networks"].items():
         node.parts[network] = containers.part(intent, node, network, part)
+    node.ndp = data.get("ndp")
     node.guests = [_guest(intent, node, guest, facts) for guest, facts in data["guests"].items()]
     return node
 

@@ -89,6 +89,7 @@ class Segment:
     metric: int | None
     anycast: list[Given] = field(default_factory=list)  # that several guests may share
     relay: list[Given] = field(default_factory=list)  # DHCP servers of others
+    ndp: str = ""
 
     @property
     def has_dhcp(self) -> bool:
@@ -276,6 +277,7 @@ class Hypervisor(Router):
     guests: Sequence[Guest] = ()
     parts: dict[str, Part] = field(default_factory=dict)  # by container network
     neighbors: dict[str, Neighbor] = field(default_factory=dict)
+    ndp: str | None = None  # None: as each segment
 
     @property
     def own_loopbacks(self) -> list[dict[str, Given]]:

@@ -20,6 +20,7 @@ def check(intent: Intent, mistakes: Mistakes) -> None:
     if not intent.guests:
         return
     _ports(intent, mistakes)
+    _ndp(intent, mistakes)
     if any((section,) in mistakes.touched for section in ("bgp", "fabrics", "hypervisors", "leaves", "vrfs")):
         return
     used = {guest.segment for guest in intent.guests if guest.path not in mistakes.touched}
@@ -46,6 +47,15 @@ def _ports(intent: Intent, mistakes: Mistakes) -> None:
         if other != guest.path:
             wrong = f"the port's MAC, {tap_mac(guest.mac)}, would be that of {render(other)}, too"
             mistakes.add((*guest.path, "mac"), wrong, "another MAC, or the name of the port")
+
+
+def _ndp(intent: Intent, mistakes: Mistakes) -> None:
+    used = {guest.segment for guest in intent.guests if "ipv6" in guest.address}
+    for name, segment in intent.segments.items():
+        if name in used and segment.ndp == "ndppd":
+            wrong = "ndppd does not run without one of its ports, and the ports of guests under guests come and go"
+            right = "leave it out; hypervisors.NAME.ndp is for guests under a hypervisor"
+            mistakes.add(("segments", name, "ndp"), wrong, right)
 
 
 def _daemons(intent: Intent, hosts: list[Hypervisor], mistakes: Mistakes) -> None:

@@ -16,6 +16,7 @@ from .index import Index
 from .lab import LAB_HOST, lab
 from .leaf import leaf
 from .ospf import password_keys
+from .proxy_ndp import AGENT, guests_of
 from .reflector import reflector
 from .switch import switch
 from .topology import topology
@@ -49,7 +50,7 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
         node.name
         for group in made.children["routers"]
         for node in getattr(intent, group).values()
-        if node.name in made.groups[group] and _has_agent(intent, node)
+        if node.name in made.groups[group] and has_agent(intent, node)
     ]
     # Empty without a lab, but defined, so that plays can refer to them. In check mode, nodes that do not exist yet are
     # added to lab_absent. A rollout adds hosts to the last two.
@@ -73,10 +74,13 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
     return made
 
 
-def _has_agent(intent: Intent, node: Router) -> bool:
-    """A lab node without systemd cannot be rebooted: it has the agent only for containers and for GoBGP."""
-    is_rebooted = intent.lab is None or intent.lab.init_of(node.name) == "systemd"
-    return is_rebooted or (isinstance(node, Hypervisor) and (bool(node.parts) or node.daemon == "gobgp"))
+def has_agent(intent: Intent, node: Router) -> bool:
+    """A lab node without systemd cannot be rebooted: it has the agent only for what that does between reboots."""
+    if intent.lab is None or intent.lab.init_of(node.name) == "systemd":
+        return True
+    if not isinstance(node, Hypervisor):
+        return False
+    return bool(node.parts) or node.daemon == "gobgp" or bool(guests_of(intent, node, AGENT))
 
 
 def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:

@@ -33,7 +33,7 @@ def families_of(intent: Intent, segment: Segment) -> list[str]:
     return [family for family in FAMILIES if any(family in guest.address for guest in guests)]
 
 
-def tables(intent: Intent) -> dict[str, dict]:
+def tables(intent: Intent, neighbors: dict[str, list[str]]) -> dict[str, dict]:
     """The table of each segment with such guests: the same on all hypervisors."""
     made: dict[str, dict] = {}
     for guest in intent.guests:
@@ -41,7 +41,7 @@ def tables(intent: Intent) -> dict[str, dict]:
         table = made.setdefault(segment.name, {"ports": {}, "guests": {}})
         kind = f"{segment.name} {'+'.join(guest.address)}"
         if kind not in table["ports"]:
-            table["ports"][kind] = _port(intent, segment, guest)
+            table["ports"][kind] = _port(intent, segment, guest, neighbors[segment.name])
         table["guests"][guest.name] = {
             "kind": kind,
             "mac": guest.mac,
@@ -80,25 +80,22 @@ def routes_in(intent: Intent, node: Hypervisor, vrf: str, family: str) -> dict |
     return {**made, "anycast": anycast} if anycast else made
 
 
-def _port(intent: Intent, segment: Segment, guest: Guest) -> dict:
+def _port(intent: Intent, segment: Segment, guest: Guest, neighbors: list[str]) -> dict:
     """What the ports of guests of one segment and of the same address families get."""
     vrf = intent.vrfs[segment.vrf]
     interface = port_options(guest, segment, vrf.device)
     return {
         "interface": interface,
-        "proxy_arp": {"proxy_arp": "ipv4" in guest.address, "proxy_ndp": "ipv6" in guest.address, "delay": 0},
-        "neighbors": _neighbors(intent, segment) if "ipv6" in guest.address else [],
+        "proxy_arp": {
+            "proxy_arp": "ipv4" in guest.address,
+            "proxy_ndp": "ipv6" in guest.address,
+            "delay": 0,
+            "ndp_delay": 0,
+        },
+        "neighbors": neighbors if "ipv6" in guest.address else [],
         "gateways": [str(segment.gateway[family]) for family in FAMILIES if family in guest.address],
         "tables": list(dict.fromkeys((vrf.table, MAIN_TABLE))),
     }
-
-
-def _neighbors(intent: Intent, segment: Segment) -> list[str]:
-    """The IPv6 addresses of all guests of a segment: a port answers for those of the others."""
-    own = [guest for node in intent.hypervisors.values() for guest in node.guests]
-    guests = [guest for guest in (*own, *intent.guests) if guest.segment == segment.name]
-    found = (str(address) for guest in guests for address in guest.addresses if address.version == 6)
-    return list(dict.fromkeys(found))
 
 
 def port_options(guest: Guest, segment: Segment, vrf_device: str | None) -> dict:

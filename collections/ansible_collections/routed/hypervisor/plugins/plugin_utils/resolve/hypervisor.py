@@ -29,6 +29,7 @@ from .links import (
     without_nones,
 )
 from .peering import table_name
+from .proxy_ndp import AGENT, guests_of, proxy_ndp
 from .routing_manager import routing_manager
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
     followed = followed_guests(intent, found.followed, node)
     if followed["guests"]:
         made["followed_guests"] = followed
+    answers = proxy_ndp(intent, found.neighbors, node)
+    if answers:
+        made["proxy_ndp"] = answers
     if node.daemon == "gobgp":
         made["routing_manager"] = routing_manager(intent, node, tables, routing)
     return made
@@ -99,17 +103,28 @@ def _network(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict:
             {"name": guest.port, "guest": guest.name, **port_options(guest, segment, intent.vrfs[segment.vrf].device)}
         )
     routes += _guest_routes(intent, node)
-    proxies = [guest.port for guest in node.guests if "ipv4" in guest.address] + containers.proxies(node)
     return {
         "sysctls": sysctls(_sysctls(intent, node, vrfs)),
         "vrfs": vrf_devices(intent, vrfs),
         "interfaces": interfaces + containers.dummies(intent, node),
         "namespaces": containers.namespaces(node),
         "ipvlan_links": containers.links(intent, node),
-        "proxy_arp": [{"interface": port, "proxy_arp": True, "delay": 0, "entries": []} for port in proxies],
+        "proxy_arp": _proxies(intent, node),
         "routes": routes + containers.routes(intent, node),
         "rules": rules(intent, vrfs),
     }
+
+
+def _proxies(intent: Intent, node: Hypervisor) -> list[dict]:
+    """Where the kernel answers ARP, by its routes, and NDP, for the addresses that it gets from the agent."""
+    wanted: dict[str, dict] = {}
+    for guest in node.guests:
+        if "ipv4" in guest.address:
+            wanted[guest.port] = {"proxy_arp": True, "delay": 0}
+    for guest in guests_of(intent, node, AGENT):
+        wanted.setdefault(guest.port, {}).update(proxy_ndp=True, ndp_delay=0)
+    wanted |= {link: {"proxy_arp": True, "delay": 0} for link in containers.proxies(node)}
+    return [{"interface": port, **settings, "entries": []} for port, settings in wanted.items()]
 
 
 def _sysctls(intent: Intent, node: Hypervisor, vrfs: list[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from ..intent.model import Border, Guest, Hypervisor, Intent, Leaf, Reflector
 from ..intent.reach import Reach
 from ..libraries import netaddr
 from .followed import tables
+from .proxy_ndp import neighbors
 
 if TYPE_CHECKING:
     from netaddr import IPAddress
@@ -39,13 +40,15 @@ class Index:
     holders: dict[IPAddress, list[Place]] = field(default_factory=dict)  # of addresses that guests may share
     hypervisors: list[Hypervisor] = field(default_factory=list)
     position: dict[str, int] = field(default_factory=dict)  # of a hypervisor, by name
+    neighbors: dict[str, list[str]] = field(default_factory=dict)  # IPv6 addresses of all guests, by segment
     followed: dict[str, dict] = field(default_factory=dict)  # see followed.tables
     tenants: dict[tuple[str, str], list] = field(default_factory=dict)  # prefixes of guests by VRF and family, merged
     networks: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # and of fabrics and loopbacks
 
 
 def index(intent: Intent) -> Index:
-    made = Index(reach=Reach(intent), tenants=_tenants(intent), followed=tables(intent))
+    made = Index(reach=Reach(intent), tenants=_tenants(intent), neighbors=neighbors(intent))
+    made.followed = tables(intent, made.neighbors)
     made.hypervisors = list(intent.hypervisors.values())
     made.networks = _networks(intent, made.tenants)
     for reflector in intent.reflectors.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..intent.adjacency import has_vrf
 from ..intent.model import Hypervisor, Intent
 from .links import vlan_interface
+from .proxy_ndp import NDPPD, guests_of
 
 NDP_TIMEOUT_MS = 500
 NDP_TTL_MS = 30000
@@ -17,17 +18,17 @@ def all_of(intent: Intent, node: Hypervisor) -> dict:
     # Both daemons know ports by name, and run while a port is absent.
     anywhere = [guest for guest in intent.guests if guest.port and has_vrf(node, intent.segments[guest.segment].vrf)]
     pairs = [(guest, intent.segments[guest.segment]) for guest in (*node.guests, *anywhere)]
-    own = pairs[: len(node.guests)]  # the agent answers for the others: ndppd ends when a port is absent
+    solicited = guests_of(intent, node, NDPPD)
     return {
         "dnsmasq": _dnsmasq([pair for pair in pairs if "ipv4" in pair[0].address and pair[1].lease_s is not None]),
         "dhcrelay": {"instances": _relays(intent, node, pairs)},
         "radvd": {"interfaces": [_radvd(*pair) for pair in pairs if "ipv6" in pair[0].address]},
         "ndppd": {
             "proxies": [
-                *(_ndppd(guest.port, segment.prefix["ipv6"]) for guest, segment in own if "ipv6" in guest.address),
+                *(_ndppd(guest.port, intent.segments[guest.segment].prefix["ipv6"]) for guest in solicited),
                 *(_ndppd(part.host_link, part.prefix["ipv6"]) for part in _spanning(node)),
             ],
-            "may_be_absent": [guest.port for guest, _segment in own if "ipv6" in guest.address],
+            "may_be_absent": [guest.port for guest in solicited],
         },
     }
 

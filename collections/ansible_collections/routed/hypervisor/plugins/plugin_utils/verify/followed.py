@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from ..intent.model import MAIN_TABLE, Border, Hypervisor, Intent
+from ..resolve.fabric import has_agent
 
 
 def on_hypervisor(intent: Intent, node: Hypervisor, resolved: dict) -> list[dict]:
-    """Nothing where there is no agent: in a lab, that needs systemd."""
-    guests = resolved.get("followed_guests")
-    if guests is None or (intent.lab is not None and intent.lab.init_of(node.name) != "systemd"):
+    """Nothing where there is no agent."""
+    guests, own = resolved.get("followed_guests", {}), resolved.get("proxy_ndp", {})
+    if not (guests or own) or not has_agent(intent, node):
         return []
-    return [{"kind": "followed_guests", "title": f"{node.name} follows its guests", "followed": guests}]
+    expected = {"kind": "followed_guests", "title": f"{node.name} follows its guests", "followed": guests}
+    return [{**expected, "proxy_ndp": own} if own else expected]
 
 
 def on_border(intent: Intent, node: Border) -> list[dict]:

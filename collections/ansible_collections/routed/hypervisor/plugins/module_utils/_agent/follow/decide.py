@@ -39,7 +39,8 @@ def decide(guests: Guests, seen: Seen, heard: t.Mapping[str, int], settled: t.Co
     so long that no announcement of an earlier place can be on its way."""
     bound, problems = _bound(guests, seen)
     released = {index for index, _address in seen.marked if index not in bound}
-    strangers = [f"{link.name} ({link.mac})" for link in seen.links.values() if _is_stranger(guests, link)]
+    links = seen.links.values() if guests.all else ()
+    strangers = [f"{link.name} ({link.mac})" for link in links if _is_stranger(guests, link)]
     decision = Decision(bound, {}, {}, {}, released, problems, sorted(strangers))
     for index, guest in bound.items():
         if not is_usable(guests, guest, seen.links[index], seen):

@@ -15,7 +15,7 @@ import typing as t
 from ..._engine.lock import Held, host_lock
 from ..._netlink.kernel import Kernel
 from .. import stored as states
-from . import firewall, frames, neighbors, ports, report, routes
+from . import answering, firewall, frames, neighbors, ports, report, routes
 from .core import Core, log
 from .decide import Decision, decide, is_configured
 from .guests import Guest, Guests
@@ -65,6 +65,10 @@ class GuestFollower:
         self.core = core
         self.kernel = Kernel()
         self.guests: Guests | None = None  # until there is a table, nothing is decided, and so nothing withdrawn
+        self.own = answering.OwnPorts({})
+        self.answering: dict[int, tuple[str, answering.OwnPort]] = {}  # links with the proxy entries of own ports
+        self.may_have_stale_entries = False  # on ports of no guest
+        self.refused_entries: list[str] = []
         self.seen = Seen({})
         self.ears: dict[int, Ear] = {}
         self.heard: dict[str, int] = {}
@@ -85,13 +89,13 @@ class GuestFollower:
     # the stored state
 
     def use(self, stored: states.Stored) -> bool:
-        guests = Guests(stored.guests, states.interfaces(stored))
-        if not guests.all and self.guests is None:
+        guests, own = Guests(stored.guests, states.interfaces(stored)), answering.OwnPorts(stored.proxy_ndp)
+        if not guests.all and not own.all and self.guests is None:
             return False
-        self.guests = guests
+        self.guests, self.own, self.may_have_stale_entries = guests, own, True
         self.seen.destinations = guests.by_destination
-        self.configured.clear()
-        log(f"following {len(guests.all)} guests")
+        self._forget()
+        log(f"following {len(guests.all)} guests, answering neighbor solicitations of {len(own.all)} others")
         return True
 
     # the kernel
@@ -99,6 +103,12 @@ class GuestFollower:
     def read(self) -> None:
         self.seen.read(self.kernel.network)
         self.elements = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """Everything has to be looked at again."""
+        self.configured.clear()
+        self.answering.clear()
 
     def take(self, kind: int, body: bytes) -> bool:
         return self.seen.take(kind, body)
@@ -106,6 +116,10 @@ class GuestFollower:
     def correct(self) -> None:
         if self.guests is None:
             return
+        for index in self.seen.emptied:
+            self.configured.pop(index, None)
+            self.answering.pop(index, None)
+        self.seen.emptied.clear()
         decision = self._decide(self.guests)
         for _round in range(ROUNDS):
             if not self._set_up(self.guests, decision):
@@ -113,6 +127,7 @@ class GuestFollower:
             # What has appeared in the meantime is seen now, and its notifications are skipped: another round.
             self.core.take_notifications(self)
             self.seen.read(self.kernel.network)
+            self.answering.clear()
             self._remember(self.guests, decision)
             decision = self._decide(self.guests)
             if self.refused:
@@ -125,13 +140,13 @@ class GuestFollower:
         self.seen.lost.clear()
         if refused:
             self.core.soon(self._again, RETRY_S)
-        if not self.answers_by_itself:  # the kernel answers by now
-            self.responder.follow(self.guests, {})
+        if self._set_up_own(decision) and not self.answers_by_itself:  # the kernel answers by now
+            self.responder.follow({})
         self._log_changes(decision)
         self._log_strangers(decision)
         self.heard.clear()  # what was not acted on now, because its port went, must not count for a later one
         self._listen(decision)
-        self._report(decision, [*decision.problems, *self.refused, *refused])
+        self._report(decision, [*decision.problems, *self.refused, *refused, *self.refused_entries])
 
     def _again(self) -> None:
         self.core.restart(self)
@@ -171,15 +186,42 @@ class GuestFollower:
 
     def _choose_who_answers(self, guests: Guests, decision: Decision) -> None:
         """The kernel, or the agent itself: see ports.MOST_ENTRIES."""
+        links, own = self.seen.links, self.own.here(self.seen.links)
         number = sum(len(guests.kind(guest).neighbors) for guest in decision.bound.values())
+        number += sum(len(self.own.entries(port)) for port in own.values())
         by_itself = number > ports.MOST_ENTRIES // (2 if self.answers_by_itself else 1)
         if by_itself != self.answers_by_itself:
             self.answers_by_itself = by_itself
-            self.configured.clear()
+            self._forget()
             log(f"{number} answers to neighbor solicitations: {'by the agent' if by_itself else 'by the kernel'}")
         if by_itself:
-            here = {index: (self.seen.links[index].name, guest) for index, guest in decision.bound.items()}
-            self.responder.follow(guests, here)
+            here = {index: answering.of_guest(guest, guests.kind(guest)) for index, guest in decision.bound.items()}
+            here.update({index: self.own.answers(port, links[index]) for index, port in own.items()})
+            self.responder.follow({index: (links[index].name, one) for index, one in here.items() if one})
+
+    def _set_up_own(self, decision: Decision) -> bool:
+        """The entries of the hypervisor's own ports, as far as they are up; whether they are as they should be."""
+        links, here = self.seen.links, self.own.here(self.seen.links)
+        wanted = {index: (links[index].name, port) for index, port in here.items()}
+        due = {index: state for index, state in wanted.items() if self.answering.get(index) != state}
+        if not due and not self.may_have_stale_entries:
+            return True
+        entries = ports.entries_of(self.own, dict(due.values()), not self.answers_by_itself)
+        used = {*self.own.all, *(links[index].name for index in decision.bound)}
+        try:
+            with host_lock(0, also_after_rollback=True):
+                stale = set(ports.with_entries(self.kernel)) - used if self.may_have_stale_entries else set()
+                for config in (ports.no_entries(stale), entries):
+                    _done, self.refused_entries = ports.configure(self.kernel, config)
+                    if self.refused_entries:
+                        self.core.soon(self._again, RETRY_S)
+                        return False
+        except Held:
+            self.core.soon(self.correct, BUSY_S)
+            return False
+        self.may_have_stale_entries = False
+        self.answering.update(due)
+        return True
 
     def _set_up_now(
         self, guests: Guests, decision: Decision, due: list[int], released: list[str], elements: firewall.Elements
@@ -325,4 +367,4 @@ class GuestFollower:
         self.problems = problems
         here = {name: (self.seen.links[index].name, number) for name, (index, number) in decision.held.items()}
         waiting = {guest.name: self.seen.links[index].name for index, guest in decision.silent.items()}
-        self.report.update(here, waiting, problems)
+        self.report.update(here, waiting, problems, self.answers_by_itself)

@@ -17,7 +17,7 @@ import struct
 import typing as t
 
 from . import frames
-from .guests import Guest, Guests, PortKind
+from .answering import Answers
 
 RECEIVED = 1 << 16  # bytes that may wait on a port; more is dropped
 FRAMES, ALL_FRAMES, PERIOD_S = 100, 400, 0.1  # most in each period: on one port, on all
@@ -45,8 +45,7 @@ _FILTER = (
 @dataclasses.dataclass
 class Port:
     name: str
-    guest: Guest
-    kind: PortKind
+    answers: Answers
     socket: socket.socket
     frames: int = 0  # in this period
 
@@ -59,24 +58,23 @@ class Responder:
         self.waiting: set[int] = set()  # ports that have had enough for this period
         self.period: asyncio.TimerHandle | None = None
 
-    def follow(self, guests: Guests, wanted: t.Mapping[int, tuple[str, Guest]]) -> None:
+    def follow(self, wanted: t.Mapping[int, tuple[str, Answers]]) -> None:
         """Answers on these links, given with their names, and on no others."""
         for index in [index for index, port in self.ports.items() if wanted.get(index, ("",))[0] != port.name]:
             self._close(index)
-        for index, (name, guest) in wanted.items():
-            kind = guests.kind(guest)
+        for index, (name, answers) in wanted.items():
             if index in self.ports:
-                self.ports[index].guest, self.ports[index].kind = guest, kind
-            elif kind.answered:
-                self._open(index, name, guest, kind)
+                self.ports[index].answers = answers
+            else:
+                self._open(index, name, answers)
 
-    def _open(self, index: int, name: str, guest: Guest, kind: PortKind) -> None:
+    def _open(self, index: int, name: str, answers: Answers) -> None:
         try:
             opened = frames.socket_with(name, _FILTER)
         except OSError:
             return  # the port is gone again, as its notification will say
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
-        self.ports[index] = Port(name, guest, kind, opened)
+        self.ports[index] = Port(name, answers, opened)
         self.loop.add_reader(opened.fileno(), self._on_frames, index)
 
     def _close(self, index: int) -> None:
@@ -91,7 +89,7 @@ class Responder:
             self.period = self.loop.call_later(PERIOD_S, self._begin)
         try:
             for _count in range(AT_ONCE):
-                reply = answer(port.socket.recv(LENGTH), port.guest, port.kind)
+                reply = answer(port.socket.recv(LENGTH), port.answers)
                 port.frames += 1
                 self.frames += 1
                 if reply:
@@ -114,7 +112,7 @@ class Responder:
         self.waiting.clear()
 
 
-def answer(frame: bytes, guest: Guest, kind: PortKind) -> bytes | None:
+def answer(frame: bytes, answers: Answers) -> bytes | None:
     """The advertisement that a solicitation asks for; None if it asks for none of ours, or is not valid (RFC 4861)."""
     if len(frame) < _HEADERS.size + _MESSAGE.size:
         return None
@@ -125,20 +123,18 @@ def answer(frame: bytes, guest: Guest, kind: PortKind) -> bytes | None:
     valid = valid and len(message) == length >= _MESSAGE.size and length % 8 == 0
     # Somebody who looks for duplicates of an address sends to those who may have it.
     valid = valid and (source != UNSPECIFIED or destination[:13] == SOLICITED_NODES)
-    if not valid or target not in kind.answered or target in guest.addresses or target in guest.anycast:
+    if not valid or target not in answers.answered or target in answers.own:
         return None
     if frames.checksum(source + destination + struct.pack("!II", length, frames.ICMPV6) + message):
         return None
-    return _advertisement(sender, source, target, guest, kind)
+    return _advertisement(sender, source, target, answers)
 
 
-def _advertisement(sender: bytes, source: bytes, target: bytes, guest: Guest, kind: PortKind) -> bytes:
+def _advertisement(sender: bytes, source: bytes, target: bytes, answers: Answers) -> bytes:
     """Without the flag to override: if the guest itself answered as well, it would win."""
-    own = bytes.fromhex(guest.port_mac.replace(":", ""))
     detects = source == UNSPECIFIED  # duplicates of an address that it does not use yet
     flags = ROUTER if detects else ROUTER | SOLICITED
     message = _MESSAGE.pack(frames.ADVERTISEMENT, 0, 0, flags << 24, target)
-    message += struct.pack("!BB6s", TARGET_LINK_ADDRESS, 1, own)
-    gateway = next(address for address in kind.gateways if len(address) == len(target))
+    message += struct.pack("!BB6s", TARGET_LINK_ADDRESS, 1, answers.mac)
     to, destination = (ALL_NODES_MAC, ALL_NODES) if detects else (sender, source)
-    return frames.icmpv6(to, own, gateway, destination, message)
+    return frames.icmpv6(to, answers.mac, answers.gateway, destination, message)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import typing as t
 
@@ -16,6 +15,7 @@ from ..._netlink.codec import address_text
 from ..._netlink.kernel import Kernel
 from ..._netlink.marks import FOLLOWED
 from ..._network import network
+from .answering import OwnPort, OwnPorts
 from .guests import Guest, Guests
 
 Config = dict[str, list[dict[str, t.Any]]]
@@ -37,22 +37,44 @@ def config_of(guests: Guests, ports: t.Mapping[str, Guest], answers_ndp: bool) -
     return made
 
 
+def entries_of(own: OwnPorts, ports: t.Mapping[str, OwnPort], answers_ndp: bool) -> Config:
+    """What the module `proxy_arp` would be given for ports of the hypervisor's own guests, by name."""
+    entries = {name: own.entries(port) if answers_ndp else [] for name, port in ports.items()}
+    return {"proxy_arp": [{"interface": name, "entries": found} for name, found in entries.items()]}
+
+
+def entries(kernel: Kernel) -> dict[int, dict[str, int]]:
+    """The protocol of each proxy entry by its address, by link."""
+    found: dict[int, dict[str, int]] = {}
+    for entry in Snapshot(kernel).proxies:
+        found.setdefault(entry.link, {})[address_text(entry.address)] = entry.protocol
+    return found
+
+
+def with_entries(kernel: Kernel) -> list[str]:
+    """The names of links with entries of the agent."""
+    names = Snapshot(kernel).names
+    links = (index for index, found in entries(kernel).items() if FOLLOWED in found.values())
+    return sorted(names[index] for index in links if index in names)
+
+
+def no_entries(names: t.Collection[str]) -> Config:
+    return {"proxy_arp": [{"interface": name} for name in sorted(names)]}
+
+
 def configure(kernel: Kernel, config: Config) -> tuple[int, list[str]]:
     """The number of changes, and what was refused. Under the host's lock."""
     done, problems = _configure(kernel, config)
     if problems:  # a port that is refused, or gone again, must not keep the others waiting
-        alone = [
-            {kind: [entry] for kind, entry in zip(config, pair, strict=True)}
-            for pair in zip(*config.values(), strict=True)
-        ]
-        results = [(one["interfaces"][0]["name"], _configure(kernel, one)) for one in alone]
+        alone: dict[str, Config] = {}
+        for kind, entries in config.items():
+            for entry in entries:
+                name = entry.get("name") or entry["interface"]
+                alone.setdefault(name, {}).setdefault(kind, []).append(entry)
+        results = [(name, _configure(kernel, one)) for name, one in alone.items()]
         there = {name for _index, name in socket.if_nameindex()}
         done += sum(count for _name, (count, _refused) in results)
         problems = [f"{name}: {text}" for name, (_count, refused) in results if name in there for text in refused]
-    for entry in config["proxy_arp"]:
-        if entry["proxy_ndp"]:  # by default the kernel waits up to 0.8 s before it answers
-            with contextlib.suppress(OSError):  # the port is gone again
-                kernel.write_sysctl(f"ipv6/neigh/{entry['interface']}/proxy_delay", "0")
     return done, problems
 
 

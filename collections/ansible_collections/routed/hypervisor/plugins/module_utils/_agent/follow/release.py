@@ -23,15 +23,18 @@ def release_all(kernel: Kernel, check_mode: bool) -> list[Change[t.Any]]:
     seen.read(kernel.network)
     decision = decide(guests, seen, {})
     names = sorted(seen.links[index].name for index in decision.released if index in seen.links)
+    answering = sorted({*ports.with_entries(kernel)} - {*names})
     why = "no guests are followed any more"
     changes: list[Change[t.Any]] = [
         Change("routes", "delete", f"{address_text(address)} in table {table}", why)
         for table, address in sorted(seen.own)
     ]
     changes += [Change("interfaces", "change", name, why) for name in names]
+    changes += [Change("proxy_arp", "change", name, why) for name in answering]
     if changes and not check_mode:
         routes.write(kernel.network, seen.own, {})
         _done, refused = ports.release(kernel, names)
+        refused += ports.configure(kernel, ports.no_entries(answering))[1]
         if refused:
             raise OSError("; ".join(refused))
         firewall.bring(firewall.wanted(guests, {}))

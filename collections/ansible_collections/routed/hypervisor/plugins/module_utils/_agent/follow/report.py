@@ -24,7 +24,10 @@ class Report:
         self.written: dict[str, t.Any] | None = None
         self.before = load(path)  # of an earlier process: guests that are still there have been there since then
 
-    def update(self, here: dict[str, tuple[str, int]], waiting: dict[str, str], problems: list[str]) -> None:
+    def update(
+        self, here: dict[str, tuple[str, int]], waiting: dict[str, str], problems: list[str], by_itself: bool = False
+    ) -> None:
+        """`by_itself`: the agent answers neighbor solicitations, because the kernel would need too many entries."""
         known = (self.written or self.before).get("guests", {})
         guests = {}
         for name, port, number in [
@@ -36,6 +39,7 @@ class Report:
             same = all(old.get(key) == entry[key] for key in ("port", "here"))
             guests[name] = {**entry, "since": old["since"] if same else round(time.time(), 3)}
         content = {"guests": dict(sorted(guests.items())), "problems": problems, "pid": os.getpid()}
+        content["by_itself"] = by_itself
         if content != self.written:
             _write(self.path, content)
             self.written = content

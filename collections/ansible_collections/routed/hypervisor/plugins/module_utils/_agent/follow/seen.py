@@ -39,6 +39,7 @@ class Seen:
     marked: set[tuple[int, bytes]] = dataclasses.field(default_factory=set)  # the agent's addresses, by link
     lost: set[tuple[Destination, int]] = dataclasses.field(default_factory=set)  # own routes gone without notification
     used: set[int] = dataclasses.field(default_factory=set)  # links that any of these routes has used
+    emptied: set[int] = dataclasses.field(default_factory=set)  # links whose proxy entries the kernel has dropped
 
     def read(self, network: Network) -> None:
         """Reads everything again."""
@@ -82,6 +83,8 @@ class Seen:
         before = self.links.pop(link.index, None)
         if present:
             self.links[link.index] = link
+        if not (present and link.up):
+            self.emptied.add(link.index)
         if not (present and link.up) and link.index in self.used:
             self._drop_routes(link.index)
         if not present:

@@ -13,7 +13,8 @@ import typing as t
 
 from ..._netlink.codec import address_text
 from ..._netlink.kernel import Kernel
-from . import firewall, report
+from ..._netlink.marks import FOLLOWED
+from . import answering, firewall, ports, report
 from .decide import decide
 from .guests import Guests
 from .seen import Seen
@@ -34,10 +35,14 @@ class Status:
 
 
 def status(
-    kernel: Kernel, given: dict[str, t.Any], path: str = report.PATH, configured: t.Collection[str] = ()
+    kernel: Kernel,
+    given: dict[str, t.Any],
+    path: str = report.PATH,
+    configured: t.Collection[str] = (),
+    proxy_ndp: dict[str, t.Any] | None = None,
 ) -> Status:
-    guests = Guests(given, configured)
-    if not guests.all:
+    guests, own = Guests(given, configured), answering.OwnPorts(proxy_ndp or {})
+    if not guests.all and not own.all:
         return Status()
     seen = Seen(guests.by_destination)
     seen.read(kernel.network)
@@ -46,6 +51,8 @@ def status(
     found = Status(problems=list(written.get("problems", ())), strangers=decision.strangers)
     if not written:
         found.problems += ["guests are not followed: routed-hypervisor-run is not running", *decision.problems]
+    if written and not written.get("by_itself"):
+        found.differences += _entries(kernel, own, seen)
     since = {name: entry["since"] for name, entry in written.get("guests", {}).items() if entry["here"]}
     waiting = {guest.name: seen.links[index].name for index, guest in decision.bound.items()}
     for name in sorted(guests.all):
@@ -70,6 +77,18 @@ def status(
             f"the route to {address_text(address)} in table {table} is not as the ports are"
             for table, address in sorted(wrong)
         ]
+    return found
+
+
+def _entries(kernel: Kernel, own: answering.OwnPorts, seen: Seen) -> list[str]:
+    """On ports of the hypervisor's own guests."""
+    found, have = [], ports.entries(kernel)
+    for index, port in own.here(seen.links).items():
+        wanted, there = {*own.entries(port)}, have.get(index, {})
+        if not wanted <= there.keys() or any(there[one] == FOLLOWED for one in there.keys() - wanted):
+            found.append(
+                f"{seen.links[index].name} does not answer neighbor solicitations for the guests of its segment"
+            )
     return found
 
 
