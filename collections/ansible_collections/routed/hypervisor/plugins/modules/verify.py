@@ -31,7 +31,7 @@ options:
         ones), C(rules) (family, rules, l3mdev), C(listening) (family, vrf), C(route_source) (to, source), C(ping)
         (family, to, source, expect, namespace), C(trace) (family, to, hops, networks), C(tcp) (to, port, expect),
         C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container)
-        (namespace, interface, mode, flag, addresses, gateways), C(runtimes) (network, master, mode, cni, docker,
+        (namespace, interface, mode, flag, addresses, gateways), C(runtimes) (network, vrf, master, mode, cni, docker,
         dhcp), C(probe) (network; adds a container without a process, checks and removes it),
         C(firewall) (table, required, hooks, sets, counters), C(in_step) (routing_manager), C(followed_guests)
         (followed), C(announced_guests) (addresses, table), C(present) (interface, guests).

@@ -21,6 +21,8 @@ LAYERS = {
     "node": "nodes without results",
     "present": "guests' ports",
     "container": "containers",
+    "runtimes": "container networks of runtimes",
+    "probe": "containers that CNI plugins add",
     "bfd": "BFD sessions",
     "bgp": "BGP sessions",
     "listening": "listening sockets",
