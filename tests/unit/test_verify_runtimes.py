@@ -11,7 +11,9 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec i
 from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import Slave, Survey
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import runtimes
 
-EXPECTED = {"network": "web", "vrf": "main", "master": "web", "mode": "l2", "cni": True, "docker": False, "dhcp": False}
+EXPECTED = {"network": "web", "vrf": "main", "master": "web", "mode": "l2", "cni": True} | dict.fromkeys(
+    ("podman", "docker", "dhcp"), False
+)
 HOST = Slave("", "host-web", "ipvlan", "l2", ("10.0.0.1",))
 ONE = Slave("c1", "eth0", "ipvlan", "l2", ("10.0.0.5", "2001:db8::5"))
 
@@ -58,6 +60,12 @@ def test_containers_as_they_should_be(verified):
 def test_a_file_that_was_edited_is_reported(verified):
     passed, seen = verified(HOST._replace(mode="l3"), mode="l3")
     assert not passed and seen.endswith("net.d/90-web.conflist has mode l2 on web, not l3 on web")
+
+
+def test_a_network_that_podman_does_not_have_is_reported(verified, monkeypatch):
+    """Although its file is there: another file decides that podman uses netavark."""
+    monkeypatch.setattr(runtimes, "run", lambda _words: (125, "", 'Error: could not find "netavark"\n'))
+    assert verified(HOST, podman=True) == (False, 'podman has no such network: Error: could not find "netavark"')
 
 
 def test_plugins_that_do_not_support_the_version_of_the_file_are_reported(verified, monkeypatch):

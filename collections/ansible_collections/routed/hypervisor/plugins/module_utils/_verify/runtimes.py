@@ -62,6 +62,10 @@ def _undeclared(expected):
     problems = []
     if expected["cni"] and _file_of(expected["network"]) is None:
         problems.append(f"no file of ours in {DIRECTORY}")
+    if expected["podman"]:
+        code, _output, errors = run(["podman", "network", "exists", expected["network"]])
+        if code:
+            problems.append(f"podman has no such network{': ' * bool(errors)}{errors.strip()}")
     if expected["docker"] and run(["docker", "network", "inspect", expected["network"]])[0]:
         problems.append("docker has no such network")
     return problems

@@ -96,6 +96,7 @@ def _runtimes(intent: Intent, node: Hypervisor, part: Part) -> dict:
         "master": place,
         "mode": network.mode,
         "cni": bool({"cni", "podman"} & {*part.runtimes}),
+        "podman": "podman" in part.runtimes,
         "docker": "docker" in part.runtimes,
         "dhcp": network.ipam == "dhcp" and bool({"cni", "podman"} & {*part.runtimes}),
     }
