@@ -170,11 +170,15 @@ def test_a_network_with_dhcp_is_in_use_while_a_container_exists_that_a_runtime_h
     }
     (results / "web-0123456789abcdef-eth0").write_text(json.dumps(kept))
     host.install("dhcp", "1.0.0")
-    host.run(("web", host.content().replace("host-local", "dhcp")))
+    wanted = ("web", host.content().replace('host-local"', 'routed-hypervisor", "daemonSocketPath": "/run/dhcp"'))
+    host.run(wanted)
+    (host.plugins / "dhcp").unlink()
+    with pytest.raises(cni.CniError, match="the CNI plugin dhcp is missing"):
+        host.plan(wanted)
     with pytest.raises(cni.CniError, match="the network web is in use by 0123456789ab: remove them first"):
         host.plan()
     space.unlink()
-    assert host.run() == [("delete", "90-web.conflist")]
+    assert host.run() == [("delete", "90-web.conflist"), ("delete", "routed-hypervisor")]
 
 
 def test_plugins_without_a_common_version_are_refused(host):
@@ -223,6 +227,16 @@ def test_a_network_with_containers_is_neither_removed_nor_given_another_master(h
     host.found.masters["eno1"] = Link(8, "eno1", mtu=1500)
     with pytest.raises(cni.CniError, match="the link of web cannot be changed while it is in use by 0123456789ab"):
         host.plan(("web", host.content(master="eno1")))
+
+
+def test_a_file_that_somebody_edited_is_restored_while_the_containers_links_are_as_wanted(host):
+    wanted = ("web", host.content())
+    host.run(wanted)
+    host.lease("10.0.0.5")
+    host.found = survey(addresses=["10.0.0.5"])
+    path = host.files / "90-web.conflist"
+    path.write_text(path.read_text().replace('"l2"', '"l3"'))
+    assert host.run(wanted) == [("change", "90-web.conflist")]
 
 
 def test_pruning_neither_writes_nor_checks_what_is_wanted(host):

@@ -11,7 +11,9 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec i
 from ansible_collections.routed.hypervisor.plugins.module_utils._runtimes.slaves import Slave, Survey
 from ansible_collections.routed.hypervisor.plugins.module_utils._verify import runtimes
 
-EXPECTED = {"network": "web", "master": "web", "mode": "l2", "cni": True, "docker": False, "dhcp": False}
+EXPECTED = {"network": "web", "vrf": "main", "master": "web", "mode": "l2", "cni": True} | dict.fromkeys(
+    ("podman", "docker", "dhcp"), False
+)
 HOST = Slave("", "host-web", "ipvlan", "l2", ("10.0.0.1",))
 ONE = Slave("c1", "eth0", "ipvlan", "l2", ("10.0.0.5", "2001:db8::5"))
 
@@ -23,10 +25,14 @@ def verified(monkeypatch, tmp_path):
     (tmp_path / "leases/web").mkdir(parents=True)
     ranges = '[[{"subnet": "10.0.0.0/24", "rangeStart": "10.0.0.6", "rangeEnd": "10.0.0.9"}]]'
     ipam = f'{{"dataDir": "{tmp_path}/leases", "ranges": {ranges}}}'
-    content = f'"name": "web", "plugins": [{{"type": "ipvlan", "master": "web", "mode": "l2", "ipam": {ipam}}}]}}'
+    plugin = f'{{"type": "ipvlan", "master": "web", "mode": "l2", "ipam": {ipam}}}'
+    content = f'"name": "web", "cniVersion": "1.0.0", "plugins": [{plugin}]}}'
     (tmp_path / "net.d/90-web.conflist").write_text('{"comment": "Managed by Routed Hypervisor",\n' + content)
     monkeypatch.setattr(runtimes, "DIRECTORY", str(tmp_path / "net.d"))
     monkeypatch.setattr(runtimes.calls, "installed", lambda plugin: plugin)
+    monkeypatch.setattr(runtimes.cni, "supported", lambda _plugin, _directories: ["0.4.0", "1.0.0"])
+    dpkg = {"--search": "plugins: /usr/lib/cni/ipvlan", "--show": "plugins\t1.1.1+ds1-3"}
+    monkeypatch.setattr(runtimes, "run", lambda words: (0, dpkg[words[1]], ""))
     monkeypatch.setattr(runtimes.calls, "RESULTS", str(tmp_path / "results"))
     tried = []
     monkeypatch.setattr(runtimes.calls, "probe", lambda _network, addresses: tried.append(addresses))
@@ -40,13 +46,33 @@ def verified(monkeypatch, tmp_path):
         monkeypatch.setattr(runtimes.slaves, "survey", lambda: found)
         if expected.get("kind") == "probe":
             return runtimes.verify_probe(EXPECTED), tried
-        return runtimes.verify_runtimes({**EXPECTED, **expected})
+        passed, seen, facts = runtimes.verify_runtimes({**EXPECTED, **expected})
+        assert facts["containers"]["vrf"] == "main"
+        return passed, seen
 
     return verify
 
 
 def test_containers_as_they_should_be(verified):
-    assert verified(HOST, ONE, leased=ONE.addresses) == (True, "1 containers")
+    assert verified(HOST, ONE, leased=ONE.addresses) == (True, "1 container; plugins 1.1.1+ds1-3; CNI 1.0.0")
+
+
+def test_a_file_that_was_edited_is_reported(verified):
+    passed, seen = verified(HOST._replace(mode="l3"), mode="l3")
+    assert not passed and seen.endswith("net.d/90-web.conflist has mode l2 on web, not l3 on web")
+
+
+def test_a_network_that_podman_does_not_have_is_reported(verified, monkeypatch):
+    """Although its file is there: another file decides that podman uses netavark."""
+    monkeypatch.setattr(runtimes, "run", lambda _words: (125, "", 'Error: could not find "netavark"\n'))
+    assert verified(HOST, podman=True) == (False, 'podman has no such network: Error: could not find "netavark"')
+
+
+def test_plugins_that_do_not_support_the_version_of_the_file_are_reported(verified, monkeypatch):
+    """As after another package of them."""
+    monkeypatch.setattr(runtimes.cni, "supported", lambda plugin, _directories: ["0.4.0"])
+    wrong = "the CNI plugins ipvlan do not support version 1.0.0 of the specification"
+    assert verified(HOST, ONE, leased=ONE.addresses) == (False, wrong)
 
 
 @pytest.mark.parametrize(

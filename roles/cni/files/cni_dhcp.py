@@ -16,6 +16,7 @@ import sys
 import time
 
 PROGRAM, SOCKET = sys.argv[1:]
+LOCK = "/run/routed-hypervisor-cni-dhcp.lock"  # of the plugin routed-hypervisor
 RESULTS = "/var/lib/cni/results"
 ANSWER_S = 30
 
@@ -35,7 +36,7 @@ def main():
 
 def renew_all():
     wait_for_daemon()
-    # One after the other: containers share a MAC address, and with two requests at a time they got each other's lease.
+    # One after the other: see the plugin routed-hypervisor.
     lost = [line for entry in results() if (line := renew(entry))]
     if lost:
         with open(f"{SOCKET}.lost", "w", encoding="utf-8") as file:
@@ -74,7 +75,7 @@ def renew(entry):
     own = addresses(kept["result"])
     try:
         done = subprocess.run(
-            [PROGRAM],
+            ["flock", LOCK, PROGRAM],
             input=json.dumps(plugin),
             env={**environment, "CNI_PATH": os.path.dirname(PROGRAM), "PATH": os.environ.get("PATH", os.defpath)},
             capture_output=True,

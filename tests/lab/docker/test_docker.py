@@ -67,6 +67,19 @@ def test_containers_are_in_the_tables_of_both_leaves_and_reach_each_other(lab, d
     assert everywhere(lab, web2)
 
 
+def test_the_same_address_on_two_hosts_is_reported_with_both_containers(lab, docker):
+    """Docker on one host gives any address of the network, if asked to: it does not know those of the other."""
+    address = docker.start("contiv2", "web2", "public")
+    until(lambda: everywhere(lab, address), 60, "the routes on both leaves", PAUSE_S)
+    assert docker.start("contiv1", "web9", "public", "4", f"--ip={address}") == address
+    line = "announced by contiv2_main_ipv4, too"
+    until(lambda: any(line in one for one in status(lab, "contiv1")["differences"]), 60, "the difference", PAUSE_S)
+    assert f"{line}\n" in lab.run("contiv1", "journalctl", "--no-pager", "-u", "routed-hypervisor-run")
+    run = lab.play("--tags", "verify", "-e", "verify_deadline=1")
+    assert run.code != 0 and f"addresses of containers of several hosts: {address} (contiv1: " in run.output, run.output
+    assert "web9 (docker, public), contiv2: " in run.output and "web2 (docker, public))" in run.output, run.output
+
+
 def test_after_dockerd_was_killed_and_a_container_died_nothing_is_announced_that_does_not_exist(lab, docker):
     addresses = [docker.start("contiv1", name, "public") for name in ("web1", "web2")]
     until(lambda: all(everywhere(lab, one) for one in addresses), 60, "the routes on both leaves", PAUSE_S)

@@ -30,7 +30,6 @@ json.dump(network, open("/etc/cni/net.d/95-other.conflist", "w"))
 
 
 def with_cni(text: str) -> str:
-    text = text.replace("packages: [busybox-static, ", "packages: [busybox-static, containernetworking-plugins, ")
     text = text.replace("runtimes: [docker]", "runtimes: [docker, cni]")
     text = text.replace("pools: {docker: 192.168.1.0/26}", "pools: {docker: 192.168.1.0/26, cni: 192.168.1.128/26}")
     return text.replace("pools: {docker: 192.168.1.64/26}", "pools: {docker: 192.168.1.64/26, cni: 192.168.1.192/27}")

@@ -59,7 +59,7 @@ def test_link_local_next_hops_have_the_interface_of_their_session():
 
 def table(paths, multipath=True, internal=()):
     neighbors = [rib.Neighbor(address, True, True, True, None) for address in internal]
-    found = rib.Rib({}, {}, neighbors)
+    found = rib.Rib({}, {}, neighbors, {})
     rib.table(found, json.dumps(paths), multipath)
     return found
 
@@ -98,6 +98,25 @@ def test_of_two_claims_to_a_guest_with_one_number_the_other_is_learned():
     assert found.announced == {prefix(where): 102}
     assert found.learned == {prefix(where): (NextHop(packed("192.168.1.2"), None, 102),)}
     assert not table({where: [own, older]}).learned
+
+
+@pytest.mark.parametrize(
+    ("aspath", "is_of_another"),
+    [
+        ((), True),
+        ((65001,), True),
+        ((65001, 65002), True),
+        ((65001, 65001), False),
+        ((65001, 65002, 65001), False),
+    ],
+)
+def test_who_else_announces_what_we_announce(aspath, is_of_another):
+    """Unless a leaf may have sent our own route back, with its AS in the place of ours."""
+    where = "10.1.0.5/32"
+    other = path(where, "192.168.1.2", "192.168.1.2", aspath=aspath)
+    found = table({where: [path(where, "0.0.0.0", origin=0, best=True), other]}, internal=["192.168.1.2"])
+    assert found.rivals == ({prefix(where): ["192.168.1.2"]} if is_of_another else {})
+    assert not table({where: [other]}).rivals
 
 
 def test_an_empty_table():

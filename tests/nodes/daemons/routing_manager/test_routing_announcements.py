@@ -83,6 +83,24 @@ def test_an_address_on_lo_does_not_count_and_one_in_two_containers_counts_once(l
     stays(lambda: set(lab.rib("left")) == {"10.20.1.9/32"}, 0.3, "the address of the other")
 
 
+@pytest.mark.parametrize("is_first", [False, True])
+def test_an_address_that_another_host_announces_too_is_reported(lab, is_first):
+    """GoBGP does not say what has changed if its own path stays the best, or becomes it."""
+    since = len(lab.log.read_text())
+    if is_first:
+        lab.gobgp("left", "global rib add 10.20.1.5/32")
+        until(lambda: lab.routes() == {"10.20.1.5": {"via 192.168.1.2 dev to-left"}})
+    space = lab.container("10.20.1.5/24")
+    until(lambda: "192.168.1.1" in lab.rib("left").get("10.20.1.5/32", []))
+    if not is_first:
+        lab.gobgp("left", "global rib add 10.20.1.5/32")
+    line = f"10.20.1.5 is in /run/netns/{space.name}, and announced by 192.168.1.2, too"
+    until(lambda: lab.logged(line, since))
+    assert line in lab.report()["out_of_step"]
+    lab.gobgp("left", "global rib del 10.20.1.5/32")
+    until(lambda: not lab.report()["out_of_step"])
+
+
 def test_the_host_has_a_route_to_each_container_of_a_network_with_an_interface(lab):
     lab.container("10.20.2.5/24", "2001:db8:20:2::5/64")
     until(lambda: "10.20.2.5/32" in lab.rib("left"))

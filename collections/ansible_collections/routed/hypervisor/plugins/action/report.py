@@ -13,6 +13,7 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.drills import results as drill_results
 from ..plugin_utils.inventory_variables import inventory_variables
+from ..plugin_utils.report import containers
 from ..plugin_utils.report.document import FORMAT, PAGE, DocumentError, read, replace, text
 from ..plugin_utils.report.files import write
 
@@ -46,6 +47,8 @@ class ActionModule(ActionBase):
             if is_again:
                 raise AnsibleActionFail(str(error)) from None
             drilled = str(error)
+        if not is_again:
+            containers.compare(given["results"])
         document = previous if is_again else _document(fabric, given["results"])
         answer = summarise(document["nodes"])
         answer.update(changed=False, fabric=fabric, path=str(path), page=str(path.parent / PAGE))

@@ -31,8 +31,8 @@ options:
         ones), C(rules) (family, rules, l3mdev), C(listening) (family, vrf), C(route_source) (to, source), C(ping)
         (family, to, source, expect, namespace), C(trace) (family, to, hops, networks), C(tcp) (to, port, expect),
         C(neighbor) (family, to, interface, mac, expect), C(lease) and C(slaac) (interface, address), C(container)
-        (namespace, interface, mode, flag, addresses, gateways), C(runtimes) (network, master, mode, cni, docker,
-        dhcp), C(probe) (network; adds a container without a process, checks and removes it),
+        (namespace, interface, mode, flag, addresses, gateways), C(runtimes) (network, vrf, master, mode, cni, podman,
+        docker, dhcp), C(probe) (network; adds a container without a process, checks and removes it),
         C(firewall) (table, required, hooks, sets, counters), C(in_step) (routing_manager), C(followed_guests)
         (followed), C(announced_guests) (addresses, table), C(rollback), C(present) (interface, guests).
       - What needs guests has their names in C(guests). It is not tried if one of them is absent, that is if it is in

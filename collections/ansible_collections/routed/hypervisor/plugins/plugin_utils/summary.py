@@ -18,6 +18,7 @@ KINDS = {
     "in_step": "routing manager(s) in step with GoBGP and the kernel",
     "container": "container(s) on ipvlan links",
     "runtimes": "container network(s) as runtimes need them",
+    "probe": "container(s) added by CNI plugins and removed",
     "lease": "DHCP lease(s)",
     "slaac": "autoconfigured address(es)",
     "ping": "ping(s), including those that must fail",

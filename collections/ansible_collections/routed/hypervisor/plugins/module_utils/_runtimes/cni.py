@@ -52,9 +52,10 @@ class NetworkFile:
 
     @property
     def types(self) -> set[str]:
-        """The plugins that it names."""
+        """The plugins that it names, and the one that ours calls."""
         ipam = [plugin["ipam"] for plugin in self.plugins if isinstance(plugin.get("ipam"), dict)]
-        return {str(each["type"]) for each in (*self.plugins, *ipam) if each.get("type")}
+        called = {"dhcp" for each in ipam if "daemonSocketPath" in each}
+        return called | {str(each["type"]) for each in (*self.plugins, *ipam) if each.get("type")}
 
     @property
     def data_directory(self) -> str:
@@ -269,6 +270,12 @@ def _used(file: NetworkFile, found: Survey) -> tuple[list[Lease], list[Lease]]:
     return alive, [lease for lease in all_of_them if lease not in alive]
 
 
+def _addresses_on(file: NetworkFile, found: Survey) -> set[str]:
+    """The addresses on links as the file wants them: only the file was changed, by somebody else."""
+    links = [slave for _type, master, mode in file.link for slave in found.slaves.get(master, ()) if slave.mode == mode]
+    return {address for link in links for address in link.addresses}
+
+
 def _users(file: NetworkFile, alive: list[Lease]) -> str:
     """The running containers: with DHCP, those whose results a runtime has kept."""
     if "dhcp" in file.types:
@@ -298,7 +305,8 @@ def _plan_file(file: NetworkFile, content: str, found: Survey, made: Plan, mista
     old = made.seen.get(file.path)
     before = parse(file.path, old.content.decode(errors="replace"), []) if old and is_ours(old.content) else None
     alive, gone = _used(file, found)
-    if before is not None and before.link != file.link and (users := _users(before, alive)):
+    other = [lease for lease in alive if lease.address not in _addresses_on(file, found)]
+    if before is not None and before.link != file.link and (users := _users(before, other)):
         wrong = f"the link of {file.name} cannot be changed while it is in use by {users}"
         mistakes.append(f"{file.path}: {wrong}: remove them first")
     _release(gone, made)

@@ -90,6 +90,7 @@ def _of_engine(engine: str) -> dict[int, Owner]:
         settings = each["NetworkSettings"]
         networks = ", ".join(settings.get("Networks") or ())
         found[_number(settings["SandboxKey"])] = Owner(each["Name"].lstrip("/"), engine, networks)
+    found.pop(0, None)  # of the host's network
     return found
 
 

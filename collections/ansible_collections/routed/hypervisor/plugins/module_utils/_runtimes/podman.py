@@ -18,6 +18,7 @@ from .._engine.change import Change
 PACKAGE = "podman"
 WITHOUT_CNI = 5  # the first version
 ANSWER_S = 120
+NETAVARK = "and networks for netavark are not supported: podman 4, or no podman among the runtimes of this host"
 BACKEND = ("info", "--format", "{{.Host.NetworkBackend}}")
 TEXT = f"""# {MARK} (role podman): changes made here are overwritten.
 [network]
@@ -62,14 +63,13 @@ def plan(path: str, state: str) -> Plan:
     if shutil.which("podman", path=PATH) is None:
         raise PodmanError(f"podman is not installed (package {PACKAGE})")
     if old is not None and old.content == file.content:
+        _check(file)
         return Plan(file, [])
     version = _asked("version", "--format", "{{.Client.Version}}")
     if (number := re.match(r"\d+", version)) and int(number[0]) >= WITHOUT_CNI:
-        raise PodmanError(f"podman {version} has no CNI, and networks for netavark are not supported: podman 4")
+        raise PodmanError(f"podman {version} has no CNI, {NETAVARK}")
     if (found := _backend_with(TEXT)) != "cni":
-        raise PodmanError(
-            f"podman {version} has no CNI, only {found}, and networks for {found} are not supported: podman 4"
-        )
+        raise PodmanError(f"podman {version} has no CNI, only {found}, {NETAVARK}")
     containers = _asked("ps", "--all", "--format", "{{.Names}}").split()
     if containers and _asked(*BACKEND) != "cni":
         wrong = f"podman must use CNI, and {', '.join(containers)} would lose their networks"
@@ -81,6 +81,14 @@ def plan(path: str, state: str) -> Plan:
 def apply(made: Plan) -> None:
     for change in made.changes:
         disk.apply(change, made.file, disk.read(made.file.path))
-        if change.op != "delete" and (found := _asked(*BACKEND)) != "cni":
-            wrong = f"podman still uses {found}, although {made.file.path} says otherwise"
-            raise PodmanError(f"{wrong}: is there another file with network_backend?")
+        if change.op != "delete":
+            _check(made.file)
+
+
+def _check(file: WantedFile) -> None:
+    """Later files, and those of other directories, have the last word."""
+    result = run(["podman", *BACKEND], ANSWER_S)
+    found = result.output.strip() if result.code == 0 else f"another backend ({result.short()})"
+    if found != "cni":
+        wrong = f"podman still uses {found}, although {file.path} says otherwise"
+        raise PodmanError(f"{wrong}: remove network_backend from the other files")

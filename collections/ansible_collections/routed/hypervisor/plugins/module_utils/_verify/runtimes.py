@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 
 from .._daemon.plan import is_ours
+from .._engine.printable import counted
 from .._runtimes import calls, cni, dhcp, leases, owners, slaves
 from .command import run
 
@@ -18,42 +19,53 @@ MOST_CHECKED = 4  # containers of each network: CHECK of one takes up to a secon
 def verify_runtimes(expected):
     """Passes if the network is declared for its runtimes, all links on its master have its mode and an address that no
     other container has, no engine has left one behind, the plugin has recorded just these addresses, and CHECK finds
-    containers as they were added."""
+    containers as they were added. Returns these addresses with their owners, for a comparison of hosts."""
     found = slaves.survey()
     problems = _undeclared(expected)
     on_master = [slave for slave in found.slaves.get(expected["master"], []) if slave.kind.startswith("ipv")]
-    wrong = [f"{slave.label} ({slave.mode})" for slave in on_master if slave.mode != expected["mode"]]
-    if wrong:
-        problems.append(f"links in another mode: {', '.join(wrong)}")
-    empty = [slave.label for slave in on_master if slave.where and not slave.addresses]
-    if empty:
-        problems.append(f"links without an address: {', '.join(empty)}")
-    left = [f"{slave.label} ({', '.join(slave.addresses)})" for slave in on_master if slave.is_left and slave.addresses]
-    if left:
-        problems.append(f"addresses without a process: {', '.join(left)}")
     several = {
         address: among
         for address, among in found.addresses.items()
         if len(among) > 1 and any(slave in on_master for slave in among)
     }
+    asked = owners.ask([*on_master, *(slave for among in several.values() for slave in among)])
+    wrong = [f"{asked.label(slave)} ({slave.mode})" for slave in on_master if slave.mode != expected["mode"]]
+    if wrong:
+        problems.append(f"links in another mode: {', '.join(wrong)}")
+    empty = [asked.label(slave) for slave in on_master if slave.where and not slave.addresses]
+    if empty:
+        problems.append(f"links without an address: {', '.join(empty)}")
+    left = [
+        f"{asked.label(slave)} ({', '.join(slave.addresses)})"
+        for slave in on_master
+        if slave.is_left and slave.addresses
+    ]
+    if left:
+        problems.append(f"addresses without a process: {', '.join(left)}")
     if several:
-        asked = owners.ask([slave for among in several.values() for slave in among])
         twice = [
             f"{address} ({', '.join(asked.label(slave) for slave in among)})" for address, among in several.items()
         ]
         problems.append(f"addresses of several containers: {', '.join(twice)}")
     file = _file_of(expected["network"]) if expected["cni"] else None
     if file is not None:
-        problems += _plugins(file) or _recorded(file, found, on_master)
+        problems += _link(file, expected) + (_plugins(file) or _recorded(file, found, on_master, asked))
     if expected.get("dhcp"):
         problems += dhcp.problems()
-    return not problems, "; ".join(problems) or f"{sum(bool(slave.where) for slave in on_master)} containers"
+    inside = [slave for slave in on_master if slave.where]
+    addresses = {address: asked.label(slave) for slave in inside for address in slave.addresses}
+    right = [counted(len(inside), "container(s)"), *(_versions(file) if file is not None and not problems else [])]
+    return not problems, "; ".join(problems or right), {"containers": {"vrf": expected["vrf"], "addresses": addresses}}
 
 
 def _undeclared(expected):
     problems = []
     if expected["cni"] and _file_of(expected["network"]) is None:
         problems.append(f"no file of ours in {DIRECTORY}")
+    if expected["podman"]:
+        code, _output, errors = run(["podman", "network", "exists", expected["network"]])
+        if code:
+            problems.append(f"podman has no such network{': ' * bool(errors)}{errors.strip()}")
     if expected["docker"] and run(["docker", "network", "inspect", expected["network"]])[0]:
         problems.append("docker has no such network")
     return problems
@@ -64,12 +76,30 @@ def _file_of(network):
     return next((file for file in files if file.name == network and is_ours(seen[file.path].content)), None)
 
 
+def _link(file, expected):
+    """Somebody may have edited it: the next container would change the mode of all links."""
+    has, wanted = (file.link or ((None, None, None),))[0][1:], (expected["master"], expected["mode"])
+    return [f"{file.path} has mode {has[1]} on {has[0]}, not {wanted[1]} on {wanted[0]}"] if has != wanted else []
+
+
 def _plugins(file):
     missing = [plugin for plugin in sorted(file.types) if calls.installed(plugin) is None]
-    return [f"the CNI plugins {', '.join(missing)} are missing"] if missing else []
+    if missing:
+        return [f"the CNI plugins {', '.join(missing)} are missing"]
+    version = file.document.get("cniVersion")
+    old = [plugin for plugin in sorted(file.types) if version not in (cni.supported(plugin, calls.DIRECTORIES) or ())]
+    return [f"the CNI plugins {', '.join(old)} do not support version {version} of the specification"] if old else []
 
 
-def _recorded(file, found, on_master):
+def _versions(file):
+    """Of the package, where dpkg knows it, as Debian's plugins themselves print "version unknown"; and of the
+    specification."""
+    name = run(["dpkg-query", "--search", calls.installed("ipvlan")])[1].partition(":")[0]
+    package = run(["dpkg-query", "--show", name])[1].split() if name else []
+    return [*([" ".join(package)] if package else []), f"CNI {file.document['cniVersion']}"]
+
+
+def _recorded(file, found, on_master, asked):
     problems = []
     recorded = leases.read(file.data_directory, file.name)
     gone = [lease for lease in recorded if lease.address not in found.addresses and not leases.is_new(lease)]
@@ -77,7 +107,7 @@ def _recorded(file, found, on_master):
         problems.append(f"addresses of containers that have gone: {leases.named(gone)}")
     known = {lease.address for lease in recorded}
     unknown = [
-        f"{address} ({slave.label})"
+        f"{address} ({asked.label(slave)})"
         for slave in on_master
         for address in slave.addresses
         if slave.where and address not in known and _is_in(address, file.ranges)

@@ -106,8 +106,8 @@ def _dhcp(part: Part, network: ContainerNetwork, mistakes: Mistakes) -> None:
     if network.mode != "l2":
         wrong = f"in mode {network.mode} no broadcast of a DHCP server reaches a container"
         mistakes.add(path, wrong, "mode l2, or no dhcp")
-    elif others := [runtime for runtime in part.runtimes if runtime != "cni"]:
-        mistakes.add(path, f"{_named(others)} cannot use it here", "only cni among the runtimes, or no dhcp")
+    elif "docker" in part.runtimes:
+        mistakes.add(path, "docker cannot use it here", "only cni and podman among the runtimes, or no dhcp")
     elif part.prefix_owner != "fabric" and path not in mistakes:
         wrong = "its server would have to be on the host, which is the router of its own prefixes"
         mistakes.add(path, wrong, "a fabric, and neither ipv4 nor ipv6 in the network and in the hosts")

@@ -22,6 +22,8 @@ LAYERS = {
     "rollback": "changes that were rolled back",
     "present": "guests' ports",
     "container": "containers",
+    "runtimes": "container networks of runtimes",
+    "probe": "containers that CNI plugins add",
     "bfd": "BFD sessions",
     "bgp": "BGP sessions",
     "listening": "listening sockets",

@@ -16,12 +16,19 @@ from .switch import attached
 LAB_HOST = "lab_host"  # the machine that the nodes are on
 SYSTEMD = ("dbus", "systemd")  # the packages of nodes that run it; without such nodes, the image does without them
 
+# The packages of container runtimes, likewise.
+PLUGINS = "containernetworking-plugins"
+RUNTIMES = {"cni": {PLUGINS}, "podman": {PLUGINS, "podman"}, "docker": {"docker.io"}}
+
 
 def lab(intent: Intent, found: Index, owner: str) -> dict:
     nodes = [_node(intent, name) for name in intent.lab_nodes]
     packages = set(intent.lab.packages if intent.lab else ())
     if any(node.get("init") == "systemd" for node in nodes):
         packages |= set(SYSTEMD)
+    for node in intent.hypervisors.values():
+        for part in node.parts.values():
+            packages.update(*(RUNTIMES[runtime] for runtime in part.runtimes))
     return {
         "name": intent.name,
         "owner": owner,

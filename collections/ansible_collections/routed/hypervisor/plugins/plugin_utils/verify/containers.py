@@ -92,11 +92,13 @@ def _runtimes(intent: Intent, node: Hypervisor, part: Part) -> dict:
         "kind": "runtimes",
         "title": f"{part.network} is declared for {', '.join(part.runtimes)}; links on {place} are {network.mode}",
         "network": part.network,
+        "vrf": network.vrf,
         "master": place,
         "mode": network.mode,
         "cni": bool({"cni", "podman"} & {*part.runtimes}),
+        "podman": "podman" in part.runtimes,
         "docker": "docker" in part.runtimes,
-        "dhcp": network.ipam == "dhcp" and "cni" in part.runtimes,
+        "dhcp": network.ipam == "dhcp" and bool({"cni", "podman"} & {*part.runtimes}),
     }
 
 

@@ -90,7 +90,7 @@ def neighbors(api: str) -> list[rib.Neighbor]:
 
 def table(api: str, families: t.Iterable[str]) -> rib.Rib:
     """The whole RIB. Raises GobgpError."""
-    whole = rib.Rib({}, {}, neighbors(api))  # first: the RIB has everything that was learned before
+    whole = rib.Rib({}, {}, neighbors(api), {})  # first: the RIB has everything that was learned before
     commands = [("global", "-j"), *(("global", "rib", "-j", "-a", family) for family in families)]
     with ThreadPoolExecutor(len(commands)) as pool:
         settings, *tables = pool.map(lambda words: output_of(api, *words), commands)

@@ -24,7 +24,9 @@ QUIET_S = 2.0  # no change for this time counts as End-of-RIB from a neighbour t
 AT_ONCE = 4  # commands
 FIRST_S = 5.0  # for so long announcing comes before learning
 RETRY_S = 1.0
-RIVALS_S = 0.5  # between a change without content and a look at the whole table
+# Between a change without content and a look at the whole table: guests that move are waiting for it; an address that
+# containers of two hosts have is only reported.
+RIVALS_S, CONFLICTS_S = 0.5, 5.0
 CHUNK = 1 << 18
 # A gobgpd that is stopped first deletes its neighbours and withdraws everything learned from them. So a withdrawal
 # takes effect after HOLD_S if all neighbours still exist; if some do not, after END_S.
@@ -47,6 +49,7 @@ class Gobgpd:
         self.looking: asyncio.Task[None] | None = None
         self.tasks = asyncio.TaskGroup()  # an error in one ends all, and with them the service
         self.neighbors: set[str] = set()
+        self.conflicts: set[str] = set()  # that were logged
         self.awaited: set[str] = set()  # neighbours that have not come up since this gobgpd started
         self.wake = asyncio.Event()  # there may be something to announce or to withdraw
         self.idle = asyncio.Event()  # nothing is left to announce or to withdraw
@@ -135,6 +138,10 @@ class Gobgpd:
         self.instance.take_table(whole, complete)
         self.correct(self.instance, None)
         self.wake.set()
+        conflicts = set(self.instance.conflicts())
+        for line in sorted(conflicts - self.conflicts):
+            log(f"{self.instance}: {line}")
+        self.conflicts = conflicts
 
     async def _read_changes(self, reader: asyncio.StreamReader) -> None:
         changed = checked = time.monotonic()
@@ -179,11 +186,18 @@ class Gobgpd:
             gobgp.announce(self.api, where, preference)
 
     async def _look_for_rivals(self) -> None:
-        """GoBGP only says that something has changed, and not what, where its best path is the same as before."""
-        await asyncio.sleep(RIVALS_S)
-        if self.instance.complete and self.instance.holds_guests():
+        await asyncio.sleep(RIVALS_S if self.instance.holds_guests() else CONFLICTS_S)
+        if self.instance.complete:
             with contextlib.suppress(gobgp.GobgpError):  # the stream ends, too
                 await self._read_table(complete=True)
+
+    def _may_have_rivals(self, changes: dict[Prefix, rib.NextHops]) -> bool:
+        """GoBGP only says that something has changed, and not what, where its best path is the same as before. Of a
+        container that another host has announced already, our own path becomes the best."""
+        instance = self.instance
+        if not changes:
+            return bool(instance.containers) or instance.holds_guests()
+        return any(where in instance.containers and where in instance.learned for where in changes)
 
     def _take(self, lines: list[bytes]) -> None:
         touched: set[Prefix] = set()
@@ -193,7 +207,7 @@ class Gobgpd:
                     changes = rib.event(line)
                 except (ValueError, KeyError, TypeError) as error:
                     raise gobgp.GobgpError(f"the stream of changes has an error: {error}"[:300]) from error
-                if not changes and self.instance.holds_guests() and (self.looking is None or self.looking.done()):
+                if self._may_have_rivals(changes) and (self.looking is None or self.looking.done()):
                     self.looking = self.tasks.create_task(self._look_for_rivals())
                 for where, hops in changes.items():
                     if hops:

@@ -44,6 +44,8 @@ class Instance:
         self.complete = False  # GoBGP has received End-of-RIB from all neighbours
         self.announced: dict[Prefix, int] | None = None  # with local preference; None: GoBGP cannot be reached
         self.containers: dict[Prefix, settings.Network] = {}
+        self.places: dict[Prefix, list[str]] = {}  # of containers
+        self.rivals: dict[Prefix, list[str]] = {}  # other hosts that announce the same, as last read
         self._resolver: Resolver | None = None
 
     def __str__(self) -> str:
@@ -61,6 +63,7 @@ class Instance:
             self.withdrawn -= learned.keys()
         self.complete = complete
         self.announced = dict(rib.announced)
+        self.rivals = dict(rib.rivals)
 
     def take_change(self, where: Prefix, hops: NextHops) -> None:
         if where.family not in self.families:
@@ -96,6 +99,7 @@ class Instance:
         """Returns the prefixes that were added or removed."""
         before = self.containers
         self.containers = {}
+        self.places = {host_prefix(address): sorted(names) for address, names in found.items()}
         for address in found:
             for network in self.settings.networks:
                 if any(prefix.contains(address) for prefix in network.prefixes):
@@ -128,6 +132,14 @@ class Instance:
     def holds_guests(self) -> bool:
         """Whether another host may claim a guest that is announced here."""
         return any(preference > ORDINARY for preference in (self.announced or {}).values())
+
+    def conflicts(self) -> list[str]:
+        """Addresses of containers here that other hosts announce, too."""
+        return [
+            f"{address_text(where.address)} is in {' and in '.join(self.places[where])}, and announced by "
+            f"{' and '.join(self.rivals[where])}, too"
+            for where in sorted(self.rivals.keys() & self.containers.keys())
+        ]
 
     def _is_guest(self, where: Prefix) -> bool:
         return any(rule.covers(where) for rule in self.settings.guests)

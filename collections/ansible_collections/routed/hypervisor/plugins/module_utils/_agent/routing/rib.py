@@ -37,12 +37,14 @@ class Neighbor(t.NamedTuple):
     wanted: bool  # the administrator did not disable it
     established: bool
     complete: bool | None  # End-of-RIB received; None: it never sends one (no graceful restart)
+    name: str = ""  # its description
 
 
 class Rib(t.NamedTuple):
     learned: dict[Prefix, NextHops]
     announced: dict[Prefix, int]  # by us, with local preference
     neighbors: list[Neighbor]
+    rivals: dict[Prefix, list[str]]  # other hosts that announce what we announce, except guests that move
 
 
 def _attributes(path: Path) -> dict[int, Path]:
@@ -114,6 +116,10 @@ def _take(rib: Rib, where: Prefix, paths: list[Path], multipath: bool, internal:
             address = (found.get(NEXT_HOP) or found.get(MP_REACH, {})).get("nexthop")
             if address in UNSPECIFIED and found.get(ORIGIN, {}).get("value", IGP) == IGP:
                 rib.announced[where] = _preference(found)
+    others = {path["neighbor-ip"] for path in paths if _is_of_another(path)}
+    if others and rib.announced.get(where) == ORDINARY:
+        names = {entry.address: entry.name or entry.address for entry in rib.neighbors}
+        rib.rivals[where] = sorted(names.get(address, address) for address in others)
     best = next((path for path in paths if path.get("best")), None)
     if best is None:
         return
@@ -149,6 +155,13 @@ def _rank(path: Path, internal: t.Collection[str]) -> tuple[t.Any, ...]:
     )
 
 
+def _is_of_another(path: Path) -> bool:
+    """Whether a path is certainly not our own: leaves send routes back in which their AS replaces that of the host."""
+    segments = _attributes(path).get(AS_PATH, {}).get("as_paths") or []
+    numbers = [number for segment in segments for number in segment.get("asns") or ()]
+    return not _is_local(path) and (len(numbers) <= 1 or numbers[0] != numbers[-1])
+
+
 def neighbors(text: str) -> list[Neighbor]:
     """Parses the output of `neighbor -j`. Raises ValueError."""
     found = []
@@ -166,6 +179,7 @@ def neighbors(text: str) -> list[Neighbor]:
                 wanted=state.get("admin_state", 0) != ADMIN_DOWN,
                 established=state.get("session_state") == ESTABLISHED,
                 complete=complete,
+                name=config.get("description", ""),
             )
         )
     return found

@@ -88,6 +88,7 @@ def _report(view: View) -> dict[str, t.Any]:
     for where in sorted(instance.containers):
         if isinstance(reason := instance.container_route(where), str):
             out.append(f"kernel: container {where}: {reason}")
+    out += instance.conflicts()
     wanted = instance.to_announce()
     if instance.announced is not None:
         out += [f"GoBGP: does not announce {where}" for where in sorted(wanted.keys() - instance.announced.keys())]
