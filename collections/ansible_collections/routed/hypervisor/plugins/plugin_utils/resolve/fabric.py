@@ -74,9 +74,11 @@ def resolve(intent: Intent, found: Index, owner: str) -> Inventory:
 
 
 def _has_agent(intent: Intent, node: Router) -> bool:
-    """A lab node without systemd cannot be rebooted: it has the agent only for containers and for GoBGP."""
+    """A lab node without systemd cannot be rebooted: it has the agent only for containers, GoBGP and metrics."""
     is_rebooted = intent.lab is None or intent.lab.init_of(node.name) == "systemd"
-    return is_rebooted or (isinstance(node, Hypervisor) and (bool(node.parts) or node.daemon == "gobgp"))
+    return is_rebooted or (
+        isinstance(node, Hypervisor) and bool(node.parts or node.daemon == "gobgp" or intent.metrics)
+    )
 
 
 def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:

@@ -28,6 +28,7 @@ from .links import (
     vrf_devices,
     without_nones,
 )
+from .metrics import metrics
 from .peering import table_name
 from .routing_manager import routing_manager
 
@@ -73,6 +74,8 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
     followed = followed_guests(intent, found.followed, node)
     if followed["guests"]:
         made["followed_guests"] = followed
+    if intent.metrics:
+        made["metrics"] = metrics(node)
     if node.daemon == "gobgp":
         made["routing_manager"] = routing_manager(intent, node, tables, routing)
     return made

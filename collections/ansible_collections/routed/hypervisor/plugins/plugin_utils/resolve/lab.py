@@ -9,6 +9,7 @@ from ..intent import names
 from ..intent.addresses import port_mac
 from ..intent.model import Intent
 from . import guest as guests
+from . import metrics
 from .index import Index
 from .links import without_nones
 from .switch import attached
@@ -22,6 +23,8 @@ def lab(intent: Intent, found: Index, owner: str) -> dict:
     packages = set(intent.lab.packages if intent.lab else ())
     if any(node.get("init") == "systemd" for node in nodes):
         packages |= set(SYSTEMD)
+    if intent.metrics:
+        packages |= set(metrics.PACKAGES)
     return {
         "name": intent.name,
         "owner": owner,
