@@ -55,7 +55,8 @@ def pages(tmp_path_factory) -> dict[str, Path]:
         ("drills", variables, good, None, drills()),
     ):
         place = tmp_path_factory.mktemp(name)
-        write(place, given, document, previous or "there is no earlier report", rehearsed)
+        texts = {node: {"etc/bird/bird.conf": f"# of {node}, {NASTY}\n"} for node in given if node.startswith("hv")}
+        write(place, given, document, previous or "there is no earlier report", rehearsed, texts)
         add_stages(place, "site.yml", STAGES)
         found[name] = place / "report.html"
     return found
@@ -235,6 +236,17 @@ def test_the_address_of_a_node_opens_it(opened):
     assert page.locator("#details h2").inner_text() == "vm1"
     assert page.locator("#details").evaluate("details => details.contains(document.activeElement)")
     shot(page, "details_dark")
+
+
+def test_the_details_have_the_configuration(opened):
+    page = opened("three_failures", "#node=hv2")
+    configuration = page.locator("#configuration")
+    configuration.locator("summary", has_text="etc/bird/bird.conf").click()
+    assert configuration.locator("pre").inner_text().strip() == f"# of hv2, {NASTY}"
+    shot(page, "configuration")
+    page.evaluate("location.hash = '#node=vm1'")
+    sync_api.expect(page.locator("#details h2")).to_have_text("vm1")
+    sync_api.expect(configuration).to_be_empty()
 
 
 def test_a_click_in_the_drawing_opens_the_details(opened):

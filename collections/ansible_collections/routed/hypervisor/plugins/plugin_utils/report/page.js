@@ -64,6 +64,15 @@ function folded(title, content, open = false) {
   return el("details", { open }, el("summary", {}, title), content);
 }
 
+// Unpacked when the details of a node are first shown: they may be much longer than everything else.
+let texts = null;
+async function configuration(name) {
+  texts ??= $("#texts").textContent ? unpacked($("#texts").textContent) : {};
+  const files = Object.entries(await texts).filter(([, nodes]) => nodes[name] !== undefined);
+  return files.length ? [el("h3", {}, "Configuration, without passwords"), files.map(([path, nodes]) =>
+    folded(path, el("pre", { tabindex: "0", "aria-label": path }, nodes[name])))] : [];
+}
+
 let opener = null;
 function showNode(name) {
   const node = nodes.get(name);
@@ -91,7 +100,10 @@ function showNode(name) {
     routes.length ? folded(`${routes.length} routes`, small(["prefix", "table", "next hops", "state"],
       routes.map((one) => [el("span", { class: "mono" }, one.prefix), one.table, hops(one.seen), state(one.state)]))) : "",
     others.length ? folded(`${others.length} results that did not fail`, small(["what", "seen", "state"],
-      others.map((one) => [one.title, one.seen, state(one.state)]))) : ""]));
+      others.map((one) => [one.title, one.seen, state(one.state)]))) : "",
+    el("div", { id: "configuration" })]));
+  const place = $("#configuration");
+  configuration(name).then((found) => place.replaceChildren(...flat(found)));
   if ($("#details").hidden) opener = document.activeElement;
   $("#details").hidden = false;
   $("#details").scrollTop = 0;
