@@ -10,6 +10,7 @@ import yaml
 from support.intent_samples import many
 from support.modules import PROJECT
 from support.report_samples import drilled, drills, host_vars, of_lab, three_faults, verified
+from support.templates import GOLDEN
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.files import write
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.stages import add_stages
@@ -24,6 +25,7 @@ STAGES = [
     ("Run BGP with BIRD", 4.1),
     ("Verify nodes", 6.5),
 ]
+CONFIGURATION = (GOLDEN / "templates/hypervisor/bird.conf").read_text()
 NASTY = "<img src=x onerror=document.title='broken'></script>"
 
 
@@ -55,7 +57,9 @@ def pages(tmp_path_factory) -> dict[str, Path]:
         ("drills", variables, good, None, drills()),
     ):
         place = tmp_path_factory.mktemp(name)
-        texts = {node: {"etc/bird/bird.conf": f"# of {node}, {NASTY}\n"} for node in given if node.startswith("hv")}
+        texts = {
+            node: {"etc/bird/bird.conf": f"# of {node}, {NASTY}\n{CONFIGURATION}"} for node in given if node[:2] == "hv"
+        }
         write(place, given, document, previous or "there is no earlier report", rehearsed, texts)
         add_stages(place, "site.yml", STAGES)
         found[name] = place / "report.html"
@@ -242,7 +246,8 @@ def test_the_details_have_the_configuration(opened):
     page = opened("three_failures", "#node=hv2")
     configuration = page.locator("#configuration")
     configuration.locator("summary", has_text="etc/bird/bird.conf").click()
-    assert configuration.locator("pre").inner_text().strip() == f"# of hv2, {NASTY}"
+    assert configuration.locator("pre").text_content() == f"# of hv2, {NASTY}\n{CONFIGURATION}"
+    configuration.locator("pre").scroll_into_view_if_needed()
     shot(page, "configuration")
     page.evaluate("location.hash = '#node=vm1'")
     sync_api.expect(page.locator("#details h2")).to_have_text("vm1")
