@@ -10,6 +10,7 @@ import yaml
 from support.intent_samples import many
 from support.modules import PROJECT
 from support.report_samples import drilled, drills, host_vars, of_lab, three_faults, verified
+from support.templates import GOLDEN
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.files import write
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.stages import add_stages
@@ -24,6 +25,7 @@ STAGES = [
     ("Run BGP with BIRD", 4.1),
     ("Verify nodes", 6.5),
 ]
+CONFIGURATION = (GOLDEN / "templates/hypervisor/bird.conf").read_text()
 NASTY = "<img src=x onerror=document.title='broken'></script>"
 
 
@@ -55,7 +57,10 @@ def pages(tmp_path_factory) -> dict[str, Path]:
         ("drills", variables, good, None, drills()),
     ):
         place = tmp_path_factory.mktemp(name)
-        write(place, given, document, previous or "there is no earlier report", rehearsed)
+        texts = {
+            node: {"etc/bird/bird.conf": f"# of {node}, {NASTY}\n{CONFIGURATION}"} for node in given if node[:2] == "hv"
+        }
+        write(place, given, document, previous or "there is no earlier report", rehearsed, texts)
         add_stages(place, "site.yml", STAGES)
         found[name] = place / "report.html"
     return found
@@ -235,6 +240,18 @@ def test_the_address_of_a_node_opens_it(opened):
     assert page.locator("#details h2").inner_text() == "vm1"
     assert page.locator("#details").evaluate("details => details.contains(document.activeElement)")
     shot(page, "details_dark")
+
+
+def test_the_details_have_the_configuration(opened):
+    page = opened("three_failures", "#node=hv2")
+    configuration = page.locator("#configuration")
+    configuration.locator("summary", has_text="etc/bird/bird.conf").click()
+    assert configuration.locator("pre").text_content() == f"# of hv2, {NASTY}\n{CONFIGURATION}"
+    configuration.locator("pre").scroll_into_view_if_needed()
+    shot(page, "configuration")
+    page.evaluate("location.hash = '#node=vm1'")
+    sync_api.expect(page.locator("#details h2")).to_have_text("vm1")
+    sync_api.expect(configuration).to_be_empty()
 
 
 def test_a_click_in_the_drawing_opens_the_details(opened):

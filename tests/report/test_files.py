@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
 import time
 import zlib
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from support.intent_samples import many
+from support.modules import PROJECT
 from support.report_samples import drilled, drills, host_vars, of_lab, three_faults, verified
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.report.build import build
@@ -75,6 +77,53 @@ def test_the_page_has_the_failures_without_any_script(faulty):
     assert static.index('<h2 id="h-failures"') < static.index('<h2 id="h-topology"')
 
 
+def run_report(inventory, results):
+    command = ["ansible-playbook", "-i", inventory, "playbooks/report.yml", "-e", f"report_path={results}"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def texts(html: str) -> dict:
+    packed = re.search(r'id="texts">([^<]*)<', html)[1]
+    return json.loads(zlib.decompress(base64.b64decode(packed))) if packed else {}
+
+
+def test_the_page_has_the_configuration_of_nodes_without_any_password(variables, tmp_path):
+    inventory = PROJECT / "inventories" / NAME
+    listed = subprocess.run(
+        ["ansible-inventory", "-i", inventory, "--host", "hv1"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    passwords = json.loads(listed.stdout)["bgp_passwords"]
+    assert passwords.keys() == {"private", "public"}
+    results = tmp_path / "verify.json"
+    results.write_text(text(verified(NAME, variables)))
+    run_report(inventory, results)
+    html = (tmp_path / "report.html").read_text()
+    found = texts(html)
+    assert "protocol bgp" in found["etc/bird/bird.conf"]["hv1"]
+    assert {"hv1", "hv2", "hv3"} == found["nftables.conf"].keys()
+    assert "<bgp_passwords.public>" in found["etc/bird/secrets.conf"]["rr1"]
+    everything = "".join(
+        [
+            html,
+            json.dumps(data(html)),
+            json.dumps(found),
+            *((tmp_path / name).read_text() for name in ("report.md", "report.xml")),
+        ]
+    )
+    assert not [key for key, password in passwords.items() if password in everything]
+
+
+def test_a_page_that_is_written_without_texts_keeps_those_it_had(variables, tmp_path):
+    document = verified(NAME, variables)
+    write(tmp_path, variables, document, None, "", {"hv1": {"a/b.conf": NASTY}})
+    write(tmp_path, variables, document, None)
+    assert texts((tmp_path / "report.html").read_text()) == {"a/b.conf": {"hv1": NASTY}}
+    (tmp_path / "report.html").write_text("<html>of an earlier version</html>")
+    write(tmp_path, variables, document, None)
+    assert texts((tmp_path / "report.html").read_text()) == {}
+
+
 def test_the_page_needs_nothing_else(faulty):
     html = page(faulty)
     assert "default-src 'none'" in html
@@ -96,7 +145,7 @@ def test_markup_in_names_is_escaped_in_the_page_and_the_drawing(nasty):
         assert "alert(1)</script>" not in written
         assert "<img" not in written
         assert "&lt;img src=x" in written
-    assert html.count("</script>") == 2
+    assert html.count("</script>") == 3
     assert NASTY in {result[4] for result in data(html)["results"]}
 
 

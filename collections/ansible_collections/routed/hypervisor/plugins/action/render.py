@@ -5,43 +5,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import jinja2
-from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils._daemon import ndppd
 from ..module_utils._daemon.plan import is_ours
 from ..module_utils._engine.change import Change
-from ..plugin_utils.templates import Templates, Variables
-
-FILE = {
-    "path": {"type": "str", "required": True},
-    "template": {"type": "str"},
-    "proxies": {"type": "str"},
-    "when": {"type": "str", "default": "true"},
-    "loop": {"type": "str"},
-    "loop_var": {"type": "str", "default": "item"},
-    "secret": {"type": "str", "default": "false", "no_log": False},
-    # Of the file on the node.
-    "owner": {"type": "str"},
-    "group": {"type": "str"},
-    "mode": {"type": "str"},
-    "secret_part": {"type": "str", "no_log": False},
-}
-File = tuple[bytes, int]  # its text and mode
-
-
-class Placeholders(dict):
-    """Stands for a variable with secrets: any key of it is a text that names the place of the secret."""
-
-    def __init__(self, variable: str) -> None:
-        super().__init__()
-        self.variable = variable
-
-    def __missing__(self, key: str) -> str:
-        return f"<{self.variable}.{key}>"
+from ..plugin_utils.rendering import FILES, File, rendered
 
 
 class ActionModule(ActionBase):
@@ -60,70 +30,18 @@ class ActionModule(ActionBase):
             argument_spec={
                 "directory": {"type": "path", "required": True},
                 "nodes": {"type": "list", "elements": "str"},
-                "files": {
-                    "type": "list",
-                    "elements": "dict",
-                    "required": True,
-                    "options": FILE,
-                    "mutually_exclusive": [("template", "proxies")],
-                    "required_one_of": [("template", "proxies")],
-                },
+                "files": {**FILES, "required": True},
                 "placeholders": {"type": "list", "elements": "str", "default": []},
             }
         )
-        hidden = {name: Placeholders(name) for name in given["placeholders"]}
         nodes = given["nodes"] if given["nodes"] is not None else [task_vars["inventory_hostname"]]
-        templates = Templates(lambda name: self._find_needle("templates", name), task_vars["ansible_search_path"])
         # All files are rendered before the first is written: an error changes nothing.
-        wanted, mistakes = {}, []
-        for node in nodes:
-            variables = Variables(self._variables(node, task_vars), self._templar)
-            wanted[node] = self._files(node, given["files"], templates, variables, hidden, mistakes)
-        if mistakes:
-            raise AnsibleActionFail("; ".join(mistakes))
+        wanted = rendered(self, task_vars, nodes, given["files"], given["placeholders"])
         changes: list[Change] = []
         diff: list[dict] = []
         for node, files in wanted.items():
             self._bring(Path(given["directory"]), node, files, changes, diff)
         return {"changed": bool(changes), "changes": [change.shown() for change in changes], "diff": diff}
-
-    def _variables(self, node: str, task_vars: dict) -> dict:
-        """All variables of this task as on the node."""
-        if node == task_vars["inventory_hostname"]:
-            return task_vars
-        # hostvars[node] lacks the variables of the play and the role.
-        every = task_vars["hostvars"]
-        host = every._inventory.get_host(node)
-        if host is None:
-            raise AnsibleActionFail(f"nodes: there is no {node} in the inventory")
-        found = every._variable_manager.get_vars(play=self._task.get_play(), host=host, task=self._task)
-        return {**found, "ansible_search_path": task_vars["ansible_search_path"]}
-
-    @staticmethod
-    def _files(
-        node: str, entries: list, templates: Templates, variables: Variables, hidden: dict, mistakes: list
-    ) -> dict[str, File]:
-        """A node's files by path. HIDDEN are variables that replace those of the node."""
-        files = {}
-        for entry in entries:
-            try:
-                items = [None] if entry["loop"] is None else templates.value(entry["loop"], variables, hidden)
-                for item in items:
-                    more = hidden if entry["loop"] is None else {entry["loop_var"]: item, **hidden}
-                    if not templates.value(entry["when"], variables, more):
-                        continue
-                    path = templates.line(entry["path"], variables, more).lstrip("/")
-                    if not _is_below(path):
-                        mistakes.append(f"{node}: {path}: must be a path below the directory")
-                    elif path in files:
-                        mistakes.append(f"{node}: {path}: there are two files with this path")
-                    else:
-                        secret = not hidden and templates.value(entry["secret"], variables, more)
-                        mode = 0o600 if secret else 0o644
-                        files[path] = (_text(entry, templates, variables, more).encode(), mode)
-            except (AnsibleError, jinja2.TemplateError, KeyError, TypeError, ValueError) as error:
-                raise AnsibleActionFail(f"{node}: {entry['path']} cannot be rendered: {error}") from error
-        return files
 
     def _bring(self, top: Path, node: str, files: dict[str, File], changes: list[Change], diff: list[dict]) -> None:
         """Writes files that differ, and removes managed files that are no longer wanted."""
@@ -140,18 +58,6 @@ class ActionModule(ActionBase):
                 (top / node / path).unlink()
             else:
                 _write(top / node / path, before, *after)
-
-
-def _text(entry: dict, templates: Templates, variables: Variables, more: dict) -> str:
-    if entry["template"] is not None:
-        return templates.text(entry["template"], variables, more)
-    proxies = templates.value(entry["proxies"], variables, more)
-    return ndppd.render(ndppd.Config(ndppd.combine({}, proxies, "overridden")))
-
-
-def _is_below(text: str) -> bool:
-    path = PurePosixPath(text)
-    return ".." not in path.parts and path.name != ""
 
 
 def _read(path: Path) -> File | None:

@@ -13,9 +13,12 @@ from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.drills import results as drill_results
 from ..plugin_utils.inventory_variables import inventory_variables
+from ..plugin_utils.rendering import FILES, rendered
 from ..plugin_utils.report import containers
 from ..plugin_utils.report.document import FORMAT, PAGE, DocumentError, read, replace, text
 from ..plugin_utils.report.files import write
+
+PASSWORDS = ["bgp_passwords", "ospf_passwords"]  # the variables with secrets, of which no value is rendered
 
 
 class ActionModule(ActionBase):
@@ -31,6 +34,7 @@ class ActionModule(ActionBase):
                 "fabric": {"type": "str", "required": True},
                 "results": {"type": "dict"},
                 "path": {"type": "path", "required": True},
+                "files": FILES,
             }
         )
         fabric, path = given["fabric"], Path(given["path"])
@@ -58,10 +62,18 @@ class ActionModule(ActionBase):
                 previous = "this report was written again from its results"
             else:
                 replace(path, text(document))
-            write(path.parent, inventory_variables(task_vars), document, previous, drilled)
+            variables = inventory_variables(task_vars)
+            texts = self._texts(variables, given["files"], task_vars) if given["files"] is not None else None
+            write(path.parent, variables, document, previous, drilled, texts)
         if answer["failures"] and not is_again:
             answer.update(failed=True, msg=failure_message(document["nodes"], answer))
         return answer
+
+    def _texts(self, variables, files, task_vars):
+        """The configuration files of nodes without passwords, by node and path."""
+        nodes = [name for name, given in variables.items() if "verify" in given]
+        found = rendered(self, task_vars, nodes, files, PASSWORDS)
+        return {node: {path: text.decode() for path, (text, _mode) in files.items()} for node, files in found.items()}
 
 
 def _document(fabric, results):

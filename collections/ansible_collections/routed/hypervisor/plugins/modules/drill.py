@@ -36,7 +36,7 @@ options:
         end notices by its carrier; C(flap_uplink) pulls and plugs it five times; C(impair) delays and loses some of its
         packets for a while; C(lose_fabric) pulls all cables of a fabric.
       - C(kill_daemon) kills the routing daemon of a node; C(stop_reflector) stops it properly on a route reflector;
-        C(reload) has it read its configuration again.
+        C(reload) has it read its configuration again; C(reload_all) does so on all routers, one after the other.
       - C(reboot) reboots a node that runs systemd.
       - C(kill_agent) kills the agent of a hypervisor that follows guests; C(migrate) moves such a guest to another
         hypervisor. Both start a guest of the intent for the drill.

@@ -31,7 +31,21 @@ options:
     description: What the host runs.
     type: list
     elements: str
-    choices: [bird, gobgp, frr, ndppd, radvd, dnsmasq, dhcrelay, nftables, cni, podman, docker, verify]
+    choices:
+      - bird
+      - gobgp
+      - frr
+      - ndppd
+      - radvd
+      - dnsmasq
+      - dhcrelay
+      - nftables
+      - prometheus-node-exporter
+      - prometheus-bird-exporter
+      - cni
+      - podman
+      - docker
+      - verify
     required: true
   features:
     description: What its kernel must support.

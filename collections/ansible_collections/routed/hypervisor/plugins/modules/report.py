@@ -47,6 +47,51 @@ options:
     description: The JSON file to write, or to read without O(results). Its directory is created.
     type: path
     required: true
+  files:
+    description:
+      - The configuration files of nodes, each as in O(routed.hypervisor.render#module:files). C(report.html) shows
+        their texts. A placeholder such as C(<bgp_passwords.public>) stands for each password.
+      - Without it, the texts of the page that is replaced are kept.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: As in O(routed.hypervisor.render#module:files[].path), and so are all others.
+        type: str
+        required: true
+      template:
+        description: The template.
+        type: str
+      proxies:
+        description: The proxies of ndppd.
+        type: str
+      when:
+        description: Whether a node has the file.
+        type: str
+        default: "true"
+      loop:
+        description: The items, with a file for each.
+        type: str
+      loop_var:
+        description: The variable with the item.
+        type: str
+        default: item
+      secret:
+        description: Whether it contains passwords.
+        type: str
+        default: "false"
+      owner:
+        description: Of the file on the node.
+        type: str
+      group:
+        description: Of the file on the node.
+        type: str
+      mode:
+        description: Of the file on the node.
+        type: str
+      secret_part:
+        description: What matches the secrets in it.
+        type: str
 """
 
 EXAMPLES = r"""

@@ -20,7 +20,7 @@ from . import stored as states
 DONE, INCOMPLETE, REFUSED = 0, 1, 2
 EXIT_CODES = """exit codes of apply: 0 done (absent guests' ports are no error), 1 incomplete, 2 nothing was changed;
 of status: 0 as stored, 1 something differs or is absent, or the last change was rolled back, 2 there is no usable
-state; of arm and confirm: 0 done, 2 refused; of rollback: 0 all is as before, 1 not all, 2 nothing is armed"""
+state; of metrics, arm and confirm: 0 done, 2 refused; of rollback: 0 all is as before, 1 not all, 2 nothing is armed"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,6 +61,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     status = commands.add_parser("status", help="show what differs from the stored state")
     status.add_argument("--json", action="store_true", help="print JSON")
     status.set_defaults(command=_status)
+    metrics = commands.add_parser("metrics", help="print metrics for Prometheus")
+    metrics.add_argument("--file", help="write them to this file, which is replaced at once")
+    metrics.set_defaults(stateless=_metrics)
     arm = commands.add_parser("arm", help="store what is now, and bring it back unless a change is confirmed in time")
     arm.add_argument("--seconds", type=float, default=120, help="time to confirm (default: %(default)s)")
     arm.add_argument("--extend", action="store_true", help="begin the time of an armed change anew")
@@ -190,7 +193,8 @@ def _arming_state(problems: list[str]) -> dict[str, t.Any]:
     }
 
 
-def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) -> int:
+def _found(stored: states.Stored, notes: list[str]) -> tuple[dict[str, t.Any], list[str]]:
+    """What `status` prints as JSON, and what it prints for people about guests, containers and changes."""
     from . import daemons  # noqa: PLC0415
 
     with _no_collections():
@@ -218,18 +222,47 @@ def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) 
         "armed": arming["armed"],
         "rolled_back": arming["rolled_back"],
     }
-    dead = daemons.dead(units)
+    lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
+    lines += [*(line for part in followed for line in part.problems), *daemons.dead(units)]
+    lines = [*arming["lines"], *(lines or [f"{stored.host} is as stored"])]
+    return found, [*lines, *(line for part in followed for line in part.lines())]
+
+
+def _status(given: argparse.Namespace, stored: states.Stored, notes: list[str]) -> int:
+    from . import daemons  # noqa: PLC0415
+
+    found, lines = _found(stored, notes)
     if given.json:
         import json  # noqa: PLC0415
 
         _print(json.dumps(found, indent=2))
     else:
-        lines = [*found["differences"], *(f"{name} is absent" for name in report.ports), *problems, *report.problems]
-        lines += [*(line for part in followed for line in part.problems), *dead]
-        lines = [*arming["lines"], *(lines or [f"{stored.host} is as stored"])]
-        _print("\n".join([*lines, *(line for part in followed for line in part.lines())]))
-    wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back")) or bool(dead)
-    return INCOMPLETE if wrong else DONE
+        _print("\n".join(lines))
+    wrong = any(found[key] for key in ("differences", "absent", "problems", "rolled_back"))
+    return INCOMPLETE if wrong or daemons.dead(found["daemons"]) else DONE
+
+
+def _metrics(given: argparse.Namespace) -> int:
+    """Also without a usable state: what is monitored must not depend on it."""
+    from . import metrics  # noqa: PLC0415
+
+    try:
+        stored, notes = states.read(given.directory, states.this_machine())
+    except states.Unusable as error:
+        _complain(str(error))
+        text = metrics.text(None, _arming_state([]), {})
+    else:
+        text = metrics.text(_found(stored, notes)[0], None, stored.network)
+    if given.file is None:
+        sys.stdout.write(text)
+        return DONE
+    from .._engine import atomic  # noqa: PLC0415
+
+    try:
+        atomic.replace(given.file, text.encode(), 0o644)
+    except OSError as error:
+        return _refuse(f"{given.file} cannot be written: {error.strerror}")
+    return DONE
 
 
 def _late(apply: bool, problems: list[str], wait: bool = True) -> list[t.Any]:

@@ -28,6 +28,8 @@ PROGRAMS: dict[str, dict[str, str]] = {
     "dnsmasq": {"dnsmasq": "dnsmasq"},
     "dhcrelay": {"dhcrelay": "isc-dhcp-relay"},
     "nftables": {"nft": "nftables"},
+    "prometheus-node-exporter": {"prometheus-node-exporter": "prometheus-node-exporter"},
+    "prometheus-bird-exporter": {"prometheus-bird-exporter": "prometheus-bird-exporter"},
     "cni": {"/usr/lib/cni/ipvlan": "containernetworking-plugins"},
     "podman": {"podman": "podman"},
     "docker": {"docker": "docker.io", "dockerd": "docker.io"},

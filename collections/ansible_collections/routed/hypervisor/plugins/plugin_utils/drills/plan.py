@@ -21,6 +21,7 @@ DRILLS: dict[str, t.Callable[[Wanted, Lab], Plan]] = {
     "kill_daemon": routers.kill_daemon,
     "stop_reflector": routers.stop_reflector,
     "reload": routers.reload,
+    "reload_all": routers.reload_all,
     "reboot": routers.reboot,
     "kill_agent": guests.kill_agent,
     "migrate": guests.migrate,

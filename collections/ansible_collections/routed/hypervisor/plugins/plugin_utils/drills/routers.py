@@ -55,6 +55,11 @@ def reload(wanted: Wanted, lab: Lab) -> Plan:
     return Plan(f"{daemon.process} of {node} reads its configuration again", node, [command(node, *daemon.reload)])
 
 
+def reload_all(_wanted: Wanted, lab: Lab) -> Plan:
+    steps = [command(node, *_daemon(lab, node).reload) for node in lab.routers]
+    return Plan("the daemons of all routers read their configurations again", lab.first_hypervisor, steps)
+
+
 def reboot(wanted: Wanted, lab: Lab) -> Plan:
     """What was behind the node is lost until it is back."""
     known = [node for node in lab.routers if node in lab.systemd]

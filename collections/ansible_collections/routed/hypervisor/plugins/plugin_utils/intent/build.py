@@ -22,6 +22,7 @@ from .draft import (
     Lab,
     Leaf,
     Loopback,
+    Metrics,
     Neighbor,
     Network,
     Reflector,
@@ -63,6 +64,7 @@ def build(data: dict) -> Intent:
         ospf=data.get("ospf"),
         lab=_lab(data["lab"]) if "lab" in data else None,
         firewall=data["firewall"],
+        metrics=_metrics(data["metrics"]) if "metrics" in data else None,
         vrfs={name: _vrf(name, vrf) for name, vrf in data.get("vrfs", {}).items()},
         fabrics={name: _fabric(name, fabric) for name, fabric in data.get("fabrics", {}).items()},
         loopbacks={
@@ -93,6 +95,10 @@ def _vrf(name: str, data: dict) -> Vrf:
     host = [netaddr.IPNetwork(prefix) if prefix else None for prefix in data["host"]]
     table = data.get("table", MAIN_TABLE if name == MAIN else None)
     return Vrf(name, table, data.get("vlan"), data["password"], host)
+
+
+def _metrics(data: dict) -> Metrics:
+    return Metrics(_listed(data.get("servers", []), ("metrics", "servers")), data.get("vrf"))
 
 
 def _prefixes(data: dict) -> dict:

@@ -342,6 +342,12 @@ class Lab:
 
 
 @dataclass
+class Metrics:
+    servers: list[Given]
+    vrf: str | None  # in which servers reach hypervisors
+
+
+@dataclass
 class Intent:
     name: str
     asn: int | None
@@ -356,6 +362,7 @@ class Intent:
     ospf: dict[str, t.Any] | None
     lab: Lab | None
     firewall: bool
+    metrics: Metrics | None
     vrfs: Mapping[str, Vrf]
     fabrics: Mapping[str, Fabric]
     loopbacks: Mapping[str, Loopback]

@@ -15,6 +15,7 @@ from . import (
     draft,
     guest_checks,
     leaf_checks,
+    metrics_checks,
     name_checks,
     ospf_checks,
     peering_checks,
@@ -91,6 +92,7 @@ def _checked(data: dict[str, Any], mistakes: Mistakes) -> draft.Intent:
     carrier_checks.check(intent, mistakes)
     guest_checks.check(intent, mistakes)
     relay_checks.check(intent, written, mistakes, placed)
+    metrics_checks.check(intent, mistakes, placed)
     return intent
 
 

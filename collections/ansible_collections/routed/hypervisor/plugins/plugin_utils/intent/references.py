@@ -52,6 +52,8 @@ class References:
             self._known("vrfs", network.vrf, ("container_networks", network.name, "vrf"))
             if network.fabric is not None:
                 self._known("fabrics", network.fabric, ("container_networks", network.name, "fabric"))
+        if self.intent.metrics is not None:
+            self._known("vrfs", self.intent.metrics.vrf, ("metrics", "vrf"))
         self._routers()
         for hypervisor in self.intent.hypervisors.values():
             self._hypervisor(hypervisor)

@@ -64,6 +64,15 @@ function folded(title, content, open = false) {
   return el("details", { open }, el("summary", {}, title), content);
 }
 
+// Unpacked when the details of a node are first shown: they may be much longer than everything else.
+let texts = null;
+async function configuration(name) {
+  texts ??= $("#texts").textContent ? unpacked($("#texts").textContent) : {};
+  const files = Object.entries(await texts).filter(([, nodes]) => nodes[name] !== undefined);
+  return files.length ? [el("h3", {}, "Configuration, without passwords"), files.map(([path, nodes]) =>
+    folded(path, el("pre", { tabindex: "0", "aria-label": path }, nodes[name])))] : [];
+}
+
 let opener = null;
 function showNode(name) {
   const node = nodes.get(name);
@@ -86,12 +95,15 @@ function showNode(name) {
       node.links.map((one) => [one.fabric, one.port, state(one.state)])), true) : "",
     node.sessions.length ? folded(`${node.sessions.length} BGP sessions, from either end`, small(["at", "peer", "VRF", "BGP", "BFD"],
       node.sessions.map((one) => [link(one.node), link(one.peer), `${one.vrf} ${one.families}`, state(one.bgp), one.bfd ? state(one.bfd) : "–"]))) : "",
-    below.length ? folded(`${below.length} guests and containers`, small(["name", "VRF", "state"],
+    below.length ? folded(`${below.length} ${below.length === 1 ? below[0].kind : "guests and containers"}`, small(["name", "VRF", "state"],
       below.map((one) => [link(one.name), one.vrf, state(one.state)])), true) : "",
     routes.length ? folded(`${routes.length} routes`, small(["prefix", "table", "next hops", "state"],
       routes.map((one) => [el("span", { class: "mono" }, one.prefix), one.table, hops(one.seen), state(one.state)]))) : "",
     others.length ? folded(`${others.length} results that did not fail`, small(["what", "seen", "state"],
-      others.map((one) => [one.title, one.seen, state(one.state)]))) : ""]));
+      others.map((one) => [one.title, one.seen, state(one.state)]))) : "",
+    el("div", { id: "configuration" })]));
+  const shown = $("#configuration");
+  configuration(name).then((found) => shown.replaceChildren(...flat(found)));
   if ($("#details").hidden) opener = document.activeElement;
   $("#details").hidden = false;
   $("#details").scrollTop = 0;

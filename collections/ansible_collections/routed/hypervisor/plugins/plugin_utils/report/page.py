@@ -22,7 +22,11 @@ LISTED = 30  # of each kind of change
 SCRIPTS = ("page.js", "graph.js", "tables.js")
 
 
-def page(report: Report) -> str:
+Texts = t.Mapping[str, t.Mapping[str, str]]
+
+
+def page(report: Report, texts: str = "") -> str:
+    """TEXTS are packed."""
     failures = report.failures
     layers = Counter(result.kind for result in failures)
     found = environment()
@@ -44,6 +48,7 @@ def page(report: Report) -> str:
         styles=[source("topology.css"), source("page.css")],
         scripts=[source(name) for name in SCRIPTS],
         data=packed(data(report)),
+        texts=texts,
     )
 
 
@@ -51,6 +56,15 @@ def packed(value: t.Any) -> str:
     """Compressed, because results repeat the same words; the browser unpacks it."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return base64.b64encode(zlib.compress(text.encode("utf-8", "backslashreplace"), 6)).decode("ascii")
+
+
+def packed_texts(texts: Texts) -> str:
+    """By path first: the same file of two nodes differs little, and what compresses looks back 32 kB."""
+    paths: dict[str, dict[str, str]] = {}
+    for node, files in texts.items():
+        for path, text in files.items():
+            paths.setdefault(path, {})[node] = text
+    return packed(paths) if paths else ""
 
 
 def data(report: Report) -> dict[str, t.Any]:

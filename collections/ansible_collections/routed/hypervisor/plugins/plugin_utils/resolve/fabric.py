@@ -80,7 +80,7 @@ def has_agent(intent: Intent, node: Router) -> bool:
         return True
     if not isinstance(node, Hypervisor):
         return False
-    return bool(node.parts) or node.daemon == "gobgp" or bool(guests_of(intent, node, AGENT))
+    return bool(node.parts or node.daemon == "gobgp" or intent.metrics or guests_of(intent, node, AGENT))
 
 
 def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:

@@ -20,6 +20,7 @@ from .containers import master
 from .followed import families_of, segments_on
 from .index import Index
 from .links import vlan_interface
+from .metrics import scraped
 
 # Protocols between routers. BFD: single-hop, echo, multihop (RFC 5881, RFC 5883).
 ROUTING_PORTS = {"tcp": [179], "udp": [3784, 3785, 4784]}
@@ -59,6 +60,8 @@ def firewall(intent: Intent, found: Index, node: Hypervisor, network: dict, sess
     }
     if (l3s := _l3s(intent, node)) is not None:
         made["l3s"] = l3s
+    if intent.metrics:
+        made["metrics"] = scraped(intent)
     return {**made, "follows_guests": True} if segments_on(intent, node) else made
 
 

@@ -28,6 +28,7 @@ from .links import (
     vrf_devices,
     without_nones,
 )
+from .metrics import metrics
 from .peering import table_name
 from .proxy_ndp import AGENT, guests_of, proxy_ndp
 from .routing_manager import routing_manager
@@ -77,6 +78,8 @@ def hypervisor(intent: Intent, found: Index, node: Hypervisor) -> dict:
     answers = proxy_ndp(intent, found.neighbors, node)
     if answers:
         made["proxy_ndp"] = answers
+    if intent.metrics:
+        made["metrics"] = metrics(node)
     if node.daemon == "gobgp":
         made["routing_manager"] = routing_manager(intent, node, tables, routing)
     return made

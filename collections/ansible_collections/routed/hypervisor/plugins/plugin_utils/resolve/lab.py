@@ -9,6 +9,7 @@ from ..intent import names
 from ..intent.addresses import port_mac
 from ..intent.model import Intent
 from . import guest as guests
+from . import metrics
 from .index import Index
 from .links import without_nones
 from .switch import attached
@@ -29,6 +30,8 @@ def lab(intent: Intent, found: Index, owner: str) -> dict:
     for node in intent.hypervisors.values():
         for part in node.parts.values():
             packages.update(*(RUNTIMES[runtime] for runtime in part.runtimes))
+    if intent.metrics:
+        packages |= set(metrics.PACKAGES)
     return {
         "name": intent.name,
         "owner": owner,
