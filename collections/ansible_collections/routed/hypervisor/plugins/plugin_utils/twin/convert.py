@@ -27,12 +27,7 @@ BFD = {"interval_ms": 1000, "multiplier": 5}
 # OSPF has found another way by then, as intent/ospf_checks.py demands, whatever production has.
 BGP_TIMERS = {"hold_s": 60, "keepalive_s": 10}
 OSPF_TIMERS = {"hello_s": 5, "dead_s": 20}
-# What the nodes' image needs for a container runtime, and whether that needs systemd.
-PACKAGES = {
-    "cni": ["containernetworking-plugins"],
-    "podman": ["busybox-static", "containernetworking-plugins", "podman"],
-    "docker": ["busybox-static", "docker.io"],
-}
+# Container runtimes whose nodes run systemd.
 UNDER_SYSTEMD = frozenset(("podman", "docker"))
 
 
@@ -117,17 +112,13 @@ def _lab(intent: Intent, names: Mapping[str, str], found: Differences) -> Data:
         node.name: {runtime for part in node.parts.values() for runtime in part.runtimes}
         for node in intent.hypervisors.values()
     }
-    packages = sorted({package for used in runtimes.values() for runtime in used for package in PACKAGES[runtime]})
     booted = [name for name, used in runtimes.items() if used & UNDER_SYSTEMD]
     other = f", but {listed(booted)}" if booted else ""
     found.add(f"nodes{other} have no systemd, so there are no reboots and no changes that undo themselves")
     guests = sum(len(node.guests) for node in intent.hypervisors.values()) + len(intent.guests)
     if guests:
         found.add(f"guests are simulated: {guests} network namespaces with a DHCP client, and all of them run")
-    return {
-        **({"packages": packages} if packages else {}),
-        **({"nodes": {names[name]: {"init": "systemd"} for name in booted}} if booted else {}),
-    }
+    return {"nodes": {names[name]: {"init": "systemd"} for name in booted}} if booted else {}
 
 
 def _rename(made: Data, intent: Intent, names: Mapping[str, str], found: Differences) -> None:
