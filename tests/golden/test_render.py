@@ -61,8 +61,9 @@ def test_every_daemon_of_a_lab_is_rendered_and_a_second_run_touches_nothing(tmp_
     resolved = json.loads((GOLDEN / "l3_hypervisor" / "hv1.json").read_text())
     assert first["hv1/etc/bird/bird.conf"][0] == render("bird/bird.conf", resolved)
     assert first["hv1/etc/dnsmasq.hosts"][0] == render("dnsmasq/dnsmasq.hosts", resolved)
-    daemons = {"bird/bird.conf", "bird/secrets.conf", "ndppd.conf", "radvd.conf", "dnsmasq.conf", "dnsmasq.hosts"}
+    daemons = {"bird/bird.conf", "bird/secrets.conf", "radvd.conf", "dnsmasq.conf", "dnsmasq.hosts"}
     assert {path.removeprefix("hv1/etc/") for path in first if path.startswith("hv1/etc/")} == daemons
+    assert {path.removeprefix("hv3/etc/") for path in first if path.startswith("hv3/etc/")} == {*daemons, "ndppd.conf"}
     assert first["hv1/nftables.conf"][0] == render("nftables/nftables.conf", resolved)
     assert {path for path in first if path.startswith("vm1/")} == {"vm1/etc/dhcpcd.conf"}
     assert {path for path, (_text, mode, _time) in first.items() if mode != 0o644} == {

@@ -87,9 +87,10 @@ def after() -> str:
 
 def ndppd() -> str:
     """With Debian's init script, systemd takes the service for active after ndppd has ended, as it does when a guest's
-    port is absent. This way it is started again until the port is there."""
+    port is absent. This way it is started again until the port is there, and not at all without a configuration."""
     return f"""{HEADER}
 [Unit]
+ConditionPathExists=/etc/ndppd.conf
 StartLimitIntervalSec=0
 
 [Service]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..intent import names
 from ..intent.model import Hypervisor, Intent, Router
 from .border import border
+from .followed import segments_on
 from .guest import guest
 from .hypervisor import hypervisor
 from .index import Index
@@ -80,7 +81,8 @@ def has_agent(intent: Intent, node: Router) -> bool:
         return True
     if not isinstance(node, Hypervisor):
         return False
-    return bool(node.parts or node.daemon == "gobgp" or intent.metrics or guests_of(intent, node, AGENT))
+    follows = bool(guests_of(intent, node, AGENT) or segments_on(intent, node))
+    return follows or bool(node.parts or intent.metrics) or node.daemon == "gobgp"
 
 
 def _add_lab(intent: Intent, found: Index, owner: str, made: Inventory) -> None:
