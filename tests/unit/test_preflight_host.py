@@ -41,6 +41,14 @@ def test_an_old_version_is_reported_along_with_what_is_missing(bare):
     assert "nft is missing (package nftables)" in mistakes
 
 
+def test_a_podman_without_cni_is_reported(bare):
+    install(bare, "podman", "podman version 4.3.1")
+    assert not any("podman" in mistake for mistake in host.check(["podman"], []).mistakes)
+    install(bare, "podman", "podman version 5.4.2")
+    wrong = "podman must be version 4.0 or newer, and older than 5.0, not podman version 5.4.2"
+    assert wrong in host.check(["podman"], []).mistakes
+
+
 def test_a_daemon_that_is_not_needed_is_reported_if_it_runs(tmp_path):
     radvd = tmp_path / "radvd"
     shutil.copy(shutil.which("sleep"), radvd)

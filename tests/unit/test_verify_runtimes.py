@@ -65,7 +65,7 @@ def test_a_file_that_was_edited_is_reported(verified):
 def test_a_network_that_podman_does_not_have_is_reported(verified, monkeypatch):
     """Although its file is there: another file decides that podman uses netavark."""
     monkeypatch.setattr(runtimes, "run", lambda _words: (125, "", 'Error: could not find "netavark"\n'))
-    assert verified(HOST, podman=True) == (False, 'podman has no such network: Error: could not find "netavark"')
+    assert verified(HOST, podman=True) == (False, 'podman does not have the network (Error: could not find "netavark")')
 
 
 def test_plugins_that_do_not_support_the_version_of_the_file_are_reported(verified, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 
@@ -42,6 +43,14 @@ def nowhere(lab, address) -> bool:
     return not any(announced(lab, leaf, address) for leaf in LEAVES)
 
 
+def announced_after(lab, docker, address) -> float:
+    """The seconds from the start of web2, by Docker's own time, to the agent's announcement of its address."""
+    started = datetime.datetime.fromisoformat(docker.run("contiv2", "inspect", "--format={{.State.StartedAt}}", "web2"))
+    journal = lab.run("contiv2", "journalctl", "--output=short-unix", "--unit=routed-hypervisor-run")
+    [line] = [line for line in journal.splitlines() if line.endswith(f"announced {address}/32")]
+    return float(line.split()[0]) - started.timestamp()
+
+
 def status(lab, host) -> dict:
     """As the host's own program shows it, whatever else it reports."""
     return json.loads(lab.tried(host, "routed-hypervisor", "status", "--json", seconds=180)[1])
@@ -63,6 +72,7 @@ def test_containers_are_in_the_tables_of_both_leaves_and_reach_each_other(lab, d
         assert lab.tried(host, "ping", "-c", "1", "-W", "5", web1)[0] == 0, f"{host} does not reach web1"
     docker.run("contiv1", "kill", "web1")
     gone = seconds_until(lambda: nowhere(lab, web1), 60, "the withdrawal of web1", PAUSE_S)
+    print(f"announced {announced_after(lab, docker, web2):+.2f} s after Docker's time of its start")
     print(f"docker run returned: routes on both leaves after {came:.2f} s; docker kill: gone after {gone:.2f} s")
     assert everywhere(lab, web2)
 

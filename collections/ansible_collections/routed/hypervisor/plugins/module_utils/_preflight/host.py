@@ -35,7 +35,12 @@ PROGRAMS: dict[str, dict[str, str]] = {
     "docker": {"docker": "docker.io", "dockerd": "docker.io"},
     "verify": {"ping": "iputils-ping", "arping": "iputils-arping"},
 }
-VERSIONS = {"bird": (["bird", "--version"], (2, 0))}  # of programs whose older versions cannot do what we need
+# Of programs whose older versions, or newer ones, cannot do what we need: the first that can, and the first that cannot
+# any more.
+VERSIONS = {
+    "bird": (["bird", "--version"], (2, 0), None),
+    "podman": (["podman", "--version"], (4, 0), (5, 0)),  # the last with CNI
+}
 PYROUTE2 = (0, 7)
 # What the kernel must be able to do, each with a command that tries it in a network namespace of its own.
 FEATURES = {
@@ -96,12 +101,15 @@ def check(needs: list[str], features: list[str]) -> Findings:
 
 
 def _check_version(program: str, found: Findings) -> None:
-    command, least = VERSIONS[program]
+    command, least, end = VERSIONS[program]
     text = run(command)[1]
     seen = re.search(r"(\d+)\.(\d+)", text)
-    if seen is None or (int(seen[1]), int(seen[2])) < least:
-        wanted = ".".join(map(str, least))
-        found.mistakes.append(f"{program} must be version {wanted} or newer, not {text.strip() or 'unknown'}")
+    numbers = (int(seen[1]), int(seen[2])) if seen else None
+    if numbers is None or numbers < least or (end is not None and numbers >= end):
+        wanted = f"{'.'.join(map(str, least))} or newer"
+        if end is not None:
+            wanted += f", and older than {'.'.join(map(str, end))}"
+        found.mistakes.append(f"{program} must be version {wanted}, not {text.strip() or 'unknown'}")
 
 
 def _check_pyroute2(found: Findings) -> None:

@@ -62,12 +62,11 @@ def _undeclared(expected):
     problems = []
     if expected["cni"] and _file_of(expected["network"]) is None:
         problems.append(f"no file of ours in {DIRECTORY}")
-    if expected["podman"]:
-        code, _output, errors = run(["podman", "network", "exists", expected["network"]])
-        if code:
-            problems.append(f"podman has no such network{': ' * bool(errors)}{errors.strip()}")
-    if expected["docker"] and run(["docker", "network", "inspect", expected["network"]])[0]:
-        problems.append("docker has no such network")
+    for engine, verb in (("podman", "exists"), ("docker", "inspect")):
+        if expected[engine]:
+            code, _output, errors = run([engine, "network", verb, expected["network"]])
+            reason = f" ({errors.strip()})" if errors.strip() else ""
+            problems += [f"{engine} does not have the network{reason}"] if code else []
     return problems
 
 

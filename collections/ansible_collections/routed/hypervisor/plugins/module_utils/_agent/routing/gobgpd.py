@@ -26,7 +26,7 @@ FIRST_S = 5.0  # for so long announcing comes before learning
 RETRY_S = 1.0
 # Between a change without content and a look at the whole table: guests that move are waiting for it; an address that
 # containers of two hosts have is only reported.
-RIVALS_S, CONFLICTS_S = 0.5, 5.0
+RIVALS_S, CONFLICTS_S = 0.5, 2.0
 CHUNK = 1 << 18
 # A gobgpd that is stopped first deletes its neighbours and withdraws everything learned from them. So a withdrawal
 # takes effect after HOLD_S if all neighbours still exist; if some do not, after END_S.
