@@ -134,7 +134,7 @@ def test_a_retired_host_has_nothing_of_it(lab):
     left = lab.run(
         "hv2", "sh", "-c", f"ls {TEXTFILE} /etc/init.d/routed-hypervisor-metrics* 2>/dev/null; ps ax -o args"
     )
-    assert "metrics" not in left and "exporter" not in left, left
+    assert "routed-hypervisor-metrics" not in left and "bird-exporter" not in left and TEXTFILE not in left, left
 
 
 def test_without_metrics_in_the_intent_they_go(lab):
