@@ -67,6 +67,7 @@ def test_a_change_that_is_not_confirmed_undoes_itself_in_time(settled):
     assert "was rolled back" in late["msg"], late
 
 
+@pytest.mark.long
 def test_a_rollback_that_is_killed_is_completed_by_the_next(settled):
     before = settled.state()
     settled.arm(confirm_s=5)

@@ -1,7 +1,7 @@
 # Copyright (c) Routed Hypervisor maintainers
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""That a host has kept its last change. One that undid it may pass everything else, and differs from the intent."""
+"""That a host has kept its last change: one that has undone it may pass everything else."""
 
 from __future__ import annotations
 

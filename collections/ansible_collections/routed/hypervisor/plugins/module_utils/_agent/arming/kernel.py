@@ -187,6 +187,11 @@ def _wanted(stored: Stored) -> dict[Key, Object]:
     return found
 
 
+def _place(key: Key) -> Key:
+    """Of a route: its destination in its table, with its metric."""
+    return key[:8]
+
+
 def _names(one: Object) -> set[str]:
     return set(one.links.values())
 
@@ -194,8 +199,10 @@ def _names(one: Object) -> set[str]:
 def _restore_objects(kernel: Kernel, wanted: dict[Key, Object]) -> list[str]:
     problems = []
     have = objects(kernel)
+    # A route of others that was added is left alone, but not in the place of one that is missing.
+    places = {_place(key) for key in wanted if key not in have and key[0] == ROUTE}
     for key, one in reversed([*have.items()]):
-        if key not in wanted and one.ours:
+        if key not in wanted and (one.ours or _place(key) in places):
             problems += _exchange(kernel, f"remove {one.label}", (one.kind + 1, 0, one.body))
     indexes = {name: link.index for name, link in kernel.network.links().items()}
     have = objects(kernel)

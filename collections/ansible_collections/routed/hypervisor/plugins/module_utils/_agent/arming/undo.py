@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import glob
 import os
 import signal
 import typing as t
@@ -25,7 +26,7 @@ from .. import units
 from . import files, kernel, services, tables
 from .record import Record, boot_id
 
-PATIENCE_S = 4.0  # for a run that holds the lock of the host
+PATIENCE_S, AFTER_A_KILL_S = 4.0, 1.0  # for a run that holds the lock of the host
 
 
 @dataclasses.dataclass
@@ -158,18 +159,34 @@ def _routes_of_daemons(before: dict[str, int]) -> list[str]:
 def _alone() -> t.Iterator[None]:
     """With the lock of the host. A run that holds it for long is part of what is undone, and is ended."""
     with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(host_lock(PATIENCE_S, also_after_rollback=True))
-        except Held:
-            for pid in _holders():
-                os.kill(pid, signal.SIGKILL)
-            stack.enter_context(host_lock(PATIENCE_S, also_after_rollback=True))
+        patience = PATIENCE_S
+        for holders in (_who_locked_it, _who_has_it_open):
+            try:
+                stack.enter_context(host_lock(patience, also_after_rollback=True))
+                break
+            except Held:
+                for pid in holders():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                patience = AFTER_A_KILL_S
+        else:
+            stack.enter_context(host_lock(patience, also_after_rollback=True))
         yield
 
 
-def _holders() -> list[int]:
+def _who_locked_it() -> list[int]:
     inode = os.stat(HOST_LOCK).st_ino
     with open("/proc/locks", encoding="ascii") as file:
         rows = [line.split() for line in file]
     found = [int(row[4]) for row in rows if row[1] == "FLOCK" and row[5].rpartition(":")[2] == str(inode)]
     return [pid for pid in found if pid > 1 and pid != os.getpid()]
+
+
+def _who_has_it_open() -> list[int]:
+    """A process that was started by the one that locked the file has the lock, too."""
+    lock, found = os.stat(HOST_LOCK), set()
+    for path in glob.glob("/proc/[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # it is gone
+            if os.path.samestat(os.stat(path), lock):
+                found.add(int(path.split("/")[2]))
+    return sorted(found - {1, os.getpid()})
