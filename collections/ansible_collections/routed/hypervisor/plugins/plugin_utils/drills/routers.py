@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from .model import Lab, Plan, Step, Wanted, chosen, command, script
 
 DOWN_S = 3  # for which a daemon that was killed does not run
+AGAIN = "timeout 60 sh -c 'until pidof bgpd; do sleep 0.1; done' >/dev/null"
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ def kill_daemon(wanted: Wanted, lab: Lab) -> Plan:
     daemon = _daemon(lab, node)
     kill = script(node, f"kill -KILL $(pidof {daemon.process})", wait_s=DOWN_S)
     # FRR starts its daemons again itself, as systemd does with others. Nothing does where a lab's node has no systemd.
-    start = [] if daemon.process == "bgpd" else _services(node, daemon, "start")
-    return Plan(f"{daemon.process} of {node} is killed, and runs again within {DOWN_S} s", node, [kill, *start])
+    start = [script(node, AGAIN)] if daemon.process == "bgpd" else _services(node, daemon, "start")
+    again = "FRR starts it again" if daemon.process == "bgpd" else f"runs again within {DOWN_S} s"
+    return Plan(f"{daemon.process} of {node} is killed, and {again}", node, [kill, *start])
 
 
 def stop_reflector(wanted: Wanted, lab: Lab) -> Plan:
