@@ -18,7 +18,7 @@ from copy import deepcopy
 GRAMMAR = {
     "top": [
         (r"hostname \S+", None, "hostname"),
-        (r"feature (bgp|ospf|ospfv3|interface-vlan|bfd|lldp)", None, None),
+        (r"feature (bgp|ospf|ospfv3|interface-vlan|bfd|lldp|scheduler)", None, None),
         (r"bfd interval \d+ min_rx \d+ multiplier \d+", None, "bfd interval"),
         (r"vrf context \S+", "vrf context", None),
         (r"vlan \d+", "vlan", None),
@@ -30,6 +30,13 @@ GRAMMAR = {
         (r"router (ospf|ospfv3) \S+", "ospf", None),
         (r"router bgp \d+", "bgp", None),
         (r"interface (Ethernet\d+/\d+|Vlan\d+|loopback\d+|mgmt0)", "interface", None),
+        (r"scheduler job name \S+", "job", None),
+        (r"scheduler schedule name \S+", "schedule", None),
+    ],
+    "job": [(r"(rollback|copy) .+", None, None)],
+    "schedule": [
+        (r"job name \S+", None, None),
+        (r"time start \d{4}:\d\d:\d\d:\d\d:\d\d", None, "time"),
     ],
     "vrf context": [(r"ip(v6)? route [\da-f.:/]+ [\da-f.:]+( name \S+)?", None, None)],
     "vlan": [(r"name \S+", None, "name"), (r"name", None, "name")],
@@ -115,12 +122,18 @@ FEATURES = {
     "router ospfv3 ": "ospfv3",
     "interface Vlan": "interface-vlan",
     "bfd": "bfd",
+    "scheduler ": "scheduler",
 }
-REFERENCES = {r"vrf member (\S+)": "vrf context ", r"switchport access vlan (\d+)": "vlan "}
+REFERENCES = {
+    r"vrf member (\S+)": "vrf context ",
+    r"switchport access vlan (\d+)": "vlan ",
+    r"job name (\S+)": "scheduler job name ",
+}
 RESERVED_VLANS = range(3968, 4095)
 ADDRESS = re.compile(r"ip(v6)? address ([\da-f.:]+/\d+)( secondary)?")
 # A switched port has one of these; L2 has no other sizes.
 SWITCHED_MTU = ("mtu 1500", "mtu 9216")
+CLOCK = "10:05:59.123 CET Sat Nov 21 2026"
 INVALID = "% Invalid command at '^' marker."
 
 
@@ -129,11 +142,15 @@ class Refused(Exception):
 
 
 class Device:
-    """refuse: a pattern of lines that are refused although they are right; vanish: of lines at which it hangs up."""
+    """refuse: a pattern of lines that are refused although they are right; vanish: of lines at which it hangs up.
+
+    cut: of lines after which nobody can connect any more; `connections` counts those that could.
+    """
 
     def __init__(self, running: str = "", hostname: str = "switch"):
         self.tree: dict = {"vlan 1": {}}
-        self.refuse = self.vanish = None
+        self.refuse = self.vanish = self.cut = None
+        self.is_cut, self.connections = False, 0
         self.log: list[str] = []
         self.checkpoints: dict[str, dict] = {}
         self.in_config, self.stack = False, []
@@ -166,6 +183,8 @@ class Device:
         """The stack after the line."""
         if found := re.fullmatch(r"(?:no|default) (interface .+)", line):
             self.take_away(self.tree, found[1])
+            return []
+        if line == "end-job" and stack and self.modes(stack) == "job":
             return []
         for depth in range(len(stack), -1, -1):
             above = stack[:depth]
@@ -300,6 +319,8 @@ class Device:
         seconds = [other for other in place if other.endswith(" secondary")]
         if line.startswith("ip address ") and line not in seconds and seconds:
             raise Refused("% Delete the secondary addresses first")
+        if line == "feature scheduler":
+            self.replace(self.tree, ["scheduler .*"])
         del place[line]
 
     def forget(self, place: dict, more: str = "") -> None:
@@ -318,6 +339,7 @@ class Device:
                 continue
             if complete or line not in defaults:
                 lines += [indent + line, *self.show(complete, below, indent + "  ", line)]
+                lines += ["", "end-job"] if line.startswith("scheduler job name ") else []
         if complete:
             lines += [indent + line for line in defaults if line not in tree]
         return lines
@@ -336,6 +358,9 @@ class Device:
 
     def command(self, line: str) -> str:
         self.log.append(line)
+        if self.cut and re.search(self.cut, line):
+            self.is_cut = True
+            raise ConnectionAbortedError
         if self.vanish and re.search(self.vanish, line):
             raise ConnectionAbortedError
         if line == "end":
@@ -358,7 +383,8 @@ class Device:
             (r"copy running-config startup-config", self.save),
             (r"checkpoint file (\S+)", self.checkpoint),
             (r"rollback running-config file (\S+)", self.rollback),
-            (r"terminal .+|show (?:inventory|clock|privilege|version)", lambda: "NXOS: version 10.3(4a)"),
+            (r"show clock", lambda: f"{CLOCK}\nTime source is NTP"),
+            (r"terminal .+|show (?:inventory|privilege|version)", lambda: "NXOS: version 10.3(4a)"),
         ):
             if found := re.fullmatch(pattern, line):
                 return answer(*found.groups())
@@ -386,6 +412,16 @@ class Device:
     def checkpoint(self, name: str) -> str:
         self.checkpoints[name] = deepcopy(self.tree)
         return "Done"
+
+    def schedules(self) -> dict[str, dict]:
+        return {line: below for line, below in self.tree.items() if line.startswith("scheduler schedule name ")}
+
+    def reach_deadline(self) -> None:
+        """Runs the jobs of all schedules, as the switch does by itself."""
+        for below in self.schedules().values():
+            for job in [line.removeprefix("job name ") for line in below if line.startswith("job name ")]:
+                for line in [*self.tree[f"scheduler job name {job}"]]:
+                    self.execute(line)
 
     def rollback(self, name: str) -> str:
         if self.broken_rollback or name not in self.checkpoints:

@@ -63,6 +63,10 @@ class Server:
         channel = transport.accept(20)
         if channel is None:
             return
+        if device.is_cut:
+            transport.close()
+            return
+        device.connections += 1
         device.in_config, device.stack = False, []
         with contextlib.suppress(ConnectionAbortedError, OSError):
             talk(device, typed(channel), lambda text: channel.sendall(text.replace("\n", "\r\n").encode()))

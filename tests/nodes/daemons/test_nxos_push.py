@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.nxos_device import Device
+from support.nxos_device import Device, Refused
 from support.nxos_ssh import Server
 
 TESTS = Path(__file__).parents[2]
@@ -191,6 +191,124 @@ def test_a_connection_that_is_lost_half_way_brings_everything_back(leaves):
     code, output = leaves.play()
     assert code != 0 and "The configuration of before is back" in output, output
     assert device.tree == device.startup == before
+
+
+JOB = ["feature scheduler", "scheduler job name routed-hypervisor"]
+JOB += ["rollback running-config file bootflash:routed-hypervisor.checkpoint", "end-job"]
+CHECKPOINT = "checkpoint file bootflash:routed-hypervisor.checkpoint"
+# By the clock of the switch, ten minutes after 10:05:59.
+SCHEDULE = ["scheduler schedule name routed-hypervisor", "job name routed-hypervisor", "time start 2026:11:21:10:16"]
+CONFIRMED = ["no scheduler schedule name routed-hypervisor", "no scheduler job name routed-hypervisor"]
+
+
+def sent(device: Device) -> list[str]:
+    """Without reading, and what surrounds it."""
+    others = ("show ", "terminal ", "configure terminal", "end", "exit")
+    return [line for line in device.log if line and not (line.startswith(others) and line != "end-job")]
+
+
+def test_a_switch_is_armed_before_the_first_line_and_confirmed_over_a_new_connection(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    connections = []
+
+    class Watched(list):
+        def append(self, line):
+            super().append(line)
+            if line in ("router bgp 500", *CONFIRMED):
+                connections.append(device.connections)
+
+    device.log = Watched()
+    code, output = leaves.play()
+    assert code == 0, output
+    lines = sent(device)
+    assert lines[:8] == [*JOB, CHECKPOINT, *SCHEDULE]
+    assert lines[-4:] == [*CONFIRMED, "no feature scheduler", "copy running-config startup-config"]
+    assert connections[-1] > connections[0], connections
+    assert not device.schedules() and not [line for line in device.tree if "scheduler" in line]
+    assert device.startup == device.tree
+
+    device.log.clear()
+    code, output = leaves.play()
+    assert code == 0 and "changed=0" in output and sent(device) == [], output
+
+
+def test_a_scheduler_that_others_use_stays(leaves):
+    theirs = "feature scheduler\nscheduler job name theirs\ncopy running-config startup-config\nend-job\n"
+    device = leaves.add("leaf1", Device(OTHERS + theirs))
+    code, output = leaves.play()
+    assert code == 0, output
+    assert [line for line in device.tree if "scheduler" in line] == ["feature scheduler", "scheduler job name theirs"]
+
+
+def without_scheduler(tree: dict) -> dict:
+    return {line: below for line, below in tree.items() if "scheduler" not in line}
+
+
+def test_a_change_that_cuts_the_path_is_undone_by_the_switch(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    before = copy.deepcopy(device.tree)
+    device.cut = "router bgp"
+    code, output = leaves.play()
+    assert code != 0 and "It does that by itself at 2026:11:21:10:16 by its clock" in flat(output), output
+    assert device.tree != before and device.startup == before
+    assert list(device.schedules().values()) == [{line: {} for line in SCHEDULE[1:]}]
+    device.reach_deadline()
+    assert without_scheduler(device.tree) == before and not device.schedules()
+
+    # Reached again, it is changed as if nothing had happened.
+    device.is_cut, device.cut = False, None
+    code, output = leaves.play()
+    assert code == 0 and not device.schedules(), output
+
+
+def test_a_change_that_was_not_confirmed_is_left_to_the_switch(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    before = copy.deepcopy(device.tree)
+    device.refuse = "no scheduler schedule"
+    code, output = leaves.play()
+    assert code != 0 and device.schedules() and device.startup == before, output
+
+    # Another run does not make the schedule its own.
+    device.refuse = None
+    device.log.clear()
+    code, output = leaves.play()
+    assert code != 0 and sent(device) == [], output
+    assert "leaf1: another change is armed: the switch goes back at 2026:11:21:10:16 by its clock" in flat(output)
+    device.reach_deadline()
+    assert without_scheduler(device.tree) == before
+    code, output = leaves.play()
+    assert code == 0, output
+
+
+def test_a_switch_need_not_be_armed(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    code, output = leaves.play("-e", "nxos_confirm_minutes=0")
+    assert code == 0 and not [line for line in device.log if "scheduler" in line], output
+
+
+def test_without_a_checkpoint_of_its_own_a_run_does_not_go_back_to_an_earlier_one(leaves):
+    device = leaves.add("leaf1", Device(OTHERS))
+    code, output = leaves.play()
+    assert code == 0, output
+    device.send(["interface Vlan10", "mtu 1500", "vlan 98"])
+    before = copy.deepcopy(device.tree)
+    device.execute = refusing(device.execute, "checkpoint")
+    code, output = leaves.play()
+    assert code != 0 and "The configuration of before is back" in flat(output), output
+    assert device.tree == before
+
+
+def refusing(execute, start):
+    def answer(line):
+        if line.startswith(start):
+            raise Refused("% No space left on device")
+        return execute(line)
+
+    return answer
+
+
+def flat(output: str) -> str:
+    return " ".join(output.split())
 
 
 def test_what_could_not_be_put_back_is_told_with_the_way_to_do_it(leaves):
