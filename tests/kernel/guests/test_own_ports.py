@@ -84,7 +84,11 @@ def test_what_the_kernel_drops_with_a_link_is_added_again(host, ports):
     until(lambda: entries(host) == ELSEWHERE - 1, SOON_S, "after the link was down")
     host.space.ip("link set vm1 down")
     until(lambda: entries(host) == 0, SOON_S, "a link that is down has none")
-    host.space.ip("link set vm1 up")
+    host.space.ip("link set vm1 name other")
+    host.space.ip("link set other up")
+    stays(lambda: entries(host) == 0, 0.2, "it has another name")
+    for command in ("link set other down", "link set other name vm1", "link set vm1 up"):
+        host.space.ip(command)
     until(lambda: entries(host) == ELSEWHERE - 1, SOON_S, "it is up")
     assert not host.report()["problems"]
 
