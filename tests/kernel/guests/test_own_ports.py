@@ -7,6 +7,7 @@ from support.following import GATEWAYS, GuestMachine
 from support.soliciting import SOON_S, accepts, address, answers, entries, mac
 from support.waiting import stays, until
 
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.ports import release
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent.follow.release import release_all
 from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.kernel import Kernel
 
@@ -84,7 +85,11 @@ def test_what_the_kernel_drops_with_a_link_is_added_again(host, ports):
     until(lambda: entries(host) == ELSEWHERE - 1, SOON_S, "after the link was down")
     host.space.ip("link set vm1 down")
     until(lambda: entries(host) == 0, SOON_S, "a link that is down has none")
-    host.space.ip("link set vm1 up")
+    host.space.ip("link set vm1 name other")
+    host.space.ip("link set other up")
+    stays(lambda: entries(host) == 0, 0.2, "it has another name")
+    for command in ("link set other down", "link set other name vm1", "link set vm1 up"):
+        host.space.ip(command)
     until(lambda: entries(host) == ELSEWHERE - 1, SOON_S, "it is up")
     assert not host.report()["problems"]
 
@@ -105,10 +110,14 @@ def test_ports_come_later_go_and_are_forgotten(host, ports):
     until(lambda: entries(host) == 3, SOON_S, "there are fewer guests")
     assert answers(first, 1, 3) and not answers(first, 1, 4)
     host.end()
+    host.space.ip("link add ours type veth peer name theirs")
+    host.space.ip("link set ours alias routed.hypervisor")  # of a run
     with host.space.inside():
         predicted = release_all(Kernel(), check_mode=True)
         assert release_all(Kernel(), check_mode=False) == predicted
         assert release_all(Kernel(), check_mode=True) == []
+        assert release(Kernel(), ["gone"]) == (0, [])
+    assert [link["ifname"] for link in host.space.show("link show ours")] == ["ours"]
     assert [(change.kind, change.op, change.name) for change in predicted] == [("proxy_arp", "change", "vm1")]
     assert host.space.ip("-6 neighbor show proxy").split()[0] == "2001:db8::77"
 

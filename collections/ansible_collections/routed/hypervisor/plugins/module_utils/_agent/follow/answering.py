@@ -7,6 +7,7 @@ Private to this collection."""
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ..._netlink import codec
@@ -27,7 +28,11 @@ class Answers:
 @dataclasses.dataclass(frozen=True)
 class OwnPort:
     segment: str
-    own: tuple[str, ...]
+    own: frozenset[str]
+
+    @functools.cached_property
+    def packed(self) -> frozenset[bytes]:
+        return frozenset(map(packed, self.own))
 
 
 class OwnPorts:
@@ -39,16 +44,21 @@ class OwnPorts:
         self._answered = {name: frozenset(map(packed, found)) for name, found in self._neighbors.items()}
         self._gateways = {name: packed(entry["gateway"]) for name, entry in segments.items()}
         self.all = {
-            name: OwnPort(entry["segment"], tuple(entry["own"])) for name, entry in (given.get("ports") or {}).items()
+            name: OwnPort(entry["segment"], frozenset(entry["own"]))
+            for name, entry in (given.get("ports") or {}).items()
         }
 
     def entries(self, port: OwnPort) -> list[str]:
         """The addresses for which the kernel answers there."""
         return [address for address in self._neighbors[port.segment] if address not in port.own]
 
+    def number(self, port: OwnPort) -> int:
+        """Of neighbors, its own guest's addresses included."""
+        return len(self._neighbors[port.segment])
+
     def answers(self, port: OwnPort, link: codec.Link) -> Answers:
-        own = frozenset(map(packed, port.own))
-        return Answers(self._answered[port.segment], own, self._gateways[port.segment], raw(link.mac))
+        segment = port.segment
+        return Answers(self._answered[segment], port.packed, self._gateways[segment], raw(link.mac))
 
     def here(self, links: t.Mapping[int, codec.Link]) -> dict[int, OwnPort]:
         """Those that can have proxy entries, by link: the kernel drops them when one goes down."""

@@ -188,7 +188,7 @@ class GuestFollower:
         """The kernel, or the agent itself: see ports.MOST_ENTRIES."""
         links, own = self.seen.links, self.own.here(self.seen.links)
         number = sum(len(guests.kind(guest).neighbors) for guest in decision.bound.values())
-        number += sum(len(self.own.entries(port)) for port in own.values())
+        number += sum(map(self.own.number, own.values()))
         by_itself = number > ports.MOST_ENTRIES // (2 if self.answers_by_itself else 1)
         if by_itself != self.answers_by_itself:
             self.answers_by_itself = by_itself
@@ -204,6 +204,9 @@ class GuestFollower:
         links, here = self.seen.links, self.own.here(self.seen.links)
         wanted = {index: (links[index].name, port) for index, port in here.items()}
         due = {index: state for index, state in wanted.items() if self.answering.get(index) != state}
+        for index in self.answering.keys() - here.keys():  # it has another name now
+            del self.answering[index]
+            self.may_have_stale_entries = True
         if not due and not self.may_have_stale_entries:
             return True
         entries = ports.entries_of(self.own, dict(due.values()), not self.answers_by_itself)

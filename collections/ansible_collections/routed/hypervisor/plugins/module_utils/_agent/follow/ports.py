@@ -87,6 +87,8 @@ def release(kernel: Kernel, names: t.Collection[str]) -> tuple[int, list[str]]:
     """Removes what the agent has configured on ports that are no guest's any more, and takes them out of their VRFs."""
     found = Snapshot(kernel).links
     there = [name for name in names if name in found]
+    if not there:  # nothing given would be everything of ours
+        return 0, []
     vrfs = {name for name, link in found.items() if link.kind == "vrf"}
     leaving = [{"name": name, "vrf": ""} for name in there if found[name].master in vrfs]
     wanted, _mistakes = network.parse({"interfaces": leaving}, "merged")
