@@ -13,6 +13,7 @@ author:
   - Routed Hypervisor maintainers (@routed-hypervisor)
 description:
   - Writes one JSON file with the results of M(routed.hypervisor.verify) from all nodes, and counts them.
+  - Results of container networks fail if containers of several nodes have the same address, each with all owners.
   - Writes the same beside it for people and programs. C(report.html) is one page without any other file, with the
     topology of the intent, which is the inventory of the play. C(report.md) is for merge requests, C(report.xml) is
     JUnit XML for CI systems. All have the failures first, and what changed since the file that was replaced.

@@ -67,7 +67,8 @@ results:
   description: >-
     A result for each item of O(config), in the order given. Its state is C(passed), C(failed), C(not run) if the
     kernel does not support it, or C(absent) if a guest that it needs does not run. The result for a firewall has its
-    C(counters), the packets that it dropped by reason.
+    C(counters), the packets that it dropped by reason; the one for a container network of runtimes its C(containers),
+    a VRF and the owners of addresses in it, which M(routed.hypervisor.report) compares.
   returned: success
   type: list
   elements: dict
