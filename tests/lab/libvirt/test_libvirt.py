@@ -106,7 +106,7 @@ def starts(lab, host, name):
     pings = Pings(lab, BORDER, ADDRESSES[name])
     until(lambda: replies(lab, ADDRESSES[name]), BOOT_S, f"{name} replies to the border")
     pings.end()
-    first, started = pings.times[0][0], host.last("lifecycle", f"'{name}': Started Booted")
+    first, started = pings.times[0], host.last("lifecycle", f"'{name}': Started Booted")
     print(f"virsh start {name}: reached from the border {first - started:.2f} s after libvirt's started")
     until_equal(lambda: places(lab, host.name).get(name), "here", SOON_S)
 
