@@ -84,7 +84,8 @@ def test_the_same_address_on_two_hosts_is_reported_with_both_containers(lab, doc
     assert docker.start("contiv1", "web9", "public", "4", f"--ip={address}") == address
     line = "announced by contiv2_main_ipv4, too"
     until(lambda: any(line in one for one in status(lab, "contiv1")["differences"]), 60, "the difference", PAUSE_S)
-    assert f"{line}\n" in lab.run("contiv1", "journalctl", "--no-pager", "-u", "routed-hypervisor-run")
+    journal = "journalctl", "--no-pager", "-u", "routed-hypervisor-run"
+    until(lambda: f"{line}\n" in lab.run("contiv1", *journal), 60, "the agent's own report", PAUSE_S)
     run = lab.play("--tags", "verify", "-e", "verify_deadline=1")
     assert run.code != 0 and f"addresses of containers of several hosts: {address} (contiv1: " in run.output, run.output
     assert "web9 (docker, public), contiv2: " in run.output and "web2 (docker, public))" in run.output, run.output
