@@ -45,7 +45,8 @@ def state(lab, host) -> dict[str, list[str]]:
         "IPv6 rules": shown("-6", "rule"),
         "proxies": shown("neighbor", "show", "proxy"),
         "sysctls": text("sysctl -a 2>/dev/null | grep '^net' | grep -v 'nf_conntrack_count\\|stable_secret'"),
-        "nftables": text("nft -j list ruleset 2>/dev/null | sed 's/\"handle\": [0-9]*//g' || true"),
+        # Without counters, which packets of the network itself increase.
+        "nftables": text("nft -j list ruleset 2>/dev/null | sed -E 's/\"(handle|packets|bytes)\": [0-9]+//g' || true"),
         "files": text(FILES),
         "contents": text(
             "cd /etc; cat bird/bird.conf radvd.conf dnsmasq.conf ndppd.conf frr/* gobgp/* 2>/dev/null; true"

@@ -28,7 +28,7 @@ KINDS = {
     "rules": "set(s) of routing rules",
     "tcp": "BGP port(s) of hypervisors closed to guests",
     "firewall": "hypervisor firewall(s) complete",
-    "rollback": "host(s) that have kept their last change",
+    "rollback": "host(s) with the last change kept",
     "followed_guests": "hypervisor(s) that follow guests",
     "announced_guests": "border(s) that reach all guests that are announced",
     "spoof": "forged source(s) stopped",
