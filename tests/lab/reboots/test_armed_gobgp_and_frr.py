@@ -71,7 +71,9 @@ def test_it_is_undone_with_sessions_routes_and_files(leaf_lab, node):
         until_equal(lambda other=other: routes(lab, other), expected, 60, 0.2)
     found = differences(before, without_the_rollback(lab, node))
     assert found == {}, found
-    run = lab.play("-e", "confirm_s=120")
-    assert run.code == 0 and run.changed == set(), run.output
+    # contiv2 runs no systemd, and could not undo a change.
+    for args in (("-e", "confirm_s=120", "--limit", node, "--skip-tags", "verify"), ()):
+        run = lab.play(*args)
+        assert run.code == 0 and run.changed == set(), run.output
     passed, total = lab.verified()
     assert passed == total > 20
