@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.host_state import changes, mispredicted
 from support.waiting import until
 
@@ -29,6 +30,7 @@ def entries(lab):
     return lab.run("hv1", "ip", "-6", "neighbor", "show", "proxy").count("\n")
 
 
+@pytest.mark.long
 def test_one_takes_over_from_the_other_and_no_neighbor_is_missed(lab):
     text = lab.intent.read_text()
     assert CHOSEN not in text
