@@ -110,8 +110,7 @@ def test_a_leaf_is_told_about_configured_saved_and_left_alone(leaves):
     device.log.clear()
     code, output = leaves.play("--diff")
     assert code == 0 and "+   mtu 9000" in output, output
-    start = device.log.index("configure terminal")
-    assert device.log[start : start + 4] == ["configure terminal", "interface Vlan10", "mtu 9000", "end"]
+    assert changes(device) == ["interface Vlan10", "mtu 9000"]
     assert device.startup == device.tree
 
 
@@ -131,14 +130,13 @@ def test_a_leaf_in_use_is_changed_in_the_order_that_was_planned(leaves):
     device.log.clear()
     code, output = leaves.play("--diff")
     assert code == 0, output
-    start, end = device.log.index("configure terminal"), device.log.index("end")
-    sent = device.log[start + 1 : end]
-    assert sent[:6] == [
+    lines = changes(device)
+    assert lines[:6] == [
         *["interface Ethernet1/49", "no ip address 80.1.1.1/30", "no ipv6 address 2001:db8:80::1/127"],
         *["interface Ethernet1/50", "no ip address 80.1.1.5/30", "no ipv6 address 2001:db8:80::3/127"],
     ]
-    assert sent[6] == "ip prefix-list CONTAINERS-IPV4 seq 30 permit 10.1.0.0/16 le 32"
-    assert sent.count("interface Vlan10") == 2 and "no ip access-list FROM-HOSTS-NEXT" in sent
+    assert lines[6] == "ip prefix-list CONTAINERS-IPV4 seq 30 permit 10.1.0.0/16 le 32"
+    assert lines.count("interface Vlan10") == 2 and "no ip access-list FROM-HOSTS-NEXT" in lines
     assert "NEXT" not in output and device.startup == device.tree
 
 
@@ -205,6 +203,12 @@ def sent(device: Device) -> list[str]:
     """Without reading, and what surrounds it."""
     others = ("show ", "terminal ", "configure terminal", "end", "exit")
     return [line for line in device.log if line and not (line.startswith(others) and line != "end-job")]
+
+
+def changes(device: Device) -> list[str]:
+    """The lines that were sent between arming the switch and confirming it."""
+    lines = sent(device)
+    return lines[lines.index(SCHEDULE[-1]) + 1 : lines.index(CONFIRMED[0])]
 
 
 def test_a_switch_is_armed_before_the_first_line_and_confirmed_over_a_new_connection(leaves):
