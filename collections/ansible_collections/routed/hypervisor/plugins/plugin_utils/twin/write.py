@@ -56,7 +56,7 @@ def passwords(intent: Intent, former: Mapping[str, t.Any]) -> dict[str, dict[str
 
 
 def _password() -> str:
-    return "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+    return "".join(secrets.choice(LETTERS) for _position in range(LENGTH))
 
 
 def write(directory: Path, twin: Twin, host_vars: Mapping[str, t.Any], intent: Intent, source: str) -> None:
