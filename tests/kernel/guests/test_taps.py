@@ -85,8 +85,9 @@ def test_a_tap_of_proxmox_is_followed_unless_it_is_in_a_bridge(host):
     host.store(PROXMOX)
     host.space.ip("link add vmbr0 type bridge")
     host.start()
-    guest = Tap(host, "tap101i0")
-    host.space.ip("link set tap101i0 master vmbr0 up")
+    guest = Tap(host, "new")  # the agent would take one that is in no bridge yet
+    host.space.ip("link set new master vmbr0")
+    host.space.ip("link set new name tap101i0 up")
     reported = "tap101i0 would be the port of web1, but is a port of vmbr0"
     until(lambda: reported in host.report()["problems"], SOON_S, host.said())
     guest.sends(rarp(MACS["web1"]))
