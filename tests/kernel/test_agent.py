@@ -242,7 +242,7 @@ def test_a_damaged_state_falls_back_to_the_last_good_one(host, agent, damage):
     ("content", "sentence"),
     [
         (b"someone's\n", "is not ours"),
-        (b"routed-hypervisor-state 5 sha256:0\n{}", "has version 5"),
+        (b"routed-hypervisor-state 6 sha256:0\n{}", "has version 6"),
         (None, "does not exist"),
     ],
 )

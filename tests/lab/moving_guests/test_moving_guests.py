@@ -306,7 +306,8 @@ def test_a_guest_that_stops_is_gone_everywhere(lab):
 def test_without_guests_in_the_intent_their_agent_is_gone(lab):
     given = yaml.safe_load(lab.intent.read_text())
     del given["guests"]
-    given["segments"]["guests"]["dhcp"] = {}  # and hypervisors are the servers
+    # Hypervisors are the servers, and ndppd answers for the other guests.
+    given["segments"]["guests"] |= {"dhcp": {}, "ndp": "ndppd"}
     lab.intent.write_text(yaml.safe_dump(given, sort_keys=False))
     run = lab.play()
     assert run.code == 0, run.output
