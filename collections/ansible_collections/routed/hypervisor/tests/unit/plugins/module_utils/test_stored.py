@@ -63,20 +63,17 @@ def test_version_1_is_read():
     assert states.decode(written(1, {**content, "nftables": None})) == dataclasses.replace(STATE, tables=[])
 
 
-def test_version_2_had_no_guests_to_follow():
-    content = dataclasses.asdict(STATE)
-    with pytest.raises(states.Corrupt, match="guests, which version 2 did not have"):
-        states.decode(written(2, content))
-    del content["guests"], content["routing_manager"]
-    assert states.decode(written(2, content)) == STATE
+ADDED = {3: "guests", 4: "routing_manager", 5: "proxy_ndp"}  # by the version with which it came
 
 
-def test_version_3_had_no_routing_manager():
+@pytest.mark.parametrize("version", range(2, states.VERSION))
+def test_an_older_version_had_less(version):
     content = dataclasses.asdict(STATE)
-    with pytest.raises(states.Corrupt, match="routing_manager, which version 3 did not have"):
-        states.decode(written(3, content))
-    del content["routing_manager"]
-    assert states.decode(written(3, content)) == STATE
+    for later in range(version + 1, states.VERSION + 1):
+        del content[ADDED[later]]
+    with pytest.raises(states.Corrupt, match=f"{ADDED[version + 1]}, which version {version} did not have"):
+        states.decode(written(version, {**content, ADDED[version + 1]: {}}))
+    assert states.decode(written(version, content)) == STATE
 
 
 def test_every_older_version_has_a_migration():
@@ -84,8 +81,9 @@ def test_every_older_version_has_a_migration():
 
 
 def test_a_newer_version_is_refused_even_if_its_content_is_unknown():
-    with pytest.raises(states.Unusable, match=r"has version 5, and this program reads versions up to 4") as caught:
-        states.decode(written(5, {"anything": 1}))
+    sentence = f"has version {states.VERSION + 1}, and this program reads versions up to {states.VERSION}"
+    with pytest.raises(states.Unusable, match=sentence) as caught:
+        states.decode(written(states.VERSION + 1, {"anything": 1}))
     assert not isinstance(caught.value, states.Corrupt)
 
 
