@@ -116,28 +116,34 @@ def test_a_loopback_goes_down_and_comes_up(lab):
 
 
 def lost_with_the_leaf(lab, daemon):
-    """The largest loss of one flow when leaf1 is killed."""
+    """The largest loss of one flow of each family when leaf1 is killed."""
     until(lambda: shared(lab), 60, "two paths everywhere")
     stays(lambda: shared(lab), 3, "two paths everywhere", 0.5)
     lost = pinged(lab, lambda: kill(lab, "leaf1"))
     print(f"leaf1 killed, hosts with {daemon}: packets lost, one every 50 ms: {summary(lost)}")
     until(lambda: next_hops(lab, "host1", "web2", "4") == {"10.1.2.254"}, 30, "host1 leaving leaf1")
-    return max(lost["4"] + lost["6"])
+    return max(lost["4"]), max(lost["6"])
 
 
 def test_a_leaf_is_killed_and_recreated_by_a_run(lab):
     """GoBGP detects it after its hold time of 9 s. A busy machine may take twice as long."""
-    assert 0 < lost_with_the_leaf(lab, "gobgp") <= 360
+    assert 0 < max(lost_with_the_leaf(lab, "gobgp")) <= 360
     run = lab.play(*NOT_VERIFIED)
     assert run.code == 0, run.output
     until(lambda: shared(lab), 60, "two paths everywhere")
 
 
 def test_a_leaf_is_killed_with_bfd(lab):
-    """Must be the last test. BIRD's BFD takes 0.9 s, and OSPF between leaves 4 s for the return path."""
+    """Must be the last test. BIRD's BFD takes 0.9 s, and OSPF between leaves 4 s for the return path.
+
+    In IPv6, the other leaves keep the paths of a dead leaf until its BGP sessions end: 7.2 and 8.3 s after its death, with
+    a hold time of 9 s. A busy machine may take twice as long.
+    """
     bfd = "daemon: bird\n  bfd: {interval_ms: 300, multiplier: 3}"
     lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", bfd))
     # Routes to the host's containers are now written by module network, no longer by the routing manager.
     run = lab.play("--tags", "network,routing,agent")
     assert run.code == 0, run.output
-    assert 0 < lost_with_the_leaf(lab, "bird") <= 160
+    ipv4, ipv6 = lost_with_the_leaf(lab, "bird")
+    assert ipv4 <= 160 and ipv6 <= 360
+    assert ipv4 or ipv6
