@@ -136,8 +136,8 @@ def test_a_leaf_is_killed_and_recreated_by_a_run(lab):
 def test_a_leaf_is_killed_with_bfd(lab):
     """Must be the last test. BIRD's BFD takes 0.9 s, and OSPF between leaves 4 s for the return path.
 
-    In IPv6, the other leaves keep the paths of a dead leaf until its BGP sessions end: 7.2 and 8.3 s after its death, with
-    a hold time of 9 s. A busy machine may take twice as long.
+    In IPv6, the other leaves keep the paths of a dead leaf until its sessions end, after 7.2 and 8.3 s here: the
+    hold time is 9 s. A busy machine may take twice as long.
     """
     bfd = "daemon: bird\n  bfd: {interval_ms: 300, multiplier: 3}"
     lab.intent.write_text(lab.intent.read_text().replace("daemon: gobgp", bfd))
