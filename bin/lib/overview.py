@@ -54,12 +54,11 @@ def measure(lab: str) -> dict[str, t.Any]:
     request = {"kind": "exec", "lab": lab, "command": nodes, "directory": "/"}
     try:
         _code, output, _errors = lab_client.run(lab, request, silence_s=ANSWER_S)
-    except lab_client.LabDown:
-        return {}
-    except lab_client.JobFailed as error:
+    except lab_client.KernelSilent as error:
         return {"trouble": str(error)}
-    else:
-        numbers = [int(word) for word in re.findall(r"\b\d+\b", output.decode())]
+    except (lab_client.LabDown, lab_client.JobFailed):  # the status says why
+        return {}
+    numbers = [int(word) for word in re.findall(r"\b\d+\b", output.decode())]
     if len(numbers) != 3:
         return {}
     return {"nodes": numbers[0], "memory_used": (numbers[1] - numbers[2]) // 1024}

@@ -335,7 +335,7 @@ def test_gathered_reports_ownership(hypervisor):
 
 
 def test_a_new_link_has_its_ipv4_address_before_it_comes_up(hypervisor):
-    """A daemon that hears of an address on a link that is up binds to it at once."""
+    """A daemon may bind to an address as soon as the kernel reports it on a link that is up."""
     monitor = hypervisor.start("ip", "-oneline", "monitor", "link", "address", stdout=subprocess.PIPE, text=True)
     with monitor:
         until(lambda: hypervisor.listens(monitor.pid), what="the monitor receives notifications")

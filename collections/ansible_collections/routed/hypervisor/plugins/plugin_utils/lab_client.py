@@ -121,7 +121,8 @@ def run(
 
     With `source` as input and `sink` as output, files of any size need little memory. If `head` contains an owner, a
     lab that belongs to another one is rejected. `warn` receives a sentence about the lab that explains the failure of a
-    job; it is also appended to the errors. A job without a word for `silence_s` is given up; by default none is.
+    job; it is also appended to the errors. Raises KernelSilent if nothing arrives for
+    `silence_s`; by default, it waits for ever.
     """
     output, errors = bytearray(), bytearray()
     with connect(lab, head.get("owner", "")) as connection:

@@ -142,9 +142,9 @@ def address_steps(
 ) -> list[Step]:
     """`added` and `removed` are members of the item's addresses; `where` is its namespace.
 
-    A link that `comes_up` gets its new IPv4 addresses first. The kernel reports an address before it adds the local
-    route that a socket needs to bind to it, and BIRD binds the socket of a BFD session once, as soon as it hears of an
-    address on a link that is up. Its IPv6 sessions wait for the link-local address, which comes later.
+    A link that `comes_up` gets its new IPv4 addresses first. The kernel reports an address before it adds its local
+    route, without which no socket can bind to it. BIRD binds the socket of a BFD session once, as soon as a link that
+    is up has an address. Its IPv6 sessions wait for the link-local address, which comes later.
     """
     result = []
     # On a router, a link-local address that is still tentative takes the anycast address of fe80::/64 with it, although
