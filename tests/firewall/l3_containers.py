@@ -25,7 +25,7 @@ link set up0 up
 addr add 192.168.250.254/24 dev up0
 addr add 2001:db8:250::fe/64 dev up0 nodad
 addr add {FAR4}/32 dev lo
-addr add {FAR6}/128 dev lo
+addr add {FAR6}/128 dev lo nodad
 route add 10.20.1.0/24 via {UPLINK4} src {FAR4}
 route add 2001:db8:20:1::/64 via {UPLINK6} src {FAR6}
 """

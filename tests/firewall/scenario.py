@@ -58,11 +58,11 @@ addr add {ROUTER4}/25 dev up0.90
 addr add {ROUTER6}/120 dev up0.90 nodad
 addr add 172.22.15.126/25 dev up0.20
 addr add {WORLD4}/32 dev lo
-addr add {WORLD6}/128 dev lo
+addr add {WORLD6}/128 dev lo nodad
 addr add {PRIVATE4}/32 dev lo
 addr add {OUTSIDE4}/32 dev lo
 addr add {STRANGER4}/32 dev lo
-addr add {STRANGER6}/128 dev lo
+addr add {STRANGER6}/128 dev lo nodad
 route add {LOOPBACK4}/32 via 172.22.15.101
 addr add 203.0.113.3/32 dev lo
 route add {FABRIC_DETOUR6} via {UPLINK6}
