@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from .model import Lab, Plan, Step, Wanted, chosen, command, script
 
 DOWN_S = 3  # for which a daemon that was killed does not run
-AGAIN = "timeout 60 sh -c 'until pidof bgpd; do sleep 0.1; done' >/dev/null"
+# watchfrr starts a killed daemon after 5 s the first time, and a minute or more after it the next times.
+ALONE, WATCHED = (f"vtysh -c '{no}watchfrr ignore bgpd' >/dev/null" for no in ("", "no "))
+AGAIN = f"/usr/lib/frr/watchfrr.sh restart bgpd 2>/dev/null; {WATCHED}"
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,12 @@ def _services(node: str, daemon: Daemon, verb: str) -> list[Step]:
 def kill_daemon(wanted: Wanted, lab: Lab) -> Plan:
     node = chosen("node", wanted.node, lab.routers)
     daemon = _daemon(lab, node)
-    kill = script(node, f"kill -KILL $(pidof {daemon.process})", wait_s=DOWN_S)
-    # FRR starts its daemons again itself, as systemd does with others. Nothing does where a lab's node has no systemd.
-    start = [script(node, AGAIN)] if daemon.process == "bgpd" else _services(node, daemon, "start")
-    again = "FRR starts it again" if daemon.process == "bgpd" else f"runs again within {DOWN_S} s"
-    return Plan(f"{daemon.process} of {node} is killed, and {again}", node, [kill, *start])
+    is_frr = daemon.process == "bgpd"
+    kill = f"kill -KILL $(pidof {daemon.process})"
+    killed = script(node, f"{ALONE}; {kill}" if is_frr else kill, wait_s=DOWN_S)
+    # Nothing else does where a lab's node has no systemd.
+    start = [script(node, AGAIN)] if is_frr else _services(node, daemon, "start")
+    return Plan(f"{daemon.process} of {node} is killed, and runs again within {DOWN_S} s", node, [killed, *start])
 
 
 def stop_reflector(wanted: Wanted, lab: Lab) -> Plan:
