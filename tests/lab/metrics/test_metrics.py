@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import pytest
 import yaml
 from conftest import NOT_VERIFIED
+from support import prometheus
 from support.host_state import mispredicted
 from support.lab_guests import Guest
-from support.modules import PROJECT
 from support.waiting import until, until_equal
 
 pytestmark = pytest.mark.long
 WEB1 = Guest("web1", "203.0.113.11", "52:54:00:12:34:01")
 HOSTS = {"hv1": "172.22.2.1", "hv2": "172.22.2.2"}
 PORTS = {"node": 9100, "bird": 9324}
-FILES = PROJECT / "roles/metrics/files"
 TEXTFILE = "/var/lib/prometheus/node-exporter/routed_hypervisor.prom"
 SOON_S = 120
-CONFIG = {
-    "global": {"scrape_interval": "2s", "evaluation_interval": "2s"},
-    "rule_files": ["/tmp/prometheus/alerts.yml"],
-    "scrape_configs": [
-        {
-            "job_name": "hypervisors",
-            "static_configs": [
-                {"targets": [f"{address}:{port}"], "labels": {"instance": name, "exporter": exporter}}
-                for name, address in HOSTS.items()
-                for exporter, port in PORTS.items()
-            ],
-        }
-    ],
-}
-START = """
-mkdir -p /tmp/prometheus
-cd /tmp/prometheus
-cat >prometheus.yml <<'END'
-{config}
-END
-cat >alerts.yml <<'END'
-{alerts}
-END
-promtool check config prometheus.yml
-start-stop-daemon --start --background --make-pidfile --pidfile /run/prometheus.pid --startas /usr/bin/prometheus -- \
-  --config.file=/tmp/prometheus/prometheus.yml --storage.tsdb.path=/tmp/prometheus/data \
-  --web.listen-address=127.0.0.1:9090
-"""
-# GoBGP has no BFD, and runs in no lab that has it.
+# GoBGP has no BFD: test_with_gobgp.py.
 OF_GOBGP = "routed_hypervisor_gobgp_"
 
 
@@ -65,17 +33,12 @@ def lab(bring_up):
     return bring_up("l3_hypervisor", *NOT_VERIFIED, name="metrics", edit=intent)
 
 
-def queries() -> list[str]:
-    """Those of the dashboard, and what alert rules compare: healthy hosts have no alerts."""
-    board = json.loads((FILES / "dashboard.json").read_text())
-    found = [target["expr"].replace("$instance", ".*") for panel in board["panels"] for target in panel["targets"]]
-    rules = yaml.safe_load((FILES / "alerts.yml").read_text())["groups"][0]["rules"]
-    found += [re.split(r" (?:==|>) \d+$", rule["expr"])[0] for rule in rules]
-    return [query for query in dict.fromkeys(found) if OF_GOBGP not in query]
+def of_bird() -> list[str]:
+    return [query for query in prometheus.queries() if OF_GOBGP not in query]
 
 
 def answer(lab, query: str) -> str:
-    return lab.tried("hv3", "promtool", "query", "instant", "http://127.0.0.1:9090", query)[1].strip()
+    return prometheus.answer(lab, "hv3", query)
 
 
 def refuses(lab, node: str, address: str, port: int) -> bool:
@@ -103,11 +66,11 @@ def test_a_second_run_changes_nothing(lab):
 
 def test_every_query_of_the_dashboard_and_of_the_rules_has_data(lab):
     WEB1.start(lab, "hv1")
-    start = START.format(config=yaml.safe_dump(CONFIG), alerts=(FILES / "alerts.yml").read_text())
-    lab.run("hv3", "sh", "-ec", start)
-    skipped = [] if has_firewall(lab) else [query for query in queries() if "dropped_packets" in query]
-    until_equal(lambda: [query for query in queries() if not answer(lab, query)], skipped, SOON_S, 2)
-    print(f"{len(queries()) - len(skipped)} queries have data")
+    targets = [(host, name, f"{address}:{PORTS[name]}") for host, address in HOSTS.items() for name in PORTS]
+    prometheus.start(lab, "hv3", targets)
+    skipped = [] if has_firewall(lab) else [query for query in of_bird() if "dropped_packets" in query]
+    until_equal(lambda: [query for query in of_bird() if not answer(lab, query)], skipped, SOON_S, 2)
+    print(f"{len(of_bird()) - len(skipped)} queries have data")
     for host in HOSTS:
         assert f'instance="{host}"' in answer(lab, "routed_hypervisor_state_usable")
     assert "=> 1 " in answer(lab, 'routed_hypervisor_guests{instance="hv1", place=~"here|silent"} > 0')
