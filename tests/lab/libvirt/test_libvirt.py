@@ -20,7 +20,6 @@ INTENT = {
     "plugin": "routed.hypervisor.fabric",
     "name": "libvirt",
     "lab": {"nodes": {host: {"init": "systemd"} for host in HOSTS}, "packages": PACKAGES},
-    "firewall": False,  # libvirt's own ports, for migrations, are not in the intent
     "bgp": {"as": 65000, "peering": "automatic", "bfd": {"interval_ms": 300, "multiplier": 5}},
     "vrfs": {"public": {"table": 90, "vlan": 90}, "main": {}},
     "fabrics": {

@@ -73,8 +73,8 @@ def circuit_id(port):
 
 
 def addresses(lab, guest):
-    [eth0] = lab.json(guest, "-4", "address", "show", "dev", "eth0")
-    return [address["local"] for address in eth0["addr_info"]]
+    links = lab.json(guest, "-4", "address", "show", "dev", "eth0")
+    return [address["local"] for link in links for address in link["addr_info"]]
 
 
 @pytest.mark.parametrize("guest", ["vm1", "vm3"])
