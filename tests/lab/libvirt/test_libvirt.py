@@ -149,8 +149,8 @@ def test_a_live_migration_there_and_back_loses_little_more_than_qemu_itself(lab,
     hv1, hv2 = hosts
     found = [migrates(lab, name, hv1, hv2), migrates(lab, name, hv2, hv1)]
     own, gaps = zip(*found, strict=True)
-    # Each announcement of GoBGP is a command.
-    assert statistics.mean(gaps) < 2 * statistics.mean(own) + (0.3 if lab.name.endswith("gobgp") else 0.1)
+    # Each announcement of GoBGP is a command, which takes long in a lab kernel.
+    assert statistics.mean(gaps) < 2 * statistics.mean(own) + (0.5 if lab.name.endswith("gobgp") else 0.1)
 
 
 def test_a_domain_in_no_table_has_no_vrf_and_no_route_and_is_reported(lab, hosts):
