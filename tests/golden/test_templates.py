@@ -101,6 +101,15 @@ def test_bird_accepts_every_direction_of_additional_paths(lab_image, value, text
     assert code == 0, output
 
 
+def test_bird_accepts_to_listen_on_single_addresses(lab_image):
+    values = variables("hypervisor")
+    values["bgp"]["strict_bind"] = True
+    files = {Path(name).name: render(name, values) for name in FILES["hypervisor"]}
+    assert files["bird.conf"].count("strict bind yes;") == len(values["bgp"]["sessions"])
+    code, output = parser_says(lab_image, files, "bird", "-p", "-c", "/mnt/bird.conf")
+    assert code == 0, output
+
+
 @pytest.mark.parametrize("host", sorted((GOLDEN / "l3_hypervisor").glob("*.json")), ids=lambda path: path.stem)
 def test_what_the_inventory_plugin_resolves_is_what_the_templates_read(lab_image, host):
     values = json.loads(host.read_text())

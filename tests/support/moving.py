@@ -262,15 +262,17 @@ class Fabric:
 
 
 class Pinger:
-    """Sends an echo request every `interval` seconds from a namespace, until its block ends."""
+    """Sends an echo request every `interval` seconds from a namespace, or a VRF in it, until its block ends."""
 
-    def __init__(self, space: Namespace, address: str, interval: float):
+    def __init__(self, space: Namespace, address: str, interval: float, vrf: str | None = None):
         self.address, self.interval = address, interval
         self.sent: list[float] = []
         self.received: dict[int, float] = {}
         self.ended = threading.Event()
         with space.inside():
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+            if vrf:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, vrf.encode())
         self.identity = id(self) & 0xFFFF
         self.threads = [threading.Thread(target=self._send), threading.Thread(target=self._receive)]
 

@@ -157,9 +157,13 @@ class VirtualMachine:
 class Transfer:
     """One TCP connection through which bytes go there and back all the time."""
 
-    def __init__(self, space, address: str):
+    def __init__(self, space, address: str, vrf: str | None = None):
         with space.inside():
-            self.socket = socket.create_connection((address, 5000), timeout=10)
+            self.socket = socket.socket()
+            if vrf:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, vrf.encode())
+            self.socket.settimeout(10)
+            self.socket.connect((address, 5000))
         self.times: list[float] = []
         self.failure = ""
         self.ended = threading.Event()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from support.intent_samples import DEFAULT, other
+from support.intent_samples import DEFAULT, changed, containers, other
 from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
@@ -91,6 +91,15 @@ def test_options_of_bgp(lab):
             ("storage_net", "storage_net"),
         }
         assert not expectations(lab, node, "bfd")
+
+
+def test_bird_listens_on_single_addresses_where_sessions_are_in_the_main_table_and_in_vrfs(lab):
+    data = changed(("bgp.daemon", "bird"), start=containers)
+    both = inventory(check(data, Mistakes()), owner="/somewhere")
+    assert both.host_vars["quay"]["bgp"]["strict_bind"]
+    listening = {one["vrf"]: one["interfaces"] for one in expectations(both, "quay", "listening", family="ipv4")}
+    assert listening == {None: ["fabric-east"], "blue": ["fabric-east.301", "fabric-west.301"]}
+    assert not [node for node, found in lab.host_vars.items() if "strict_bind" in found.get("bgp", ())]
 
 
 def test_names_for_bird_are_identifiers(lab):

@@ -40,8 +40,8 @@ class Crashed(Exception):
 
 
 def third(fabric):
-    """The place that the guest is used from."""
-    return OLD if fabric.kind.has_old else BORDER
+    """The place that the guest is used from: a namespace, and a VRF in it or None."""
+    return (fabric.spaces[OLD], fabric.vrf) if fabric.kind.has_old else (fabric.spaces[BORDER], None)
 
 
 def boot(fabric, machines, number):
@@ -60,7 +60,8 @@ def migrate(fabric, here, there, place, linger):
         if there.has_crashed():
             raise Crashed
 
-    with Pinger(fabric.spaces[third(fabric)], WEB1[0], 0.02) as pinger:
+    space, vrf = third(fabric)
+    with Pinger(space, WEB1[0], 0.02, vrf) as pinger:
         until(lambda: len(pinger.received) > 20, 30)
         own = here.migrates_to(there)
         until(lambda: fabric.place("web1") == [place] or there.has_crashed(), 10, "it is known where it is")
@@ -75,9 +76,10 @@ def migrate(fabric, here, there, place, linger):
 
 def migrations(fabric, machines, rounds, linger):
     """(QEMU's own gap, the longest gap of pings, packets lost) of each migration; the longest gap of TCP."""
+    space, vrf = third(fabric)
     here, number, crashes = boot(fabric, machines, 0), 0, 0
     found = []
-    transfer = Transfer(fabric.spaces[third(fabric)], WEB1[0])
+    transfer = Transfer(space, WEB1[0], vrf)
     while len(found) < 2 * rounds:
         number += 1
         there = machines(number, incoming=True)
@@ -92,7 +94,7 @@ def migrations(fabric, machines, rounds, linger):
             here.remove()
             number += 1
             here = boot(fabric, machines, number)
-            transfer = Transfer(fabric.spaces[third(fabric)], WEB1[0])
+            transfer = Transfer(space, WEB1[0], vrf)
             continue
         here.remove()
         here = there
@@ -138,7 +140,9 @@ def test_a_virtual_machine_migrates_there_and_back(fabric, machines):
 def test_ten_migrations_there_and_back_lose_little_more_than_qemu_itself(fabric, machines):
     found, gap = migrations(fabric, machines, ROUNDS, 1)
     print(shown(found, gap))
-    hops = fabric.spaces[third(fabric)].show(f"route show {WEB1[0]}")[0].get("nexthops", [{}])
+    space, vrf = third(fabric)
+    where = f"vrf {vrf}" if vrf else ""
+    hops = space.show(f"route show {where} {WEB1[0]}")[0].get("nexthops", [{}])
     assert len(hops) == len(fabric.kind.fabrics)
     if fabric.kind.firewall:
         [place] = fabric.place("web1")

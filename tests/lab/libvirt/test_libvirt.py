@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 
 import pytest
 import yaml
@@ -14,13 +15,12 @@ from support.waiting import seconds_until, stays, until, until_equal
 pytestmark = pytest.mark.long  # an image of its own, and guests that boot in QEMU without KVM
 
 BORDER, HOSTS = "border", ("hv1", "hv2")
+BFD = {"interval_ms": 300, "multiplier": 5}  # GoBGP has none
 STRANGER = "52:54:00:99:99:99"
 INTENT = {
     "plugin": "routed.hypervisor.fabric",
-    "name": "libvirt",
     "lab": {"nodes": {host: {"init": "systemd"} for host in HOSTS}, "packages": PACKAGES},
-    "firewall": False,  # libvirt's own ports, for migrations, are not in the intent
-    "bgp": {"as": 65000, "peering": "automatic", "bfd": {"interval_ms": 300, "multiplier": 5}},
+    "bgp": {"as": 65000, "peering": "automatic"},
     "vrfs": {"public": {"table": 90, "vlan": 90}, "main": {}},
     "fabrics": {
         "A": {
@@ -49,21 +49,25 @@ INTENT = {
             "world": ["192.0.2.1", "2001:db8:ffff::1"],
         }
     },
-    "hypervisors": {host: {"id": number} for number, host in enumerate(HOSTS, start=1)},
     "guests": {
-        "web1": {"ipv4": WEB1[0], "mac": MACS["web1"], "port": "tap-web1"},
-        "web2": {"ipv4": WEB2[0], "mac": MACS["web2"]},
+        "web1": {"ipv4": WEB1[0], "ipv6": "none", "mac": MACS["web1"], "port": "tap-web1"},
+        "web2": {"ipv4": WEB2[0], "ipv6": "none", "mac": MACS["web2"]},
     },
 }
 ADDRESSES = {"web1": WEB1[0], "web2": WEB2[0]}
 BOOT_S, SOON_S = 180, 15
 
 
-@pytest.fixture(scope="module")
-def lab(bring_up):
-    lab = bring_up("l3_hypervisor", *NOT_VERIFIED, name="libvirt", edit=lambda _: yaml.safe_dump(INTENT))
-    lab.run("", "sh", "-c", "modprobe tun; ls /dev/net/tun || mkdir -p /dev/net && mknod -m 666 /dev/net/tun c 10 200")
-    return lab
+def intent(name, daemon):
+    bgp = {**INTENT["bgp"], "bfd": BFD} if daemon == "bird" else INTENT["bgp"]
+    hypervisors = {host: {"id": number, "daemon": daemon} for number, host in enumerate(HOSTS, start=1)}
+    return yaml.safe_dump({**INTENT, "name": name, "bgp": bgp, "hypervisors": hypervisors})
+
+
+@pytest.fixture(scope="module", params=["bird", "gobgp"])
+def lab(request, bring_up):
+    name = f"libvirt_{request.param}"
+    return bring_up("l3_hypervisor", *NOT_VERIFIED, name=name, edit=lambda _: intent(name, request.param))
 
 
 @pytest.fixture(scope="module")
@@ -101,17 +105,14 @@ def is_gone(lab, address) -> bool:
 
 
 def starts(lab, host, name):
-    """Prints seconds from libvirt's event to the first reply."""
     host.virsh("start", name)
-    pings = Pings(lab, BORDER, ADDRESSES[name])
-    until(lambda: replies(lab, ADDRESSES[name]), BOOT_S, f"{name} replies to the border")
-    pings.end()
-    first, started = pings.times[0], host.last("lifecycle", f"'{name}': Started Booted")
-    print(f"virsh start {name}: reached from the border {first - started:.2f} s after libvirt's started")
+    seconds = seconds_until(lambda: replies(lab, ADDRESSES[name]), BOOT_S, f"{name} replies to the border")
+    print(f"virsh start {name} returned, and it was reached from the border after {seconds:.1f} s")
     until_equal(lambda: places(lab, host.name).get(name), "here", SOON_S)
 
 
 def migrates(lab, name, here, there):
+    """(QEMU's own gap, the longest gap of pings), in seconds."""
     [(_, before)] = port_and_number(lab, here.name, name)
     pings = Pings(lab, BORDER, ADDRESSES[name])
     here.migrate(name, there)
@@ -119,7 +120,7 @@ def migrates(lab, name, here, there):
     until_equal(lambda: port_and_number(lab, here.name, name), [], SOON_S)
     stays(lambda: replies(lab, ADDRESSES[name]), 2, "it goes on replying")
     pings.end()
-    own = there.last("monitor", f"RESUME.*{name}") - here.last("monitor", f"STOP.*{name}")
+    own = there.last("RESUME", name) - here.last("STOP", name)
     print(
         f"virsh migrate --live {name}, {here.name} to {there.name}: QEMU's own gap {own * 1000:.0f} ms;"
         f" pings every 20 ms: longest gap {pings.gap() * 1000:.0f} ms, lost {pings.lost()}"
@@ -127,6 +128,7 @@ def migrates(lab, name, here, there):
     # libvirt's ghost tap at the source, or the one that stays there, changes nothing any more.
     assert [number for _, number in port_and_number(lab, there.name, name)] == [before + 1]
     assert (places(lab, here.name)[name], places(lab, there.name)[name]) == ("elsewhere", "here")
+    return own, pings.gap()
 
 
 def test_a_guest_with_a_tap_that_libvirt_makes_is_reached(lab, hosts):
@@ -145,8 +147,10 @@ def test_a_guest_with_a_tap_of_ours_is_reached(lab, hosts):
 @pytest.mark.parametrize("name", ["web2", "web1"])
 def test_a_live_migration_there_and_back_loses_little_more_than_qemu_itself(lab, hosts, name):
     hv1, hv2 = hosts
-    migrates(lab, name, hv1, hv2)
-    migrates(lab, name, hv2, hv1)
+    found = [migrates(lab, name, hv1, hv2), migrates(lab, name, hv2, hv1)]
+    own, gaps = zip(*found, strict=True)
+    # Each announcement of GoBGP is a command, which takes long in a lab kernel.
+    assert statistics.mean(gaps) < 2 * statistics.mean(own) + (0.5 if lab.name.endswith("gobgp") else 0.1)
 
 
 def test_a_domain_in_no_table_has_no_vrf_and_no_route_and_is_reported(lab, hosts):
@@ -177,14 +181,13 @@ def test_another_run_changes_nothing_wherever_guests_are(lab, hosts):
 
 @pytest.mark.parametrize(("name", "where"), [("web1", 0), ("web2", 1)])
 def test_a_guest_that_is_destroyed_is_gone_everywhere(lab, hosts, name, where):
-    pings = Pings(lab, BORDER, ADDRESSES[name])
     until(lambda: replies(lab, ADDRESSES[name]), SOON_S)
     hosts[where].virsh("destroy", name)
     seconds = seconds_until(lambda: is_gone(lab, ADDRESSES[name]), SOON_S, "the border has no route to it")
-    pings.end()
     print(f"virsh destroy {name} returned, and it was gone from the border after {seconds:.2f} s")
     for host in HOSTS:
-        until(lambda host=host: name not in places(lab, host), SOON_S, f"{host} has forgotten it")
+        # Each hypervisor has a tap of ours for web1 all the time.
+        until_equal(lambda host=host: places(lab, host).get(name), "silent" if name == "web1" else None, SOON_S)
         assert not port_and_number(lab, host, name)
     if name == "web1":
         [link] = lab.json("hv1", "link", "show", "dev", "tap-web1")

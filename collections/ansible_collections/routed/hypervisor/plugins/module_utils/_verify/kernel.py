@@ -77,13 +77,17 @@ def verify_rules(expected):
 
 
 def verify_listening(expected):
-    """Passes if BGP listens in a VRF, or outside of all VRFs. A session may be up without, but would not come back."""
+    """Passes if BGP listens in a VRF, or outside of all VRFs, or on each of `interfaces` if these are given.
+
+    A session may be up without, but would not come back.
+    """
     code, output, errors = run(["ss", "-H", "-l", "-t", "-n", "-4" if expected["family"] == "ipv4" else "-6"])
     if code:
         return False, errors.strip()
     sockets = [line.split()[3] for line in output.splitlines() if line.split()[3].endswith(":179")]
-    vrfs = [address.rpartition(":")[0].rpartition("%")[2] if "%" in address else None for address in sockets]
-    return expected["vrf"] in vrfs, ", ".join(sockets) or "no listening socket"
+    found = {address.rpartition(":")[0].rpartition("%")[2] if "%" in address else None for address in sockets}
+    wanted = set(expected.get("interfaces", [expected["vrf"]]))
+    return wanted <= found, ", ".join(sockets) or "no listening socket"
 
 
 def verify_route_source(expected):

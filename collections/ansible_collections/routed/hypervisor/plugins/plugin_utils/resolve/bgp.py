@@ -39,9 +39,13 @@ def bgp(intent: Intent, found: Index, node: Router, vrfs: list[str], tables: lis
         "policies": policies(intent, leaf) if leaf else [],
         "sessions": sessions,
     }
+    # Linux refuses a socket for all addresses that is not in a VRF beside one for all addresses that is in one.
+    if node.daemon == "bird" and {session["vrf"] is None for session in sessions} == {True, False}:
+        made["strict_bind"] = True
     # Hypervisors compare the places of a guest by themselves: see templates/bird/bird.conf.j2.
-    by_med = isinstance(node, (Leaf, Border)) and crosses_systems(intent)
-    return {**made, "compare_med": True} if by_med else made
+    if isinstance(node, (Leaf, Border)) and crosses_systems(intent):
+        made["compare_med"] = True
+    return made
 
 
 def _filtered(node: Router) -> Leaf | None:

@@ -11,7 +11,7 @@ LABEL = {"ipv4": "IPv4", "ipv6": "IPv6"}
 def expectations(resolved: dict) -> list[dict]:
     """Each BGP session and each BFD session of a router's resolved variables."""
     bgp = resolved["bgp"]
-    found = _listening(bgp["sessions"])
+    found = _listening(bgp["sessions"], bgp.get("strict_bind", False))
     if bgp["daemon"] == "frr":
         return found + _of_frr(bgp["sessions"])
     for session in bgp["sessions"]:
@@ -36,17 +36,21 @@ def expectations(resolved: dict) -> list[dict]:
     return found
 
 
-def _listening(sessions: list[dict]) -> list[dict]:
+def _listening(sessions: list[dict], strict_bind: bool) -> list[dict]:
     """That neighbours can open sessions, too: in each VRF and family with a session."""
-    places = dict.fromkeys((one["vrf"], family) for one in sessions for family in one["families"])
+    places: dict[tuple[str | None, str], dict[str | None, None]] = {}
+    for one in sessions:
+        for family in one["families"]:
+            places.setdefault((one["vrf"], family), {})[one["interface"] or one["vrf"]] = None
     return [
         {
             "kind": "listening",
             "title": f"BGP listens in {vrf or 'the main table'} ({LABEL[family]})",
             "family": family,
             "vrf": vrf,
+            **({"interfaces": list(interfaces)} if strict_bind else {}),
         }
-        for vrf, family in places
+        for (vrf, family), interfaces in places.items()
     ]
 
 
