@@ -178,6 +178,7 @@ def test_a_later_result_replaces_that_of_the_same_drill(tmp_path):
         ("{", "cannot be read"),
         ("[]", "has no format number"),
         (json.dumps({"format": 2, "fabric": "lab", "drills": []}), "this version reads up to 1"),
+        (json.dumps({"format": 1, "fabric": "lab", "drills": {}}), "has no list of drills"),
         (json.dumps({"format": 1, "fabric": "other", "drills": []}), "has the drills of 'other', not of lab"),
     ],
 )
