@@ -5,6 +5,8 @@ LAB := $(or $(shell sed -n 's/^name: *"\{0,1\}\([A-Za-z0-9_-]*\).*/\1/p' $(wildc
 OWNER := $(if $(wildcard $(INVENTORY)),--owner $(INVENTORY))
 # Empty for an inventory of real hosts.
 IS_LAB := $(shell grep -s '^lab:' $(wildcard $(INVENTORY)/fabric.yml) </dev/null)
+# Refuses an intent of real hosts. Where there is none, what runs next says so.
+lab_only = $(if $(IS_LAB),,$(if $(wildcard $(INVENTORY)/fabric.yml),$(error $(INVENTORY) is no lab: $(1))))
 # The inventory of its twin, if its hosts are real.
 TWIN := artifacts/$(LAB)/twin
 NODE ?=
@@ -30,7 +32,7 @@ setup: ## prepare what the lab needs, in .venv and the cache directory; nothing 
 	@$(ROOT) bin/setup $(INVENTORY)
 
 lab: setup ## bring up the lab, verify it, and leave it up [INVENTORY=inventories/NAME]
-	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
+	@$(call lab_only,make twin brings it up as one; ansible-playbook -i $(INVENTORY) site.yml configures its hosts)trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(INVENTORY) site.yml $(ARGS)
 
 # Few nodes at a time: a fleet that is verified all at once leaves its routing daemons no processor.
 twin: ## bring up production as a lab and verify it, ahead of a rollout [INVENTORY=inventories/production]
@@ -39,21 +41,23 @@ twin: ## bring up production as a lab and verify it, ahead of a rollout [INVENTO
 	@trap 'echo "Interrupted: the next run completes it." >&2' INT; $(ROOT) ansible-playbook -i $(TWIN) -f 6 site.yml $(ARGS)
 
 shell: ## open a shell in the running lab [NODE=hv1: in that node]
-	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"
+	@$(call lab_only,its hosts are reached by ssh)$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)"
 
 reboot: ## reboot a node that runs systemd, or boot it if it is off [NODE=hv1]
-	@$(if $(NODE),,$(error NODE is missing: make reboot NODE=hv1))$(if $(IS_LAB),,$(error $(INVENTORY) is no lab: its hosts are rebooted as any others))$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/reboot.yml -e "lab_reboot=$(NODE)" $(ARGS)
+	@$(if $(NODE),,$(error NODE is missing: make reboot NODE=hv1))$(call lab_only,its hosts are rebooted as any others)$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/reboot.yml -e "lab_reboot=$(NODE)" $(ARGS)
 
 verify: ## verify the running lab
 	@$(if $(IS_LAB),$(ROOT) bin/lab status $(LAB) --inventory $(INVENTORY) >/dev/null && )$(ROOT) ansible-playbook -i $(INVENTORY) playbooks/verify.yml $(ARGS)
 
 capture: ## write packets to artifacts/LAB/NODE-INTERFACE.pcap, until Ctrl-C [NODE=hv1 INTERFACE=fabric-A]
-	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make capture NODE=hv1 INTERFACE=fabric-A))mkdir -p artifacts/$(LAB)
+	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make capture NODE=hv1 INTERFACE=fabric-A))$(call lab_only,packets are captured in nodes of labs only)mkdir -p artifacts/$(LAB)
+	@# An earlier capture is replaced only if this one can begin.
+	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" tcpdump -i "$(INTERFACE)" -d >/dev/null
 	@trap : INT; $(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" tcpdump -i "$(INTERFACE)" -U -w - >"artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
 	@echo "artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
 
 impair: ## delay or lose what a node sends, until make impair without them [NODE=hv1 INTERFACE=fabric-A DELAY=20ms LOSS=1%]
-	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make impair NODE=hv1 INTERFACE=fabric-A DELAY=20ms))$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" $(if $(DELAY)$(LOSS),tc qdisc replace dev "$(INTERFACE)" root netem $(if $(DELAY),delay "$(DELAY)") $(if $(LOSS),loss "$(LOSS)"),tc qdisc del dev "$(INTERFACE)" root)
+	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make impair NODE=hv1 INTERFACE=fabric-A DELAY=20ms))$(if $(filter-out %s,$(DELAY)),$(error DELAY has no unit: DELAY=20ms))$(call lab_only,only nodes of labs are impaired)$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" $(if $(DELAY)$(LOSS),tc qdisc replace dev "$(INTERFACE)" root netem $(if $(DELAY),delay "$(DELAY)") $(if $(LOSS),loss "$(LOSS)"),tc qdisc del dev "$(INTERFACE)" root)
 
 status: ## show which labs are up, since when, and where
 	@$(ROOT) bin/lab status

@@ -211,6 +211,12 @@ def test_mistakes_are_refused_all_at_once_before_anything_is_touched(lab):
     assert lab.processes() == {} and not lab.directory.exists()
 
 
+def test_in_check_mode_an_image_may_be_built_later(lab):
+    lab.nodes("n1")
+    result = lab.nodes("n1", image="/nonexistent", _check=True)
+    assert shown(result) == [f"replace n1: its image is {lab.image}, not /nonexistent"]
+
+
 def test_an_image_without_catatonit_is_refused(lab, tmp_path):
     assert "has no usr/bin/catatonit (Debian package catatonit)" in lab.nodes("n1", image=str(tmp_path))["msg"]
 

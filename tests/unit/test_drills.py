@@ -138,6 +138,10 @@ def test_pairs_cross_the_fabrics_and_those_of_the_broken_node_come_first(default
         (("cut_uplink", "hv1", "C"), "there are A, B"),
         (("cut_uplink", "vm1"), "cannot be done with the node vm1"),
         (("stop_reflector", "hv1"), "cannot be done with the reflector hv1"),
+        (("",), "no drill is given: there are cut_uplink, "),
+        (("lose_fabric", "hv1"), "breaks more than one node, not hv1 alone"),
+        (("reload_all", "hv1"), "breaks more than one node, not hv1 alone"),
+        (("reboot", "hv1", "A"), "not rehearsed on a single fabric such as A"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_would_be_right(default, wanted, right):
@@ -174,6 +178,7 @@ def test_a_later_result_replaces_that_of_the_same_drill(tmp_path):
         ("{", "cannot be read"),
         ("[]", "has no format number"),
         (json.dumps({"format": 2, "fabric": "lab", "drills": []}), "this version reads up to 1"),
+        (json.dumps({"format": 1, "fabric": "lab", "drills": {}}), "has no list of drills"),
         (json.dumps({"format": 1, "fabric": "other", "drills": []}), "has the drills of 'other', not of lab"),
     ],
 )

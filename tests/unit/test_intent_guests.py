@@ -221,6 +221,25 @@ def test_all_mistakes_are_reported_together():
     assert len(found) == 2
 
 
+def test_every_duplicate_of_a_copied_guest_is_reported_at_once():
+    ipv6 = "2001:db8:cb00:7100::11"
+    found = mistakes_in(with_guests(web3={**WEB1, "ipv6": ipv6}, web4={**WEB1, "ipv6": ipv6}))
+    assert sorted(line.partition(":")[0] for line in found) == [
+        "guests.web3.ipv4",
+        "guests.web3.mac",
+        "guests.web3.port",
+        "guests.web4.ipv4",
+        "guests.web4.ipv6",
+        "guests.web4.mac",
+        "guests.web4.port",
+    ]
+
+
+def test_what_follows_from_a_duplicate_address_is_not_reported():
+    found = mistakes_in(with_guests(web3={"ipv4": "203.0.113.1", "port": "tap-web3"}))
+    assert [line.partition(":")[0] for line in found] == ["guests.web3.ipv4"]
+
+
 def test_a_vrf_without_hypervisors_is_refused():
     data = with_guests()
     for hypervisor in data["hypervisors"].values():

@@ -24,6 +24,14 @@ def commands(target: str, *variables: str) -> str:
     return done.stdout
 
 
+def refusal(target: str, *variables: str) -> str:
+    """What make says instead of running it."""
+    command = ["make", "--no-print-directory", "--dry-run", target, *variables]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode
+    return done.stderr
+
+
 @pytest.fixture
 def inventory(tmp_path):
     """A function that writes an intent and returns what gives it to make."""
@@ -38,7 +46,7 @@ def inventory(tmp_path):
 
 @pytest.mark.parametrize("line", ["name: harbour", 'name: "harbour"', "name: harbour  # of ships"])
 def test_the_name_of_a_lab_is_in_its_intent(inventory, line):
-    given = inventory(f"plugin: routed.hypervisor.fabric\n{line}\nvrfs:\n  name: {{}}\n")
+    given = inventory(f"plugin: routed.hypervisor.fabric\n{line}\nlab: {{{{}}}}\nvrfs:\n  name: {{}}\n")
     assert "bin/lab down harbour --owner" in commands("down", given)
     assert 'harbour "hv1"' in commands("shell", given, "NODE=hv1")
 
@@ -82,10 +90,22 @@ def test_real_hosts_are_verified_without_a_lab(inventory):
     assert "bin/lab" not in commands("verify", inventory("name: harbour\nvrfs: {}\n"))
 
 
-def test_real_hosts_are_not_rebooted(inventory):
-    command = ["make", "--dry-run", "reboot", "NODE=hv1", inventory("name: harbour\nvrfs: {}\n")]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode and "racks is no lab: its hosts are rebooted as any others" in done.stderr
+@pytest.mark.parametrize("target", ["lab", "shell", "reboot", "capture", "impair"])
+def test_real_hosts_are_no_nodes(inventory, target):
+    given = inventory("name: harbour\nvrfs: {}\n")
+    assert "racks is no lab: " in refusal(target, "NODE=hv1", "INTERFACE=eno1", given)
+
+
+def test_a_delay_without_a_unit_is_refused():
+    given = ("NODE=hv1", "INTERFACE=fabric-A")
+    assert "DELAY has no unit: DELAY=20ms" in refusal("impair", *given, "DELAY=20")
+    assert 'delay "20ms"' in commands("impair", *given, "DELAY=20ms")
+
+
+def test_a_capture_that_cannot_begin_replaces_none(inventory):
+    lines = commands("capture", "NODE=hv1", "INTERFACE=fabric-A", inventory("name: harbour\nlab: {}\n")).splitlines()
+    tried = next(number for number, line in enumerate(lines) if 'tcpdump -i "fabric-A" -d' in line)
+    assert not any(".pcap" in line for line in lines[:tried])
 
 
 def test_an_interrupted_run_reports_that_the_next_one_completes_it(tmp_path):

@@ -15,7 +15,7 @@ from support.intent_samples import changed, default
 from support.modules import PROJECT
 from support.templates import render
 
-from ansible_collections.routed.hypervisor.plugins.module_utils._agent import metrics
+from ansible_collections.routed.hypervisor.plugins.module_utils._agent import daemons, metrics
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
@@ -100,6 +100,23 @@ def test_the_agents_metrics_say_what_its_status_says(text):
         'bfd_up{neighbor="198.51.100.126",interface="fabric-A.90"}': 1,
         'dropped_packets_total{reason="forged_source"}': 3,
     }
+
+
+def test_a_daemon_that_nobody_needs_is_not_down(tmp_path, monkeypatch):
+    (tmp_path / "multi-user.target.wants").mkdir()
+    (tmp_path / "multi-user.target.wants/radvd.service").touch()
+    listed = """
+        bird.service     loaded    active   running BIRD Internet Routing Daemon
+        dnsmasq.service  loaded    failed   failed  dnsmasq
+        frr.service      not-found inactive dead    frr.service
+        ndppd.service    loaded    inactive dead    LSB: NDP Proxy Daemon
+        radvd.service    loaded    inactive dead    Router advertisement daemon for IPv6
+    """
+    monkeypatch.setattr(daemons.service, "has_systemd", lambda: True)
+    monkeypatch.setattr(daemons, "_systemctl", lambda *words: listed.strip())
+    monkeypatch.setattr(daemons, "WANTS", [str(tmp_path)])
+    assert daemons.states() == {"bird.service": "active", "dnsmasq.service": "failed", "radvd.service": "inactive"}
+    assert daemons.dead(daemons.states()) == ["dnsmasq.service is failed", "radvd.service is inactive"]
 
 
 def test_without_a_usable_state_there_are_metrics_that_say_so():

@@ -73,6 +73,7 @@ def test_every_query_of_the_dashboard_and_of_the_rules_has_data(lab):
     print(f"{len(of_bird()) - len(skipped)} queries have data")
     for host in HOSTS:
         assert f'instance="{host}"' in answer(lab, "routed_hypervisor_state_usable")
+    assert not answer(lab, "routed_hypervisor_daemon_up == 0")
     assert "=> 1 " in answer(lab, 'routed_hypervisor_guests{instance="hv1", place=~"here|silent"} > 0')
 
 

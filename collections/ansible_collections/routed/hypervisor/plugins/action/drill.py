@@ -41,6 +41,8 @@ class ActionModule(ActionBase):
         )
         if given["runs"] < 1:
             raise AnsibleActionFail(f"runs: {given['runs']} is less than 1")
+        if not given["limit"] > 0:
+            raise AnsibleActionFail(f"limit: {given['limit']:g} is not more than 0 seconds")
         nodes = inventory_variables(task_vars)
         lab = nodes[LAB_HOST]["lab"]
         try:

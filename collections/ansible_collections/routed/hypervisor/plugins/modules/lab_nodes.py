@@ -51,6 +51,7 @@ options:
     description:
       - The directory tree that the nodes run on. It is not written to. It must contain C(/usr/bin/catatonit).
       - A node that runs on another directory is replaced, so an updated image only needs a new name.
+      - In check mode, it need not exist yet, because M(routed.hypervisor.lab_image) would build it.
       - Required if O(state) is V(merged) or V(overridden).
     type: path
   config:
@@ -229,13 +230,14 @@ def kernel_mistakes() -> list[str]:
     return []
 
 
-def mistakes_in(params: dict, names: list[str]) -> list[str]:
+def mistakes_in(params: dict, names: list[str], check_mode: bool) -> list[str]:
     mistakes = name_mistakes(params["lab"], names)
     if os.geteuid() != 0:
         mistakes.append("only root can create lab nodes: run this as root")
     elif params["state"] in ("merged", "overridden"):
         mistakes += kernel_mistakes()
-    if params["image"] and params["state"] in ("merged", "overridden"):
+    will_be_built = check_mode and not os.path.lexists(params["image"] or "")
+    if params["image"] and params["state"] in ("merged", "overridden") and not will_be_built:
         mistakes += image_mistakes(params["image"], {item["init"] for item in params["config"]})
     return mistakes
 
@@ -322,7 +324,7 @@ def run(module: AnsibleModule) -> dict:
     wanted = {item["name"]: item["init"] for item in params["config"]}
     if params["image"]:
         params["image"] = os.path.realpath(params["image"])
-    mistakes = mistakes_in(params, [item["name"] for item in params["config"]])
+    mistakes = mistakes_in(params, [item["name"] for item in params["config"]], module.check_mode)
     if mistakes:
         module.fail_json(msg="\n".join(mistakes))
     if params["state"] == "gathered":

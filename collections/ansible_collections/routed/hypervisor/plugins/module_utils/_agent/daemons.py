@@ -19,12 +19,19 @@ from .units import DAEMONS, FOLLOWER
 ENDED = "active, but has ended"  # as systemd takes an init script whose daemon has ended
 SYSTEMCTL_S = 20
 LATE = ("restart", "reload", "refresh")
+# The second is systemd's own, for init scripts such as ndppd's.
+WANTS = ("/etc/systemd/system", "/run/systemd/generator.late")
 PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service", "dhcrelay-*.service"]
 
 
 def states() -> dict[str, str]:
-    """The state of each loaded unit by its name, with the agent's own; empty on a host without systemd."""
-    return _states(*PATTERNS, f"{FOLLOWER}.service")
+    """The state of each unit that runs or should, with the agent's own; empty on a host without systemd.
+
+    Packages may be there without being needed, such as ndppd after its prefixes were left to the agent.
+    """
+    enabled = {os.path.basename(path) for wants in WANTS for path in glob.glob(f"{wants}/*.wants/*.service")}
+    units = _states(*PATTERNS, f"{FOLLOWER}.service")
+    return {name: state for name, state in units.items() if state != "inactive" or name in enabled}
 
 
 def _states(*patterns: str) -> dict[str, str]:
@@ -37,13 +44,8 @@ def _states(*patterns: str) -> dict[str, str]:
 
 
 def dead(units: dict[str, str]) -> list[str]:
-    """Those of the units that should run and do not, each in one sentence."""
-    enabled = {os.path.basename(path) for path in glob.glob("/etc/systemd/system/*.wants/*.service")}
-    return [
-        f"{name} is {state}"
-        for name, state in units.items()
-        if state in ("failed", ENDED) or (state == "inactive" and name in enabled)
-    ]
+    """Those that should run and do not, each in one sentence."""
+    return [f"{name} is {state}" for name, state in units.items() if state in ("failed", "inactive", ENDED)]
 
 
 def restart_early() -> list[str]:

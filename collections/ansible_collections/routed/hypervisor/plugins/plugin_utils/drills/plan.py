@@ -26,14 +26,22 @@ DRILLS: dict[str, t.Callable[[Wanted, Lab], Plan]] = {
     "kill_agent": guests.kill_agent,
     "migrate": guests.migrate,
 }
+OF_ALL_NODES = ("lose_fabric", "reload_all")
+OF_A_FABRIC = ("cut_uplink", "silence_uplink", "flap_uplink", "impair", "lose_fabric")
 
 
 def plan(wanted: Wanted, lab: Lab) -> Plan:
     """Raises DrillMistake."""
+    if not wanted.drill:
+        raise DrillMistake(f"no drill is given: there are {', '.join(DRILLS)}")
     if wanted.drill not in DRILLS:
         close = difflib.get_close_matches(wanted.drill, DRILLS, 1)
         right = f"did you mean {close[0]}?" if close else f"there are {', '.join(DRILLS)}"
         raise DrillMistake(f"no drill is called {wanted.drill}: {right}")
+    if wanted.node is not None and wanted.drill in OF_ALL_NODES:
+        raise DrillMistake(f"{wanted.drill} breaks more than one node, not {wanted.node} alone: leave the node out")
+    if wanted.fabric is not None and wanted.drill not in OF_A_FABRIC:
+        raise DrillMistake(f"{wanted.drill} is not rehearsed on a single fabric such as {wanted.fabric}: leave it out")
     if any("loss_percent" in cable.get("impair", {}) for cable in lab.cables):
         raise DrillMistake("cables of this lab lose packets (loss_percent in its intent), so no drill can be measured")
     made = DRILLS[wanted.drill](wanted, lab)

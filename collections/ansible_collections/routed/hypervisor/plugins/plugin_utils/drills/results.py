@@ -44,7 +44,9 @@ def _flaw(found: t.Any, fabric: str) -> str:
         return "has no format number; remove it"
     if found["format"] > FORMAT:
         return f"has the format {shown(found['format'])}; this version reads up to {FORMAT}, so update it"
-    if found.get("fabric") != fabric or not isinstance(found.get("drills"), list):
+    if not isinstance(found.get("drills"), list):
+        return "has no list of drills; remove it"
+    if found.get("fabric") != fabric:
         return f"has the drills of {shown(found.get('fabric'))}, not of {fabric}; remove it"
     for number, drill in enumerate(found["drills"]):
         if not _is_drill(drill):

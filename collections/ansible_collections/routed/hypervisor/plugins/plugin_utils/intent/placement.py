@@ -286,7 +286,8 @@ class Placement:
                     )
                 continue
             if self._is_free(address, segment):
-                is_ok = is_ok and self._give_guest(guest, family)
+                if is_ok or guest.has_mac or not guest.is_slaac:  # otherwise it follows from a wrong IPv4 address
+                    is_ok = self._give_guest(guest, family) and is_ok
                 continue
             is_ok = False
             self._outside(address, path, segment)
@@ -299,7 +300,7 @@ class Placement:
             self.mistakes.add(
                 (*guest.path, "mac"), "missing", "without an IPv4 address there is nothing to derive it from"
             )
-        if is_ok:
+        if is_ok or guest.has_mac:
             self._mac(guest, segment)
 
     def _is_free(self, address: IPAddress, segment: Segment) -> bool:
