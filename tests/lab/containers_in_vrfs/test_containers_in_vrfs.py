@@ -1,6 +1,7 @@
 """The default lab with containers that their hosts route for: VRF, two uplinks, ECMP, proxy ARP and NDP together.
 
-Also with GoBGP on a reflector, which is one word in the intent if that needs nothing that GoBGP lacks.
+Also with GoBGP on a reflector, which is one word in the intent if that needs nothing that GoBGP lacks, and with BIRD in
+the main table beside VRFs.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def changed(text):
     for vrf in intent["vrfs"].values():
         del vrf["password"]
     intent["reflectors"]["rr2"]["daemon"] = "gobgp"
+    intent["vrfs"]["main"] = {}
+    intent["fabrics"]["A"]["networks"]["main"] = {"ipv4": "172.23.0.0/24", "hypervisors": {"ipv4": "172.23.0.100"}}
+    intent["reflectors"]["rr1"]["addresses"]["main"] = {"ipv4": "172.23.0.126"}
     intent["container_networks"] = NETWORKS
     for number, host in enumerate(("hv1", "hv2"), 1):
         containers = {f"own{number}": {}}
