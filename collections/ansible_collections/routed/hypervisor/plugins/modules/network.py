@@ -43,7 +43,8 @@ options:
   may_cut_path:
     description:
       - Also make changes that may cut the path to the host, its default route or Ansible's connection. Only for a host
-        that undoes them if they do; see M(routed.hypervisor.arming).
+        that undoes them if they do (see M(routed.hypervisor.arming)), or that is not reached through its interfaces,
+        such as a lab's node.
     type: bool
     default: false
 extends_documentation_fragment:
