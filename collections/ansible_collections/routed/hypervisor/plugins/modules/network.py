@@ -150,6 +150,13 @@ changes:
       before: {vrf: null}
       after: {vrf: public}
       why: differs
+renewed:
+  description:
+    - Interfaces and VRFs that were deleted and created (C(replaced)), and interfaces whose VRF is another one
+      (C(moved)), or would be in check mode. Daemons have to look at them again, see M(routed.hypervisor.daemon).
+  returned: unless O(state=gathered)
+  type: dict
+  sample: {replaced: [public], moved: [vm1]}
 done:
   description: Changes that were completed before the kernel refused a step. Another run makes the others.
   returned: on failure during the changes
