@@ -276,6 +276,8 @@ def test_routes_of_others_that_cannot_be_restored_are_predicted_as_deletions(bar
     bare_namespace.changed("interfaces", config=interface("10.0.0.1/24"))
     bare_namespace.ip("route add 192.0.2.0/24 dev eth7 proto static src 10.0.0.1")
     bare_namespace.ip("route add 198.51.100.0/24 dev eth7 proto static")
+    # What a routing daemon has when the run comes is another matter.
+    bare_namespace.ip("route add 203.0.113.0/24 dev eth7 proto bird src 10.0.0.1")
     wanted = interface("10.7.0.2/24")
     predicted = bare_namespace.module("interfaces", config=wanted, state="overridden", _check=True, _diff=True)
     result = bare_namespace.module("interfaces", config=wanted, state="overridden", _diff=True)

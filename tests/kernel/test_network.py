@@ -290,6 +290,8 @@ def test_a_new_table_replaces_a_vrf_and_restores_everything_in_it(hypervisor):
     config = copy.deepcopy(CONFIG)
     config["vrfs"][1]["table"] = 91
     config["rules"][1]["table"] = 91
+    renewed = {"replaced": ["public"], "moved": ["fabric-A.90", "fabric-B.90", "vm1", "vm2"]}
+    assert hypervisor.module("network", config=config, state="overridden", _check=True)["renewed"] == renewed
     changes = hypervisor.changed("network", config=config, state="overridden")
     assert changes[0] == ("vrfs", "replace", "public")
     assert hypervisor.changed("network", config=config, state="overridden") == []

@@ -196,8 +196,8 @@ options:
     default: []
   session_addresses:
     description:
-      - Addresses of this host that the daemon's sessions use. If one was added after the daemon started or was
-        refreshed, O(refresh) runs.
+      - Addresses on O(session_interfaces) that the daemon's sessions use. If one was added after the daemon started or
+        was refreshed, O(refresh) runs.
     type: list
     elements: str
     default: []
@@ -208,6 +208,22 @@ options:
     type: list
     elements: str
     default: []
+  renewed:
+    description:
+      - Interfaces that the run before this module creates again (C(replaced)), or moves into another VRF (C(moved)), as
+        M(routed.hypervisor.network) returns them. Only for check mode, where they are not renewed yet.
+    type: dict
+    suboptions:
+      replaced:
+        description: Names of interfaces.
+        type: list
+        elements: str
+        default: []
+      moved:
+        description: Names of interfaces.
+        type: list
+        elements: str
+        default: []
   ready:
     description: A command that succeeds once the started daemon is working.
     type: list

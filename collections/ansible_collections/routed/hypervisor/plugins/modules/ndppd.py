@@ -97,6 +97,22 @@ options:
   former:
     description: As O(routed.hypervisor.daemon#module:former).
     type: path
+  renewed:
+    description:
+      - Interfaces that the run before this module creates again (C(replaced)), or moves into another VRF (C(moved)), as
+        M(routed.hypervisor.network) returns them. Only for check mode, where they are not renewed yet.
+    type: dict
+    suboptions:
+      replaced:
+        description: Names of interfaces.
+        type: list
+        elements: str
+        default: []
+      moved:
+        description: Names of interfaces.
+        type: list
+        elements: str
+        default: []
   timeout:
     description: Time limit for a start or a stop, in seconds.
     type: int
@@ -157,6 +173,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._daemon import ndppd
 from ..module_utils._daemon.daemon import Daemon, DaemonError
 from ..module_utils._daemon.files import FileError, read
+from ..module_utils._daemon.options import RENEWED, renewed
 from ..module_utils._daemon.plan import Wanted, WantedFile, is_ours
 from ..module_utils._daemon.run import converge, interface_index
 from ..module_utils._daemon.service import Service
@@ -195,6 +212,7 @@ ARGUMENTS = {
     "path": {"type": "path", "default": "/etc/ndppd.conf"},
     "enabled": {"type": "bool"},
     "former": {"type": "path"},
+    "renewed": RENEWED,
     "timeout": {"type": "int", "default": 30},
 }
 
@@ -249,7 +267,7 @@ def daemon(params: dict, config: ndppd.Config) -> Daemon:
     )
     former = Former(params["former"]) if params["former"] else None
     service = Service("ndppd", pid_file=PID_FILE, timeout=params["timeout"])
-    return Daemon("ndppd", wanted, service, former=former)
+    return Daemon("ndppd", wanted, service, former=former, renewed=renewed(params))
 
 
 def manage(params: dict, check_mode: bool, scratch: str, warn: Callable[[str], None]) -> dict:

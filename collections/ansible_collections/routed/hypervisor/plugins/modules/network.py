@@ -43,7 +43,8 @@ options:
   may_cut_path:
     description:
       - Also make changes that may cut the path to the host, its default route or Ansible's connection. Only for a host
-        that undoes them if they do; see M(routed.hypervisor.arming).
+        that undoes them if they do (see M(routed.hypervisor.arming)), or that is not reached through its interfaces,
+        such as a lab's node.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -149,6 +150,13 @@ changes:
       before: {vrf: null}
       after: {vrf: public}
       why: differs
+renewed:
+  description:
+    - Interfaces and VRFs that were deleted and created (C(replaced)), and interfaces whose VRF is another one
+      (C(moved)), or would be in check mode. Daemons have to look at them again, see M(routed.hypervisor.daemon).
+  returned: unless O(state=gathered)
+  type: dict
+  sample: {replaced: [public], moved: [vm1]}
 done:
   description: Changes that were completed before the kernel refused a step. Another run makes the others.
   returned: on failure during the changes

@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 
 from .._engine.former import Former
-from .plan import Wanted, WantedFile
+from .plan import AS_THEY_ARE, Renewed, Wanted, WantedFile
 from .service import Service
 
 
@@ -30,6 +30,7 @@ class Daemon:
     ready: list[str] | None = None
     stops: list[str] = dataclasses.field(default_factory=list)
     former: Former | None = None  # records the state of services of others
+    renewed: Renewed = AS_THEY_ARE  # only for check mode
 
     def mask(self, text: str) -> str:
         """Removes the content of secret files from a parser's message."""

@@ -13,7 +13,7 @@ from .._engine.former import Former
 from . import service_file
 from .daemon import Daemon, DaemonError
 from .files import FileError, group_id, user_id
-from .plan import Wanted, WantedFile
+from .plan import Renewed, Wanted, WantedFile
 from .service import PATH, Service, has_systemd
 
 
@@ -28,6 +28,10 @@ def file_options(secret: bool) -> dict:
     }
 
 
+RENEWED = {
+    "type": "dict",
+    "options": {name: {"type": "list", "elements": "str", "default": []} for name in ("replaced", "moved")},
+}
 ARGUMENTS = {
     "name": {"type": "str", "required": True},
     "files": {"type": "list", "elements": "dict", "default": [], "options": file_options(False)},
@@ -61,6 +65,7 @@ ARGUMENTS = {
     "session_interfaces": {"type": "list", "elements": "str", "default": []},
     "session_addresses": {"type": "list", "elements": "str", "default": []},
     "refresh": {"type": "list", "elements": "str", "default": []},
+    "renewed": RENEWED,
     "ready": {"type": "list", "elements": "str"},
     "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
     "enabled": {"type": "bool"},
@@ -182,4 +187,9 @@ def daemon(params: dict) -> Daemon:
         ready=params["ready"],
         stops=params["stops"],
         former=Former(params["former"]) if params["former"] else None,
+        renewed=renewed(params),
     )
+
+
+def renewed(params: dict) -> Renewed:
+    return Renewed(**{name: frozenset(names) for name, names in (params["renewed"] or {}).items()})

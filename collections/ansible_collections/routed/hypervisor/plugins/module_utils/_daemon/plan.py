@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import sys
 import typing as t
 
 from .._engine.change import Change
@@ -19,6 +20,7 @@ from .service import Process
 
 MARK = "Managed by Routed Hypervisor"
 BACKUP = ".before-routed-hypervisor"
+LATER = sys.maxsize  # than anything that has come up
 HIDDEN = "(secret, not shown)\n"
 
 
@@ -113,6 +115,23 @@ class Seen:
     backups: set[str] = dataclasses.field(default_factory=set)  # paths with a backup of somebody else's file
     others: list[Other] = dataclasses.field(default_factory=list)  # services that must not run alongside this one
     own: Other | None = None  # this service as one to remove, if its unit or init script is ours
+
+
+@dataclasses.dataclass(frozen=True)
+class Renewed:
+    """What an earlier stage of the run makes of interfaces, in check mode."""
+
+    replaced: frozenset[str] = frozenset()  # deleted and created
+    moved: frozenset[str] = frozenset()  # into another VRF, or into the one that replaces theirs
+
+    def foresee(self, seen: Seen) -> Seen:
+        """As observed after that stage; addresses on a replaced interface are left out already."""
+        came_up = {name: LATER if name in self.moved else ticks for name, ticks in seen.came_up.items()}
+        indexes = {name: None if name in self.replaced else index for name, index in seen.indexes.items()}
+        return dataclasses.replace(seen, came_up=came_up, indexes=indexes)
+
+
+AS_THEY_ARE = Renewed()
 
 
 def digest(content: bytes) -> str:

@@ -47,7 +47,7 @@ def interface_index(name: str) -> int | None:
 
 
 def came_up(interfaces: t.Collection[str], addresses: t.Collection[str]) -> dict[str, int]:
-    """When each interface that is up came up, and each address that an interface has was added: clock ticks after boot.
+    """When each interface that is up came up, and each address that one of them has was added: clock ticks after boot.
 
     For an interface, it is when its IPv6 part was created or last came up: as close to the time of its creation, or of
     a change of its VRF, as the kernel reports.
@@ -55,37 +55,40 @@ def came_up(interfaces: t.Collection[str], addresses: t.Collection[str]) -> dict
     if not interfaces and not addresses:
         return {}
     wanted = {codec.packed(address): address for address in addresses}
+    indexes: set[int] = set()
     network, found = Network(), {}
     with contextlib.closing(network.socket):
         for name in interfaces:
             with contextlib.suppress(KernelError):
                 link = network.link(name)
+                indexes.add(link.index)
                 if link.up:
                     found[name] = codec.setting(link.families, codec.CAME_UP)
         for address in network.dump(codec.ADDRESS) if wanted else ():
-            if address.address in wanted:
+            # On another interface, it is one that a run will move.
+            if address.address in wanted and address.index in indexes:
                 found[wanted[address.address]] = address.added
     return {name: hundredths * os.sysconf("SC_CLK_TCK") // 100 for name, hundredths in found.items()}
 
 
-def observe(daemon: Daemon) -> pure.Seen:
+def observe(daemon: Daemon, renewed: pure.Renewed = pure.AS_THEY_ARE) -> pure.Seen:
     wanted = daemon.wanted
     process = daemon.service.main()
-    return pure.Seen(
+    interfaces = {*wanted.interfaces, *wanted.uses, *wanted.session_interfaces} - renewed.replaced
+    seen = pure.Seen(
         files={file.path: disk.read(file.path) for file in wanted.files},
         process=process,
         stamp=disk.read_stamp(daemon.name),
         indexes={name: interface_index(name) for name in (*wanted.interfaces, *wanted.uses)},
         bound=bound_interfaces(process) if process and wanted.interfaces else set(),
-        came_up=came_up({*wanted.interfaces, *wanted.uses, *wanted.session_interfaces}, wanted.session_addresses)
-        if process
-        else {},
+        came_up=came_up(interfaces, wanted.session_addresses) if process else {},
         ended=daemon.service.ended() if process is None and wanted.state == "started" else "",
         enabled=daemon.service.enabled() if wanted.enabled is not None else None,
         backups={file.path for file in wanted.files if os.path.lexists(file.path + pure.BACKUP)},
         others=others.find(daemon.stops, daemon.service.name, daemon.service.timeout),
         own=_own(daemon) if wanted.state == "absent" else None,
     )
+    return renewed.foresee(seen)
 
 
 def _own(daemon: Daemon) -> pure.Other | None:
@@ -289,7 +292,7 @@ def converge(daemon: Daemon, check_mode: bool, scratch: str, warn: t.Callable[[s
     """Observe, plan, check, apply; the result of the module. Raises DaemonError."""
     try:
         refuse_impossible(daemon, check_mode)
-        seen = observe(daemon)
+        seen = observe(daemon, daemon.renewed) if check_mode else observe(daemon)
         changes = planned(daemon, seen)
         if any(change.op in ("create", "change") for change in changes):
             check_candidates(daemon, scratch)

@@ -5,7 +5,7 @@
 
 They are those of others, and ours if a run does not plan their kind. The kernel drops them with a link, with its last
 IPv4 address, or with the source address of a route. They are added again at the end of the run. Those that cannot be
-restored are reported as deletions, in check mode, too.
+restored are reported as deletions, in check mode, too; but not those of routing daemons, which change them at any time.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ ROUTING_DAEMONS = {11, 12, 83, 84, 85, 186, 187, 188, 189, 192}
 class Bystanders:
     restored: list[Step] = dataclasses.field(default_factory=list)
     lost: list[Change[t.Any]] = dataclasses.field(default_factory=list)
+    lost_by_daemons: list[Change[t.Any]] = dataclasses.field(default_factory=list)  # they decide what comes instead
 
 
 def find(snapshot: Snapshot, planned: Planned, kinds: t.Container[str]) -> Bystanders:
@@ -97,7 +98,8 @@ def _keep_route(found: Bystanders, route: Route, name: str, snapshot: Snapshot, 
         )
         return
     item = observe_route(route, snapshot)
-    found.lost.append(Change("routes", "delete", item.label, _why_lost(name, route), item.attributes, {}, item))
+    lost = found.lost_by_daemons if route.protocol in ROUTING_DAEMONS else found.lost
+    lost.append(Change("routes", "delete", item.label, _why_lost(name, route), item.attributes, {}, item))
 
 
 def _why_lost(name: str, found: Route | Neighbor) -> str:

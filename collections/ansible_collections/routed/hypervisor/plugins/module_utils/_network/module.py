@@ -133,6 +133,8 @@ def _run(
     result = {"changed": bool(changes), "changes": [change.shown() for change in shown]}
     if single in (None, "interfaces"):
         result["absent"] = absent.shown(outcome.planned)
+    if single is None:
+        result["renewed"] = _renewed(changes)
     known = former.of("interfaces") if former else None
     for warning in absent.warnings(wanted, outcome.planned, known):
         module.warn(warning)
@@ -161,6 +163,15 @@ def _run(
     if restored and not module.check_mode:
         restoring.settle(restored, wanted, outcome)
     return result
+
+
+def _renewed(changes: list[Change[t.Any]]) -> dict[str, list[str]]:
+    """Interfaces that a daemon must look at again."""
+    links = [change for change in changes if change.kind in ("vrfs", "interfaces")]
+    return {
+        "replaced": [change.name for change in links if change.op == "replace"],
+        "moved": [change.name for change in links if change.op == "change" and "vrf" in change.after],
+    }
 
 
 def _refuse(module: Module, mistakes: list[str]) -> None:

@@ -211,7 +211,8 @@ def plan_all(
         outcome.bystanders = bystanders.find(snapshot, planned, outcome.changes)
         outcome.keep_learned(advertisements.changes_to_keep(outcome.all_changes(), wanted, snapshot))
         if keeps_path:
-            lockout.refuse(outcome.all_changes(), outcome.bystanders.lost, snapshot, planned, mistakes)
+            lost = [*outcome.bystanders.lost, *outcome.bystanders.lost_by_daemons]
+            lockout.refuse(outcome.all_changes(), lost, snapshot, planned, mistakes)
         if mistakes:
             raise Refused(mistakes)
     return outcome

@@ -15,6 +15,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.daemon i
     recorded,
 )
 from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan import (
+    Renewed,
     Seen,
     SeenFile,
     Wanted,
@@ -130,6 +131,24 @@ def sessions(**came_up):
 
 def test_sessions_younger_than_their_interfaces_and_addresses_are_left_alone():
     assert ops(*sessions()) == []
+
+
+@pytest.mark.parametrize(
+    ("renewed", "changed"), [(Renewed(moved=frozenset({"eth7"})), True), (Renewed(moved=frozenset({"eth8"})), False)]
+)
+def test_check_mode_foresees_that_the_run_moves_an_interface_first(renewed, changed):
+    want, state = sessions()
+    known = dataclasses.replace(state, stamp=stamp(want, state))
+    assert ops(want, renewed.foresee(known)) == (["refresh"] if changed else [])
+
+
+def test_check_mode_foresees_that_the_run_creates_a_vrf_again_first():
+    want = wanted(uses=("red",))
+    state = seen(indexes={"red": 3}, came_up={"red": 900})
+    known = dataclasses.replace(state, stamp=stamp(want, state))
+    assert ops(want, known) == []
+    [change] = plan(want, Renewed(replaced=frozenset({"red"})).foresee(known))
+    assert change.op == "reload" and "interface red was created after" in str(change)
 
 
 @pytest.mark.parametrize("name", ["eth7", "192.0.2.1"])
