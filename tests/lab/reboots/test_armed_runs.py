@@ -34,6 +34,13 @@ def test_a_run_that_changes_nothing_confirms_and_reports_no_change(lab):
     assert applied
 
 
+def test_a_run_that_arms_nothing_is_refused_while_a_change_is_armed(lab):
+    lab.run("hv1", "routed-hypervisor", "arm", "--seconds", "120")
+    run = lab.play("--tags", "arm")
+    assert run.code != 0 and "another change is armed" in run.output, run.output
+    lab.run("hv1", "routed-hypervisor", "confirm")
+
+
 def test_a_host_whose_path_is_cut_is_as_before_and_blocks_the_rest_of_the_run(lab):
     wait_for_sessions(lab)
     run = lab.play("-e", "confirm_s=8", "--tags", "arm")
@@ -53,7 +60,7 @@ def test_a_host_whose_path_is_cut_is_as_before_and_blocks_the_rest_of_the_run(la
     verified = lab.play(playbook="playbooks/verify.yml")
     assert verified.code != 0 and "hv1 has not rolled back its last change" in verified.output, verified.output
     assert "ROLLED BACK" in lab.report.read_text()
-    confirmed = lab.play("-e", "confirm_s=120", "--skip-tags", "verify")
-    assert confirmed.code == 0, confirmed.output
+    repaired = lab.play("--skip-tags", "verify")
+    assert repaired.code == 0, repaired.output
     assert_intact(lab)
     assert lab.tried("hv1", "routed-hypervisor", "status")[0] == 0
