@@ -23,7 +23,7 @@ FABRICS = {
 ADDED = "bgp_community.add((65535, 0));"
 
 
-def preflight(tmp_path, drained: dict) -> subprocess.CompletedProcess:
+def play(tmp_path, drained: dict, playbook: str, *options: str) -> subprocess.CompletedProcess:
     overlay = tmp_path / "hosts.yml"
     overlay.write_text(
         yaml.safe_dump({"all": {"hosts": {name: {"drained": value} for name, value in drained.items()}}})
@@ -35,20 +35,42 @@ def preflight(tmp_path, drained: dict) -> subprocess.CompletedProcess:
         "inventories/l3_hypervisor",
         "-i",
         str(overlay),
-        "playbooks/preflight.yml",
+        f"playbooks/{playbook}.yml",
+        *options,
     ]
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=False, cwd=PROJECT)
 
 
 def test_all_wrong_values_are_refused_together(tmp_path):
-    done = preflight(tmp_path, {"hv1": ["A", "C"], "hv2": True, "hv3": "A", "rr1": ["A"], "rr2": True})
+    wrong = {"hv1": ["A", "C"], "hv2": True, "hv3": "A", "rr1": ["A"], "rr2": True}
+    done = play(tmp_path, wrong, "preflight")
     output = " ".join((done.stdout + done.stderr).split())
     assert done.returncode != 0 and "is wrong for hv1 (['A', 'C']), hv2 (True), hv3 (A), rr1 (['A'])" in output, output
 
 
 def test_right_values_are_accepted(tmp_path):
-    done = preflight(tmp_path, {"hv1": ["A"], "hv2": [], "hv3": False, "rr1": True, "internet": True})
+    right = {"hv1": ["A"], "hv2": [], "hv3": False, "rr1": True, "internet": True}
+    done = play(tmp_path, right, "preflight")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("playbook", "options", "mistake"),
+    [
+        (
+            "drain",
+            ("--limit", "vm1"),
+            "there is no router in --limit vm1; routers are hv1, hv2, hv3, rr1, rr2, internet",
+        ),
+        ("undrain", ("--limit", "vm1"), "there is no router in --limit vm1"),
+        ("undrain", ("--limit", "hv1", "-e", "fabric=B"), "hv1, fabric B is not drained"),
+        ("undrain", ("--limit", "rr1", "-e", "fabric=A"), "fabric: all of rr1 is drained; leave it out"),
+    ],
+)
+def test_what_would_drain_or_undrain_nothing_is_refused(tmp_path, playbook, options, mistake):
+    done = play(tmp_path, {"hv1": ["A"], "rr1": True}, playbook, *options)
+    output = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and mistake in output, output
 
 
 def sessions(text: str) -> dict[str, str]:
