@@ -97,3 +97,13 @@ def test_what_cannot_be_drained_is_refused(lab):
     run = drained(lab)
     assert run.code != 0 and "name the router to drain, with --limit NAME" in flat(run), run.output
     assert not (lab.inventory / "host_vars").exists() or not list((lab.inventory / "host_vars").glob("*/drained.yml"))
+
+
+def test_a_host_that_is_armed_is_not_drained_and_stays_as_it_is_in_the_inventory(lab):
+    lab.run("hv1", "routed-hypervisor", "arm", "--seconds", "600")
+    try:
+        run = drained(lab, "--limit", "hv1", "-e", "fabric=A")
+        assert run.code != 0 and "is armed" in flat(run), run.output
+        assert not (lab.inventory / "host_vars/hv1").exists()
+    finally:
+        lab.run("hv1", "routed-hypervisor", "confirm")
