@@ -55,8 +55,12 @@ def change(lab, hold_s: int) -> None:
     lab.intent.write_text(yaml.safe_dump(intent, sort_keys=False))
 
 
-# Seconds that one host needs for a stage, and fewer than all of them need together.
-@pytest.mark.parametrize(("playbook", "confirm_s", "hold_s"), [("site.yml", 8, 30)])
+# Seconds that one host needs for a stage, and fewer than all of them need together. A rollout waits for sessions, too.
+@pytest.mark.parametrize(
+    ("playbook", "confirm_s", "hold_s"),
+    [("site.yml", 8, 30), ("playbooks/rollout.yml", 20, 60)],
+    ids=["run", "rollout"],
+)
 def test_none_rolls_itself_back(many, playbook, confirm_s, hold_s):
     change(many, hold_s)
     waiting = Waiting(many)
