@@ -208,22 +208,6 @@ options:
     type: list
     elements: str
     default: []
-  renewed:
-    description:
-      - Interfaces that the run before this module creates again (C(replaced)), or moves into another VRF (C(moved)), as
-        M(routed.hypervisor.network) returns them. Only for check mode, where they are not renewed yet.
-    type: dict
-    suboptions:
-      replaced:
-        description: Names of interfaces.
-        type: list
-        elements: str
-        default: []
-      moved:
-        description: Names of interfaces.
-        type: list
-        elements: str
-        default: []
   ready:
     description: A command that succeeds once the started daemon is working.
     type: list
@@ -251,6 +235,8 @@ options:
     description: Time limit for a start, a stop or the parser, in seconds.
     type: int
     default: 30
+extends_documentation_fragment:
+  - routed.hypervisor.daemon.renewed
 """
 
 EXAMPLES = r"""

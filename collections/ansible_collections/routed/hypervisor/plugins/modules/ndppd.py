@@ -97,26 +97,12 @@ options:
   former:
     description: As O(routed.hypervisor.daemon#module:former).
     type: path
-  renewed:
-    description:
-      - Interfaces that the run before this module creates again (C(replaced)), or moves into another VRF (C(moved)), as
-        M(routed.hypervisor.network) returns them. Only for check mode, where they are not renewed yet.
-    type: dict
-    suboptions:
-      replaced:
-        description: Names of interfaces.
-        type: list
-        elements: str
-        default: []
-      moved:
-        description: Names of interfaces.
-        type: list
-        elements: str
-        default: []
   timeout:
     description: Time limit for a start or a stop, in seconds.
     type: int
     default: 30
+extends_documentation_fragment:
+  - routed.hypervisor.daemon.renewed
 """
 
 EXAMPLES = r"""
