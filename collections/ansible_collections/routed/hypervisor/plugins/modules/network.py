@@ -152,8 +152,8 @@ changes:
       why: differs
 renewed:
   description:
-    - Interfaces and VRFs that were deleted and created (C(replaced)), and interfaces whose VRF is another one
-      (C(moved)), or would be in check mode. Daemons have to look at them again, see M(routed.hypervisor.daemon).
+    - Interfaces and VRFs that were deleted and created (C(replaced)), and interfaces that were moved into or out of a
+      VRF (C(moved)), or would be in check mode. Daemons have to look at them again, see M(routed.hypervisor.daemon).
   returned: unless O(state=gathered)
   type: dict
   sample: {replaced: [public], moved: [vm1]}

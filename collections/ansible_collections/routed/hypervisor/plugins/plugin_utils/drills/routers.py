@@ -42,7 +42,7 @@ def kill_daemon(wanted: Wanted, lab: Lab) -> Plan:
     is_frr = daemon.process == "bgpd"
     kill = f"kill -KILL $(pidof {daemon.process})"
     killed = script(node, f"{ALONE}; {kill}" if is_frr else kill, wait_s=DOWN_S)
-    # Nothing else does where a lab's node has no systemd.
+    # Nothing else starts the others again where a lab's node has no systemd.
     start = [script(node, AGAIN)] if is_frr else _services(node, daemon, "start")
     return Plan(f"{daemon.process} of {node} is killed, and runs again within {DOWN_S} s", node, [killed, *start])
 
