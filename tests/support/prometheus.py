@@ -39,13 +39,21 @@ def start(lab, node: str, targets: list[tuple[str, str, str]]) -> None:
     lab.run(node, "sh", "-ec", START.format(**files))
 
 
+def of_dashboard() -> list[str]:
+    """Its queries, as for all hypervisors."""
+    board = json.loads((FILES / "dashboard.json").read_text())
+    found = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    return [query.replace("$instance", ".*") for query in found]
+
+
+def rules() -> list[dict]:
+    return yaml.safe_load((FILES / "alerts.yml").read_text())["groups"][0]["rules"]
+
+
 def queries() -> list[str]:
     """Those of the dashboard, and what alert rules compare: healthy hosts have no alerts."""
-    board = json.loads((FILES / "dashboard.json").read_text())
-    found = [target["expr"].replace("$instance", ".*") for panel in board["panels"] for target in panel["targets"]]
-    rules = yaml.safe_load((FILES / "alerts.yml").read_text())["groups"][0]["rules"]
-    found += [re.split(r" (?:==|>) \d+$", rule["expr"])[0] for rule in rules]
-    return list(dict.fromkeys(found))
+    compared = [re.split(r" (?:==|>) \d+$", rule["expr"])[0] for rule in rules()]
+    return list(dict.fromkeys(of_dashboard() + compared))
 
 
 def answer(lab, node: str, query: str) -> str:

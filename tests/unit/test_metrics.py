@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.intent_samples import changed, default
-from support.modules import PROJECT
+from support.prometheus import FILES, of_dashboard, rules
 from support.templates import render
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent import daemons, metrics
@@ -20,7 +20,6 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
-FILES = PROJECT / "roles/metrics/files"
 CACHE = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE") or Path.home() / ".cache/routed-hypervisor")
 PROMTOOL = shutil.which("promtool", path=f"{os.environ['PATH']}:{CACHE}/tools/usr/bin")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool: run bin/setup --dev")
@@ -62,17 +61,6 @@ def text(monkeypatch):
 def values(text: str) -> dict[str, float]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _space, value in (line.rpartition(" ") for line in lines)}
-
-
-def queries() -> list[str]:
-    """Of the dashboard, as for all hypervisors."""
-    board = json.loads((FILES / "dashboard.json").read_text())
-    found = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
-    return [query.replace("$instance", ".*") for query in found]
-
-
-def rules() -> list[dict]:
-    return yaml.safe_load((FILES / "alerts.yml").read_text())["groups"][0]["rules"]
 
 
 def test_the_agents_metrics_say_what_its_status_says(text):
@@ -139,7 +127,7 @@ def test_promtool_accepts_the_alert_rules():
 
 @needs_promtool
 def test_promtool_accepts_every_query_of_the_dashboard(tmp_path):
-    recorded = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(queries())]
+    recorded = [{"record": f"query:{number}", "expr": query} for number, query in enumerate(of_dashboard())]
     path = tmp_path / "queries.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": recorded}]}))
     done = promtool("check", "rules", str(path))
@@ -212,7 +200,7 @@ def test_rules_and_dashboard_use_what_the_agent_writes(text):
     }
     used = {
         name
-        for query in [*queries(), *(rule["expr"] for rule in rules())]
+        for query in [*of_dashboard(), *(rule["expr"] for rule in rules())]
         for name in re.findall(r"routed_hypervisor_\w+", query)
     }
     assert used <= known
