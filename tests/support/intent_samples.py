@@ -108,6 +108,16 @@ def other() -> dict:
     return copy.deepcopy(OTHER)
 
 
+def run_gobgp_on_hv2(given: dict) -> None:
+    """The default lab without what GoBGP lacks, and without hv3."""
+    given["bgp"]["ttl_security"] = False
+    del given["bgp"]["bfd"], given["hypervisors"]["hv3"]
+    for vrf in given["vrfs"].values():
+        vrf.pop("password", None)
+    given["hypervisors"]["hv2"]["daemon"] = "gobgp"
+    del given["loopbacks"]  # which GoBGP does not announce
+
+
 def mistakes_in(data) -> list[str]:
     found = Mistakes()
     check(data, found)

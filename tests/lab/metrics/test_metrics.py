@@ -16,7 +16,7 @@ HOSTS = {"hv1": "172.22.2.1", "hv2": "172.22.2.2"}
 PORTS = {"node": 9100, "bird": 9324}
 TEXTFILE = "/var/lib/prometheus/node-exporter/routed_hypervisor.prom"
 SOON_S = 120
-# GoBGP has no BFD: test_with_gobgp.py.
+# GoBGP has no BFD: test_metrics_of_gobgp.py.
 OF_GOBGP = "routed_hypervisor_gobgp_"
 
 

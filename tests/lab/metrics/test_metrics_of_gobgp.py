@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import NOT_VERIFIED
 from support import prometheus
+from support.intent_samples import run_gobgp_on_hv2
 from support.waiting import until, until_equal
 
 pytestmark = pytest.mark.long
@@ -16,12 +17,7 @@ SOON_S = 120
 def intent(text):
     given = yaml.safe_load(text)
     given["lab"] = {"packages": ["prometheus"]}
-    given["bgp"]["ttl_security"] = False
-    del given["bgp"]["bfd"], given["hypervisors"]["hv3"]
-    for vrf in given["vrfs"].values():
-        vrf.pop("password", None)
-    given["hypervisors"]["hv2"]["daemon"] = "gobgp"
-    del given["loopbacks"]  # which GoBGP does not announce
+    run_gobgp_on_hv2(given)
     given["metrics"] = {"servers": [SERVER], "vrf": "private"}
     return yaml.safe_dump(given, sort_keys=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 from conftest import NOT_VERIFIED
+from support.intent_samples import run_gobgp_on_hv2
 from support.lab_guests import Guest, places, replies
 from support.waiting import seconds_until, stays, until, until_equal
 
@@ -16,12 +17,7 @@ BORDER, SOON_S = "internet", 30
 def intent(text):
     given = yaml.safe_load(text)
     given["lab"] = {"nodes": {"hv1": {"init": "systemd"}, "hv2": {"init": "systemd"}}}
-    given["bgp"]["ttl_security"] = False
-    del given["bgp"]["bfd"], given["hypervisors"]["hv3"]
-    for vrf in given["vrfs"].values():
-        vrf.pop("password", None)
-    given["hypervisors"]["hv2"]["daemon"] = "gobgp"
-    del given["loopbacks"]  # which GoBGP does not announce
+    run_gobgp_on_hv2(given)
     given["guests"] = {"web1": {**WEB1.entry, "ipv6": "none"}}
     return yaml.safe_dump(given, sort_keys=False)
 
