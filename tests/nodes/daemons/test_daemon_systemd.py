@@ -182,6 +182,18 @@ def test_a_command_that_ends_at_once_gives_its_last_words_and_can_be_removed(mac
     assert "moody" not in machine.run("systemctl", "list-units", "--plain", "--no-legend")
 
 
+@pytest.mark.parametrize("by_hand", [False, True], ids=["stopped by the module", "stopped before"])
+def test_a_removed_service_that_ends_badly_leaves_no_failed_unit(machine, by_hand):
+    command = ["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"]
+    actions(machine.module(name="moody", command=command))
+    if by_hand:
+        machine.run("systemctl", "stop", "moody")
+        assert shown(machine, "moody", "ActiveState") == "failed"
+    assert actions(machine.module(name="moody", state="absent"))[-1] == "delete moody.service"
+    assert "moody" not in machine.run("systemctl", "list-units", "--all", "--plain", "--no-legend")
+    assert machine.run("systemctl", "is-system-running").strip() == "running"
+
+
 SCRIPT = """#!/bin/sh
 ### BEGIN INIT INFO
 # Provides: quitter

@@ -133,6 +133,7 @@ def remove(check_mode: bool, directory: str = states.DIRECTORY) -> Outcome:
                 os.unlink(path)
     if outcome.changes and not check_mode and has_systemd():
         _systemctl("daemon-reload")
+        Service(units.SERVICE, ours=True).forget_failure()
         _reload_managers(outcome)
     return outcome
 
@@ -154,6 +155,7 @@ def _remove_service(name: str, outcome: Outcome, check_mode: bool) -> None:
             service.stop()
         else:
             service.enable(False)
+    service.forget_failure()
     disk.write_stamp(name, None)
     if name == units.REPLACED:
         shutil.rmtree(REPLACED_PACKAGE, ignore_errors=True)

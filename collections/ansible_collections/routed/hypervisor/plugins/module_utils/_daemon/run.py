@@ -242,8 +242,11 @@ def _forget(daemon: Daemon, seen: pure.Seen) -> None:
         if other.files:
             disk.write_stamp(other.name, None)
             disk.write_record(other.name, None)
-    if any(other.files for other in (*seen.others, *([seen.own] if seen.own else []))):
+    removed = [other.name for other in (*seen.others, *([seen.own] if seen.own else [])) if other.files]
+    if removed:
         daemon.service.read_units()
+    for name in removed:
+        Service(name, timeout=daemon.service.timeout, ours=True).forget_failure()
 
 
 def diff(daemon: Daemon, seen: pure.Seen, changes: list[Change]) -> list[dict[str, str]]:

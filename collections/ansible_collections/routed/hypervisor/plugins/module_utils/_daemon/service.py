@@ -300,6 +300,12 @@ class Service:
         result = run(self._command("stop"), self.timeout + 60)
         if result.code != 0 or not self._wait(lambda: self.main() is None):
             raise ServiceError(f"service {self.name} does not stop: {self.reason(result)}")
+        self.forget_failure()
+
+    def forget_failure(self) -> None:
+        """However it ended: a failed unit makes the host degraded, and systemd lists it even without its file."""
+        if self.systemd:
+            self._systemctl("reset-failed", self.name)  # complains about a unit that is not loaded
 
     def read_units(self) -> None:
         """Makes systemd reload its units from disk."""

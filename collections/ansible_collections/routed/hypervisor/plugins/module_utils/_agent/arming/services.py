@@ -66,6 +66,7 @@ def restore(stored: States, files: list[str]) -> list[str]:
         ran = stored.get(name, False)
         if active and not ran:
             problems += _problem(_systemctl("stop", name), f"systemctl stop {name}")
+            _systemctl("reset-failed", name)  # it may have ended badly
         elif active and name != f"{SERVICE}.service" and _concerns(name, files):
             reload_only = name in RELOADED and not any(UNITS in path for path in files)
             verb = "reload-or-restart" if reload_only else "restart"

@@ -98,6 +98,8 @@ def stop() -> None:
     if has_systemd():
         with contextlib.suppress(ArmingError):
             _systemctl("daemon-reload")
+        with contextlib.suppress(ArmingError):  # it may have waited for its next attempt
+            _systemctl("reset-failed", f"{NAME}.service")
 
 
 def _systemctl(*words: str) -> None:
