@@ -108,6 +108,13 @@ def test_a_damaged_record_is_refused_with_the_remedy(settled):
         settled.run("rm -r /var/lib/routed-hypervisor/armed")
 
 
+def test_a_time_that_no_timer_should_have_is_refused(settled):
+    for seconds, shown in ((4, "4"), (1e12, "1e+12")):
+        message = settled.arming(confirm_s=seconds)["msg"]
+        assert message == f"the time to confirm must be between 5 and 604800 s, not {shown}"
+        assert not settled.is_armed()
+
+
 def test_a_host_without_an_enabled_service_is_armed(settled):
     wants = "/etc/systemd/system/multi-user.target.wants"
     settled.run(f"mv {wants} /root/wants")

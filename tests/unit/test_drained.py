@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 
@@ -71,6 +73,22 @@ def test_what_would_drain_or_undrain_nothing_is_refused(tmp_path, playbook, opti
     done = play(tmp_path, {"hv1": ["A"], "rr1": True}, playbook, *options)
     output = " ".join((done.stdout + done.stderr).split())
     assert done.returncode != 0 and mistake in output, output
+
+
+@pytest.mark.parametrize(("playbook", "former"), [("drain", None), ("undrain", "drained: true\n")])
+def test_a_router_that_is_out_of_reach_changes_no_inventory(tmp_path, playbook, former):
+    inventory = tmp_path / "inventory"
+    shutil.copytree(PROJECT / "inventories/l3_hypervisor", inventory)
+    intent = inventory / "fabric.yml"
+    intent.write_text(re.sub("(?m)^name: .*", "name: out-of-reach", intent.read_text()))
+    noted = inventory / "host_vars/rr1/drained.yml"
+    if former:
+        noted.parent.mkdir(parents=True)
+        noted.write_text(former)
+    argv = ["-m", "ansible.cli.playbook", "-i", str(inventory), f"playbooks/{playbook}.yml", "--limit", "rr1"]
+    done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=False, cwd=PROJECT)
+    assert done.returncode and "Reach this router before the inventory is changed" in done.stdout, done.stdout
+    assert (noted.read_text() if noted.exists() else None) == former
 
 
 def sessions(text: str) -> dict[str, str]:

@@ -33,6 +33,7 @@ def renamed(path: str, new: str) -> dict:
 ONE_MISTAKE = {
     # unknown and misspelled keys
     "misspelled section": (renamed("segments", "segmnets"), "segmnets: unknown key; did you mean segments?"),
+    "key of another section": (changed(("drills", {})), "drills: unknown key; it belongs under lab"),
     "misspelled required section": (renamed("vrfs", "vrf"), "vrf: unknown key; did you mean vrfs?"),
     "misspelled key": (renamed("vrfs.public.table", "tabel"), "vrfs.public.tabel: unknown key; did you mean table?"),
     "misspelled family": (renamed("fabrics.A.networks.private.ipv4", "ipv44"), "fabrics.A.networks.private.ipv44: unknown key; did you mean ipv4?"),

@@ -30,6 +30,11 @@ def test_a_drill_has_no_limit():
     assert "choose a node with -e drill_node=NAME instead of --limit, which leaves out lab_host" in output
 
 
+def test_a_drill_has_its_own_name_of_a_fabric():
+    output = refusal(PROJECT / "inventories/l3_hypervisor", "drill", "-e", "drill=lose_fabric", "-e", "fabric=B")
+    assert "choose a fabric of the drill with -e drill_fabric=NAME, not with fabric" in output
+
+
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh")
 def test_a_rollout_that_reaches_no_host_changes_none(tmp_path):
     inventory = documented(tmp_path / "production")

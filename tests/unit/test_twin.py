@@ -259,6 +259,13 @@ def test_the_documented_inventory_has_a_twin_although_its_vault_stays_closed(doc
     assert secret.read_text() == before
 
 
+def test_a_place_that_cannot_be_written_is_named(documented, tmp_path):
+    place = tmp_path / "twin"
+    place.write_text("a file")
+    done = run(documented, place)
+    assert done.returncode == 1 and done.stderr.startswith(f"twin: {place}") and "Traceback" not in done.stderr
+
+
 def test_variables_that_change_a_configuration_are_kept(documented, tmp_path):
     inventory = tmp_path / "production"
     subprocess.run(["cp", "-r", documented, inventory], check=True)

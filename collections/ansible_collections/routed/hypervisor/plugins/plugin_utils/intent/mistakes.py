@@ -110,13 +110,16 @@ class Mistakes:
         self.words.add(word)
         return _closest(word, tuple(known))
 
-    def unknown_key(self, path: Path, key: str, known: Iterable[str], given: Container[str]) -> None:
-        """A key that is not one of KNOWN, in a map that has the keys GIVEN.
+    def unknown_key(
+        self, path: Path, key: str, known: Iterable[str], given: Container[str], place: str | None = None
+    ) -> None:
+        """A key that is not one of KNOWN but possibly of PLACE, which is one, in a map that has the keys GIVEN.
 
         Probably one of the others was meant, which is then not reported as missing.
         """
         close = self.did_you_mean(key, sorted(known, key=given.__contains__))
-        self.add((*path, key), "unknown key", f"did you mean {close}?" if close else f"known here: {listed(known, 20)}")
+        right = f"it belongs under {place}" if place else f"known here: {listed(known, 20)}"
+        self.add((*path, key), "unknown key", f"did you mean {close}?" if close else right)
         if close is not None and close not in given:
             self.meant.add((*path, close))
 

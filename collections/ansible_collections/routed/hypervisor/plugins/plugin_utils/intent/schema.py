@@ -218,7 +218,8 @@ def _unknown_keys(error, path: Path, mistakes: Mistakes) -> Bad:
     unknown = [key for key in error.instance if key not in known]
     mistakes.left_out += max(len(unknown) - MOST_UNKNOWN, 0)
     for key in unknown[:MOST_UNKNOWN]:
-        mistakes.unknown_key(path, key, known, error.instance)
+        place = next((name for name, below in known.items() if key in below.get("properties", {})), None)
+        mistakes.unknown_key(path, key, known, error.instance, place)
     return path, unknown
 
 

@@ -14,7 +14,7 @@ from ..._network.connection import of_this_process
 from . import applied, record, timer, undo
 from .record import ArmingError, Record
 
-SHORTEST_S = 5
+SHORTEST_S, LONGEST_S = 5, 7 * 86400
 ATTEMPTS = 10  # at a rollback, before what cannot be restored is reported and left
 
 
@@ -38,11 +38,15 @@ def arm(by: str, confirm_s: float, program: bytes) -> None:
 
 def refuse(confirm_s: float) -> None:
     """What cannot be armed, before anything is touched."""
-    if confirm_s < SHORTEST_S:
-        raise ArmingError(f"confirm_s must be at least {SHORTEST_S}, not {confirm_s:g}")
+    _refuse_time(confirm_s)
     if not has_systemd():
         raise ArmingError("a change can be armed only on a host that runs systemd: nothing else would end it")
     _refuse_if_armed()
+
+
+def _refuse_time(seconds: float) -> None:
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise ArmingError(f"the time to confirm must be between {SHORTEST_S} and {LONGEST_S} s, not {seconds:g}")
 
 
 def _refuse_if_armed() -> None:
@@ -62,6 +66,7 @@ def extend(seconds: float) -> None:
     """The whole time again, for a stage that begins."""
     with record.lock():
         _armed("extend")
+        _refuse_time(seconds)
         record.extend(seconds)
         timer.restart(seconds)
 
