@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from support.intent_samples import REMOVE, changed, containers, mistakes_in, only_mistake_in
+from support.modules import PROJECT
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
@@ -206,6 +208,16 @@ def test_a_configured_neighbor_of_the_file_is_one_both_ways_and_a_foreign_one_is
     assert (sessions["far_main_ipv4"]["interface"], sessions["far_main_ipv4"]["multihop"]) == (None, 64)
     assert "quay_east_main_ipv4" in str(made["pier"]["bgp"])
     assert made["spur"]["bgp"]["sessions"] == []
+
+
+def test_hosts_with_one_common_network_have_routed_sessions_for_what_is_on_none():
+    data = yaml.safe_load((PROJECT / "inventories/ipvlan_gobgp_auto/fabric.yml").read_text())
+    data["fabrics"]["lan"] = {"networks": {"main": {"ipv4": "192.168.252.0/24"}}}
+    for host in data["hypervisors"].values():
+        host["fabrics"]["lan"] = {}
+    sessions = {one["name"]: one for one in resolved(data).host_vars["host1"]["bgp"]["sessions"]}
+    met = {name: (sessions[name]["neighbor"], sessions[name]["multihop"]) for name in sessions if "host2" in name}
+    assert met == {"host2_main_ipv4": ("192.168.252.2", None), "host2_main_ipv6": ("2001:db8:251::1", 64)}
 
 
 def test_every_container_is_checked_against_those_it_can_and_cannot_reach(lab):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..intent.adjacency import mesh, named, place, remote, shared, with_leaves
+from ..intent.adjacency import mesh, named, passes_on, place, remote, shared, with_leaves
 from ..intent.model import FAMILIES, LOOPBACK, MAIN, Border, Hypervisor, Intent, Leaf, Reflector, Router
 from ..intent.names import symbols
 from .index import Index
@@ -83,7 +83,7 @@ def _peers(intent: Intent, found: Index, node: Router) -> list[Router]:
 
 
 def _with(intent: Intent, node: Router, peer: Router) -> Iterator[Peering]:
-    """One session per common network; routed sessions only if there is none."""
+    """One session per common network, and routed ones for what is on none."""
     if isinstance(node, Leaf) and isinstance(peer, Leaf):
         yield from _between_leaves(intent, node, peer)
         return
@@ -92,8 +92,9 @@ def _with(intent: Intent, node: Router, peer: Router) -> Iterator[Peering]:
     for fabric, vrf, family in direct:
         here = (peer.name, fabric) if has_several else (peer.name,)
         yield _meeting(node, peer, vrf, family, (*here, vrf, family), (fabric, fabric))
-    # A reflector serves only its own fabric; other routers accept routed sessions.
-    for vrf, family in remote(node, peer) if not direct else ():
+    # A reflector or leaf serves only its own fabrics.
+    is_served = bool(direct) and (passes_on(node) or passes_on(peer))
+    for vrf, family in remote(node, peer) if not is_served else ():
         places = (place(node, vrf, family), place(peer, vrf, family))
         yield _meeting(node, peer, vrf, family, (peer.name, vrf, family), places)
 
