@@ -23,7 +23,7 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import
 CACHE = Path(os.environ.get("ROUTED_HYPERVISOR_CACHE") or Path.home() / ".cache/routed-hypervisor")
 PROMTOOL = shutil.which("promtool", path=f"{os.environ['PATH']}:{CACHE}/tools/usr/bin")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool: run bin/setup --dev")
-SERVERS = {"servers": ["192.0.2.9", "2001:db8::9"], "vrf": "private"}
+SERVERS = {"servers": ["192.0.2.9", "2001:db8::9"], "vrf": "public"}
 FOUND = {
     "host": "hv1",
     "guests": {"web1": {"place": "here"}, "web2": {"place": "elsewhere"}, "web3": {"place": "silent"}},
@@ -213,8 +213,8 @@ def test_only_the_servers_reach_the_exporters_and_only_in_their_vrf():
     chain = re.search(r"chain to_exporters \{\n(.*?)\n  \}", text, re.DOTALL)[1]
     assert [line.strip() for line in chain.splitlines()] == [
         'iifname "lo" accept',
-        'iifname "private" ip saddr { 192.0.2.9 } accept',
-        'iifname "private" ip6 saddr { 2001:db8::9 } accept',
+        'iifname "public" ip saddr { 192.0.2.9 } accept',
+        'iifname "public" ip6 saddr { 2001:db8::9 } accept',
         "goto drop_to_hypervisor",
     ]
     # After what guests and containers may reach, before what is open to a VRF's prefixes.
@@ -266,6 +266,10 @@ def test_a_lab_with_metrics_has_the_packages_and_the_agent():
         (
             [("metrics", {**SERVERS, "vrf": "lonely"}), ("vrfs.lonely", {"table": 77, "vlan": 77})],
             ["metrics.vrf: lonely has no network on hv1, hv2, hv3; a VRF of all hypervisors"],
+        ),
+        (
+            [("metrics", {"servers": ["172.22.0.10", "2001:db8:5::9"], "vrf": "private"})],
+            ["metrics.servers[1]: private has no IPv6 on hv1, hv2, hv3; an address of the family by which"],
         ),
     ],
 )

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from .adjacency import has_vrf
+from .addresses import family_of
+from .adjacency import has_vrf, place
 from .draft import MAIN, Intent
 from .mistakes import Mistakes, listed
 from .placement import Placement
@@ -34,3 +35,10 @@ def check(intent: Intent, mistakes: Mistakes, placed: Placement) -> None:
     if without:
         wrong = f"{vrf} has no network on {listed(without)}"
         mistakes.add(("metrics", "vrf"), wrong, "a VRF of all hypervisors")
+        return
+    for given in metrics.servers:
+        family = family_of(given.address)
+        deaf = [node.name for node in intent.hypervisors.values() if place(node, vrf, family) is None]
+        if deaf:
+            wrong = f"{vrf} has no IPv{given.address.version} on {listed(deaf)}"
+            mistakes.add(given.path, wrong, "an address of the family by which the server reaches hypervisors")
