@@ -19,6 +19,8 @@ ARGS ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Namespaces need root; the environment is preserved for proxies, the cache and Ansible's settings.
 ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E env PATH="$(PATH)")
+# Also where nothing is impaired
+UNIMPAIR = sh -ec 'found=$$(tc qdisc show dev "$$0"); case $$found in *netem*) tc qdisc del dev "$$0" root;; esac'
 # These make Python read a program byte by byte, and recompile compiled files.
 unexport PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE
 
@@ -57,7 +59,7 @@ capture: ## write packets to artifacts/LAB/NODE-INTERFACE.pcap, until Ctrl-C [NO
 	@echo "artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
 
 impair: ## delay or lose what a node sends, until make impair without them [NODE=hv1 INTERFACE=fabric-A DELAY=20ms LOSS=1%]
-	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make impair NODE=hv1 INTERFACE=fabric-A DELAY=20ms))$(if $(filter-out %s,$(DELAY)),$(error DELAY has no unit: DELAY=20ms))$(call lab_only,only nodes of labs are impaired)$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" $(if $(DELAY)$(LOSS),tc qdisc replace dev "$(INTERFACE)" root netem $(if $(DELAY),delay "$(DELAY)") $(if $(LOSS),loss "$(LOSS)"),tc qdisc del dev "$(INTERFACE)" root)
+	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make impair NODE=hv1 INTERFACE=fabric-A DELAY=20ms))$(if $(filter-out %s,$(DELAY)),$(error DELAY has no unit: DELAY=20ms))$(call lab_only,only nodes of labs are impaired)$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" $(if $(DELAY)$(LOSS),tc qdisc replace dev "$(INTERFACE)" root netem $(if $(DELAY),delay "$(DELAY)") $(if $(LOSS),loss "$(LOSS)"),$(UNIMPAIR) "$(INTERFACE)")
 
 status: ## show which labs are up, since when, and where
 	@$(ROOT) bin/lab status
