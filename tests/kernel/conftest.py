@@ -25,6 +25,11 @@ def _interpreters():
             return
 
 
+def is_late(link):
+    """Whether a link that is up has a carrier and is not running, or the reverse."""
+    return ("LOWER_UP" in link["flags"]) == ("NO-CARRIER" in link["flags"])
+
+
 class Host(Namespace):
     """A namespace for modules, and a second one behind its links."""
 
@@ -39,11 +44,20 @@ class Host(Namespace):
         for path in Path("/run/netns").glob(f"{self.name}*"):
             Namespace(path.name).remove()
 
-    def cable(self, name):
-        """A link of someone else, up and with carrier."""
+    def cable(self, name, carrier=True):
+        """A link of someone else, up and with carrier, or never with one: IPv6 stays ready after it is lost."""
         self.ip(f"link add {name} type veth peer name {name} netns {self.behind.name}")
-        self.behind.ip(f"link set {name} up")
+        if carrier:
+            self.behind.ip(f"link set {name} up")
         self.ip(f"link set {name} up")
+        self.follows_carrier(name)
+
+    def follows_carrier(self, name):
+        """Waits until the kernel has handled a change of the carrier, up to a second later: IPv6 follows only then.
+
+        Since Linux 6.7, it does that at once when it is asked for this link alone.
+        """
+        until(lambda: not is_late(*self.show(f"link show {name}")), what=f"the state of {name} follows its carrier")
 
     def module(self, name, **args):
         return self.run_module(name, **{"_python": self.python, "_path": self.library, "_prefix": self.prefix, **args})
@@ -82,7 +96,10 @@ class Host(Namespace):
 
     def settled(self):
         """Waits until no address is tentative: the kernel adds link-local addresses and routes asynchronously."""
-        until(lambda: "tentative" not in self.ip("-6 address show"), 10, "every address is settled")
+        while late := [link["ifname"] for link in self.show("link show up") if is_late(link)]:
+            for name in late:
+                self.follows_carrier(name)
+        until(lambda: "tentative" not in self.ip("-6 address show"), what="every address is settled")
         return self.everything()
 
 

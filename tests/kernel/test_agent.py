@@ -361,7 +361,7 @@ def test_a_run_that_holds_the_lock_is_waited_for(host, agent):
     agent.store()
     holder = host.start("flock", "--no-fork", "/run/routed-hypervisor.lock", "sleep", "600")
     try:
-        until(lambda: "flock" in Path("/proc/locks").read_text().lower(), 10, "the lock is held")
+        until(lambda: f"WRITE {holder.pid} " in Path("/proc/locks").read_text(), what="the lock is held")
         libraries = ":".join(map(str, host.library or ()))
         command = [host.python, "-I", "-c", RUN, libraries, agent.program, "--directory", agent.states, "apply"]
         process = host.start(*command)

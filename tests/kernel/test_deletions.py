@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from support.namespace import Namespace
+from support.waiting import until
 
 
 @pytest.fixture
@@ -190,6 +192,7 @@ def test_links_of_others_and_processes_in_a_namespace_are_refused(namespace):
     inside.ip("link delete x0")
     process = inside.start("sleep", "60")
     try:
+        until(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n", what="nsenter has become sleep")
         [mistake] = refused(namespace, "namespaces", **wanted)
         assert mistake == f"{start}{process.pid} (sleep) runs in it and would keep it alive; end that first"
     finally:

@@ -188,9 +188,11 @@ def test_a_restart_by_the_module_sends_the_neighbours_no_cease(nodes):
     established(node)
     node.run("gobgp", "--target", API, "global", "rib", "add", "10.10.1.0/24")
     has(node, "10.10.1.0/24", "birdc", "-s", "/tmp/bird.ctl", "show", "route")
+    since = len(node.read("/tmp/bird.log"))
     result = node.module("daemon", **daemon(), description="another")
     assert result["changes"][-1]["op"] == "restart"
+    until(lambda: "h4: Neighbor graceful restart detected" in node.read("/tmp/bird.log")[since:], what="a restart")
     # The neighbor keeps the routes until the new process has announced its own, possibly before this test can look.
-    log = node.read("/tmp/bird.log")
-    assert "h4: Neighbor graceful restart detected" in log and "h4: Received: " not in log, log
+    log = node.read("/tmp/bird.log")[since:]
+    assert "h4: Received: " not in log, log
     established(node)

@@ -141,6 +141,7 @@ def test_a_namespace_may_be_given_by_name_by_path_or_by_pid(host):
     name = host.container("c1").name
     process = host.container("c1").start("sleep", "60")
     try:
+        until(lambda: host.container("c1").holds(process.pid), what="the process is in the namespace")
         bare = {key: value for key, value in wanted.items() if key != "namespace"}
         for spelled in ({"namespace": f"/run/netns/{name}"}, {"pid": process.pid}):
             result = host.space.module("ipvlan_links", config=[{**bare, **spelled}], state="overridden")

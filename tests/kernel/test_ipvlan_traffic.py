@@ -11,6 +11,7 @@ import time
 
 import pytest
 from ipvlan_host import FLAGS, MODES, Host, link
+from support.waiting import until
 
 
 @pytest.fixture
@@ -52,9 +53,14 @@ def pings(space, address, source="", count=3):
                     break
 
 
-def reaches(space, address, source=""):
-    """Whether one of three pings is answered."""
-    return next(pings(space, address, source), None) is not None
+def reaches(space, address, source="", count=30):
+    """Whether a ping is answered: that takes a moment after a change, or on a busy machine."""
+    return next(pings(space, address, source, count), None) is not None
+
+
+def never_reaches(space, address):
+    """Whether none of three pings is answered."""
+    return not reaches(space, address, count=3)
 
 
 def received(host, short, name="eth0"):
@@ -65,7 +71,8 @@ def received(host, short, name="eth0"):
 def test_siblings_reach_each_other_only_with_flag_bridge(host, mode):
     for flag in FLAGS:
         host.changed([link(f"c{n}", f"10.10.1.{n}/24", mode=mode, flag=flag) for n in (2, 3)])
-        assert reaches(host.container("c2"), "10.10.1.3") == (flag == "bridge"), flag
+        expected = reaches if flag == "bridge" else never_reaches
+        assert expected(host.container("c2"), "10.10.1.3"), flag
 
 
 def test_a_broadcast_from_the_wire_arrives_only_in_l2(host):
@@ -74,15 +81,18 @@ def test_a_broadcast_from_the_wire_arrives_only_in_l2(host):
         host.changed([link("c2", "10.10.1.2/24", mode=mode)])
         before = received(host, "c2")
         list(pings(host.space.behind, "10.10.1.255"))
-        assert (received(host, "c2") - before >= 3) == arrives, mode
+        if arrives:
+            until(lambda before=before: received(host, "c2") - before >= 3, what=mode)
+        else:
+            assert received(host, "c2") - before < 3, mode
 
 
 def test_the_host_reaches_a_container_only_through_a_link_of_its_own(host):
     host.ip("address add 10.10.1.254/24 dev fabric-left")
     for mode in ("l2", "l3"):
         host.changed([link("c2", "10.10.1.2/24", mode=mode)], state="overridden")
-        assert not reaches(host.space, "10.10.1.2"), mode
-        assert not reaches(host.container("c2"), "10.10.1.254"), mode
+        assert never_reaches(host.space, "10.10.1.2"), mode
+        assert never_reaches(host.container("c2"), "10.10.1.254"), mode
         slave = link(None, "10.10.1.1/32", name="host-left", mode=mode)
         host.changed([link("c2", "10.10.1.2/24", mode=mode), slave], state="overridden")
         host.ip("route replace 10.10.1.2/32 dev host-left src 10.10.1.1")

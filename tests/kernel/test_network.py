@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import subprocess
 
 import pytest
 from support.waiting import until
@@ -202,7 +201,7 @@ def test_the_kernel_has_what_was_configured(hypervisor):
 
 def test_a_drift_is_reported_exactly_and_repaired_exactly(hypervisor, subtests):
     for drift, (command, expected) in DRIFTS.items():
-        if hypervisor.path and "next hop" not in drift:
+        if hypervisor.library and "next hop" not in drift:
             continue  # the plan is the same with any pyroute2
         with subtests.test(drift):
             before = hypervisor.settled()
@@ -336,15 +335,21 @@ def test_gathered_reports_ownership(hypervisor):
     assert {vrf["name"]: vrf["table"] for vrf in gathered["vrfs"]} == {"private": 20, "public": 90}
 
 
-def test_a_new_link_has_its_ipv4_address_before_it_comes_up(hypervisor):
+def test_a_new_link_has_its_ipv4_address_before_it_comes_up(hypervisor, tmp_path):
     """A daemon may bind to an address as soon as the kernel reports it on a link that is up."""
-    monitor = hypervisor.start("ip", "-oneline", "monitor", "link", "address", stdout=subprocess.PIPE, text=True)
-    with monitor:
+    shown = tmp_path / "events"
+    with shown.open("w") as file:
+        monitor = hypervisor.start("ip", "-oneline", "monitor", "link", "address", stdout=file)
+    try:
         until(lambda: hypervisor.listens(monitor.pid), what="the monitor receives notifications")
         hypervisor.ip("link delete fabric-A.20")
         assert hypervisor.changed("network", config=CONFIG, state="overridden")
+        hypervisor.ip("link add the-end type dummy")
+        until(lambda: "the-end" in shown.read_text(), what="the monitor has shown all events")
+    finally:
         monitor.terminate()
-        events = [line for line in monitor.stdout if "fabric-A.20" in line]
+        monitor.wait()
+    events = [line for line in shown.read_text().splitlines() if "fabric-A.20" in line]
     # The kernel may report late that the former link is up.
     gone = next(n for n, event in enumerate(events) if event.startswith("Deleted") and "fabric-A.20@" in event)
     events = events[gone + 1 :]

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 DOCKER = Path("/run/docker/netns")
 
@@ -46,6 +47,7 @@ def test_a_container_of_docker_that_died_without_dockerd_is_reported(bare_namesp
     assert seen() == ("failed", f"addresses without a process: eth0 in {path} (10.0.0.5)")
     process = subprocess.Popen(["nsenter", f"--net={path}", "sleep", "60"])
     try:
+        until(lambda: path.samefile(f"/proc/{process.pid}/ns/net"), what="the process is in the namespace")
         assert seen() == ("passed", "1 container")
     finally:
         process.kill()

@@ -254,6 +254,7 @@ def set_up(host: Host) -> None:
     host.lab.enter("n1", "nft", TABLE % "policy accept;")  # not every kernel has tables of family inet
     host.run("systemctl restart bird || { journalctl -u bird; bird -p; false; }; systemctl enable bird")
     until(lambda: "198.18.0.0/24" in host.run("ip route"), what="BIRD has added its route")
+    until(lambda: "NO-CARRIER" not in host.run("ip link"), what="links follow their carrier")
     until(lambda: "tentative" not in host.run("ip -6 address"), what="addresses can be used")
 
 

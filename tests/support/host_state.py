@@ -56,8 +56,14 @@ def state(lab, host) -> dict[str, list[str]]:
 
 
 def settled(lab, hosts) -> dict[str, dict[str, list[str]]]:
-    """The state of each host, once its addresses are usable."""
+    """The state of each host, once its addresses are usable: those of IPv6 come after the state follows the carrier."""
+
+    def late(host) -> list[str]:
+        links = lab.run(host, "ip", "-oneline", "link").splitlines()
+        return [link for link in links if "NO-CARRIER" in link and "LOWER_UP" in link]
+
     for host in hosts:
+        until(lambda host=host: not late(host), what="links follow their carriers")
         until(lambda host=host: "tentative" not in lab.run(host, "ip", "-6", "address"), 20, "addresses are settled")
     return {host: state(lab, host) for host in hosts}
 

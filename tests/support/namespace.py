@@ -61,6 +61,10 @@ class Namespace(Entered):
         subprocess.run(["ip", "netns", "add", space.name], check=True)
         return space
 
+    def holds(self, process: int) -> bool:
+        """Whether a process is in the namespace: nsenter enters a moment after it was started."""
+        return os.path.samefile(f"/proc/{process}/ns/net", self.path)
+
     def remove(self) -> None:
         """Its name, if it has one still."""
         subprocess.run(["ip", "netns", "delete", self.name], check=False, capture_output=True)

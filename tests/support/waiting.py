@@ -13,17 +13,21 @@ Found = t.TypeVar("Found")
 def until(holds: t.Callable[[], Found], seconds: float = 30, what: str = "the condition", pause: float = 0.02) -> Found:
     """What `holds` returns as soon as that is true."""
     deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+    while True:
+        last = time.monotonic() >= deadline  # asked once after the deadline: the machine may have stalled before it
+        if found := holds():
+            return found
+        assert not last, f"not within {seconds:g} s: {what}"
         time.sleep(pause)
-    return found
 
 
 def until_equal(ask: t.Callable[[], object], expected: object, seconds: float = 30, pause: float = 0.02) -> None:
     """Wait for an answer; if it never comes, the test shows how the last one differs."""
     deadline = time.monotonic() + seconds
-    while (found := ask()) != expected and time.monotonic() < deadline:
+    last = False
+    while (found := ask()) != expected and not last:
         time.sleep(pause)
+        last = time.monotonic() >= deadline
     lines = [pprint.pformat(value, width=160).splitlines() for value in (expected, found)]
     assert found == expected, "\n".join(difflib.unified_diff(*lines, "expected", "found", n=1, lineterm=""))
 
