@@ -9,7 +9,7 @@ import errno
 import time
 import typing as t
 
-from ..._netlink.codec import ADDRESS, IFF_RUNNING, address_text
+from ..._netlink.codec import ADDRESS, IFF_LOWER_UP, address_text
 from ..._netlink.kernel import FAMILIES, Kernel
 from ..._netlink.sockets import KernelError
 
@@ -21,10 +21,11 @@ POLL_S = 0.05
 def await_usable(kernel: Kernel, name: str, addresses: t.Iterable[str]) -> None:
     """Waits until detection has finished for these addresses of a link. Raises KernelError for a duplicate.
 
-    A link without carrier sends no probes: its addresses stay tentative, which is not an error.
+    A link without carrier sends no probes: its addresses stay tentative, which is not an error. IFF_RUNNING may follow
+    the carrier only a second later.
     """
     link = kernel.network.link(name)
-    if link.flags & IFF_RUNNING:
+    if link.flags & IFF_LOWER_UP:
         _await(kernel, set(addresses), link.index)
 
 
@@ -47,6 +48,7 @@ def _await(kernel: Kernel, addresses: set[str], index: int | None) -> set[str]:
     """The addresses that are still tentative at the deadline."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
+        last = time.monotonic() >= deadline
         waiting = set()
         for found in kernel.dump(ADDRESS, {"family": FAMILIES[6], "index": index or 0}):
             address = address_text(found.address)
@@ -57,6 +59,6 @@ def _await(kernel: Kernel, addresses: set[str], index: int | None) -> set[str]:
                 raise KernelError(errno.EADDRNOTAVAIL, text)
             if is_tentative(found.flags):
                 waiting.add(address)
-        if not waiting or time.monotonic() >= deadline:
+        if not waiting or last:
             return waiting
         time.sleep(POLL_S)
