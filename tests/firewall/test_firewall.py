@@ -23,7 +23,7 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read impo
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 PROJECT = Path(__file__).resolve().parents[2]
-SECONDS = 330  # on a busy core; alone it takes 90
+SECONDS = 900  # on a busy core; alone it takes 90
 # Runs each program in separate namespaces, in the image of lab nodes. Namespaces log only on request.
 SHELTER = """
 switch=/proc/sys/net/netfilter/nf_log_all_netns
