@@ -12,7 +12,7 @@ import socket
 import subprocess
 
 from packets import Listeners, opened, tcp
-from scenario import configure, ip, nft, ping, tried
+from scenario import configure, ip, nft, ping, settle, tried
 
 OWN4, OWN6 = "10.20.1.77", "2001:db8:20:1::77"  # of the container
 LINK4, LINK6 = "10.20.1.1", "2001:db8:20:1::1"  # of the hypervisor, among its containers
@@ -108,6 +108,7 @@ def build() -> None:
     ip(ELSEWHERE, "far")
     ip(CONTAINER, "own")
     ip(HYPERVISOR)
+    settle()
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read impo
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
 
 PROJECT = Path(__file__).resolve().parents[2]
-SECONDS = 330  # on a busy core; alone it takes 90
+SECONDS = 900  # on a busy core; alone it takes 90
 # Runs each program in separate namespaces, in the image of lab nodes. Namespaces log only on request.
 SHELTER = """
 switch=/proc/sys/net/netfilter/nf_log_all_netns
@@ -221,7 +221,7 @@ def test_each_drop_is_counted_by_its_own_counter(seen, name, counter):
 @pytest.mark.parametrize("counter", sorted(set(ALL_STOPPED.values())))
 def test_each_kind_of_drop_is_logged_with_its_name_and_limited(seen, counter):
     lines = [line for line in seen["logged"] if line.startswith(f"{counter}: ")]
-    assert 1 <= len(lines) <= 5 + 10
+    assert 1 <= len(lines) <= 5 + 10 * max(seen["minutes"], 1)
     assert all(" SRC=" in line for line in lines)
 
 

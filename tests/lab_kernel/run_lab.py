@@ -14,7 +14,7 @@ from support.waiting import until
 LAB = PROJECT / "bin" / "lab"
 BASE = Path("/run/routed-hypervisor-lab")
 OWNER = "/tmp"
-DEADLINE = 40
+DEADLINE = 120
 ENVIRONMENT = {**os.environ, "ROUTED_HYPERVISOR_KERNEL": "uml", "ROUTED_HYPERVISOR_KERNEL_MEMORY": "256"}
 ENVIRONMENT.pop("ROUTED_HYPERVISOR_KERNEL_KIND", None)
 
@@ -37,6 +37,26 @@ def up(name: str, **options):
     result = lab("up", name, "--owner", OWNER, **options)
     assert result.returncode == 0, result.stderr
     return result
+
+
+def fake_kernel(cache, script: str) -> str:
+    """A cache whose user-mode Linux is a shell script."""
+    directory = cache / "tools" / "uml" / "built"
+    directory.mkdir(parents=True)
+    (directory / "linux").write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+    (directory / "linux").chmod(0o755)
+    description = {
+        "version": "7.2.0",
+        "origin": "a test",
+        "linux": "linux",
+        "parameters": [],
+        "loader": None,
+        "libraries": None,
+        "modules": None,
+        "nftables_inet": False,
+    }
+    (directory / "kernel.json").write_text(json.dumps(description), encoding="ascii")
+    return str(cache)
 
 
 def run(name: str, script: str) -> str:

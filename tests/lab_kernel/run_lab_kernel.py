@@ -11,7 +11,7 @@ from support.modules import PROJECT
 LAB_KERNEL = PROJECT / "bin" / "lab-kernel"
 UML = {**os.environ, "ROUTED_HYPERVISOR_KERNEL": "uml", "ROUTED_HYPERVISOR_KERNEL_MEMORY": "512"}
 UML.pop("ROUTED_HYPERVISOR_KERNEL_KIND", None)
-DEADLINE = 30
+DEADLINE = 120
 
 
 def lab_kernel(*command: str, environment: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from run_lab_kernel import DEADLINE, LAB_KERNEL, UML, lab_kernel, running
 from support.signals import answering
-from support.waiting import until
+from support.waiting import until, until_equal
 
 
 def processes_of(session: int) -> list[str]:
@@ -35,7 +35,8 @@ def test_a_signal_reaches_the_command(trapped):
 
 
 def test_ctrl_c_reaches_the_whole_group_and_gives_130():
-    with running("bash", "-c", "echo started; sleep 1000") as process:
+    # Both processes are there; one that bash is about to start would not receive it.
+    with running("bash", "-c", "sh -c 'echo started; exec sleep 1000'; exit 1") as process:
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE) == 130
 
@@ -55,7 +56,7 @@ def test_a_signal_during_the_boot_ends_it_at_once():
     process = subprocess.Popen([LAB_KERNEL, "sleep", "1000"], env=uml, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
     until(lambda: processes_of(memory), what="a kernel that boots")
     process.terminate()
-    process.communicate(timeout=5)
+    process.communicate(timeout=DEADLINE)
     assert process.returncode in (143, -signal.SIGTERM)
 
 
@@ -75,8 +76,12 @@ def test_killing_the_wrapper_leaves_no_process_and_no_file():
     process.kill()
     process.communicate()
     until(lambda: not processes_of(memory), what="no process of user-mode Linux is left")
-    left = {str(path) for place in places for path in set(place.iterdir()) - before[place]}
-    assert not {path for path in left if re.search(r"uml|vm_file|lab-kernel|linux", path)}
+
+    def left():
+        new = {str(path) for place in places for path in set(place.iterdir()) - before[place]}
+        return {path for path in new if re.search(r"uml|vm_file|lab-kernel|linux", path)}
+
+    until_equal(left, set())
 
 
 def test_two_at_the_same_time_do_not_meet():

@@ -21,8 +21,8 @@ def in_terminal(*command: str, keys: list[tuple[str, bytes]], size: tuple[int, i
     """Run in a terminal, typing each text when its prompt has been seen; the exit code and all that was shown."""
     child, terminal = pty.fork()
     if child == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         os.execve(LAB_KERNEL, [str(LAB_KERNEL), *command], {**UML, "TERM": "xterm"})
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     shown, end, waiting = "", time.monotonic() + DEADLINE, list(keys)
     seen = 0
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import fcntl
 import hashlib
 import importlib
 import json
@@ -16,7 +15,7 @@ import pytest
 from run_lab import DEADLINE, lab, run, start, up
 from support.modules import PROJECT
 from support.signals import answering
-from support.waiting import until
+from support.waiting import until, until_equal
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client as client
 
@@ -70,10 +69,9 @@ def test_a_reader_that_catches_up_with_many_lines_stalls_nobody(name):
     # Each line is a frame of its own, and so is its acknowledgement.
     lines = 8000
     script = f"import time\nfor number in range({lines}):\n    print(number, flush=True)\n    time.sleep(0.0002)\n"
-    job = start(name, "python3", "-c", script)
-    fcntl.fcntl(job.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    job = start(name, "python3", "-c", script, pipesize=4096)
     until(lambda: is_stuck(job), what="a client that cannot go on")
-    until(lambda: run(name, "pgrep -fc '[i]mport time' || true") == "0\n", what="all lines are written")
+    until(lambda: run(name, "pgrep -fc '[i]mport time' || true") == "0\n", DEADLINE, "all lines are written")
     output, _errors = job.communicate(timeout=DEADLINE)
     assert output.split() == [str(number).encode() for number in range(lines)]
 
@@ -85,9 +83,8 @@ def is_stuck(process) -> bool:
 
 @pytest.mark.parametrize("writes", ["yes", "while :; do printf x; done"], ids=["large", "small"])
 def test_a_slow_reader_does_not_hold_up_others(name, writes):
-    slow = start(name, "bash", "-c", writes)
+    slow = start(name, "bash", "-c", writes, pipesize=4096)
     try:
-        fcntl.fcntl(slow.stdout, fcntl.F_SETPIPE_SZ, 4096)
         until(lambda: is_stuck(slow), what="a client that cannot go on")
         assert run(name, "seq 50000 | tail -n 1") == "50000\n"
     finally:
@@ -165,7 +162,7 @@ def test_jobs_leave_no_files_and_no_descriptors(name):
     before = run(name, script)
     for job in [start(name, "cat", stdin=subprocess.PIPE) for _ in range(4)]:
         job.communicate(b"x" * 100_000, timeout=DEADLINE)
-    assert run(name, script) == before
+    until_equal(lambda: run(name, script), before)
 
 
 def test_a_node_that_is_not_up_is_reported(name):

@@ -230,7 +230,7 @@ def test_a_link_opens_the_details_and_escape_closes_them(opened):
     assert "172.22.15.103/25" in details.inner_text()
     assert page.locator("#drawing .chosen").get_attribute("data-node") == "hv3"
     details.locator("a", has_text="vm4").first.click()
-    assert details.locator("h2").inner_text() == "vm4"
+    sync_api.expect(details.locator("h2")).to_have_text("vm4")
     page.keyboard.press("Escape")
     assert details.is_hidden()
 

@@ -135,6 +135,10 @@ class FollowingHost:
         path = Path(f"/proc/{self.process.pid}/root/run/routed-hypervisor-agent/guests.json")
         return json.loads(path.read_text()) if path.exists() else {}
 
+    def listens_to(self, name: str) -> bool:
+        """Whether a guest is not here, and the agent waits for what it sends on its port, which is configured."""
+        return self.report().get("guests", {}).get(name, {}).get("here") is False
+
     def routes(self, address: str, where: int | None = None) -> list[dict]:
         family = "-6" if ":" in address else "-4"
         return self.space.show(f"{family} route show table {where or self.table} {address}")
@@ -187,7 +191,7 @@ class GuestMachine:
             sender.bind(("eth0", 0))
             sender.send(frame)
 
-    def reaches(self, address: str, seconds: float = 5) -> bool:
+    def reaches(self, address: str, seconds: float = 20) -> bool:
         with self.space.inside():
             return until(lambda: probes.echo([{"to": address}], 0.5)[0].received, seconds, f"{address} replies")
 

@@ -45,8 +45,8 @@ class Guest:
         return [route["metric"] - 1_000_000 for route in found]
 
 
-def replies(lab, node: str, address: str) -> bool:
-    return lab.tried(node, "ping", "-c", "1", "-W", "0.5", address)[0] == 0
+def replies(lab, node: str, address: str, seconds: float = 0.5) -> bool:
+    return lab.tried(node, "ping", "-c", "1", "-W", str(seconds), address)[0] == 0
 
 
 def places(lab, host: str) -> dict[str, str]:

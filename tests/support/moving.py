@@ -50,6 +50,7 @@ class Kind:
     fabrics: tuple[str, ...] = ("A",)
     firewall: bool = False
     shared: bool = False  # both guests have another address, the same one
+    scan_s: int = 2  # between two looks of BIRD at all routes of the kernel
     has_old: bool = False  # another hypervisor, which does not have the configuration for guests that move yet
 
 
@@ -178,7 +179,8 @@ class Fabric:
         files = self.scratch / f"bird-{name}"
         files.mkdir(exist_ok=True)
         values = {**self.variables[name], "bgp_passwords": {}, "bird_log": "/run/log"}
-        (files / "bird.conf").write_text(render("bird/bird.conf", values))
+        text = render("bird/bird.conf", values).replace("scan time 2;", f"scan time {self.kind.scan_s};")
+        (files / "bird.conf").write_text(text)
         (files / "secrets.conf").write_text(render("bird/secrets.conf", values))
         control = self.scratch / f"run-{name}"
         control.mkdir(exist_ok=True)
@@ -233,9 +235,9 @@ class Fabric:
             return self.gobgp(name, "neighbor").count("Establ")
         return self.bird(name, "show protocols").count("Established")
 
-    def sees(self, address: str) -> bool:
+    def sees(self, address: str, seconds: float = 0.5) -> bool:
         """Whether the border reaches an address."""
-        return bool(self.pinged(address, 1, 0.5)[0])
+        return bool(self.pinged(address, 1, seconds)[0])
 
     def pinged(self, address: str, count: int, seconds: float) -> list[bool]:
         with Pinger(self.spaces[BORDER], address, 0.05) as pinger:
@@ -245,6 +247,11 @@ class Fabric:
             while time.monotonic() < deadline and len(pinger.received) < count:
                 time.sleep(0.01)
         return [number in pinger.received for number in range(count)]
+
+    def has_bfd(self, name: str) -> bool:
+        """Whether BFD runs on all sessions of a router."""
+        sessions = self.bird(name, "show bfd sessions").split()
+        return sessions.count("Up") == 2 * (len(self.routers) - 1) * len(self.kind.fabrics)
 
     def place(self, name: str) -> list[str]:
         """The hypervisors that hold a guest."""

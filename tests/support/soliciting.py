@@ -11,7 +11,7 @@ from ansible_collections.routed.hypervisor.plugins.module_utils._netlink.codec i
 from .following import FollowingHost, GuestMachine, raw
 from .waiting import until
 
-SOON_S, WAIT_S = 20, 0.5
+SOON_S, WAIT_S = 60, 0.5
 
 
 def address(number: int) -> str:
@@ -55,8 +55,12 @@ def entries(host: FollowingHost) -> int:
     return host.space.ip("-6 neighbor show proxy").count("\n")
 
 
-def accepts(machine: GuestMachine, number: int) -> bool:
-    """Whether a guest may use an address, after its detection of duplicates."""
+def accepts(machine: GuestMachine, number: int, solicitations: int = 1) -> bool:
+    """Whether a guest may use an address, after its detection of duplicates.
+
+    It sends a solicitation each second, and ends with the first answer.
+    """
+    machine.space.sysctl("ipv6/conf/eth0/dad_transmits", solicitations)
     machine.space.ip(f"-6 address add {address(number)}/128 dev eth0")
 
     def state() -> dict:

@@ -30,6 +30,7 @@ ip link set eth0 up
 ip address add {ipv4}/24 dev eth0
 ip route add default via {gateway}
 nc -ll -p 5000 -e cat &
+until netstat -ltn | grep -q :5000; do sleep 1; done
 echo ready
 while :; do sleep 3600; done
 """
@@ -145,7 +146,7 @@ class VirtualMachine:
         self.waits_for("MIGRATION completed", BOOT_S)
         other.waits_for("MIGRATION completed", 30)
         other.command("cont")
-        return other.waits_for("RESUME", 10) - self.waits_for("STOP", 1)
+        return other.waits_for("RESUME", 30) - self.waits_for("STOP", 1)
 
     def remove(self) -> None:
         self.process.kill()
@@ -162,7 +163,7 @@ class Transfer:
             self.socket = socket.socket()
             if vrf:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, vrf.encode())
-            self.socket.settimeout(10)
+            self.socket.settimeout(60)
             self.socket.connect((address, 5000))
         self.times: list[float] = []
         self.failure = ""

@@ -62,7 +62,10 @@ def machine(host):
 
 def here(host, name, port):
     until(
-        lambda: [host.port_of(address) for address in ADDRESSES[name]] == [port] * 2,
+        lambda: (
+            [host.port_of(address) for address in ADDRESSES[name]] == [port] * 2
+            and host.report()["guests"].get(name, {}).items() >= {"port": port, "here": True}.items()
+        ),
         SOON_S,
         f"{name} on {port}: {host.said()}",
     )
@@ -81,7 +84,8 @@ def is_configured(host, port):
 def test_a_port_is_configured_when_it_appears_and_has_a_route_once_its_guest_sends(host, machine):
     host.start()
     web1 = machine("web1", "tap-web1")
-    until(lambda: is_configured(host, "tap-web1"), SOON_S, "the port is configured")
+    until(lambda: host.listens_to("web1"), SOON_S, "the port is configured")
+    assert is_configured(host, "tap-web1")
     [link] = host.space.show("link show tap-web1")
     assert link["address"] == PORT_MACS["web1"]
     assert host.space.sysctl("ipv4/conf/tap-web1/proxy_arp") == "1"
@@ -110,19 +114,21 @@ def test_a_port_without_a_name_in_the_table_is_found_by_its_mac(host, machine):
     here(host, "web2", "vnet7")
 
 
-def test_the_route_goes_when_the_port_goes_and_the_kernel_reports_it(host, machine):
+def test_the_route_goes_when_the_port_goes_and_the_kernel_reports_it(host, machine, tmp_path):
     host.start()
     web1 = machine("web1", "tap-web1")
     web1.runs()
     here(host, "web1", "tap-web1")
-    monitor = host.space.start("ip", "-4", "monitor", "route", stdout=-1, text=True)
+    told = tmp_path / "told"
+    with told.open("w") as file:
+        monitor = host.space.start("ip", "-4", "monitor", "route", stdout=file)
     until(lambda: host.space.listens(monitor.pid), SOON_S, "a monitor that listens")
     host.space.ip("link delete tap-web1")
     absent(host, "web1")
     until(lambda: "web1" not in host.report()["guests"], SOON_S)
+    until(lambda: f"Deleted unreachable {WEB1[0]}" in told.read_text(), SOON_S, "a notification")
     monitor.terminate()
-    told = monitor.communicate()[0]
-    assert f"Deleted unreachable {WEB1[0]}" in told, told
+    monitor.wait()
 
 
 def test_a_guest_is_withdrawn_when_its_tap_loses_its_carrier(host, machine):
@@ -145,6 +151,7 @@ def test_a_later_place_wins_and_a_guest_that_comes_back_wins_again(host, machine
     host.announced_elsewhere(102, *WEB1)
     absent(host, "web1")
     stays(lambda: not host.numbers(WEB1[0]), QUIET_S, "the stale port does not win")
+    until(lambda: host.listens_to("web1"), SOON_S, "it is listened to")
     web1.sends(rarp(MACS["web1"]))
     here(host, "web1", "tap-web1")
     assert host.numbers(WEB1[0]) == host.numbers(WEB1[1]) == [103]
@@ -164,7 +171,7 @@ def test_a_later_place_wins_and_a_guest_that_comes_back_wins_again(host, machine
 def test_a_forged_frame_attracts_no_route(host, machine, frame):
     host.start()
     web1 = machine("web1", "tap-web1")
-    until(lambda: host.report().get("guests", {}).get("web1", {}).get("here") is False, SOON_S, "it is listened to")
+    until(lambda: host.listens_to("web1"), SOON_S, "it is listened to")
     for _count in range(100):  # more than are read at once
         web1.sends(frame)
     stays(lambda: not host.numbers(WEB1[0]) and not host.numbers(WEB2[0]), QUIET_S, "no route")
@@ -201,7 +208,7 @@ def test_of_two_ports_with_one_mac_the_first_keeps_the_guest(host, machine):
         second.sends(rarp(MACS["web1"]))
     stays(lambda: host.port_of(WEB1[0]) == "vnet1", QUIET_S, "the first one keeps it")
     assert not is_configured(host, "vnet2")
-    assert "vnet2 has the MAC of web1, whose port is vnet1" in host.report()["problems"]
+    until(lambda: "vnet2 has the MAC of web1, whose port is vnet1" in host.report()["problems"], SOON_S)
     host.space.ip("link delete vnet1")
     until(lambda: is_configured(host, "vnet2"), SOON_S)
     second.runs()  # and answers the agent, which may listen only after the port is configured

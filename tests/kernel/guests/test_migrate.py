@@ -64,7 +64,7 @@ def migrate(fabric, here, there, place, linger):
     with Pinger(space, WEB1[0], 0.02, vrf) as pinger:
         until(lambda: len(pinger.received) > 20, 30)
         own = here.migrates_to(there)
-        until(lambda: fabric.place("web1") == [place] or there.has_crashed(), 10, "it is known where it is")
+        until(lambda: fabric.place("web1") == [place] or there.has_crashed(), 30, "it is known where it is")
         try:
             goes_on(int(linger / 0.02))
             here.command("quit")
@@ -83,7 +83,7 @@ def migrations(fabric, machines, rounds, linger):
     while len(found) < 2 * rounds:
         number += 1
         there = machines(number, incoming=True)
-        until(lambda there=there: there.command("query-status")["status"] == "inmigrate", 10)
+        until(lambda there=there: there.command("query-status")["status"] == "inmigrate", 30)
         try:
             found.append(migrate(fabric, here, there, HOSTS[number % 2], linger))
         except Crashed:

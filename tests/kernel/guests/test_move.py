@@ -36,9 +36,10 @@ def test_a_guest_is_reached_wherever_it_is(fabric, machine):
     first.runs()
     seconds = seconds_until(lambda: fabric.sees(WEB1[0]), SOON_S, f"web1 is reached {fabric.hosts['hv1'].said()}")
     print(f"started, and reached from the border after {seconds:.2f} s")
-    assert fabric.place("web1") == ["hv1"]
+    until_equal(lambda: fabric.place("web1"), ["hv1"], SOON_S)
     second = machine("hv2", "web1", "tap-web1")
     stays(lambda: fabric.place("web1") == ["hv1"], 1, "the port on the destination attracts nothing yet")
+    until(lambda: fabric.hosts["hv2"].routes(WEB1[0]), SOON_S, "the destination knows where it is")
     with Pinger(fabric.spaces[BORDER], WEB1[0], 0.02) as pinger:
         until(lambda: len(pinger.received) > 10, SOON_S)
         first.stops()  # and its port lingers
@@ -48,7 +49,7 @@ def test_a_guest_is_reached_wherever_it_is(fabric, machine):
         until(lambda: len(pinger.received) > count + 10, SOON_S, "and is reached there")
     print(f"moved: {pinger.lost()} packets lost, longest gap {pinger.longest_gap() * 1000:.0f} ms")
     assert fabric.hosts["hv2"].numbers(WEB1[0]) == [102]
-    stays(lambda: fabric.place("web1") == ["hv2"] and fabric.sees(WEB1[0]), 2, "the stale port does not win")
+    stays(lambda: fabric.place("web1") == ["hv2"] and fabric.sees(WEB1[0], 5), 2, "the stale port does not win")
     # its old host forwards to the new one
     until(lambda: fabric.hosts["hv1"].routes(WEB1[0])[0].get("gateway") == "10.9.0.12", SOON_S)
     # back again, while the second port lingers
@@ -77,7 +78,9 @@ def test_two_hosts_that_claim_a_guest_agree_on_where_it_sends(fabric, machine):
     until(lambda: fabric.sees(WEB1[0]), 60, "the border reaches it")
 
 
+@pytest.mark.parametrize("fabric", [Kind(scan_s=3600)], indirect=True, ids=["bird"])
 def test_a_guest_that_stops_is_gone_from_the_border_at_once(fabric, machine):
+    """Without the agent, BIRD would find out at its next scan."""
     web2 = machine("hv1", "web2", "vnet0")
     fabric.spaces["hv1"].ip(f"link set vnet0 address {PORT_MACS['web2']}")
     web2.runs()
@@ -87,26 +90,26 @@ def test_a_guest_that_stops_is_gone_from_the_border_at_once(fabric, machine):
         lambda: WEB2[0] not in fabric.spaces[BORDER].ip("route show"), SOON_S, "no route at the border", 0.005
     )
     print(f"stopped, and gone from the border after {seconds:.3f} s")
-    if not fabric.vrf:  # without the agent, BIRD finds out at its next scan, within 2 s; a lab kernel is slow
-        assert seconds < 1
 
 
 @pytest.mark.parametrize("fabric", [Kind(bfd=BFD)], indirect=True, ids=["bfd"])
 def test_the_guests_of_a_host_that_loses_power_are_gone_everywhere_and_can_start_elsewhere(fabric, machine):
     machine("hv1", "web1", "tap-web1").runs()
     until(lambda: fabric.sees(WEB1[0]), SOON_S, "web1 is reached")
-    seconds = BFD["interval_ms"] * BFD["multiplier"] / 1000
-    until(lambda: "Up" in fabric.bird(BORDER, "show bfd sessions"), SOON_S, "BFD runs")
-    assert fabric.hosts["hv2"].routes(WEB1[0])
+    until(lambda: fabric.has_bfd(BORDER) and fabric.has_bfd("hv2"), SOON_S, "BFD runs")
+    until(lambda: all(map(fabric.hosts["hv2"].routes, WEB1)), SOON_S, "the other hypervisor knows where it is")
     fabric.lose_power("hv1")
     took = seconds_until(
-        lambda: WEB1[0] not in fabric.spaces[BORDER].ip("route show") and not fabric.hosts["hv2"].routes(WEB1[0]),
+        lambda: (
+            WEB1[0] not in fabric.spaces[BORDER].ip("route show") and not any(map(fabric.hosts["hv2"].routes, WEB1))
+        ),
         SOON_S,
         "no route to web1",
         0.02,
     )
     print(f"its hypervisor lost power: no route to it anywhere after {took:.2f} s")
-    assert took < 2 * seconds + 2, "it is BFD that finds out, not BGP's hold timer"
+    timers = fabric.variables[BORDER]["bgp"]["timers"]
+    assert took < timers["hold_s"] - timers["keepalive_s"], "it is BFD that finds out, not BGP's hold timer"
     machine("hv2", "web1", "tap-web1").runs()
     until(lambda: fabric.sees(WEB1[0]), SOON_S, "started on another hypervisor")
     assert fabric.hosts["hv2"].numbers(WEB1[0]) == [101]
@@ -122,15 +125,16 @@ def test_when_a_host_loses_power_flows_to_a_shared_address_go_to_the_rest(fabric
         guest.runs()
         guest.space.ip(f"address add {SHARED}/32 dev eth0")
     until_equal(lambda: ways(fabric, SHARED), {"10.9.0.11", "10.9.0.12"}, SOON_S)
-    assert fabric.sees(SHARED)
+    assert fabric.sees(SHARED, 5)
+    until(lambda: not fabric.kind.bfd or fabric.has_bfd(BORDER), SOON_S, "BFD runs")
     fabric.lose_power("hv2")
-    hold = fabric.variables[BORDER]["bgp"]["timers"]["hold_s"]
-    most = BFD["interval_ms"] * BFD["multiplier"] / 1000 if fabric.kind.bfd else hold
+    timers = fabric.variables[BORDER]["bgp"]["timers"]
+    most = timers["hold_s"] - timers["keepalive_s"] if fabric.kind.bfd else timers["hold_s"] + 5
     took = seconds_until(lambda: ways(fabric, SHARED) == {"10.9.0.11"}, most + SOON_S, "one place is left", 0.02)
     print(f"the other host lost power: all flows to the shared address go to the rest after {took:.2f} s")
-    assert took < most + 2
+    assert took < most
     until(lambda: fabric.sees(SHARED), SOON_S, "the rest answers")
-    assert not ways(fabric, WEB2[0]), "its guest is gone"
+    until(lambda: not ways(fabric, WEB2[0]), SOON_S, "its guest is gone")
 
 
 def ways(fabric, address):
@@ -158,4 +162,4 @@ def test_an_agent_that_dies_while_a_guest_moves_lets_it_go(fabric, machine):
     until(lambda: fabric.sees(WEB1[0]), SOON_S, "the later place wins without the agent of the earlier one")
     fabric.hosts["hv1"].start()
     until_equal(lambda: fabric.hosts["hv1"].numbers(WEB1[0]), [], SOON_S)
-    stays(lambda: fabric.sees(WEB1[0]), 1)
+    stays(lambda: fabric.sees(WEB1[0], 5), 1)

@@ -72,8 +72,8 @@ def test_it_moves_to_a_host_behind_another_leaf_while_its_old_port_lingers(lab):
     )
     print(f"moved, and reached after {seconds:.2f} s")
     assert WEB1.numbers(lab, "contiv2") == [before[0] + 1]
-    assert ways(lab, LEAF, WEB1.ipv4) == {address_of(lab, "contiv2")}
-    stays(lambda: replies(lab, THIRD, WEB1.ipv4), 2)
+    until_equal(lambda: ways(lab, LEAF, WEB1.ipv4), {address_of(lab, "contiv2")}, SOON_S)
+    stays(lambda: replies(lab, THIRD, WEB1.ipv4, 5), 2)
 
 
 @pytest.mark.parametrize(("old", "new"), [("contiv2", "contiv1"), ("contiv1", THIRD)])

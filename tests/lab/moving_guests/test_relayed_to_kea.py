@@ -81,8 +81,9 @@ def addresses(lab, guest):
 def test_a_guest_has_the_address_that_is_reserved_for_its_port(lab, kea, guest):
     lab.run(guest, "dhcpcd", "--rebind", "eth0")  # it has tried for a while, and waits longer each time
     until(lambda: addresses(lab, guest) == [PORTS[guest]], 60, f"{guest} has its address")
-    assert lab.run(guest, "ip", "route", "show", "default").startswith("default via 203.0.113.254")
-    assert circuit_id(guest) in lease(lab, PORTS[guest])
+    default = "default via 203.0.113.254"
+    until(lambda: lab.run(guest, "ip", "route", "show", "default").startswith(default), SOON_S, "its route")
+    until(lambda: circuit_id(guest) in lease(lab, PORTS[guest]), SOON_S, "Kea's entry")
 
 
 def test_a_guest_on_a_port_without_a_reservation_has_none(lab, kea):
