@@ -16,6 +16,9 @@ from support.prometheus import FILES, of_dashboard, rules
 from support.templates import render
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._agent import daemons, metrics
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.daemon import Daemon, record
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.plan import Wanted
+from ansible_collections.routed.hypervisor.plugins.module_utils._daemon.service import Service
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.mistakes import Mistakes
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.intent.read import check
 from ansible_collections.routed.hypervisor.plugins.plugin_utils.inventory import inventory
@@ -90,21 +93,29 @@ def test_the_agents_metrics_say_what_its_status_says(text):
     }
 
 
-def test_a_daemon_that_nobody_needs_is_not_down(tmp_path, monkeypatch):
+@pytest.mark.parametrize("ndppd", ["inactive dead   ", "active   exited "])
+@pytest.mark.parametrize("is_needed", [True, False])
+def test_a_daemon_that_nobody_needs_is_not_down(tmp_path, monkeypatch, ndppd, is_needed):
     (tmp_path / "multi-user.target.wants").mkdir()
     (tmp_path / "multi-user.target.wants/radvd.service").touch()
-    listed = """
+    listed = f"""
         bird.service     loaded    active   running BIRD Internet Routing Daemon
         dnsmasq.service  loaded    failed   failed  dnsmasq
         frr.service      not-found inactive dead    frr.service
-        ndppd.service    loaded    inactive dead    LSB: NDP Proxy Daemon
+        ndppd.service    loaded    {ndppd}  LSB: NDP Proxy Daemon
         radvd.service    loaded    inactive dead    Router advertisement daemon for IPv6
     """
+    needed = Wanted("ndppd", "started", [], can_reload=False, interfaces=("public",))
+    records = [record(Daemon("ndppd", needed, Service("ndppd")))] if is_needed else []
     monkeypatch.setattr(daemons.service, "has_systemd", lambda: True)
     monkeypatch.setattr(daemons, "_systemctl", lambda *words: listed.strip())
-    monkeypatch.setattr(daemons, "WANTS", [str(tmp_path)])
-    assert daemons.states() == {"bird.service": "active", "dnsmasq.service": "failed", "radvd.service": "inactive"}
-    assert daemons.dead(daemons.states()) == ["dnsmasq.service is failed", "radvd.service is inactive"]
+    monkeypatch.setattr(daemons, "WANTS", str(tmp_path))
+    monkeypatch.setattr(daemons.disk, "read_records", lambda: records)
+    down = {"ndppd.service": daemons.ENDED if "exited" in ndppd else "inactive"} if is_needed else {}
+    found = {"bird.service": "active", "dnsmasq.service": "failed", "radvd.service": "inactive", **down}
+    assert daemons.states() == found
+    lines = ["dnsmasq.service is failed", "radvd.service is inactive"]
+    assert sorted(daemons.dead(found)) == sorted([*lines, *(f"{name} is {state}" for name, state in down.items())])
 
 
 def test_without_a_usable_state_there_are_metrics_that_say_so():

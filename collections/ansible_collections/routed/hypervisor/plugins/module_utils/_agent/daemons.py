@@ -19,19 +19,28 @@ from .units import DAEMONS, FOLLOWER
 ENDED = "active, but has ended"  # as systemd takes an init script whose daemon has ended
 SYSTEMCTL_S = 20
 LATE = ("restart", "reload", "refresh")
-# The second is systemd's own, for init scripts such as ndppd's.
-WANTS = ("/etc/systemd/system", "/run/systemd/generator.late")
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)  # a record of a daemon
+WANTS = "/etc/systemd/system"
 PATTERNS = [*(f"{name}.service" for name in DAEMONS), "gobgpd-*.service", "dhcrelay-*.service"]
 
 
 def states() -> dict[str, str]:
     """The state of each unit that runs or should, with the agent's own; empty on a host without systemd.
 
-    Packages may be there without being needed, such as ndppd after its prefixes were left to the agent.
+    A package may be there without being needed, such as ndppd, whose init script systemd always starts: it should run
+    only if a run of ours has left it running.
     """
-    enabled = {os.path.basename(path) for wants in WANTS for path in glob.glob(f"{wants}/*.wants/*.service")}
+    wanted = {os.path.basename(path) for path in glob.glob(f"{WANTS}/*.wants/*.service")} | _recorded()
     units = _states(*PATTERNS, f"{FOLLOWER}.service")
-    return {name: state for name, state in units.items() if state != "inactive" or name in enabled}
+    return {name: state for name, state in units.items() if state not in ("inactive", ENDED) or name in wanted}
+
+
+def _recorded() -> set[str]:
+    """The units that the module daemon has left running; none if they cannot be read, which `late` reports."""
+    try:
+        return {f"{recorded(content).wanted.service}.service" for content in disk.read_records()}
+    except UNREADABLE:
+        return set()
 
 
 def _states(*patterns: str) -> dict[str, str]:
@@ -64,7 +73,7 @@ def late(apply: bool, wait: bool = True) -> tuple[list[Change[t.Any]], list[str]
     """
     try:
         daemons = [recorded(content) for content in disk.read_records()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         return [], [f"the daemons are left alone: a file in {disk.RECORDS} cannot be used: {error!r}; run site.yml"]
     changes, problems = [], []
     for present in map(_present, daemons):
