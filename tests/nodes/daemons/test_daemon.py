@@ -196,5 +196,5 @@ def test_ndppd_understands_the_same_rules_as_we_do(node):
         for rule in proxy["rules"]
     ]
     node.run("sh", "-c", "ndppd -vvv -c /etc/ndppd.conf >/tmp/said 2>&1 </dev/null &")
-    pattern = r"rule::create\(\) if=vm1, addr=([0-9a-f:/]+)\S*\n"
+    pattern = r"rule::create\(\) if=vm1, addr=([0-9a-f:/]+).*\n"
     until_equal(lambda: re.findall(pattern, node.run("cat", "/tmp/said", fails=True)), ours)
