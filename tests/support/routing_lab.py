@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -189,6 +190,12 @@ class RoutingLab:
         self.gobgpds[name].send_signal(number)
         self.gobgpds[name].wait()
 
+    def is_configured(self, name: str) -> bool:
+        """Whether GoBGP has read its configuration; it answers before."""
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return "192.0.2." in self.gobgp(name, "global")
+        return False
+
     def sessions(self) -> int:
         """How many of the host's sessions are up."""
         with contextlib.suppress(subprocess.CalledProcessError, ValueError):
@@ -306,5 +313,8 @@ class RoutingLab:
         finally:
             ping.send_signal(signal.SIGINT)
             ping.wait(10)
-            words = next(line for line in said.read_text().splitlines() if "transmitted" in line).split()
-            result += [int(words[0]), int(words[3])]
+            text = said.read_text()
+            words = next(line for line in text.splitlines() if "transmitted" in line).split()
+            answered = re.findall(r"bytes from .* icmp_seq=(\d+)", text)
+            # The answer to the last one may have been on its way.
+            result += [int(words[0]) - (words[0] not in answered), int(words[3])]

@@ -81,7 +81,8 @@ def test_the_service_comes_stays_gets_new_settings_and_goes(play, lab):
     until(lambda: "following GoBGP for table 254 (main)" in log(lab)[since:], 20)
     assert pid(lab) == first, "new settings need no restart"
     lab.enter("n1", "kill", "-9", first)
-    assert "routed-hypervisor-run is not running" in lab.enter("n1", "routed-hypervisor", "status").stdout
+    ended = "routed-hypervisor-run is not running"
+    until(lambda: ended in lab.enter("n1", "routed-hypervisor", "status").stdout, what="the end of the process")
     assert play({**SETTINGS, "stale_s": 60}) == 1
     assert pid(lab) != first
     assert play({}) == 1

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from support.lab_nodes import made
-from support.waiting import until
+from support.waiting import until, until_equal
 
 CABLE = {"a": {"node": "n1", "interface": "eth0"}, "b": {"node": "n2", "interface": "port"}, "mtu": 1500}
 # A node has no udev, for which networkd waits unless this is read-only.
@@ -32,8 +32,10 @@ def lab(run_module, systemd_image):
 
 
 def managed(lab) -> str:
-    links = json.loads(lab.run("n1", "networkctl", "--json=short", "list"))["Interfaces"]
-    return next(link["AdministrativeState"] for link in links if link["Name"] == "eth0")
+    """Empty while networkd, which has just started, does not answer."""
+    answer = json.loads(lab.run("n1", "networkctl", "--json=short", "list", fails=True) or "{}")
+    links = answer.get("Interfaces", [])
+    return next((link["AdministrativeState"] for link in links if link["Name"] == "eth0"), "")
 
 
 def remarks(lab) -> list[str]:
@@ -44,7 +46,7 @@ def test_networkd_takes_links_from_their_master_unless_the_agent_has_prepared_th
     lab.run("n1", "systemctl", "start", "systemd-networkd")
     until(lambda: "master" not in lab.links("n1")["eth0"], what="networkd takes eth0 out of the bridge")
     until(lambda: managed(lab) == "configured", what="eth0 is configured")
-    assert remarks(lab) == ["systemd-networkd manages eth0"]
+    until_equal(lambda: remarks(lab), ["systemd-networkd manages eth0"])
 
     predicted = lab.module("n1", "agent", _check=True, state="prepared", network=OURS)
     done = lab.module("n1", "agent", state="prepared", network=OURS)
@@ -52,7 +54,7 @@ def test_networkd_takes_links_from_their_master_unless_the_agent_has_prepared_th
     assert sorted(change["name"] for change in done["changes"]) == sorted(FILES)
     assert lab.module("n1", "agent", state="prepared", network=OURS)["changed"] is False
     until(lambda: managed(lab) == "unmanaged", what="networkd has read the file")
-    assert remarks(lab) == []
+    until_equal(lambda: remarks(lab), [])
 
     lab.run("n1", "sh", "-ec", "ip link set eth0 master br0; ip rule add priority 1234 table 77 protocol 82")
     lab.run("n1", "systemctl", "restart", "systemd-networkd")

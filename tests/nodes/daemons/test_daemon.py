@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from support.waiting import until, until_equal
+
 HEADER = "# Managed by Routed Hypervisor, for a test\n"
 BIRD = HEADER + 'include "secrets.conf";\nrouter id 192.0.2.1;\nprotocol device { }\nipv4 table t4;\n'
 SECRET = "correct horse battery"
@@ -116,21 +118,21 @@ def test_a_new_guest_does_not_restart_dnsmasq(node):
     assert node.pid("dnsmasq") == pid
 
 
-def radvd() -> dict:
+def radvd(**more) -> dict:
     text = HEADER + "interface lo { AdvSendAdvert on; prefix 2001:db8::/64 { }; };\n"
     return {
         "name": "radvd",
         "files": [{"path": "/etc/radvd.conf", "content": text}],
         "check": ["radvd", "-c", "-C", "{radvd.conf}"],
         "reload": ["kill", "-HUP", "{pid}"],
-        "timeout": 3,
+        **more,
     }
 
 
 def test_a_daemon_that_does_not_start_gives_its_reason(node):
     # Debian's script of radvd ends with 0 when it refuses to start it.
     node.run("sysctl", "-w", "net.ipv6.conf.all.forwarding=0")
-    result = node.module("daemon", **radvd())
+    result = node.module("daemon", **radvd(timeout=5))
     assert result["failed"] and "IPv6 forwarding seems to be disabled" in result["msg"]
     node.run("sysctl", "-w", "net.ipv6.conf.all.forwarding=1")
     assert actions(node.module("daemon", **radvd())) == ["start radvd"]
@@ -165,6 +167,7 @@ def test_ndppd_is_restarted_when_its_interface_was_replaced_or_down(node):
     assert actions(node.module("ndppd", config=[PROXY])) == []
     for name, state in (("p1", "up"), ("vm1", "up"), ("vm1", "down"), ("vm1", "up")):
         node.run("ip", "link", "set", name, state)
+    until(lambda: node.run("ip", "-br", "link", "show", "up").count(" UP ") == 2, what="both ends have a carrier")
     assert actions(node.module("ndppd", config=[PROXY])) == ["restart ndppd"]
     assert actions(node.module("ndppd", config=[PROXY])) == []
     result = node.module("ndppd", state="gathered")
@@ -192,5 +195,6 @@ def test_ndppd_understands_the_same_rules_as_we_do(node):
         for proxy in node.module("ndppd", state="gathered")["before"]
         for rule in proxy["rules"]
     ]
-    said = node.run("timeout", "1", "ndppd", "-vvv", "-c", "/etc/ndppd.conf", fails=True)
-    assert re.findall(r"rule::create\(\) if=vm1, addr=([0-9a-f:/]+)", said) == ours
+    node.run("sh", "-c", "ndppd -vvv -c /etc/ndppd.conf >/tmp/said 2>&1 </dev/null &")
+    pattern = r"rule::create\(\) if=vm1, addr=([0-9a-f:/]+).*\n"
+    until_equal(lambda: re.findall(pattern, node.run("cat", "/tmp/said", fails=True)), ours)

@@ -67,7 +67,8 @@ def test_a_command_becomes_a_service(node):
     neighbor = '[[neighbors]]\n  [neighbors.config]\n    neighbor-address = "192.0.2.7"\n    peer-as = 64513\n'
     changed = actions(node.module("daemon", **gobgpd("a", text=neighbor)))
     assert changed == ["change /etc/gobgp/a.toml", "reload gobgpd-a"]
-    assert "192.0.2.7" in node.run("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    ask = ("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    until(lambda: "192.0.2.7" in node.run(*ask), what="the neighbor of the new file")
     assert pids(node, "a") == [pid]
     more = {"text": neighbor, "description": "with a description"}
     assert actions(node.module("daemon", **gobgpd("a", **more))) == [
@@ -108,6 +109,7 @@ def test_the_script_of_a_service_can_be_used_by_a_person(node):
 
     # A process that was killed leaves its pid file, and another process may have that pid now.
     node.run("kill", "-9", *pids(node, "a"))
+    until(lambda: not pids(node, "a"), what="the end of the process")
     assert "does not run" in node.run("service", "gobgpd-a", "status", fails=True)
     node.write("/run/gobgpd-a.pid", "1\n")
     assert "does not run" in node.run("service", "gobgpd-a", "status", fails=True)
@@ -136,7 +138,7 @@ def test_environment_and_arguments_arrive_as_they_are(node):
     odd = "two words, 50% of $HOME, 'single', \"double\" and \\"
     argv = ["/bin/sh", "-c", 'printf "%s\\n%s\\n" "$1" "$ODD"; exec sleep 600', "sh", odd]
     node.module("daemon", name="echo", command=argv, environment={"ODD": odd})
-    until_equal(lambda: node.read("/var/log/echo.log"), f"{odd}\n{odd}\n", 10)
+    until_equal(lambda: node.run("cat", "/var/log/echo.log", fails=True), f"{odd}\n{odd}\n", 10)
 
 
 def test_what_has_no_sense_is_refused(node):

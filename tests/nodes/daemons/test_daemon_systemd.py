@@ -139,7 +139,8 @@ def test_a_unit_through_its_whole_life(machine):
     neighbor = '[[neighbors]]\n  [neighbors.config]\n    neighbor-address = "192.0.2.7"\n    peer-as = 64513\n'
     assert actions(machine.module(**gobgpd("a", neighbor))) == ["change a.toml", "reload gobgpd-a"]
     assert machine.run("systemctl", "reload", "gobgpd-a") == ""
-    assert "192.0.2.7" in machine.run("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    ask = ("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
+    until(lambda: "192.0.2.7" in machine.run(*ask), what="the neighbor of the new file")
     assert shown(machine, "gobgpd-a", "MainPID") == pid
     more = {"text": neighbor, "description": "100% of it", "restart_signal": "KILL"}
     assert actions(machine.module(**gobgpd("a", **more))) == ["change gobgpd-a.service", "restart gobgpd-a"]
@@ -147,7 +148,6 @@ def test_a_unit_through_its_whole_life(machine):
 
     # Killed, it comes back with its API although its old socket lies there, and nothing is left for us to do.
     machine.run("systemctl", "kill", "--signal=KILL", "gobgpd-a")
-    ask = ("gobgp", "--target", "unix:///run/test-gobgp/a.sock", "neighbor")
     until(lambda: shown(machine, "gobgpd-a", "MainPID") not in ("0", pid) and "192.0.2.7" in machine.run(*ask))
     assert actions(machine.module(**gobgpd("a", **more))) == []
 
@@ -184,8 +184,8 @@ def test_a_command_that_ends_at_once_gives_its_last_words_and_can_be_removed(mac
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["stopped by the module", "stopped before"])
 def test_a_removed_service_that_ends_badly_leaves_no_failed_unit(machine, by_hand):
-    command = ["sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"]
-    actions(machine.module(name="moody", command=command))
+    command = ["sh", "-c", "trap 'exit 3' TERM; touch /run/trapped; while :; do sleep 0.1; done"]
+    actions(machine.module(name="moody", command=command, ready=["test", "-e", "/run/trapped"]))
     if by_hand:
         machine.run("systemctl", "stop", "moody")
         assert shown(machine, "moody", "ActiveState") == "failed"
@@ -217,7 +217,7 @@ def test_why_a_service_does_not_run_is_told_apart(machine):
     for number, reason in ("SEGV", "it was killed by SIGSEGV"), ("KILL", "it was killed by SIGKILL"):
         actions(machine.module(name="plain", executable="/bin/sleep"))
         machine.run("systemctl", "kill", f"--signal={number}", "plain")
-        until(lambda reason=reason: why() == [reason], 10, reason)
+        until(lambda reason=reason: why() == [reason], what=reason)
     machine.run("systemctl", "reset-failed", "plain")
 
     missing = machine.module(_check=True, name="quitter", executable="/bin/true")

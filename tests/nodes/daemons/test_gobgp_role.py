@@ -9,6 +9,7 @@ import pytest
 import yaml
 from support import ansible_runs
 from support.modules import PROJECT
+from support.waiting import until
 
 REFLECTOR = yaml.safe_load((PROJECT / "tests/golden/data/gobgp_reflector.yml").read_text())
 BIRD = {
@@ -52,11 +53,12 @@ def test_a_host_changes_from_bird_to_gobgp_and_back(host):
     done = host.role("gobgp", REFLECTOR)
     assert done.index("stop bird") < done.index("start gobgpd-private") < done.index("start gobgpd-public")
     assert host.run("pidof", "bird") == "" and host.pid("private") and host.pid("public")
-    sockets = host.run("ss", "-Htln", "sport = :179")
-    assert all(f"{address}:179" in sockets for address in ("172.22.15.226", "198.51.100.226")), sockets
+    listening = {f"{address}:179" for address in ("172.22.15.226", "198.51.100.226")}
+    until(lambda: listening <= set(host.run("ss", "-Htln", "sport = :179").split()), what="both listen")
     for instance in ("private", "public"):
         target = f"unix:///run/routed-hypervisor-gobgp/{instance}.sock"
-        assert "Active" in host.run("gobgp", "--target", target, "neighbor")
+        ask = ("gobgp", "--target", target, "neighbor")
+        until(lambda ask=ask: "Active" in host.run(*ask), what=f"a neighbor of {instance}")
     assert host.role("gobgp", REFLECTOR) == ""
 
     # One session more is loaded by the running process, and by no other.
@@ -67,13 +69,14 @@ def test_a_host_changes_from_bird_to_gobgp_and_back(host):
     assert host.role("gobgp", values) == "change /etc/gobgp/public.toml\nreload gobgpd-public"
     assert (host.pid("private"), host.pid("public")) == pids
     target = "unix:///run/routed-hypervisor-gobgp/public.sock"
-    assert "198.51.100.202" in host.run("gobgp", "--target", target, "neighbor")
+    ask = ("gobgp", "--target", target)
+    until(lambda: "198.51.100.202" in host.run(*ask, "neighbor"), what="the neighbor of the new file")
 
     # What a reload does not load restarts.
     values["bgp"]["router_id"] = "198.51.100.227"
     done = host.role("gobgp", values)
     assert "restart gobgpd-private" in done and "restart gobgpd-public" in done
-    assert "Router-ID: 198.51.100.227" in host.run("gobgp", "--target", target, "global")
+    until(lambda: "Router-ID: 198.51.100.227" in host.run(*ask, "global"), what="the new router ID")
 
     # A VRF that is no longer wanted takes its instance with it.
     del values["bgp"]["instances"][0]

@@ -11,7 +11,7 @@ import typing
 import pytest
 from support.leaf_pair import leaf, session
 from support.templates import render
-from support.waiting import until_equal
+from support.waiting import until, until_equal
 
 LINKS = {("frr", "far"): "10.0.1", ("frr", "near"): "10.0.2", ("gobgp", "far"): "10.0.3", ("gobgp", "near"): "10.0.4"}
 ROUTERS, AS, FIRST = ("frr", "gobgp"), {"far": 65001, "near": 500}, {"far": 1, "near": 2}
@@ -80,6 +80,11 @@ def lab(shared_lab):
     lab.run("gobgp", "tee", "/etc/gobgp.toml", text=render("gobgp/gobgpd.toml", gobgp))
     start = f"gobgpd -f /etc/gobgp.toml --api-hosts={SOCKET} --pprof-disable >/var/log/gobgp.log 2>&1 </dev/null &"
     lab.run("gobgp", "sh", "-c", start)
+    # Both answer before they have read their configurations.
+    summary = ("vtysh", "-c", "show bgp summary")
+    until(lambda: "local AS number 500" in lab.run("frr", *summary, fails=True), what="BGP of FRR")
+    ask = ("gobgp", "--target", SOCKET, "global")
+    until(lambda: values("gobgp")["bgp"]["router_id"] in lab.run("gobgp", *ask, fails=True), what="BGP of GoBGP")
     return lab
 
 
@@ -116,6 +121,12 @@ def received(lab, node: str, prefix: str) -> tuple[str, bool]:
 
 def test_a_drained_frr_asks_other_as_by_the_community_and_its_own_by_the_local_preference(lab):
     ways = {"far": "10.10.2.1/32", "near": "10.10.1.1/32"}
+
+    def learned() -> list[str]:
+        ask = ("birdc", "show", "route", "protocol", "frr")
+        return [node for node, prefix in ways.items() if prefix in lab.run(node, *ask, fails=True)]
+
+    until_equal(learned, [*ways])
 
     def now() -> dict[str, tuple[str, bool]]:
         return {node: received(lab, node, prefix) for node, prefix in ways.items()}

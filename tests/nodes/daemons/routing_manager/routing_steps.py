@@ -19,4 +19,4 @@ def withdraw(lab, node, prefix):
 
 def until_routes(lab, expected, protocol=83):
     """Waits until these are the routes; shows the difference if they never are."""
-    until_equal(lambda: lab.routes(protocol), expected, 10)
+    until_equal(lambda: lab.routes(protocol), expected)

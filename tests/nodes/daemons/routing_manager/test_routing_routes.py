@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 
 import pytest
 from routing_steps import LEFT, LEFT6, RIGHT, RIGHT6, add, until_routes, withdraw
@@ -16,12 +15,16 @@ def test_routes_come_change_and_go(lab):
     add(lab, "left", "10.1.0.0/16")
     add(lab, "left", "2001:db8:aa::/48")
     until_routes(lab, {"10.1.0.0/16": {LEFT}, "2001:db8:aa::/48": {LEFT6}})
-    monitor = lab.spaces["host"].start("ip", "monitor", "route", stdout=subprocess.PIPE, text=True)
+    said = lab.directory / "monitor"
+    with said.open("wb") as file:
+        monitor = lab.spaces["host"].start("ip", "monitor", "route", stdout=file)
     until(lambda: lab.spaces["host"].listens(monitor.pid), what="a monitor that listens")
     add(lab, "left", "10.1.0.0/16", "nexthop", "192.168.1.77")
     until_routes(lab, {"10.1.0.0/16": {"via 192.168.1.77 dev to-left"}, "2001:db8:aa::/48": {LEFT6}})
+    until(lambda: "192.168.1.77" in said.read_text(), what="the change of the route in the monitor")
     monitor.terminate()
-    seen = monitor.communicate()[0]
+    monitor.wait()
+    seen = said.read_text()
     assert "10.1.0.0/16" in seen and "Deleted 10.1.0.0/16" not in seen, seen
     withdraw(lab, "left", "10.1.0.0/16")
     withdraw(lab, "left", "2001:db8:aa::/48")
@@ -75,6 +78,7 @@ def test_a_route_of_the_administrator_stays(lab):
     lab.ip("host", "-6 route add 2001:db8:cc::/48 via 2001:db8:2::2 metric 4096")
     for prefix in ("10.6.0.0/16", "10.7.0.0/16", "2001:db8:cc::/48"):
         add(lab, "left", prefix)
+    until(lambda: "10.7.0.0/16" in lab.rib("host") and "2001:db8:cc::/48" in lab.rib("host", "ipv6"))
     until_routes(lab, {"10.6.0.0/16": {LEFT}})
     report = lab.report()
     assert report["beside"] == ["10.6.0.0/16: someone else's route of protocol 3, metric 0, is beside ours"]
