@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from support.host_state import changes, mispredicted
-from support.waiting import until
+from support.waiting import until, until_equal
+from test_reboots import wait_for_stored
 
 VM3_6 = "2001:db8:cb00:7100:0:cbff:fe00:7103"  # on hv2
 STAGES = ("--limit", "hv1", "--tags", "network,services,agent")
@@ -41,8 +42,8 @@ def test_one_takes_over_from_the_other_and_no_neighbor_is_missed(lab):
         until(lambda: entries(lab) == 0, 20, "the agent answers no longer")
         done = chosen(lab, text)
         assert {"files: delete /etc/ndppd.conf", "services: stop ndppd", "services: disable ndppd"} <= set(done)
-        assert entries(lab) == 4
-        assert lab.run("hv1", "routed-hypervisor", "status") == "hv1 is as stored\n"
+        until_equal(lambda: entries(lab), 4, 20)
+        wait_for_stored(lab)
     finally:
         lab.intent.write_text(text)
         lab.run("vm1", "pkill", "-f", "neighbor flush")
