@@ -90,7 +90,7 @@ def test_deleted_twice(lab):
     daemon = subprocess.Popen([lab.directory / "enter", "n1", "sleep", "600"])
     assert shown(lab.nodes("n2", state="deleted")) == ["delete n2: to be deleted"]
     assert lab.nodes(state="deleted")["changed"]
-    assert daemon.wait(timeout=5) != 0
+    assert daemon.wait(timeout=30) != 0
     assert lab.processes() == {} and not lab.directory.exists()
     assert not lab.nodes(state="deleted")["changed"]
 
