@@ -17,8 +17,9 @@ from support.armed_host import (
     leave_unarmed,
     made_host,
     set_up,
+    shorten,
 )
-from support.waiting import until
+from support.waiting import until, until_equal
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,11 @@ def test_a_cut_undoes_itself_in_time(settled, name):
 
 def test_a_change_that_is_not_confirmed_undoes_itself_in_time(settled):
     before = settled.state()
-    settled.arm(confirm_s=5)
-    start = time.monotonic()
+    settled.arm()
     cut(settled, *TOGETHER)
     assert settled.is_armed()
+    start = time.monotonic()
+    shorten(settled)
     until(lambda: not settled.is_armed(), 15, what="the change is undone")
     assert time.monotonic() - start < 15
     is_back(settled, before)
@@ -70,8 +72,9 @@ def test_a_change_that_is_not_confirmed_undoes_itself_in_time(settled):
 @pytest.mark.long
 def test_a_rollback_that_is_killed_is_completed_by_the_next(settled):
     before = settled.state()
-    settled.arm(confirm_s=5)
+    settled.arm()
     cut(settled, *TOGETHER)
+    shorten(settled)
     unit = "routed-hypervisor-rollback.service"
     killed = f"systemctl is-active {unit} | grep -qx activating && systemctl kill -s KILL {unit}"
     until(lambda: settled.lab.enter("n1", "sh", "-c", killed).returncode == 0, 15, "it is killed", 0.01)
@@ -81,11 +84,11 @@ def test_a_rollback_that_is_killed_is_completed_by_the_next(settled):
 
 
 def test_a_confirmed_change_stays(settled):
-    settled.arm(confirm_s=6)
+    settled.arm(confirm_s=60)
     settled.run("ip address add 192.0.2.50/24 dev eth1")
     again = settled.arming()
     assert re.fullmatch(r"another change is armed: armed by a test at .*, \d+ s left; .*", again["msg"]), again
-    assert not settled.arming(extend=True, confirm_s=20).get("failed")
+    assert not settled.arming(extend=True, confirm_s=120).get("failed")
     result = settled.arming(state="confirmed")
     assert not result.get("failed") and result["changed"] is False, result["raw"]
     assert not settled.is_armed() and "192.0.2.50" in settled.run("ip address")
@@ -144,6 +147,10 @@ def test_a_reboot_while_armed_brings_back_files_and_services(settled):
     assert not result.get("failed"), result["msg"]
     until(lambda: not settled.is_armed(), 15, what="the change is undone")
     set_up(settled)
-    after = settled.state()
-    assert [differences(before, after).get(key) for key in ("files", "units")] == [None, None]
+
+    def other() -> list:
+        found = differences(before, settled.state())
+        return [found.get(key) for key in ("files", "units")]
+
+    until_equal(other, [None, None])
     assert "rebooted" in settled.run("cat /etc/motd.d/routed-hypervisor")

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab.cable import Cable, End, Plan
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab.node import gather_nodes
@@ -26,10 +27,14 @@ def shown(result):
 
 def reaches(lab, a, interface_a, b, interface_b):
     """Whether a frame sent on one interface arrives at the other: by IPv6 link-local addresses, no set-up needed."""
-    address = next(
-        item for item in lab.ip(b, "addr", "show", "dev", interface_b)[0]["addr_info"] if item["scope"] == "link"
-    )
-    target = f"{address['local']}%{interface_a}"
+
+    def usable(node, interface):
+        links = lab.ip(node, "-6", "addr", "show", "dev", interface, "scope", "link", "-tentative")
+        return [address["local"] for link in links for address in link.get("addr_info", [])]
+
+    until(lambda: usable(a, interface_a), what=f"{a}:{interface_a} has an address")
+    (address,) = until(lambda: usable(b, interface_b), what=f"{b}:{interface_b} has an address")
+    target = f"{address}%{interface_a}"
     return lab.enter(a, "ping", "-6", "-c", "1", "-i", "0.2", "-w", "5", target).returncode == 0
 
 

@@ -90,7 +90,7 @@ def test_deleted_twice(lab):
     daemon = subprocess.Popen([lab.directory / "enter", "n1", "sleep", "600"])
     assert shown(lab.nodes("n2", state="deleted")) == ["delete n2: to be deleted"]
     assert lab.nodes(state="deleted")["changed"]
-    assert daemon.wait(timeout=5) != 0
+    assert daemon.wait(timeout=30) != 0
     assert lab.processes() == {} and not lab.directory.exists()
     assert not lab.nodes(state="deleted")["changed"]
 
@@ -102,19 +102,20 @@ def test_gathered_tells_pid_image_and_owner(lab):
     assert gathered == [{"name": "n1", "pid": pid, "image": lab.image, "owner": lab.owner, "init": "minimal"}]
 
 
-@pytest.mark.parametrize("nodes_seen", [0, 1, 12])
-def test_a_killed_run_leaves_whole_nodes_or_nothing_and_the_next_completes_it(lab, nodes_seen):
-    names = [f"n{number}" for number in range(40)]
+def killed_run(lab, names, nodes_seen):
+    """Kills a run after so many nodes, and returns what it leaves, which may be all."""
+    had = len(lab.processes())
     process = lab.run_module.start("lab_nodes", **lab.arguments(*names))
     children = set()
     listing = Path(f"/proc/{process.pid}/task/{process.pid}/children")
 
     def far_enough():
         children.update(map(int, listing.read_text().split()))
-        return len(children) > nodes_seen and len(lab.processes()) >= nodes_seen
+        seen = len(lab.processes())
+        return seen == len(names) or (len(children) > nodes_seen and seen >= had + nodes_seen)
 
     until(far_enough, what="the first nodes", pause=0.005)
-    process.send_signal(signal.SIGSTOP)
+    os.kill(process.pid, signal.SIGSTOP)
     children.update(map(int, listing.read_text().split()))
     process.kill()
     process.communicate()
@@ -124,8 +125,15 @@ def test_a_killed_run_leaves_whole_nodes_or_nothing_and_the_next_completes_it(la
         return all(pid in whole or not Path(f"/proc/{pid}").exists() for pid in children)
 
     until(settled, what="half-made nodes are gone", pause=0.005)
-    some = lab.processes()
-    assert len(some) < len(names)
+    return lab.processes()
+
+
+@pytest.mark.parametrize("nodes_seen", [0, 1, 12])
+def test_a_killed_run_leaves_whole_nodes_or_nothing_and_the_next_completes_it(lab, nodes_seen):
+    names, some = [], {}
+    while len(some) == len(names):  # so fast was the run, or so slow this test: more nodes take longer
+        names += [f"n{number}" for number in range(len(names), len(names) + 40)]
+        some = killed_run(lab, names, nodes_seen)
     result = lab.nodes(*names)
     assert len(result["changes"]) == len(names) - len(some)
     assert sorted(lab.processes()) == sorted(names)

@@ -76,7 +76,8 @@ def test_a_service_has_its_control_group_and_journal(lab):
 
 def test_a_node_is_found_after_systemd_has_re_executed_itself(lab):
     lab.run("n1", "systemctl", "daemon-reexec")
-    assert lab.run("n1", "cat", "/proc/1/cmdline").startswith("/lib/systemd/systemd")
+    # systemctl returns a moment before.
+    until(lambda: lab.enter("n1", "cat", "/proc/1/cmdline").stdout.startswith("/lib/systemd/systemd"), what="it has")
     assert lab.run("n1", "hostname") == "n1\n"
     assert lab.nodes(N1, "n2")["changed"] is False
     assert lab.nodes(state="gathered")["gathered"][0]["pid"] > 0
@@ -109,9 +110,9 @@ def test_a_reboot_keeps_files_and_cables_and_nothing_else(lab):
 
 
 def test_a_service_that_does_not_stop_does_not_hold_up_a_reboot(lab):
-    lab.run(
-        "n1", "systemd-run", "--unit=stubborn", "--property=TimeoutStopSec=600", "sh", "-c", "trap '' TERM; sleep 600"
-    )
+    script = "trap '' TERM; touch /run/stubborn; sleep 600"
+    lab.run("n1", "systemd-run", "--unit=stubborn", "--property=TimeoutStopSec=600", "sh", "-c", script)
+    until(lambda: lab.enter("n1", "test", "-e", "/run/stubborn").returncode == 0, what="it ignores SIGTERM")
     result = lab.nodes("n1", state="rebooted", grace=1)
     shown(result)
     assert "node n1 did not shut down in 1 s: it was switched off" in str(result["warnings"])
@@ -200,6 +201,20 @@ def test_a_run_that_is_killed_while_a_node_boots_leaves_a_node_that_the_next_run
         assert lab.run("n1", "systemctl", "is-system-running") == "running\n"
         assert len(lab.processes()["n1"]) == 1
         assert lab.nodes(N1)["changed"] is False
+
+
+def test_a_run_waits_for_a_systemd_that_does_not_answer_yet(run_module, systemd_image):
+    with made(run_module, systemd_image) as lab:
+        killed = lab.run_module.start("lab_nodes", **lab.arguments(N1))
+        (systemd,) = until(lambda: lab.processes().get("n1"), what="systemd has begun", pause=0.001)
+        os.kill(systemd, signal.SIGSTOP)
+        killed.kill()
+        killed.communicate()
+        run = lab.run_module.start("lab_nodes", **lab.arguments(N1))
+        until(lambda: is_running("systemctl") or run.poll() is not None, what="the run asks", pause=0.001)
+        os.kill(systemd, signal.SIGCONT)
+        run.communicate(timeout=60)
+        assert lab.run("n1", "systemctl", "is-system-running") == "running\n"
 
 
 def test_an_image_without_systemd_is_refused(lab, lab_image):

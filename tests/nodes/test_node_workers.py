@@ -20,7 +20,7 @@ import pytest
 from supervised_runs import HOSTS
 from support import ansible_runs
 from support.supervised import COMMAND, children, repacked
-from support.waiting import until
+from support.waiting import until, until_equal
 
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_client
 from ansible_collections.routed.hypervisor.plugins.plugin_utils import lab_frames as frames
@@ -39,7 +39,10 @@ RESTORED = {
         "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])",
         "str(__import__('signal').pthread_sigmask(0, []))",
     ),
-    "timers": ("import signal; signal.setitimer(signal.ITIMER_REAL, 0.05)", "__import__('time').sleep(0.1)"),
+    "timers": (
+        "import signal; signal.setitimer(signal.ITIMER_REAL, 600)",
+        "__import__('signal').getitimer(__import__('signal').ITIMER_REAL)",
+    ),
     "descriptors": (
         "os.dup2(os.open('/etc/passwd', 0), 77); os.close(0)",
         "[os.readlink(f'/proc/self/fd/{fd}') for fd in (0, 77) if os.path.exists(f'/proc/self/fd/{fd}')]",
@@ -67,7 +70,7 @@ RESTORED = {
     "collector": ("import gc; gc.enable()", "__import__('gc').isenabled()"),
     "timeout of sockets": ("import socket; socket.setdefaulttimeout(1)", "__import__('socket').getdefaulttimeout()"),
     "zombies": (
-        "import subprocess; subprocess.Popen(['true']); time.sleep(0.1)",
+        "import subprocess; os.waitid(os.P_PID, subprocess.Popen(['true']).pid, os.WEXITED | os.WNOWAIT)",
         "os.popen('ps -o stat= --ppid %d' % os.getpid()).read().count('Z')",
     ),
     "variables of Ansible's": (
@@ -234,9 +237,10 @@ def host_process(supervised, process: int) -> int:
     """The number that a process of a node has on the machine."""
     for interpreter in supervised.interpreters():
         for child in children(interpreter):
-            status = Path(f"/proc/{child}/status").read_text()
-            if re.search(rf"NSpid:\t{child}\t{process}$", status, re.MULTILINE):
-                return child
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                status = Path(f"/proc/{child}/status").read_text()
+                if re.search(rf"NSpid:\t{child}\t{process}$", status, re.MULTILINE):
+                    return child
     raise AssertionError(process)
 
 
@@ -245,7 +249,9 @@ WAITING = "open('/root/begun', 'w'); time.sleep(60)"
 
 def test_a_worker_that_is_killed_while_idle_is_replaced(supervised):
     first = supervised.mischief("n1")["worker"]
-    os.kill(host_process(supervised, first), signal.SIGKILL)
+    process = host_process(supervised, first)
+    os.kill(process, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{process}").exists(), what="its interpreter has noticed")
     assert supervised.mischief("n1")["worker"] != first
 
 
@@ -278,7 +284,7 @@ def test_a_killed_interpreter_fails_its_tasks_and_is_replaced(supervised):
     ):
         task.result(20)
     assert supervised.mischief("n1")["worker"]
-    assert supervised.run("n1", ["pgrep", "-fc", "python3 -B -E"])[1] == b"1\n"
+    until_equal(lambda: supervised.run("n1", ["pgrep", "-fc", "python3 -B -E"])[1], b"1\n")
 
 
 def test_a_busy_worker_leaves_the_second_task_to_a_fork(supervised):
@@ -367,16 +373,18 @@ def test_when_its_client_is_gone_a_job_ends(supervised, kind):
 
 def test_a_killed_playbook_leaves_nothing_and_the_next_one_works(supervised, tmp_path):
     ansible_runs.write_inventory(supervised.lab, tmp_path, {"hosts": HOSTS})
-    process = ansible_runs.start(
-        tmp_path, "ansible", "n1,twin", "-m", "command", "-a", "sleep 3", start_new_session=True
-    )
+    wait = "sh -c 'touch /root/begun; until [ -e /root/go ]; do sleep 0.1; done'"
+    process = ansible_runs.start(tmp_path, "ansible", "n1,twin", "-m", "command", "-a", wait, start_new_session=True)
     for node in ("n1", "n2"):
-        until(lambda node=node: supervised.run(node, ["pgrep", "-x", "sleep"])[0] == 0, 60, "it runs")
+        until(lambda node=node: supervised.run(node, ["rm", "/root/begun"])[0] == 0, 60, "it runs")
     process.kill()
+    for node in ("n1", "n2"):
+        supervised.run(node, ["touch", "/root/go"])
     process.communicate()
     for node in ("n1", "n2"):
-        until(lambda node=node: supervised.run(node, ["pgrep", "-x", "sleep"])[0] == 1, what="it has ended")
-    assert supervised.run("n1", "ps -eo stat= | grep -c Z")[1] == b"0\n"
+        until(lambda node=node: supervised.run(node, ["pgrep", "-f", "/root/go"])[0] == 1, what="it has ended")
+        supervised.run(node, ["rm", "/root/go"])
+    until_equal(lambda: supervised.run("n1", "ps -eo stat= | grep -c Z")[1], b"0\n")
     assert supervised.cold("n1", supervised.program("ansible.builtin.ping"))["ping"] == "pong"
 
 

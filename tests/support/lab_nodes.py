@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import subprocess
 import uuid
 from pathlib import Path
@@ -15,6 +16,10 @@ import pytest
 from ansible_collections.routed.hypervisor.plugins.module_utils._lab import groups
 
 from .modules import MODULES, PROJECT, library
+
+
+def is_first_process(entry: Path) -> bool:
+    return bool(re.search(r"^NSpid:.*\t1$", (entry / "status").read_text(errors="replace"), re.MULTILINE))
 
 
 class Lab:
@@ -81,12 +86,11 @@ class Lab:
         found = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
-                try:
+                # Until it executes its program, a child of systemd looks like systemd.
+                with contextlib.suppress(OSError):
                     first = (entry / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-                except OSError:
-                    continue
-                if first.startswith(f"routed-hypervisor:{self.name}:"):
-                    found.setdefault(first.rpartition(":")[2], []).append(int(entry.name))
+                    if first.startswith(f"routed-hypervisor:{self.name}:") and is_first_process(entry):
+                        found.setdefault(first.rpartition(":")[2], []).append(int(entry.name))
         return found
 
 

@@ -44,10 +44,11 @@ def test_a_run_that_arms_nothing_is_refused_while_a_change_is_armed(lab):
 
 def test_a_host_whose_path_is_cut_is_as_before_and_blocks_the_rest_of_the_run(lab):
     wait_for_sessions(lab)
-    run = lab.play(*ON_HV1, "-e", "confirm_s=8", "--tags", "arm")
+    run = lab.play(*ON_HV1, "-e", "confirm_s=300", "--tags", "arm")
     assert run.code == 0 and is_armed(lab), run.output
     again = lab.play(*ON_HV1, "-e", "confirm_s=8", "--tags", "arm")
     assert again.code != 0 and "another change is armed" in again.output
+    lab.run("hv1", "routed-hypervisor", "arm", "--extend", "--seconds", "15")  # these runs took who knows how long
     lab.run("hv1", "sh", "-c", CUT)
     assert not answers(lab, VM1)
     until(lambda: not is_armed(lab), 60, "the change is undone", 0.2)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from support.host_state import SERVICES, differences, mispredicted, settled
-from support.waiting import until
+from support.waiting import until, until_equal
 
 # What an administrator had on the host: a BIRD that runs, a strict rp_filter, an interface that is down, and more.
 BEFORE = """
@@ -42,6 +40,8 @@ def lab(bring_up):
 def test_hosts_are_given_back_as_they_were(lab):
     for host in HOSTS:
         lab.run(host, "sh", "-ec", BEFORE)
+    for host in HOSTS:
+        until(lambda host=host: lab.tried(host, "pgrep", "-x", "bird")[0] == 0, 20, f"BIRD runs on {host}")
     before = settled(lab, HOSTS)
     for host in HOSTS:
         assert "bird runs" in before[host]["services"]
@@ -81,11 +81,9 @@ def test_hosts_are_given_back_as_they_were(lab):
     done = lab.play(*retire, playbook="playbooks/retire.yml")
     assert done.code == 0, done.output
     assert mispredicted(predicted, done) == {}
-    assert not lab.run("rr1", "ip", "route", "show", "vrf", "public", "203.0.113.4")
-    assert "203.0.113.4" not in lab.run("rr1", "birdc", "show", "route")
-    after = settled(lab, HOSTS)
-    difference = differences(before, after)
-    assert not difference, json.dumps(difference, indent=1)
+    until_equal(lambda: lab.run("rr1", "ip", "route", "show", "vrf", "public", "203.0.113.4"), "", 20)
+    until(lambda: "203.0.113.4" not in lab.run("rr1", "birdc", "show", "route"), 20, "rr1 has no route to vm4")
+    until_equal(lambda: differences(before, settled(lab, HOSTS)), {}, 20, 0.2)
 
     second = lab.play(*retire, playbook="playbooks/retire.yml")
     assert second.code == 0 and second.changed == set(), second.output

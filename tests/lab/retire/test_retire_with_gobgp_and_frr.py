@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from support.host_state import differences, mispredicted, settled
+from support.waiting import until_equal
 
 NODES = ("contiv1", "contiv2", "switch1", "switch2")
 WITH_SYSTEMD = ("contiv1", "switch1")
@@ -30,6 +29,11 @@ def lab(bring_up):
     )
 
 
+def running(lab, node):
+    lines = lab.run(node, "ps", "-eo", "args").splitlines()
+    return [line for line in lines if "gobgpd" in line or "frr" in line or "routes" in line]
+
+
 def test_hosts_and_leaves_are_given_back_as_they_were(lab):
     for node in NODES:
         lab.run(node, "sh", "-ec", BEFORE)
@@ -45,10 +49,8 @@ def test_hosts_and_leaves_are_given_back_as_they_were(lab):
     assert done.code == 0, done.output
     assert mispredicted(predicted, done) == {}
     for node in NODES:
-        running = lab.run(node, "ps", "-eo", "args")
-        assert not [line for line in running.splitlines() if "gobgpd" in line or "frr" in line or "routes" in line]
-    difference = differences(before, settled(lab, NODES))
-    assert not difference, json.dumps(difference, indent=1)
+        until_equal(lambda node=node: running(lab, node), [], 20)
+    until_equal(lambda: differences(before, settled(lab, NODES)), {}, 20, 0.2)
     assert [line.split()[0] for line in lab.run("contiv1", "ip", "netns").splitlines()] == ["mine"]
 
     second = lab.play(*retire, playbook="playbooks/retire.yml")

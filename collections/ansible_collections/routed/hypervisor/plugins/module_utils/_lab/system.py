@@ -30,6 +30,7 @@ from .start import ENGINES, PATH, Recipe, detach, furnish, loopback_up
 
 PROGRAM = "lib/systemd/systemd"
 STAGE = "/mnt"  # any directory of the image; the mount on it is moved to /
+PAUSE_S = 0.05
 REBOOT = signal.SIGRTMIN + 5  # systemd(1), Signals: starts reboot.target
 # Units that need a console or hardware, and those that change the kernel of the machine, not of the node.
 MASKED = (
@@ -364,7 +365,11 @@ def failed_units(lab: str, node: str) -> list[str]:
 def wait_for_interrupted_boot(lab: str, node: str, timeout: float) -> None:
     """A killed run may have left a node that is still booting."""
     if exchange.is_boot_noted(lab, node):
-        command(lab, node, "systemctl", "is-system-running", "--wait", timeout=timeout)
+        deadline = time.monotonic() + timeout
+        asked = ("systemctl", "is-system-running", "--wait")
+        # It does not wait for a systemd that has only just begun, and does not answer yet.
+        while command(lab, node, *asked, timeout=timeout).strip() in ("", "unknown") and time.monotonic() < deadline:
+            time.sleep(PAUSE_S)
         exchange.forget_boot(lab, node)
 
 
