@@ -69,6 +69,11 @@ def has_route(lab, address) -> bool:
     return bool(lab.json("host2", family, "route", "show", f"{address}/{length}"))
 
 
+def announced(lab) -> set[str]:
+    """The IPv4 addresses of the pool of web to which host2 has a route."""
+    return {route["dst"] for route in lab.json("host2", "-4", "route", "show", "root", "10.10.1.64/26")}
+
+
 def reaches(lab, host, address) -> bool:
     return lab.tried(host, "ping", "-c", "1", "-W", "3", address)[0] == 0
 
@@ -94,7 +99,7 @@ def test_a_container_is_announced_reached_and_withdrawn(lab, caller, network):
     came = seconds_until(lambda: all(has_route(lab, one) for one in addresses), 20, f"the routes to {addresses}")
     assert all(one.startswith(start) for one, start in zip(addresses, ADDRESSES[network], strict=True))
     for host in ("host1", "host2"):
-        assert all(reaches(lab, host, one) for one in addresses), f"{host} does not reach {addresses}"
+        until(lambda h=host: all(reaches(lab, h, one) for one in addresses), 20, f"{host} reaches {addresses}")
     assert caller.tried("CHECK", "w1", network)[0] == 0
     caller.remove("w1")
     gone = seconds_until(lambda: not any(has_route(lab, one) for one in addresses), 20, "the withdrawal")
@@ -117,7 +122,8 @@ def test_a_container_passes_the_other_plugins_of_its_network(lab, caller):
 
 def test_containers_of_the_intent_and_of_a_runtime_reach_each_other(lab, caller):
     address, _ipv6 = caller.add("w1", "web")
-    assert lab.tried("host1", "ip", "netns", "exec", "c1", "ping", "-c", "1", "-W", "3", address)[0] == 0
+    ping = ("ip", "netns", "exec", "c1", "ping", "-c", "1", "-W", "3", address)
+    until(lambda: lab.tried("host1", *ping)[0] == 0, 20, "an answer")
 
 
 def test_a_second_run_changes_nothing_while_containers_run(lab, caller):
@@ -182,19 +188,22 @@ def test_running_containers_that_another_network_switched_to_its_mode_are_switch
 
 def test_a_second_add_for_a_container_announces_nothing_more(lab, caller):
     addresses = caller.add("w1", "web")
+    until(lambda: all(has_route(lab, one) for one in addresses), 20, f"the routes to {addresses}")
+    until(lambda: announced(lab) == {addresses[0]}, 20, "the withdrawal of other containers")
     before = leased(lab, "web")
     code, output = caller.tried("ADD", "w1", "web")
     assert code != 0 and "file exists" in output, output
     links = {link["ifname"] for link in lab.json("host1", "-n", "w1", "link", "show", "type", "ipvlan")}
     assert len(links) == 2, "the second link is left behind: the verification reports it"
     assert leased(lab, "web") == before
-    stays(lambda: not any(has_route(lab, f"10.10.1.{number}") for number in range(65, 70)), 2, "no other address")
+    stays(lambda: announced(lab) == {addresses[0]}, 2, "no other address")
     assert all(has_route(lab, one) for one in addresses)
 
 
 def test_addresses_of_containers_that_went_without_the_plugin_are_released(lab, caller):
     kept = caller.add("w1", "web")
     lost = caller.add("w2", "web")
+    until(lambda: all(has_route(lab, one) for one in lost), 20, f"the routes to {lost}")
     lab.run("host1", "ip", "netns", "delete", "w2")
     caller.networks.pop("w2")
     until(lambda: not any(has_route(lab, one) for one in lost), 20, "the withdrawal: the kernel is the only source")
@@ -246,7 +255,10 @@ def test_containers_with_one_mac_address_have_leases_of_their_own_and_keep_them_
     until(lambda: all(reaches(lab, "host1", one) for one in own), 20, "the host's routes to its containers")
     before = server()
     # It leaves its socket behind, and forgets its leases: others renew them.
-    lab.run("host1", "sh", "-ec", f"kill -9 $(cat /run/{DHCP}.pid); /etc/init.d/{DHCP} start")
+    pid = lab.run("host1", "cat", f"/run/{DHCP}.pid").strip()
+    lab.run("host1", "kill", "-9", pid)
+    until(lambda: lab.tried("host1", "test", "-e", f"/proc/{pid}")[0], 10, "the end of the daemon")
+    lab.run("host1", f"/etc/init.d/{DHCP}", "start")
     until(lambda: all(server().get(one, 0) > before[one] for one in own), 30, "the renewal of both leases", 0.2)
     assert lab.tried("host1", "test", "-e", f"/run/{DHCP}.sock.lost")[0] == 1
     caller.remove("d1")
@@ -267,10 +279,11 @@ def test_a_container_whose_runtime_mounts_no_namespace_is_announced_while_it_has
     add = ("python3", "-c", CALLER, "ADD", f"{FILES}/90-web.conflist", "p1", f"/proc/{process}/ns/net")
     addresses = [one["address"].partition("/")[0] for one in json.loads(lab.run("host1", *add))["ips"]]
     until(lambda: all(has_route(lab, one) for one in addresses), 20, f"the routes to {addresses}")
-    assert all(reaches(lab, "host2", one) for one in addresses)
+    until(lambda: all(reaches(lab, "host2", one) for one in addresses), 20, f"host2 reaches {addresses}")
     assert lab.tried("host1", "python3", "-c", CALLER, "CHECK", *add[4:])[0] == 0
     # Now its runtime is killed with it: nobody calls DEL.
     lab.run("host1", "kill", "-9", process)
+    until(lambda: lab.tried("host1", "test", "-e", f"/proc/{process}")[0], 10, "the end of the process")
     run = lab.play("--tags", "verify", "-e", "verify_deadline=1")
     assert "addresses without a process: eth0 in /run/routed-hypervisor-netns/p1-eth0" in run.output, run.output
     lab.run("host1", "sh", "-c", f"touch -d '2 minutes ago' {LEASES}/web/*")
@@ -318,7 +331,7 @@ def test_a_network_in_use_is_not_removed(lab, caller):
     lab.intent.write_text(text.replace(WEB, "    announce: address\n", 1))
     run = lab.play("--tags", "network")
     assert run.code != 0 and f"the network web is in use by w1 ({address}, " in run.output, run.output
-    assert reaches(lab, "host2", address)
+    until(lambda: reaches(lab, "host2", address), 20, "an answer still")
     caller.remove("w1")
     run = lab.play("--tags", "network,runtimes")
     assert run.code == 0, run.output

@@ -64,6 +64,17 @@ def test_everything_is_verified(lab):
     assert passed == total > 250
 
 
+def has_both_paths(lab) -> bool:
+    """Between the containers of both hosts, in both families."""
+    ends = (("hv1", "hv2", "span2"), ("hv2", "hv1", "span1"))
+    prefixes = [
+        (host, family, f"{address_of(lab, other, target, family)}/{length}")
+        for host, other, target in ends
+        for family, length in (("4", 32), ("6", 128))
+    ]
+    return all(len(lab.nexthops(host, family, "public", prefix)) == 2 for host, family, prefix in prefixes)
+
+
 def test_containers_reach_each_other_by_either_fabric(lab):
     target = address_of(lab, "hv2", "span2")
     assert lab.nexthops("hv1", "4", "public", f"{target}/32") == {"198.51.100.102", "198.51.100.202"}
@@ -72,15 +83,15 @@ def test_containers_reach_each_other_by_either_fabric(lab):
         ping = ("ip", "netns", "exec", "span1", "ping", "-c", "1", "-W", "1", target)
         until(lambda p=ping: "1 received" in lab.run("hv1", *p, check=False), 30, f"a path without fabric {fabric}")
         lab.run("hv1", "ip", "link", "set", f"fabric-{fabric}", "up")
-        until(lambda: len(lab.nexthops("hv1", "4", "public", f"{target}/32")) == 2, 60, "both paths")
+        until(lambda: has_both_paths(lab), 60, "both paths")
 
 
 # Connects to port 80 of an address, and prints what came of it.
 CLIENT = """
 import socket, sys
-for address in sys.argv[2:]:
+for address in sys.argv[3:]:
     try:
-        socket.create_connection((address, int(sys.argv[1])), 2).close()
+        socket.create_connection((address, int(sys.argv[1])), int(sys.argv[2])).close()
         print("accepted")
     except ConnectionRefusedError:
         print("refused")
@@ -89,8 +100,8 @@ for address in sys.argv[2:]:
 """
 
 
-def connected(lab, host, container, port, addresses):
-    command = ("ip", "netns", "exec", container, "python3", "-c", CLIENT, str(port), *addresses)
+def connected(lab, host, container, port, addresses, seconds=2):
+    command = ("ip", "netns", "exec", container, "python3", "-c", CLIENT, str(port), str(seconds), *addresses)
     return lab.run(host, *command).split()
 
 
@@ -102,7 +113,7 @@ def dropped(lab, host):
 def test_a_policy_is_enforced_on_the_destinations_host_in_each_family(lab):
     """No port is open here, so that what is let through is refused by the container itself."""
     own = [address_of(lab, "hv2", "own2", family) for family in "46"]
-    assert connected(lab, "hv1", "span1", 80, own) == ["refused", "refused"]
+    assert connected(lab, "hv1", "span1", 80, own, 20) == ["refused", "refused"]
     before = dropped(lab, "hv2"), dropped(lab, "hv1")
     assert connected(lab, "hv1", "span1", 81, own) == ["silence", "silence"]
     assert connected(lab, "hv1", "own1", 80, own) == ["silence", "silence"]
@@ -114,7 +125,7 @@ def test_answers_pass_a_policy_that_denies_new_connections(lab):
     """From own2, which span1 does not reach on any other port than 80: the answers come to a port of the client."""
     span = [address_of(lab, "hv1", "span1", family) for family in "46"]
     before = dropped(lab, "hv2")
-    assert connected(lab, "hv2", "own2", 81, span) == ["refused", "refused"]
+    assert connected(lab, "hv2", "own2", 81, span, 20) == ["refused", "refused"]
     assert dropped(lab, "hv2") == before
 
 

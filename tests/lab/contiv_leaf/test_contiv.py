@@ -47,7 +47,13 @@ def _whole(lab):
 
 def until_whole(lab) -> float:
     return seconds_until(
-        lambda: all(table(lab, leaf) == TABLES[leaf] for leaf in LEAVES) and has_route(lab), 60, "all routes"
+        lambda: (
+            all(table(lab, leaf) == TABLES[leaf] for leaf in LEAVES)
+            and has_route(lab)
+            and all(has_route(lab, "contiv2", prefix.removesuffix("/32")) for prefix in ON_CONTIV1)
+        ),
+        60,
+        "all routes",
     )
 
 
@@ -122,7 +128,8 @@ def test_a_neighbor_is_configured_before_its_link_is_up(lab):
     lab.run("contiv1", "service", "gobgpd-main", "restart")
     lab.run("switch1", "service", "frr", "restart")
     until(lambda: table(lab, "switch1").get("192.168.1.2/32"), 60, "the return of switch1")
-    assert not up(lab, "switch1", "50.1.1.1") and withdrawn_from_both(lab)
+    until(lambda: withdrawn_from_both(lab), 60, "the withdrawal of contiv1's containers from the leaves")
+    assert not up(lab, "switch1", "50.1.1.1")
     lab.run("contiv1", "ip", "link", "set", LINK, "up")
     print(f"a link that comes up after its neighbor was configured: all routes after {until_whole(lab):.1f} s")
     lab.run("contiv1", "ip", "route", "replace", "default", "via", "50.1.1.2", "proto", "82")
@@ -180,8 +187,8 @@ def test_a_neighbor_is_deleted_and_added(lab):
     assert run.code == 0, run.output
     until(lambda: withdrawn_from_both(lab) and not has_route(lab), 30, "the withdrawal of its routes everywhere")
     assert session(lab, "switch1", "50.1.1.1") == {}
-    assert "50.1.1.2" not in lab.run("contiv1", *GOBGP, "neighbor")
-    assert lab.run("contiv2", "ip", "route", "show", "192.168.1.3").strip() == ""
+    until(lambda: "50.1.1.2" not in lab.run("contiv1", *GOBGP, "neighbor"), 30, "the end of the neighbor")
+    until(lambda: lab.run("contiv2", "ip", "route", "show", "192.168.1.3").strip() == "", 30, "contiv2's withdrawal")
     lab.intent.write_text(text)
     run = lab.play("--tags", "routing")
     assert run.code == 0, run.output

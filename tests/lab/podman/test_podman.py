@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import NOT_VERIFIED
 from engines import Engine
-from support.waiting import seconds_until
+from support.waiting import seconds_until, until
 
 CALLER = (Path(__file__).parents[1] / "cni/caller.py").read_text()
 LEASES = "/run/routed-hypervisor-cni/web"
@@ -34,11 +34,13 @@ def test_containers_of_two_hosts_reach_each_other_in_both_families(lab, podman):
     assert (near.rpartition(".")[0], far.rpartition(".")[0]) == ("10.10.1", "10.10.2")
     assert 128 <= int(near.rpartition(".")[2]) < 192, "not in podman's part of the prefix"
     seconds = seconds_until(lambda: podman.pings("web1", far), 60, "the first answer", 0.1)
-    assert podman.pings("web1", podman.address("host2", "web2", "6"))
+    far6 = podman.address("host2", "web2", "6")
+    until(lambda: podman.pings("web1", far6), 60, "the first answer in IPv6", 0.1)
     print(f"web1 reaches web2 {seconds:.1f} s after it was started")
     # The host itself, by the route to podman's part; and a container of the intent.
-    assert lab.tried("host1", "ping", "-c", "1", "-W", "5", near)[0] == 0
-    assert lab.tried("host1", "ip", "netns", "exec", "c1", "ping", "-c", "1", "-W", "5", near)[0] == 0
+    ping = ("ping", "-c", "1", "-W", "5", near)
+    until(lambda: lab.tried("host1", *ping)[0] == 0, 30, "an answer to the host", 0.1)
+    until(lambda: lab.tried("host1", "ip", "netns", "exec", "c1", *ping)[0] == 0, 30, "an answer to c1", 0.1)
 
 
 def test_a_container_that_is_killed_gives_its_address_back(lab, podman):
@@ -60,7 +62,7 @@ def test_a_container_has_a_lease_until_it_is_removed_and_a_second_run_changes_no
     lab.run("switch-lan", "sh", "-ec", SERVER)
     address = podman.start("host1", "lan1", "lan")
     assert f" {address} " in lab.run("switch-lan", "cat", "/run/dhcp.leases")
-    assert podman.pings("lan1", "192.168.252.254")
+    until(lambda: podman.pings("lan1", "192.168.252.254"), 30, "an answer from the server", 0.1)
     podman.start("host1", "web1", "web")
     run = lab.play("--tags", "network,runtimes")
     assert run.code == 0 and run.changed == set(), run.output

@@ -23,7 +23,7 @@ from . import boot, exchange
 INTERVAL_S = 0.02
 # Without a loss for so long, a pair has recovered.
 CALM_S = 2.0
-START_S, END_S = 20, 10
+START_S, END_S = 60, 10
 COMMAND_S = 120
 GRACE_S = 30  # for a node to shut down
 ANSWER = re.compile(r"\[(\d+\.\d+)\] .*icmp_seq=(\d+) .*time=([\d.]+) ms")

@@ -16,6 +16,7 @@ from .neighbor_solicitation import solicit
 
 MAC = re.compile(r"\b([0-9a-f]{2}(?::[0-9a-f]{2}){5})\b", re.IGNORECASE)
 ANSWER_S = 1.0
+ECHO_ATTEMPTS = 5  # before silence proves nothing: one packet may be lost
 # A proxy may wait before it answers: Linux up to 0.8 s (proxy_delay), others up to 1 s (RFC 4861, 7.2.8).
 NEIGHBOR_S = 2
 
@@ -44,12 +45,29 @@ def verify_tcp(expectations):
     reason = lacking(run)
     if reason is not None:
         return [(NOT_RUN, reason)] * len(expectations)
-    echoes = probes.echo([{"to": one["to"], "namespace": one.get("namespace")} for one in expectations], ANSWER_S)
+    echoes = _echoes(expectations)
     answers = probes.connect(expectations, ANSWER_S)
     return [
         verdict(expected, *answer) if expected["expect"] == "reply" else silence(echo, answer)
         for expected, echo, answer in zip(expectations, echoes, answers, strict=True)
     ]
+
+
+def _echoes(expectations):
+    """An answer for each; where silence is expected, a request that is not answered is sent again."""
+    requests = [{"to": one["to"], "namespace": one.get("namespace")} for one in expectations]
+    answers = probes.echo(requests, ANSWER_S)
+    for _attempt in range(ECHO_ATTEMPTS - 1):
+        silent = [
+            index
+            for index, answer in enumerate(answers)
+            if not answer.received and expectations[index]["expect"] == "silence"
+        ]
+        if not silent:
+            break
+        for index, answer in zip(silent, probes.echo([requests[index] for index in silent], ANSWER_S), strict=True):
+            answers[index] = answer
+    return answers
 
 
 def silence(echo, answer):
