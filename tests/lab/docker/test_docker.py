@@ -102,7 +102,7 @@ def test_after_dockerd_was_killed_and_a_container_died_nothing_is_announced_that
     until(lambda: docker.tried("contiv1", "ps")[0] == 0, 180, "the return of dockerd", 1)
     gone = seconds_until(lambda: nowhere(lab, addresses[0]), 60, "the withdrawal of web1", PAUSE_S)
     print(f"dockerd was killed, then a container died: withdrawn {gone:.2f} s after dockerd answered again")
-    assert gone < 20
+    assert gone < 5
 
     def announced_if_it_runs() -> bool:
         running = docker.run("contiv1", "ps", "--format", "{{.Names}}").split()
