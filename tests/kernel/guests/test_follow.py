@@ -345,6 +345,21 @@ def test_settings_that_somebody_removes_come_back(host, machine):
     until_equal(lambda: host.report()["problems"], [], SOON_S)
 
 
+def test_settings_of_which_the_kernel_reports_nothing_come_back_too(host, machine):
+    host.start()
+    machine("web1", "tap-web1").runs()
+    here(host, "web1", "tap-web1")
+    host.process.send_signal(signal.SIGSTOP)
+    host.space.ip(f"-6 neighbor delete proxy {ELSEWHERE} dev tap-web1")
+    host.space.sysctl("ipv4/conf/tap-web1/proxy_arp", 0)
+    assert "tap-web1 is not as its guest needs it" in status(host, 1)["differences"]
+    host.process.send_signal(signal.SIGCONT)
+    until(lambda: ELSEWHERE in host.space.ip("-6 neighbor show proxy dev tap-web1"), SOON_S)
+    assert host.space.sysctl("ipv4/conf/tap-web1/proxy_arp") == "1"
+    until(lambda: "somebody has changed tap-web1" in host.said(), SOON_S)
+    assert status(host, 0)["differences"] == []
+
+
 def test_a_second_agent_refuses_to_run(host, machine):
     host.start()
     command = ["nsenter", f"--mount=/proc/{host.process.pid}/ns/mnt", *host.space.prefix, *host.command("run")]

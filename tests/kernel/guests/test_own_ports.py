@@ -75,7 +75,7 @@ def test_a_port_answers_for_all_guests_but_its_own_and_a_run_leaves_that_alone(h
     until(lambda: answers(second, 2, ELSEWHERE), SOON_S, "the kernel answers without the agent")
 
 
-def test_what_the_kernel_drops_with_a_link_is_added_again(host, ports):
+def test_what_the_kernel_drops_with_a_link_or_somebody_deletes_is_added_again(host, ports):
     first = ports.add(1)
     host.store_table({}, proxy_ndp=own(1))
     host.start()
@@ -83,6 +83,8 @@ def test_what_the_kernel_drops_with_a_link_is_added_again(host, ports):
     for command in ("link set vm1 down", "link set vm1 up"):
         host.space.ip(command)
     until(lambda: entries(host) == ELSEWHERE - 1, SOON_S, "after the link was down")
+    host.space.ip(f"-6 neighbor delete proxy {address(ELSEWHERE)} dev vm1")
+    until(lambda: entries(host) == ELSEWHERE - 1, SOON_S, "after somebody has deleted one")
     host.space.ip("link set vm1 down")
     until(lambda: entries(host) == 0, SOON_S, "a link that is down has none")
     host.space.ip("link set vm1 name other")

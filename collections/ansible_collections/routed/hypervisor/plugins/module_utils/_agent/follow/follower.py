@@ -24,6 +24,8 @@ from .seen import Seen
 DAEMONS_S = 1.0  # after ports were configured
 FIREWALL_S = 0.1  # between a change of the firewall's tables and a look at ours
 BUSY_S = 0.02  # after another run held the host's lock
+CHECK_S = 5.0  # between two looks at what the kernel does not report
+CHECK_SHARE = 0.02  # of the time, at most
 AGAIN_S = 0.1  # after a port changed while it was configured
 RETRY_S = 2.0  # after something was refused
 ASK_S = 1.0  # between two questions to a guest that was not received
@@ -47,6 +49,18 @@ def refresh_daemons() -> None:
         log(f"{change.name}: {change.op} ({change.why})")
     for problem in problems:
         log(problem)
+
+
+class State(t.NamedTuple):
+    """What a port was configured for, and how it was then."""
+
+    guest: Guest
+    name: str
+    mac: str
+    master: int
+    up: bool
+    mtu: int
+    marked: frozenset[bytes]
 
 
 @dataclasses.dataclass
@@ -74,7 +88,7 @@ class GuestFollower:
         self.heard: dict[str, int] = {}
         self.turns: dict[str, list[float]] = {}
         self.since: dict[str, float] = {}
-        self.configured: dict[int, t.Hashable] = {}
+        self.configured: dict[int, State] = {}
         self.elements: firewall.Elements | None = None
         self.held: dict[str, tuple[int, int]] = {}
         self.refused: list[str] = []  # by the kernel or nft, while ports were configured
@@ -95,6 +109,7 @@ class GuestFollower:
         self.guests, self.own, self.may_have_stale_entries = guests, own, True
         self.seen.destinations = guests.by_destination
         self._forget()
+        self.core.soon(self._check_ports, CHECK_S)
         log(f"following {len(guests.all)} guests, answering neighbor solicitations of {len(own.all)} others")
         return True
 
@@ -150,6 +165,26 @@ class GuestFollower:
 
     def _again(self) -> None:
         self.core.restart(self)
+
+    def _check_ports(self) -> None:
+        """The kernel reports no changes of sysctls and proxy entries."""
+        start = time.monotonic()
+        self.core.take_notifications()
+        if drifted := self._drifted():
+            log(f"somebody has changed {', '.join(drifted)}")
+            self._forget()
+            self.correct()
+        self.core.soon(self._check_ports, max(CHECK_S, (time.monotonic() - start) / CHECK_SHARE))
+
+    def _drifted(self) -> list[str]:
+        found: list[str] = []
+        if self.guests and self.configured:
+            here = {state.name: state.guest for state in self.configured.values()}
+            found += ports.drifted(self.kernel, ports.config_of(self.guests, here, not self.answers_by_itself))
+        if self.answering:
+            own = dict(self.answering.values())
+            found += ports.drifted(self.kernel, ports.entries_of(self.own, own, not self.answers_by_itself))
+        return found
 
     def _on_firewall(self) -> None:
         """Somebody has changed a table: ours may have been flushed."""
@@ -256,10 +291,10 @@ class GuestFollower:
         self.refused += refused
         return done
 
-    def _state_of(self, index: int, decision: Decision) -> t.Hashable:
+    def _state_of(self, index: int, decision: Decision) -> State:
         link = self.seen.links[index]
         marked = frozenset(address for where, address in self.seen.marked if where == index)
-        return decision.bound[index], link.name, link.mac, link.master, link.up, link.mtu, marked
+        return State(decision.bound[index], link.name, link.mac, link.master, link.up, link.mtu, marked)
 
     def _remember(self, guests: Guests, decision: Decision) -> None:
         """What is as it should be is looked at again when it changes. The rest may have changed in the meantime."""

@@ -83,6 +83,18 @@ def _configure(kernel: Kernel, config: Config) -> tuple[int, list[str]]:
     return (0, list(mistakes)) if mistakes else _carry_out(kernel, wanted, "replaced")
 
 
+def drifted(kernel: Kernel, config: Config) -> list[str]:
+    """The ports that are not as they were configured, by name; none if `configure` would refuse."""
+    wanted, mistakes = network.parse(config, "replaced")
+    if mistakes:
+        return []
+    try:
+        changes = network.plan_all(Snapshot(kernel, FOLLOWED), wanted, "replaced").all_changes()
+    except (Refused, OSError):
+        return []
+    return sorted({change.name for change in changes})
+
+
 def release(kernel: Kernel, names: t.Collection[str]) -> tuple[int, list[str]]:
     """Removes what the agent has configured on ports that are no guest's any more, and takes them out of their VRFs."""
     found = Snapshot(kernel).links

@@ -5,24 +5,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import traceback
 
+from ..._engine.lock import taken
 from ..routing.follower import RoutingManager
 from .core import Core, log
 from .follower import GuestFollower
 from .report import DIRECTORY, LOCK
 
 ENDED, FAILED, REFUSED = 0, 1, 2
+LOCK_S = 1.0  # who asks whether there is a service has the lock for a moment
 
 
 def serve(directory: str) -> int:
     os.makedirs(DIRECTORY, mode=0o755, exist_ok=True)
     lock = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not taken(lock, LOCK_S, 0.02):
         log("another process already follows guests and containers on this host")
         return REFUSED
     core = Core(directory)

@@ -53,6 +53,10 @@ def status(
         found.problems += ["guests are not followed: routed-hypervisor-run is not running", *decision.problems]
     if written and not written.get("by_itself"):
         found.differences += _entries(kernel, own, seen)
+    if written and decision.bound:
+        here = {seen.links[index].name: guest for index, guest in decision.bound.items()}
+        config = ports.config_of(guests, here, not written.get("by_itself"))
+        found.differences += [f"{name} is not as its guest needs it" for name in ports.drifted(kernel, config)]
     since = {name: entry["since"] for name, entry in written.get("guests", {}).items() if entry["here"]}
     waiting = {guest.name: seen.links[index].name for index, guest in decision.bound.items()}
     for name in sorted(guests.all):
