@@ -49,6 +49,17 @@ def test_every_object_is_listed_by_host_and_kind(hosts):
     ]
 
 
+def test_the_attributes_that_differ_are_named():
+    host = Host()
+    for after in ({"mtu": 1500}, {"mtu": 1500, "vrf": "public"}, {}):
+        host.add({"changes": [{**change("interfaces", "vm1"), "op": "change", "after": after, "why": "differs"}]})
+    assert differences.lines({"hv1": host})[1:] == [
+        "  change vm1: mtu differs",
+        "  change vm1: mtu, vrf differ",
+        "  change vm1: differs",
+    ]
+
+
 def test_the_summary_names_the_hosts(hosts):
     assert differences.summary(hosts) == (
         "1 of 4 hosts differ from the intent: hv1; 1 of 4 hosts could not be compared: hv2; "

@@ -86,8 +86,16 @@ def lines(hosts: dict[str, Host]) -> list[str]:
         for kind in sorted({change["kind"] for change in host.changes}):
             of_kind = [change for change in host.changes if change["kind"] == kind]
             found.append(f"{name}: {kind}: {counted(len(of_kind), 'difference(s)')}")
-            found += [f"  {change['op']} {change['name']}: {change['why']}" for change in of_kind]
+            found += [f"  {change['op']} {change['name']}: {_why(change)}" for change in of_kind]
     return found
+
+
+def _why(change: Change) -> str:
+    """The reason, or which attributes differ if that is all of it."""
+    attributes = sorted({**change.get("before", {}), **change.get("after", {})})
+    if change["why"] not in ("differs", "it differs") or not attributes:
+        return str(change["why"])
+    return f"{', '.join(attributes)} {'differs' if len(attributes) == 1 else 'differ'}"
 
 
 def summary(hosts: dict[str, Host]) -> str:
