@@ -105,3 +105,22 @@ def test_a_host_on_which_a_task_fails_is_failed(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(path.read_text())["hosts"]["localhost"]
     assert found["state"] == "failed" and found["errors"] == ["another change is armed"], found
+
+
+def test_a_run_in_check_mode_counts_what_would_change(tmp_path):
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(
+        f"- import_playbook: {PROJECT}/playbooks/render.yml\n- {{hosts: lab, gather_facts: false, tasks: []}}\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "ansible.cli.playbook",
+        "-i",
+        "inventories/l3_hypervisor",
+        str(playbook),
+        "--check",
+    ]
+    where = f"render_directory={tmp_path / 'out'}"
+    done = subprocess.run([*command, "-e", where], capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60)
+    assert ", 0 changes:\n  would change: " in done.stdout and not (tmp_path / "out").exists(), done.stdout
