@@ -62,10 +62,10 @@ def test_the_attributes_that_differ_are_named():
 
 def test_the_summary_names_the_hosts(hosts):
     assert differences.summary(hosts) == (
-        "1 of 4 hosts differ from the intent: hv1; 1 of 4 hosts could not be compared: hv2; "
+        "1 of 4 hosts differs from the intent: hv1; 1 of 4 hosts could not be compared: hv2; "
         "1 of 4 hosts could not be reached: hv3"
     )
-    assert differences.summary({"hv4": hosts["hv4"]}) == "all of 1 host are as intended"
+    assert differences.summary({"hv4": hosts["hv4"]}) == "1 host, as intended"
 
 
 def test_the_text_ends_with_the_differences(hosts):

@@ -81,10 +81,18 @@ def test_what_is_no_boolean_is_refused(production, playbook, option, more):
     assert "UNREACHABLE" not in output, output
 
 
-def test_a_fabric_that_a_drained_hypervisor_is_not_on_is_refused_by_render(tmp_path):
-    path = f"render_directory={tmp_path}"
-    code, output = play(LAB, "playbooks/render.yml", "-e", '{"drained": ["C"]}', "-e", path)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("playbooks/render.yml", "-e", "render_directory=/nonexistent"),
+        ("playbooks/drift.yml",),
+        ("site.yml", "--tags", "routing"),
+    ],
+)
+def test_what_is_drained_is_checked_wherever_it_is_used(production, command):
+    code, output = play(production, *command, "-e", '{"drained": ["C"]}')
     assert code and "drained: must be true for a reflector, a border or a leaf, or a list of fabrics" in output, output
+    assert "UNREACHABLE" not in output, output
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,12 @@ def summary(hosts: dict[str, Host]) -> str:
     """One sentence with the names of hosts that are not as intended."""
     verbs = {DIFFERS: "differ from the intent", FAILED: "could not be compared", UNREACHABLE: "could not be reached"}
     parts = []
+    if len(named(hosts, DIFFERS)) == 1:
+        verbs[DIFFERS] = "differs from the intent"
     for state, verb in verbs.items():
         if names := named(hosts, state):
             parts.append(f"{len(names)} of {counted(len(hosts), 'host(s)')} {verb}: {', '.join(names)}")
-    return "; ".join(parts) or f"all of {counted(len(hosts), 'host(s)')} are as intended"
+    return "; ".join(parts) or f"{counted(len(hosts), 'host(s)')}, as intended"
 
 
 def text(hosts: dict[str, Host]) -> str:
