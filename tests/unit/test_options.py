@@ -31,7 +31,7 @@ def production(tmp_path):
     return inventory
 
 
-@pytest.mark.parametrize("value", ["60s", "-1", "true", "604801"])
+@pytest.mark.parametrize("value", ["60s", "-1"])
 def test_a_wrong_time_to_confirm_is_refused(production, value):
     code, output = play(production, "playbooks/preflight.yml", "-e", f"confirm_s={value}")
     wrong = f"hv1, hv2, rr1, rr2: confirm_s: must be 0, or seconds from 5 to 604800, not {value}"
@@ -47,23 +47,21 @@ def test_wrong_times_and_ways_to_manage_are_refused_together(production):
     assert "rr1: management: must be out_of_band or in_band, not inband" in output and "rr2:" not in output, output
 
 
-@pytest.mark.parametrize(("playbook", "options"), [("site.yml", ("--tags", "arm")), ("playbooks/arm.yml", ())])
-def test_a_wrong_time_to_confirm_is_refused_without_preflight(production, playbook, options):
-    code, output = play(production, playbook, "-e", "confirm_s=60s", *options)
-    assert code and "confirm_s: must be 0, or seconds from 5 to 604800, not 60s" in output, output
+def test_a_wrong_time_to_confirm_is_refused_without_preflight(production):
+    code, output = play(production, "site.yml", "--tags", "network", "-e", "confirm_s=true")
+    assert code and "confirm_s: must be 0, or seconds from 5 to 604800, not true" in output, output
     assert "UNREACHABLE" not in output, output
 
 
-@pytest.mark.parametrize("value", ["0", "[1,2]", "101%", '{"rollout_serial": [1, -1]}'])
+@pytest.mark.parametrize("value", ["0", "[1,2]", '{"rollout_serial": [1, "101%"]}'])
 def test_a_wrong_size_of_batches_is_refused(production, value):
     given = value if value.startswith("{") else f"rollout_serial={value}"
     code, output = play(production, "playbooks/rollback.yml", "-e", given, "-e", "to=20260131T120000Z")
     assert code and SERIAL in output and "Traceback" not in output and "UNREACHABLE" not in output, output
 
 
-@pytest.mark.parametrize("given", ["rollout_serial=100%", '{"rollout_serial": [1, "50%"]}'])
-def test_a_right_size_of_batches_is_accepted(production, given):
-    _code, output = play(production, "playbooks/rollout.yml", "-e", given)
+def test_a_right_size_of_batches_is_accepted(production):
+    _code, output = play(production, "playbooks/rollout.yml", "-e", '{"rollout_serial": [1, "50%"]}')
     assert SERIAL not in output and "4 of 4 hosts cannot be reached" in output, output
 
 
@@ -95,18 +93,10 @@ def test_what_is_drained_is_checked_wherever_it_is_used(production, command):
     assert "UNREACHABLE" not in output, output
 
 
-@pytest.mark.parametrize(
-    ("option", "wrong"),
-    [
-        (
-            "drill_fabrik=B",
-            "unknown: drill_fabrik; known are drill_node, drill_fabric, drill_runs, drill_limit, drill_path",
-        ),
-        ("drill_runs=abc", "drill_runs: must be a number from 1, not abc"),
-        ("drill_runs=0", "drill_runs: must be a number from 1, not 0"),
-        ("drill_limit=x", "drill_limit: must be more than 0 seconds, not x"),
-    ],
-)
-def test_a_wrong_option_of_a_drill_is_refused_with_its_name(option, wrong):
-    code, output = play(LAB, "playbooks/drill.yml", "-e", "drill=cut_uplink", "-e", option, "--check")
-    assert code and wrong in output, output
+def test_all_wrong_options_of_a_drill_are_refused_with_their_names():
+    options = ("drill=cut_uplink", "drill_fabrik=B", "drill_runs=0", "drill_limit=x")
+    more = [word for option in options for word in ("-e", option)]
+    code, output = play(LAB, "playbooks/drill.yml", *more, "--check")
+    known = "drill_node, drill_fabric, drill_runs, drill_limit, drill_path"
+    assert code and f"unknown: drill_fabrik; known are {known};" in output, output
+    assert "drill_runs: must be a number from 1, not 0; drill_limit: must be more than 0 seconds, not x" in output
