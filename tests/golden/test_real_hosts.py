@@ -157,4 +157,4 @@ def test_a_host_without_that_variable_is_looked_at(production):
 def test_a_host_that_is_managed_in_band_is_refused_before_anything_is_touched(production, value, reason):
     done = preflight(production, "-e", f"management={value}", "-e", "confirm_s=0")
     assert done.returncode != 0
-    assert f"hv1: {reason}" in re.sub(r"\s+", " ", done.stdout + done.stderr)
+    assert reason in re.sub(r"\s+", " ", done.stdout + done.stderr)

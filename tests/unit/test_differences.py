@@ -49,12 +49,23 @@ def test_every_object_is_listed_by_host_and_kind(hosts):
     ]
 
 
+def test_the_attributes_that_differ_are_named():
+    host = Host()
+    for after in ({"mtu": 1500}, {"mtu": 1500, "vrf": "public"}, {}):
+        host.add({"changes": [{**change("interfaces", "vm1"), "op": "change", "after": after, "why": "differs"}]})
+    assert differences.lines({"hv1": host})[1:] == [
+        "  change vm1: mtu differs",
+        "  change vm1: mtu, vrf differ",
+        "  change vm1: differs",
+    ]
+
+
 def test_the_summary_names_the_hosts(hosts):
     assert differences.summary(hosts) == (
-        "1 of 4 hosts differ from the intent: hv1; 1 of 4 hosts could not be compared: hv2; "
+        "1 of 4 hosts differs from the intent: hv1; 1 of 4 hosts could not be compared: hv2; "
         "1 of 4 hosts could not be reached: hv3"
     )
-    assert differences.summary({"hv4": hosts["hv4"]}) == "all of 1 host are as intended"
+    assert differences.summary({"hv4": hosts["hv4"]}) == "1 host, as intended"
 
 
 def test_the_text_ends_with_the_differences(hosts):
@@ -94,3 +105,22 @@ def test_a_host_on_which_a_task_fails_is_failed(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(path.read_text())["hosts"]["localhost"]
     assert found["state"] == "failed" and found["errors"] == ["another change is armed"], found
+
+
+def test_a_run_in_check_mode_counts_what_would_change(tmp_path):
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(
+        f"- import_playbook: {PROJECT}/playbooks/render.yml\n- {{hosts: lab, gather_facts: false, tasks: []}}\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "ansible.cli.playbook",
+        "-i",
+        "inventories/l3_hypervisor",
+        str(playbook),
+        "--check",
+    ]
+    where = f"render_directory={tmp_path / 'out'}"
+    done = subprocess.run([*command, "-e", where], capture_output=True, text=True, check=False, cwd=PROJECT, timeout=60)
+    assert ", 0 changes:\n  would change: " in done.stdout and not (tmp_path / "out").exists(), done.stdout

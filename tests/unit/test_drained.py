@@ -64,6 +64,7 @@ def test_right_values_are_accepted(tmp_path):
             ("--limit", "vm1"),
             "there is no router in --limit vm1; routers are hv1, hv2, hv3, rr1, rr2, internet",
         ),
+        ("drain", ("--limit", "rr2", "-e", "drain_s=1m"), "drain_s: must be a number of seconds, not 1m"),
         ("undrain", ("--limit", "vm1"), "there is no router in --limit vm1"),
         ("undrain", ("--limit", "hv1", "-e", "fabric=B"), "hv1, fabric B is not drained"),
         ("undrain", ("--limit", "rr1", "-e", "fabric=A"), "fabric: all of rr1 is drained; leave it out"),

@@ -200,5 +200,6 @@ def test_what_was_not_run_is_neither_passed_nor_failed_and_the_summary_says_so(m
     report["lab"] = True
     assert (report["passed"], report["failures"], report["not_run"]) == (0, 0, 1)
     nothing = {"changed": 0, "changes": {}, "failed": False, "kernel": None, "inventory": None, "absent": {}}
+    nothing["predicted"] = {}
     text = "\n".join(summary("site.yml", [], report=report, **nothing))
     assert "0 of 1 checks passed, 1 NOT RUN: firewall (this kernel has no nftables of family inet" in text

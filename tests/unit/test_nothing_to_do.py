@@ -35,6 +35,25 @@ def test_a_drill_has_its_own_name_of_a_fabric():
     assert "choose a fabric of the drill with -e drill_fabric=NAME, not with fabric" in output
 
 
+LAB = PROJECT / "inventories/l3_hypervisor"
+
+
+def test_only_nodes_of_a_lab_are_rebooted(tmp_path):
+    output = refusal(documented(tmp_path / "production"), "reboot", "-e", "lab_reboot=hv1")
+    assert "there is no lab in this inventory: its hosts are rebooted as any others" in output
+
+
+@pytest.mark.parametrize("options", [(), ("--limit", "hv1", "-e", "lab_reboot=hv1")])
+def test_a_reboot_needs_the_name_of_a_node(options):
+    output = refusal(LAB, "reboot", *options)
+    assert "name the node with -e lab_reboot=hv1 or make reboot NODE=hv1, not with --limit" in output
+
+
+def test_what_another_run_has_armed_is_not_confirmed_by_a_playbook(tmp_path):
+    output = refusal(documented(tmp_path / "production"), "confirm")
+    assert "this run has armed no change, so it confirms none: run routed-hypervisor confirm" in output
+
+
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh")
 def test_a_rollout_that_reaches_no_host_changes_none(tmp_path):
     inventory = documented(tmp_path / "production")

@@ -74,6 +74,8 @@ def test_hosts_are_given_back_as_they_were(lab):
         refused = lab.play(*retire, *check, playbook="playbooks/retire.yml")
         assert refused.code != 0 and "another change is armed: armed by root at" in refused.output, refused.output
         assert not {one for one in refused.changed if one[0] == "hv3"}
+    both = lab.play("--limit", "hv3", playbook="playbooks/retire.yml").output
+    assert "these guests are running" in both and "another change is armed: armed by root at" in both, both
     lab.run("hv3", "routed-hypervisor", "rollback")  # which blocks an interrupted run, but no new one
 
     predicted = lab.play(*retire, "--check", playbook="playbooks/retire.yml")

@@ -47,7 +47,8 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._stages = []
         self._report = self._kernel = None
-        self._changes = Counter()
+        self._changed = 0
+        self._changes, self._predicted = Counter(), Counter()
         self._absent = {}
         self._playbook = ""
 
@@ -58,9 +59,12 @@ class CallbackModule(CallbackBase):
         self._stages.append((play.get_name(), time.monotonic()))
 
     def v2_runner_on_ok(self, result):
+        is_prediction = result.task.check_mode
+        self._changed += result.is_changed() and not is_prediction
         # Every module of this collection returns its changes in the same format.
         if result.task.action.startswith("routed.hypervisor."):
-            self._changes.update(change["kind"] for change in result.result.get("changes", []))
+            counts = self._predicted if is_prediction else self._changes
+            counts.update(change["kind"] for change in result.result.get("changes", []))
         if result.task.action == "routed.hypervisor.network" and result.result.get("absent"):
             names = [f"{port['guest']} ({port['interface']})" for port in result.result["absent"]]
             self._absent[result.host.get_name()] = names
@@ -81,13 +85,12 @@ class CallbackModule(CallbackBase):
         failed = any(
             stats.summarize(host)["failures"] or stats.summarize(host)["unreachable"] for host in stats.processed
         )
-        changed = sum(stats.summarize(host)["changed"] for host in stats.processed)
-        found = {"report": self._report, "kernel": self._kernel, "changes": self._changes}
-        found["absent"] = self._absent
+        found = {"report": self._report, "kernel": self._kernel, "changed": self._changed, "changes": self._changes}
+        found.update(predicted=self._predicted, absent=self._absent)
         found["inventory"] = inventory_argument()
         if self._report:
             add_stages(Path(self._report["page"]).parent, self._playbook, times)
-        for line in summary(self._playbook, times, changed=changed, failed=failed, **found):
+        for line in summary(self._playbook, times, failed=failed, **found):
             self._display.display(line)
 
 

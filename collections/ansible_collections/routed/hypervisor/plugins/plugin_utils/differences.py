@@ -86,18 +86,28 @@ def lines(hosts: dict[str, Host]) -> list[str]:
         for kind in sorted({change["kind"] for change in host.changes}):
             of_kind = [change for change in host.changes if change["kind"] == kind]
             found.append(f"{name}: {kind}: {counted(len(of_kind), 'difference(s)')}")
-            found += [f"  {change['op']} {change['name']}: {change['why']}" for change in of_kind]
+            found += [f"  {change['op']} {change['name']}: {_why(change)}" for change in of_kind]
     return found
+
+
+def _why(change: Change) -> str:
+    """The reason, or which attributes differ if that is all of it."""
+    attributes = sorted({**change.get("before", {}), **change.get("after", {})})
+    if change["why"] not in ("differs", "it differs") or not attributes:
+        return str(change["why"])
+    return f"{', '.join(attributes)} {'differs' if len(attributes) == 1 else 'differ'}"
 
 
 def summary(hosts: dict[str, Host]) -> str:
     """One sentence with the names of hosts that are not as intended."""
     verbs = {DIFFERS: "differ from the intent", FAILED: "could not be compared", UNREACHABLE: "could not be reached"}
     parts = []
+    if len(named(hosts, DIFFERS)) == 1:
+        verbs[DIFFERS] = "differs from the intent"
     for state, verb in verbs.items():
         if names := named(hosts, state):
             parts.append(f"{len(names)} of {counted(len(hosts), 'host(s)')} {verb}: {', '.join(names)}")
-    return "; ".join(parts) or f"all of {counted(len(hosts), 'host(s)')} are as intended"
+    return "; ".join(parts) or f"{counted(len(hosts), 'host(s)')}, as intended"
 
 
 def text(hosts: dict[str, Host]) -> str:

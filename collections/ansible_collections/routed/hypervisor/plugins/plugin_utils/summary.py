@@ -29,8 +29,8 @@ KINDS = {
     "tcp": "BGP port(s) of hypervisors closed to guests",
     "firewall": "hypervisor firewall(s) complete",
     "rollback": "host(s) with the last change kept",
-    "followed_guests": "hypervisor(s) that follow guests",
-    "announced_guests": "border(s) that reach all guests that are announced",
+    "followed_guests": "hypervisor(s) following guests",
+    "announced_guests": "border(s) reaching all announced guests",
     "spoof": "forged source(s) stopped",
 }
 
@@ -41,11 +41,12 @@ CHANGES = {"proxy_arp": "proxy ARP setting(s)"}
 NAMES = {"uml": "user-mode Linux", "qemu": "QEMU, Linux"}
 
 
-def summary(playbook, stages, *, report, changed, changes, absent, failed, kernel, inventory):
+def summary(playbook, stages, *, report, changed, changes, predicted, absent, failed, kernel, inventory):
     """Returns the lines of the summary.
 
     stages: [(name of the play, seconds)]; report: the result of routed.hypervisor.report, or None;
     changed: number of tasks that changed something; changes: number of changed objects by kind;
+    predicted: the same of tasks in check mode, which change nothing;
     absent: guests whose ports are missing, by hypervisor;
     kernel: the result of routed.hypervisor.lab_kernel, or None; inventory: its directory, empty for the default one.
     """
@@ -63,10 +64,16 @@ def summary(playbook, stages, *, report, changed, changes, absent, failed, kerne
         f"Stages of {playbook}, {sum(seconds for _name, seconds in stages):.1f} s, {counted(changed, 'change(s)')}:"
     )
     if changes:
-        lines.append("  " + ", ".join(counted(count, _changed(kind)) for kind, count in sorted(changes.items())))
+        lines.append(f"  {_listed(changes)}")
+    if predicted:
+        lines.append(f"  would change: {_listed(predicted)}")
     lines += [f"  {host}: absent, and not configured: {', '.join(names)}" for host, names in absent.items()]
     lines += [f"  {seconds:7.1f} s  {name}" for name, seconds in stages]
     return lines + next_steps(report, failed, kernel, inventory)
+
+
+def _listed(changes):
+    return ", ".join(counted(count, _changed(kind)) for kind, count in sorted(changes.items()))
 
 
 def _changed(kind):

@@ -34,11 +34,12 @@ UML = {"kind": "uml", "release": "7.2.12"}
 UNTRIED = {"title": "hv1 has its firewall", "kind": "firewall", "state": "not run", "seen": "this kernel cannot"}
 
 
-def lines(kernel=None, failed=False, results=None, changes=(), inventory="", changed=3, absent=(), lab=True):
+def lines(kernel=None, failed=False, results=None, changes=(), inventory="", changed=3, absent=(), lab=True, **more):
     report = {**summarise(results or {"vm1": [GOOD]}), "fabric": "x", "path": "verify.json", "page": "report.html"}
     report["lab"] = lab
     found = {"changed": changed, "changes": dict(changes), "failed": failed, "kernel": kernel, "inventory": inventory}
-    return summary("site.yml", [("BGP", 1.25)], report=report, absent=dict(absent), **found)
+    found = {**found, "predicted": {}, "absent": dict(absent), **more}
+    return summary("site.yml", [("BGP", 1.25)], report=report, **found)
 
 
 def test_the_summary_says_verdict_stages_and_what_to_type_next():
@@ -52,6 +53,19 @@ def test_the_summary_counts_what_changed_by_kind():
     text = lines(changes={"services": 2, "files": 14})
     assert "  14 files, 2 services" in text
     assert "Stages of site.yml, 1.2 s, 3 changes:" in text
+
+
+def test_what_would_change_has_not_changed():
+    text = lines(changed=0, predicted={"services": 2, "files": 1})
+    assert "Stages of site.yml, 1.2 s, 0 changes:" in text
+    assert "  would change: 1 file, 2 services" in text
+
+
+def test_a_verb_suits_any_number():
+    for number in (1, 2):
+        results = {"hv1": [{**GOOD, "kind": kind} for kind in ("followed_guests", "announced_guests")] * number}
+        text = "\n".join(lines(results=results))
+        assert "following guests" in text and "reaching all announced guests" in text and "that follow" not in text
 
 
 def test_one_of_a_kind_is_singular():
