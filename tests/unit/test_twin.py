@@ -266,6 +266,20 @@ def test_a_place_that_cannot_be_written_is_named(documented, tmp_path):
     assert done.returncode == 1 and done.stderr.startswith(f"twin: {place}") and "Traceback" not in done.stderr
 
 
+def test_a_directory_of_others_is_left_alone(documented, tmp_path):
+    inventory = tmp_path / "production"
+    subprocess.run(["cp", "-r", documented, inventory], check=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for place in (inventory, tmp_path / "other"):
+        done = run(inventory, place)
+        assert done.returncode == 1 and f"{place} is not empty, and no twin: name a directory" in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    (tmp_path / "empty").mkdir()
+    assert run(inventory, tmp_path / "empty").returncode == 0
+
+
 def test_variables_that_change_a_configuration_are_kept(documented, tmp_path):
     inventory = tmp_path / "production"
     subprocess.run(["cp", "-r", documented, inventory], check=True)

@@ -17,7 +17,7 @@ from .convert import twin
 from .differences import Differences
 from .names import CHOSEN
 from .read import Refused, production
-from .write import variables, write
+from .write import is_for_a_twin, variables, write
 
 __all__ = ["IntentError", "Made", "Refused", "make"]
 
@@ -40,5 +40,7 @@ def make(inventory: str, directory: str = "") -> Made:
     for path in found.sealed:
         made.differences.add("encrypted files were not opened, and the twin has passwords of its own", path)
     place = Path(directory or Path("artifacts", found.intent.name, "twin"))
+    if not is_for_a_twin(place):
+        raise Refused(f"{place} is not empty, and no twin: name a directory for the twin alone; nothing was written")
     write(place, made, host_vars, found.intent, inventory)
     return Made(place, made.differences)

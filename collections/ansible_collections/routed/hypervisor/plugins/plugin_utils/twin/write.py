@@ -59,9 +59,19 @@ def _password() -> str:
     return "".join(secrets.choice(LETTERS) for _position in range(LENGTH))
 
 
+def is_for_a_twin(directory: Path) -> bool:
+    """Whether nothing of others would be replaced there."""
+    intent = directory / "fabric.yml"
+    if intent.exists():
+        return intent.read_text().startswith(HEAD.partition("{")[0])
+    return not directory.exists() or not any(directory.iterdir())
+
+
 def write(directory: Path, twin: Twin, host_vars: Mapping[str, t.Any], intent: Intent, source: str) -> None:
     """Replaces the twin's inventory, all but its passwords."""
     head = HEAD.format(source=source)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "fabric.yml").write_text(head + _text(twin.intent))  # first, so that the directory is known as a twin's
     everyone = directory / "group_vars/all/passwords.yml"
     former = yaml.safe_load(everyone.read_text()) if everyone.exists() else {}
     everyone.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +82,6 @@ def write(directory: Path, twin: Twin, host_vars: Mapping[str, t.Any], intent: I
     for node, given in host_vars.items():
         (directory / "host_vars").mkdir(exist_ok=True)
         (directory / "host_vars" / f"{node}.yml").write_text(head + _text(given))
-    (directory / "fabric.yml").write_text(head + _text(twin.intent))
     (directory / "differences.txt").write_text("\n".join([*twin.differences.lines(10**6), ""]))
 
 
