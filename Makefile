@@ -55,11 +55,11 @@ capture: ## write packets to artifacts/LAB/NODE-INTERFACE.pcap, until Ctrl-C [NO
 	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make capture NODE=hv1 INTERFACE=fabric-A))$(call lab_only,packets are captured in nodes of labs only)mkdir -p artifacts/$(LAB)
 	@# An earlier capture is replaced only if this one can begin.
 	@$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" tcpdump -i "$(INTERFACE)" -d >/dev/null
-	@trap : INT; $(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" tcpdump -i "$(INTERFACE)" -U -w - >"artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
 	@echo "artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
+	@trap : INT; $(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" tcpdump -i "$(INTERFACE)" -U -w - >"artifacts/$(LAB)/$(NODE)-$(INTERFACE).pcap"
 
 impair: ## delay or lose what a node sends, until make impair without them [NODE=hv1 INTERFACE=fabric-A DELAY=20ms LOSS=1%]
-	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make impair NODE=hv1 INTERFACE=fabric-A DELAY=20ms))$(if $(filter-out %s,$(DELAY)),$(error DELAY has no unit: DELAY=20ms))$(call lab_only,only nodes of labs are impaired)$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" $(if $(DELAY)$(LOSS),tc qdisc replace dev "$(INTERFACE)" root netem $(if $(DELAY),delay "$(DELAY)") $(if $(LOSS),loss "$(LOSS)"),$(UNIMPAIR) "$(INTERFACE)")
+	@$(if $(and $(NODE),$(INTERFACE)),,$(error NODE or INTERFACE is missing: make impair NODE=hv1 INTERFACE=fabric-A DELAY=20ms))$(if $(filter-out %s,$(DELAY)),$(error DELAY has no unit: DELAY=20ms))$(if $(filter-out %%,$(LOSS)),$(error LOSS has no unit: LOSS=1%))$(call lab_only,only nodes of labs are impaired)$(ROOT) bin/lab exec $(OWNER) $(LAB) "$(NODE)" $(if $(DELAY)$(LOSS),tc qdisc replace dev "$(INTERFACE)" root netem $(if $(DELAY),delay "$(DELAY)") $(if $(LOSS),loss "$(LOSS)"),$(UNIMPAIR) "$(INTERFACE)")
 
 status: ## show which labs are up, since when, and where
 	@$(ROOT) bin/lab status

@@ -33,6 +33,10 @@ def renamed(path: str, new: str) -> dict:
 ONE_MISTAKE = {
     # unknown and misspelled keys
     "misspelled section": (renamed("segments", "segmnets"), "segmnets: unknown key; did you mean segments?"),
+    "variable of hosts": (
+        changed(("hypervisors.hv1.ansible_host", "192.0.2.1")),
+        "hypervisors.hv1.ansible_host: unknown key; it is a variable of hosts: move it to host_vars or group_vars",
+    ),
     "key of another section": (changed(("drills", {})), "drills: unknown key; it belongs under lab"),
     "misspelled required section": (renamed("vrfs", "vrf"), "vrf: unknown key; did you mean vrfs?"),
     "misspelled key": (renamed("vrfs.public.table", "tabel"), "vrfs.public.tabel: unknown key; did you mean table?"),
@@ -333,6 +337,14 @@ def test_a_yaml_error_beside_the_intent_has_its_line(inventory):
     assert f"1 mistake in {inventory.path}/hosts.yml; nothing was touched." in result.stderr
     assert result.stderr.count("line 4, column 4: invalid YAML: did not find expected key") == 1
     assert result.stderr.count("did not find expected key") == 1
+
+
+def test_a_file_of_hosts_that_is_no_map_is_refused_with_the_remedy(inventory):
+    (inventory.path / "fabric.yml").write_text(yaml.safe_dump(default()))
+    (inventory.path / "hosts.yml").write_text("hv1 ansible_host=192.0.2.1\n")
+    result = inventory("inventory", "--list")
+    assert result.returncode != 0 and "AnsibleTagged" not in result.stderr
+    assert "must be a map of groups, such as all: {hosts: {hv1: {ansible_host: 192.0.2.1}}}" in result.stderr
 
 
 # Accepted by Ansible, which prints a warning at most: refused with the line of each mistake.

@@ -96,10 +96,12 @@ def test_real_hosts_are_no_nodes(inventory, target):
     assert "racks is no lab: " in refusal(target, "NODE=hv1", "INTERFACE=eno1", given)
 
 
-def test_a_delay_without_a_unit_is_refused():
+def test_a_delay_or_loss_without_a_unit_is_refused():
     given = ("NODE=hv1", "INTERFACE=fabric-A")
     assert "DELAY has no unit: DELAY=20ms" in refusal("impair", *given, "DELAY=20")
     assert 'delay "20ms"' in commands("impair", *given, "DELAY=20ms")
+    assert "LOSS has no unit: LOSS=1%" in refusal("impair", *given, "LOSS=100")
+    assert 'loss "1.5%"' in commands("impair", *given, "LOSS=1.5%")
 
 
 def test_a_capture_that_cannot_begin_replaces_none(inventory):

@@ -76,6 +76,9 @@ def check_groups(path: str) -> None:
         raise IntentError(path, [invalid_yaml(error)]) from None
     except yaml.YAMLError as error:
         raise IntentError(path, [f"invalid YAML: {shown(str(error))}"]) from None
+    if document is not None and not isinstance(document, yaml.MappingNode):
+        wrong = "must be a map of groups, such as all: {hosts: {hv1: {ansible_host: 192.0.2.1}}}"
+        raise IntentError(path, [f"{wrong}; the name of a file in INI form has no .yml"])
     if isinstance(document, yaml.MappingNode):
         groups = _Groups()
         for name, body in document.value:

@@ -47,6 +47,8 @@ def read(path: str) -> SeenFile | None:
             status = os.fstat(file.fileno())
     except FileNotFoundError:
         return None
+    except IsADirectoryError as error:
+        raise FileError(f"{path} is a directory: move it away") from error
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from error
     mode = stat.S_IMODE(status.st_mode)

@@ -75,6 +75,8 @@ def _words(message: str) -> list[str]:
     return [word for word in _CALLED.sub("", message[:LONGEST_LINE]).split(" ") if word.strip(",;:.?()").isalpha()]
 
 
+# Ansible's own start with ansible_
+OF_HOSTS = ("confirm_s", "management", "drained", "bgp_passwords", "ospf_passwords")
 _CALLED = re.compile(r" called \S+")
 
 
@@ -117,6 +119,9 @@ class Mistakes:
 
         Probably one of the others was meant, which is then not reported as missing.
         """
+        if key.startswith("ansible_") or key in OF_HOSTS:
+            self.add((*path, key), "unknown key", "it is a variable of hosts: move it to host_vars or group_vars")
+            return
         close = self.did_you_mean(key, sorted(known, key=given.__contains__))
         right = f"it belongs under {place}" if place else f"known here: {listed(known, 20)}"
         self.add((*path, key), "unknown key", f"did you mean {close}?" if close else right)
