@@ -71,7 +71,8 @@ def write(directory: Path, twin: Twin, host_vars: Mapping[str, t.Any], intent: I
     """Replaces the twin's inventory, all but its passwords."""
     head = HEAD.format(source=source)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "fabric.yml").write_text(head + _text(twin.intent))  # first, so that the directory is known as a twin's
+    # First: is_for_a_twin knows the directory by it, even after a run that was interrupted.
+    (directory / "fabric.yml").write_text(head + _text(twin.intent))
     everyone = directory / "group_vars/all/passwords.yml"
     former = yaml.safe_load(everyone.read_text()) if everyone.exists() else {}
     everyone.parent.mkdir(parents=True, exist_ok=True)
