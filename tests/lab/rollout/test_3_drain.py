@@ -104,6 +104,6 @@ def test_a_host_that_is_armed_is_not_drained_and_stays_as_it_is_in_the_inventory
     try:
         run = drained(lab, "--limit", "hv1", "-e", "fabric=A")
         assert run.code != 0 and "is armed" in flat(run), run.output
-        assert not (lab.inventory / "host_vars/hv1").exists()
+        assert not (lab.inventory / "host_vars/hv1/drained.yml").exists()
     finally:
         lab.run("hv1", "routed-hypervisor", "confirm")
