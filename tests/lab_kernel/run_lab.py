@@ -39,22 +39,25 @@ def up(name: str, **options):
     return result
 
 
+# Of a kernel in the cache, without its version
+DESCRIPTION = {
+    "origin": "a test",
+    "linux": "linux",
+    "parameters": [],
+    "loader": None,
+    "libraries": None,
+    "modules": None,
+    "nftables_inet": False,
+}
+
+
 def fake_kernel(cache, script: str) -> str:
     """A cache whose user-mode Linux is a shell script."""
     directory = cache / "tools" / "uml" / "built"
     directory.mkdir(parents=True)
     (directory / "linux").write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
     (directory / "linux").chmod(0o755)
-    description = {
-        "version": "7.2.0",
-        "origin": "a test",
-        "linux": "linux",
-        "parameters": [],
-        "loader": None,
-        "libraries": None,
-        "modules": None,
-        "nftables_inet": False,
-    }
+    description = {**DESCRIPTION, "version": "7.2.0"}
     (directory / "kernel.json").write_text(json.dumps(description), encoding="ascii")
     return str(cache)
 

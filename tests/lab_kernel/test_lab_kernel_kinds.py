@@ -5,17 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from run_lab import DESCRIPTION
 from run_lab_kernel import lab_kernel
-
-DESCRIPTION = {
-    "origin": "a test",
-    "linux": "linux",
-    "parameters": [],
-    "loader": None,
-    "libraries": None,
-    "modules": None,
-    "nftables_inet": False,
-}
 
 
 @pytest.fixture(name="cache")

@@ -345,7 +345,7 @@ def test_settings_that_somebody_removes_come_back(host, machine):
     until_equal(lambda: host.report()["problems"], [], SOON_S)
 
 
-def test_settings_of_which_the_kernel_reports_nothing_come_back_too(host, machine):
+def test_settings_of_whose_change_the_agent_is_not_told_come_back_too(host, machine):
     host.start()
     machine("web1", "tap-web1").runs()
     here(host, "web1", "tap-web1")

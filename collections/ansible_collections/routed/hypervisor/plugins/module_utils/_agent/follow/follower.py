@@ -24,7 +24,7 @@ from .seen import Seen
 DAEMONS_S = 1.0  # after ports were configured
 FIREWALL_S = 0.1  # between a change of the firewall's tables and a look at ours
 BUSY_S = 0.02  # after another run held the host's lock
-CHECK_S = 5.0  # between two looks at what the kernel does not report
+CHECK_S = 5.0  # between two looks at what no notification tells
 CHECK_SHARE = 0.02  # of the time, at most
 AGAIN_S = 0.1  # after a port changed while it was configured
 RETRY_S = 2.0  # after something was refused
@@ -167,7 +167,7 @@ class GuestFollower:
         self.core.restart(self)
 
     def _check_ports(self) -> None:
-        """The kernel reports no changes of sysctls and proxy entries."""
+        """No notification that is taken tells of changes of sysctls and proxy entries."""
         start = time.monotonic()
         self.core.take_notifications()
         if drifted := self._drifted():
